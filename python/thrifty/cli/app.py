@@ -1,0 +1,108 @@
+"""The root command, and how errors leave it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+from typing import Any
+
+import typer
+
+from thrifty.cli import common, demo, rambo
+from thrifty.errors import ThriftyError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="The same answers for less compute, energy and bandwidth. --debug anywhere shows the traceback of an error.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(rambo.app, name="rambo")
+app.command("demo")(demo.demo)
+
+
+@app.command()
+def info(json_: common.Json = False) -> None:
+    """Show versions, SIMD path, threads, torch and CUDA, data folder."""
+    values = describe()
+    if json_:
+        common.emit(values)
+    else:
+        common.table("thrifty", [(name, str(value)) for name, value in values.items()])
+
+
+def describe() -> dict[str, Any]:
+    """Collect what ``thrifty info`` shows."""
+    from thrifty import _core
+    from thrifty.pipeline.data import folder
+
+    try:
+        torch_version: str | None = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        torch_version = None
+    cuda = None
+    if torch_version is not None:
+        import torch
+
+        cuda = torch.version.cuda if torch.cuda.is_available() else None
+    return {
+        "thrifty": importlib.metadata.version("thrifty"),
+        "python": platform.python_version(),
+        "numpy": importlib.metadata.version("numpy"),
+        "machine": platform.machine(),
+        "simd": _core.simd_path(),
+        "threads": _core.threads(),
+        "torch": torch_version,
+        "cuda": cuda,
+        "data": str(folder()),
+    }
+
+
+def main() -> None:
+    """Run the command line: exit 0 done, 1 failed on data or environment, 2 wrong usage."""
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        status = app(arguments, prog_name="thrifty", standalone_mode=False)
+    except typer.Exit as stop:
+        status = stop.exit_code
+    except typer.TyperException as error:
+        if debug:
+            raise
+        if not error.format_message().strip():
+            sys.exit(2)  # no arguments at all: the help was printed
+        context = getattr(error, "ctx", None)
+        hint = f" (see: {context.command_path} --help)" if context is not None else ""
+        status = fail(error.format_message() + hint, 2)
+    except (KeyboardInterrupt, typer.Abort):
+        status = fail("stopped", 130)
+    except BrokenPipeError:
+        # The reader went away, as `head` does; nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except (ThriftyError, OSError, MemoryError) as error:
+        if debug:
+            raise
+        status = fail(message_of(error), 1)
+    except (ValueError, TypeError) as error:
+        if debug:
+            raise
+        status = fail(message_of(error), 2)
+    sys.exit(status or 0)
+
+
+def message_of(error: BaseException) -> str:
+    """Say an error in one line."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def fail(message: str, status: int) -> int:
+    """Write an error to stderr and return the exit status."""
+    sys.stderr.write(f"thrifty: error: {message}\n")
+    return status

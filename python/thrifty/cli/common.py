@@ -1,0 +1,82 @@
+"""What all verbs share: output, progress, options, errors."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["Json", "Seed", "Threads", "emit", "note", "progress", "size", "table"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print machine-readable results on stdout and nothing else there.")]
+Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 for all cores.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Key of everything random.")]
+
+
+def emit(values: dict[str, Any]) -> None:
+    """Print one object as a line of JSON."""
+    sys.stdout.write(json.dumps(values, allow_nan=False) + "\n")
+
+
+def note(text: str) -> None:
+    """Tell the person at the terminal, not the program that reads stdout."""
+    sys.stderr.write(f"note: {text}\n")
+
+
+def table(title: str, rows: list[tuple[str, str]]) -> None:
+    """Print names and values in two columns."""
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False, title_style="bold")
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(name, value)
+    Console(highlight=False).print(grid)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None] | None]:
+    """Yield a callback that draws a bar on stderr; None where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bars:
+        tasks: dict[str, Any] = {}
+
+        def update(phase: str, done: int, total: int) -> None:
+            if phase and phase not in tasks:
+                tasks[phase] = bars.add_task(phase)
+            if phase:
+                bars.update(tasks[phase], completed=done, total=total or None)
+
+        yield update
+
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+def size(text: str) -> int:
+    """Read a number of bytes: 1000000, 500MB, 2GiB."""
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]i?)?b?\s*", text.lower())
+    if match is None:
+        raise typer.BadParameter(f"'{text}' is not a size; give bytes, or a number with kB, MB, GB, KiB, MiB, GiB")
+    return int(float(match[1]) * _UNITS[match[2] or ""])

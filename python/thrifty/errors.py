@@ -1,0 +1,54 @@
+"""What thrifty raises beside Python's own ValueError, TypeError and OSError."""
+
+__all__ = [
+    "CapacityError",
+    "DuplicateName",
+    "FormatError",
+    "Infeasible",
+    "LockedError",
+    "MismatchError",
+    "MissingExtra",
+    "ResumeMismatch",
+    "ThriftyError",
+    "UnknownDocument",
+]
+
+
+class ThriftyError(Exception):
+    """Root of the errors that are thrifty's own."""
+
+
+class FormatError(ThriftyError):
+    """A file is not what its format says; the message names the file and the place in it."""
+
+
+class MismatchError(ThriftyError):
+    """Two things that must agree do not; the message names the field and both values."""
+
+
+class ResumeMismatch(MismatchError):  # noqa: N818 - the name that the design gives
+    """An unfinished piece of work is there and was started with something else."""
+
+
+class CapacityError(ThriftyError):
+    """More was asked for than a plan or the memory holds."""
+
+
+class DuplicateName(ThriftyError, ValueError):  # noqa: N818 - says what is wrong
+    """Two documents have one name; the message names both places."""
+
+
+class UnknownDocument(ThriftyError, ValueError):  # noqa: N818 - says what is wrong
+    """No document has the name that was given."""
+
+
+class LockedError(ThriftyError):
+    """Another process is writing the same file."""
+
+
+class Infeasible(ThriftyError):  # noqa: N818 - the name that the design gives
+    """No plan meets the wish; the message names the binding limit and the nearest value that can be had."""
+
+
+class MissingExtra(ThriftyError, ImportError):  # noqa: N818 - says what is missing
+    """An optional dependency is not installed; the message names the command that installs it."""

@@ -1,0 +1,19 @@
+"""The real data that ships in the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import thrifty
+
+__all__ = ["folder", "viruses"]
+
+
+def folder() -> Path:
+    """Return the folder of the data; each part's has a SOURCE.md with origins and licences."""
+    return Path(thrifty.__file__).parent / "data"
+
+
+def viruses() -> Path:
+    """Return 367 virus genomes, one a record (xz-compressed FASTA)."""
+    return folder() / "rambo" / "viruses.fasta.xz"

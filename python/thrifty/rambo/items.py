@@ -1,0 +1,102 @@
+"""What an item of a document is, and its hash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from thrifty import _core
+from thrifty._torch import to_numpy
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Items", "as_bytes", "as_hashes", "hash_items"]
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """How documents and queries are cut into items.
+
+    Parameters
+    ----------
+    kind : {"dna", "text"}
+        Canonical k-mers of A, C, G, T (a k-mer and its reverse complement are one item; windows with other letters are
+        skipped; case does not matter), or runs of words (Unicode NFKC, lower case; words are maximal runs of letters and
+        digits).
+    k : int
+        Letters of a k-mer, 1 to 63.
+    n : int
+        Words of an n-gram.
+    within : {"document", "line"}
+        Whether n-grams run over line ends.
+
+    Examples
+    --------
+    >>> from thrifty.rambo import Items
+    >>> Items("dna", k=21).describe()
+    'canonical 21-mers'
+    """
+
+    kind: Literal["dna", "text"] = "dna"
+    k: int = 31
+    n: int = 13
+    within: Literal["document", "line"] = "document"
+
+    def describe(self) -> str:
+        """Say it in words."""
+        if self.kind == "dna":
+            return f"canonical {self.k}-mers"
+        return f"word {self.n}-grams" + (" within lines" if self.within == "line" else "")
+
+
+def as_bytes(data: str | bytes, name: str) -> bytes:
+    """Return text as UTF-8, bytes as they are; anything else is a TypeError that names the argument."""
+    if isinstance(data, str):
+        return data.encode()
+    if isinstance(data, bytes):
+        return data
+    raise TypeError(f"{name}: str or bytes is needed, got {type(data).__name__}")
+
+
+def as_hashes(values: Any, name: str) -> NDArray[np.uint64]:
+    """Return item hashes as a contiguous array of native uint64; int64 (and tensors of it) are taken bit for bit."""
+    array = to_numpy(values, name)
+    if not isinstance(array, np.ndarray):
+        array = np.array(array, dtype=np.uint64) if len(array) else np.empty(0, np.uint64)
+    if array.ndim != 1:
+        raise ValueError(f"{name}: one dimension is needed, got shape {array.shape}")
+    if array.dtype.kind not in "ui" or array.dtype.itemsize != 8:
+        raise TypeError(f"{name}: dtype uint64 (or int64 with the same bits) is needed, got {array.dtype}")
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return np.ascontiguousarray(native).view(np.uint64)
+
+
+def hash_items(data: str | bytes, items: Items | None = None) -> tuple[NDArray[np.uint64], int]:
+    """Hash the items of a sequence or text.
+
+    Parameters
+    ----------
+    data : str or bytes
+        A sequence, line ends in it ignored, or a text.
+    items : Items, optional
+        Canonical 31-mers by default.
+
+    Returns
+    -------
+    hashes : uint64 array
+        One for each item in order, repeats included. Up to k = 32 two k-mers never share a hash.
+    skipped : int
+        Windows with letters other than A, C, G, T.
+
+    Examples
+    --------
+    >>> from thrifty.rambo import Items, hash_items
+    >>> forward, _ = hash_items("ACGTT", Items(k=3))
+    >>> backward, _ = hash_items("AACGT", Items(k=3))  # the reverse complement
+    >>> bool((forward == backward[::-1]).all())
+    True
+    """
+    return _core.rambo_hashes(as_bytes(data, "data"), items or Items())

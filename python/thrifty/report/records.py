@@ -1,0 +1,95 @@
+"""What parts hand over: numbers with their meaning, no markup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Figure", "Section", "Series", "Table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number beside what it is compared with.
+
+    Attributes
+    ----------
+    id : str
+        Name in results.json, unique in a report.
+    title : str
+        What it is.
+    value : float
+        The number, in ``unit``.
+    unit : str
+        Its unit; empty for a bare number.
+    baseline : float, optional
+        What it is compared with, in the same unit, from the same run.
+    ratio : float, optional
+        How many times better than the baseline.
+    interval : (float, float), optional
+        Interval of ``value``, with its kind in ``source``.
+    source : str
+        How it was had: the formula, the counter, the paper.
+    """
+
+    id: str
+    title: str
+    value: float
+    unit: str = ""
+    baseline: float | None = None
+    ratio: float | None = None
+    interval: tuple[float, float] | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One curve or several over the same axis.
+
+    Attributes
+    ----------
+    x : sequence of float
+        Shared by all curves.
+    y : mapping of str to sequence of float
+        Curves by label, each as long as ``x``.
+    lo, hi : mapping of str to sequence of float, optional
+        Bands of curves.
+    x_label, y_label : str
+        Axes with units.
+    log_x, log_y : bool
+        Logarithmic axes.
+    """
+
+    id: str
+    title: str
+    x: Sequence[float]
+    y: dict[str, Sequence[float]]
+    lo: dict[str, Sequence[float]] = field(default_factory=dict)
+    hi: dict[str, Sequence[float]] = field(default_factory=dict)
+    x_label: str = ""
+    y_label: str = ""
+    log_x: bool = False
+    log_y: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under column names; cells are text or numbers."""
+
+    id: str
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of the story: what was done, and its records."""
+
+    id: str
+    title: str
+    text: str
+    records: Sequence[Figure | Series | Table] = ()

@@ -1,0 +1,96 @@
+"""Line charts as inline SVG: no script, colours from the page's style sheet."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from thrifty.report.records import Series
+
+__all__ = ["chart", "number"]
+
+WIDTH, HEIGHT = 640, 320
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 48
+
+
+def number(value: float) -> str:
+    """Write a number in at most four significant digits."""
+    if not math.isfinite(value):
+        return str(value)
+    size = abs(value)
+    if value == int(value) and size < 1e6:
+        return f"{int(value):,}"
+    if 1e-3 <= size < 1e6:
+        return f"{value:,.4g}" if size < 1e4 else f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+class _Axis:
+    """Maps values to pixels and chooses ticks."""
+
+    def __init__(self, values: Sequence[float], low: float, high: float, *, log: bool) -> None:
+        fine = [v for v in values if math.isfinite(v) and (v > 0 or not log)]
+        least, most = (min(fine), max(fine)) if fine else (1.0, 10.0)
+        if log:
+            least, most = 10 ** math.floor(math.log10(least)), 10 ** math.ceil(math.log10(most))
+            most = most if most > least else 10 * least
+        else:
+            least = min(least, 0.0)
+            most = most if most > least else least + 1.0
+        self.log, self.least, self.most, self.low, self.high = log, least, most, low, high
+
+    def at(self, value: float) -> float:
+        if self.log:
+            share = math.log(max(value, self.least) / self.least) / math.log(self.most / self.least)
+        else:
+            share = (value - self.least) / (self.most - self.least)
+        return self.low + share * (self.high - self.low)
+
+    def ticks(self) -> list[float]:
+        if self.log:
+            decades = round(math.log10(self.most / self.least))
+            return [self.least * 10**i for i in range(0, decades + 1, max(1, decades // 6))]
+        step = 10 ** math.floor(math.log10((self.most - self.least) / 4))
+        step *= next(m for m in (1, 2, 5, 10) if (self.most - self.least) / (m * step) <= 6)
+        first = math.ceil(self.least / step)
+        return [i * step for i in range(first, math.floor(self.most / step) + 1)]
+
+
+def chart(series: Series) -> str:
+    """Draw a series with axes, bands and a legend."""
+    every = [v for curves in (series.y, series.lo, series.hi) for ys in curves.values() for v in ys]
+    x = _Axis(series.x, LEFT, WIDTH - RIGHT, log=series.log_x)
+    y = _Axis(every, HEIGHT - BOTTOM, TOP, log=series.log_y)
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(series.title, quote=True)}">',
+        f"<title>{escape(series.title)}</title>",
+    ]
+    for tick in y.ticks():
+        at = y.at(tick)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        parts.append(f'<text class="tick end" x="{LEFT - 8}" y="{at + 4:.1f}">{number(tick)}</text>')
+    for tick in x.ticks():
+        at = x.at(tick)
+        parts.append(f'<text class="tick middle" x="{at:.1f}" y="{HEIGHT - BOTTOM + 18}">{number(tick)}</text>')
+    parts.append(
+        f'<text class="label middle" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}">{escape(series.x_label)}</text>'
+    )
+    parts.append(f'<text class="label" x="{LEFT}" y="{TOP - 4}">{escape(series.y_label)}</text>')
+    for i, (label, ys) in enumerate(series.y.items()):
+        colour = f"c{i % 6}"
+        points = [(x.at(a), y.at(b)) for a, b in zip(series.x, ys, strict=True) if math.isfinite(b)]
+        if label in series.lo and label in series.hi:
+            upper = [(x.at(a), y.at(b)) for a, b in zip(series.x, series.hi[label], strict=True)]
+            lower = [(x.at(a), y.at(b)) for a, b in zip(series.x, series.lo[label], strict=True)]
+            outline = " ".join(f"{a:.1f},{b:.1f}" for a, b in upper + lower[::-1])
+            parts.append(f'<polygon class="band {colour}" points="{outline}"/>')
+        line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
+        parts.append(f'<polyline class="curve {colour}" points="{line}"/>')
+        parts.extend(f'<circle class="dot {colour}" cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for a, b in points)
+    parts.append("</svg>")
+    legend = "".join(f'<li class="c{i % 6}">{escape(label)}</li>' for i, label in enumerate(series.y))
+    return f'<figure><figcaption>{escape(series.title)}</figcaption>{"".join(parts)}<ul class="legend">{legend}</ul></figure>'

@@ -1,0 +1,26 @@
+//! What every part of thrifty shares, and nothing that only one part needs.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`hash`] | mixing 64-bit words, hashing bytes |
+//! | [`philox`] | random numbers as a function of (seed, stream, position) |
+//! | [`pool`] | threads that survive a fork |
+//! | [`progress`] | progress of long work, and how to stop it |
+//! | [`simd`] | which instruction set the kernels use |
+//! | [`memory`] | bytes of a file: mapped, or copied onto huge pages |
+//! | [`recycled`] | memory for large results, used again |
+//! | [`files`] | atomic replacement of a file, and the lock of its writer |
+//! | [`container`] | the checksummed file format of indexes and journals |
+
+pub mod container;
+pub mod error;
+pub mod files;
+pub mod hash;
+pub mod memory;
+pub mod philox;
+pub mod pool;
+pub mod progress;
+pub mod recycled;
+pub mod simd;
+
+pub use error::{Error, Result};

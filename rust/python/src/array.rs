@@ -1,0 +1,46 @@
+//! Arrays in: the right dtype and layout, or an error that names the argument. Results out without a copy.
+#![allow(unsafe_code)]
+
+use numpy::ndarray::ArrayView1;
+use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use thrifty_base::recycled::Numbers;
+
+/// A one-dimensional, contiguous array of `T` for reading.
+pub(crate) fn vector<'py, T: Element>(
+    argument: &Bound<'py, PyAny>,
+    name: &str,
+    dtype: &str,
+) -> PyResult<PyReadonlyArray1<'py, T>> {
+    let Ok(any) = argument.cast::<PyUntypedArray>() else {
+        let got = argument.get_type().name()?;
+        return Err(PyTypeError::new_err(format!("{name}: a numpy array of {dtype} is needed, got {got}")));
+    };
+    if any.ndim() != 1 {
+        return Err(PyValueError::new_err(format!("{name}: one dimension is needed, got shape {:?}", any.shape())));
+    }
+    let Ok(array) = argument.cast::<PyArray1<T>>() else {
+        return Err(PyTypeError::new_err(format!("{name}: dtype {dtype} is needed, got {}", any.dtype())));
+    };
+    if !array.is_contiguous() {
+        return Err(PyValueError::new_err(format!(
+            "{name}: a contiguous array is needed; pass numpy.ascontiguousarray({name})"
+        )));
+    }
+    Ok(array.readonly())
+}
+
+/// Holds the memory of an array that numpy does not own.
+#[pyclass(frozen, module = "thrifty._core")]
+struct Owner {
+    numbers: Numbers,
+}
+
+/// Numbers as a numpy array over the same memory, which goes back when the array does.
+pub(crate) fn numbers<'py>(py: Python<'py>, numbers: Numbers) -> PyResult<Bound<'py, PyArray1<u32>>> {
+    let owner = Bound::new(py, Owner { numbers })?;
+    let view = ArrayView1::from(owner.get().numbers.as_slice());
+    // SAFETY: the array keeps `owner` alive as its base, `owner` is frozen and nothing else reads or writes the memory.
+    Ok(unsafe { PyArray1::borrow_from_array(&view, owner.clone().into_any()) })
+}

@@ -1,0 +1,21 @@
+//! The binding crate: `thrifty._core`. Only this crate knows Python.
+
+mod array;
+mod error;
+mod info;
+mod interrupt;
+mod rambo;
+
+use pyo3::prelude::*;
+
+/// Rust core of thrifty; use it through the packages beside it.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::info::{simd_path, threads};
+    #[pymodule_export]
+    use super::rambo::{
+        RamboBuilder, RamboIndex, RamboQueries, rambo_build, rambo_hashes, rambo_list_inputs, rambo_plan,
+        rambo_plan_files,
+    };
+}

@@ -1,0 +1,10 @@
+//! From items and sequences to documents.
+
+mod items;
+mod score;
+mod search;
+mod sequence;
+mod view;
+
+pub use items::{Answers, query_items, query_items_on};
+pub use search::{Hit, SearchOptions, Searched, search_items};

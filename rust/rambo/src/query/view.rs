@@ -1,0 +1,128 @@
+//! A segment as the kernels see it.
+
+use thrifty_base::hash::reduce;
+
+use crate::index::Index;
+use crate::segment::Segment;
+use crate::simd::{LANES, Simd, load_width};
+
+/// One repetition: where its rows are and how an item finds them.
+pub(super) struct Repetition<'a> {
+    pub(super) bytes: &'a [u8],
+    rows: u64,
+    multipliers: &'a [u64],
+    pub(super) buckets: usize,
+    /// Masks of 512 buckets that a row makes.
+    pub(super) chunks: usize,
+    /// `WIDTH` of loads.
+    width: usize,
+    row_bytes: usize,
+    /// Whether a row may end on a cache line beyond those that its length alone takes.
+    straddles: bool,
+}
+
+impl Repetition<'_> {
+    /// Finds the rows of an item, asks memory for them and notes the bit at which each begins.
+    #[inline(always)]
+    pub(super) fn locate<S: Simd>(&self, s: S, hash: u64, places: &mut [u64]) {
+        for (place, &m) in places.iter_mut().zip(self.multipliers) {
+            let bit = reduce(hash.wrapping_mul(m), self.rows) * self.buckets as u64;
+            *place = bit;
+            let byte = (bit / 8) as usize;
+            s.prefetch(self.bytes, byte);
+            for line in 1..self.chunks {
+                s.prefetch(self.bytes, byte + 64 * line);
+            }
+            if self.straddles {
+                s.prefetch(self.bytes, byte + self.row_bytes - 1);
+            }
+        }
+    }
+
+    pub(super) fn hashes(&self) -> usize {
+        self.multipliers.len()
+    }
+
+    /// Bits of the last mask that are buckets.
+    #[inline(always)]
+    pub(super) fn valid<S: Simd>(&self, s: S) -> S::Mask {
+        s.low(self.buckets - LANES * (self.chunks - 1))
+    }
+
+    /// ANDs rows that begin at `places`, 512 buckets from `chunk` on.
+    #[inline(always)]
+    pub(super) fn and_rows<S: Simd>(&self, s: S, places: &[u64], chunk: usize) -> S::Mask {
+        match self.width {
+            8 => self.and_rows_of::<S, 8>(s, places, chunk),
+            16 => self.and_rows_of::<S, 16>(s, places, chunk),
+            32 => self.and_rows_of::<S, 32>(s, places, chunk),
+            _ => self.and_rows_of::<S, 64>(s, places, chunk),
+        }
+    }
+
+    #[inline(always)]
+    fn and_rows_of<S: Simd, const WIDTH: usize>(&self, s: S, places: &[u64], chunk: usize) -> S::Mask {
+        let at = |place: u64| place as usize + LANES * chunk;
+        let mut mask = s.load::<WIDTH>(self.bytes, at(places[0]));
+        for &place in &places[1..] {
+            mask = s.and(mask, s.load::<WIDTH>(self.bytes, at(place)));
+        }
+        mask
+    }
+}
+
+/// A segment with its rows at hand.
+pub(super) struct View<'a> {
+    pub(super) segment: &'a Segment,
+    pub(super) repetitions: Vec<Repetition<'a>>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn all(index: &'a Index) -> Vec<Self> {
+        let view = |(i, segment): (usize, &'a Segment)| {
+            let repetition = |(r, shape): (usize, &crate::plan::Repetition)| {
+                let buckets = shape.buckets as usize;
+                Repetition {
+                    bytes: index.rows(i, r),
+                    rows: shape.rows,
+                    multipliers: segment.multipliers(r),
+                    buckets,
+                    chunks: buckets.div_ceil(LANES),
+                    width: load_width(buckets),
+                    row_bytes: buckets.div_ceil(8),
+                    straddles: !LANES.is_multiple_of(buckets) && !buckets.is_multiple_of(LANES),
+                }
+            };
+            Self { segment, repetitions: segment.shape().iter().enumerate().map(repetition).collect() }
+        };
+        index.segments().iter().enumerate().filter(|(_, s)| s.live() > 0).map(view).collect()
+    }
+
+    /// Rows that an item reads when nothing stops it early.
+    pub(super) fn hashes(&self) -> usize {
+        self.repetitions.iter().map(Repetition::hashes).sum()
+    }
+
+    /// Masks of 512 buckets that an item makes.
+    pub(super) fn chunks(&self) -> usize {
+        self.repetitions.iter().map(|r| r.chunks).sum()
+    }
+}
+
+/// The 32 entries from `at` on.
+#[inline(always)]
+pub(super) fn window<T>(list: &[T], at: usize) -> &[T; 32] {
+    list[at..at + 32].try_into().expect("32 entries")
+}
+
+/// Calls `each` with the index of every set bit.
+#[inline(always)]
+pub(super) fn for_each_bit(words: &[u64; 8], mut each: impl FnMut(usize)) {
+    for (i, &word) in words.iter().enumerate() {
+        let mut word = word;
+        while word != 0 {
+            each(64 * i + word.trailing_zeros() as usize);
+            word &= word - 1;
+        }
+    }
+}

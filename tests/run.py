@@ -1,0 +1,93 @@
+"""Installs thrifty with its extras, runs every test and linter, prints seconds a step, and fails when one fails.
+
+Steps run one after the other and each ends with its runner's own summary; a missing tool is a failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PURE_CRATES = ["thrifty-base", "thrifty-rambo"]
+
+
+def lint(python: str) -> list[tuple[str, list[str]]]:
+    """Commands that must be clean."""
+    return [
+        ("rustfmt", ["cargo", "fmt", "--all", "--check"]),
+        ("clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+        ("ruff", [python, "-m", "ruff", "check", "."]),
+        ("ruff format", [python, "-m", "ruff", "format", "--check", "."]),
+        ("mypy", [python, "-m", "mypy"]),
+        ("stubtest", [python, "-m", "mypy.stubtest", "thrifty._core"]),
+    ]
+
+
+def steps(python: str, only: str | None, slow: bool) -> list[tuple[str, list[str]]]:
+    """Names and commands, in order."""
+    tests = [python, "-m", "pytest", "tests"] + ([] if slow else ["-m", "not slow"])
+    groups = {
+        "install": [("install", [python, "-m", "pip", "install", "--quiet", ".[all,test]"])],
+        "cargo": [("cargo test", ["cargo", "test", "--workspace", "--locked"])],
+        "pytest": [("pytest", tests)],
+        "lint": lint(python),
+    }
+    if slow:
+        groups["cargo"].append(("cargo test, slow", ["cargo", "test", "--workspace", "--locked", "--", "--ignored"]))
+    chosen = groups.values() if only is None else [groups[only]]
+    return [step for group in chosen for step in group]
+
+
+def main() -> int:
+    """Run the steps; the exit status is 0 only when all passed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=["install", "cargo", "pytest", "lint"])
+    parser.add_argument("--slow", action="store_true", help="with the long statistics")
+    arguments = parser.parse_args()
+    env = os.environ | {"PYTHONWARNINGS": "default", "HYPOTHESIS_PROFILE": "slow" if arguments.slow else "fast"}
+    if shutil.which("cargo") is None:
+        sys.stderr.write("cargo is missing: install Rust from https://rustup.rs\n")
+        return 1
+    failed, times = [], []
+    for name, command in steps(sys.executable, arguments.only, arguments.slow):
+        print(f"== {name}: {' '.join(command)}", flush=True)
+        started = time.monotonic()
+        status = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+        times.append((name, time.monotonic() - started, status))
+        if status != 0:
+            failed.append(name)
+            if name == "install":
+                break
+    if arguments.only in (None, "lint"):
+        check_other_machine()
+    print("== seconds a step")
+    for name, seconds, status in times:
+        print(f"{seconds:8.1f}  {name}{'' if status == 0 else '  FAILED'}")
+    print(f"FAILED: {', '.join(failed)}" if failed else "all steps passed")
+    return 1 if failed else 0
+
+
+def check_other_machine() -> None:
+    """Check the pure crates for aarch64 where that target is installed; say so where it is not."""
+    target = "aarch64-unknown-linux-gnu"
+    listed = subprocess.run(
+        ["rustc", "--print", "target-libdir", "--target", target], capture_output=True, text=True, check=False
+    )
+    if listed.returncode != 0 or not Path(listed.stdout.strip()).is_dir():
+        print(f"== aarch64: target {target} is not installed here, not checked")
+        return
+    crates = [part for crate in PURE_CRATES for part in ("-p", crate)]
+    command = ["cargo", "check", "--target", target, "--locked", *crates]
+    print(f"== aarch64: {' '.join(command)}", flush=True)
+    if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
+        raise SystemExit("FAILED: aarch64")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
