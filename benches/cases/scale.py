@@ -1,4 +1,4 @@
-"""The scale set: windows of real bacterial contigs with 1 % of their letters overwritten (recipe of the data's SOURCE.md)."""
+"""The scale set: windows of real bacterial contigs with 1 % of their letters overwritten."""
 
 from __future__ import annotations
 

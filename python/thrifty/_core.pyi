@@ -1,6 +1,7 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Protocol, final
+from pathlib import Path
+from typing import Protocol, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +10,121 @@ __all__ = [
     "RamboBuilder",
     "RamboIndex",
     "RamboQueries",
+    "rambo_add",
     "rambo_build",
+    "rambo_fold",
     "rambo_hashes",
     "rambo_list_inputs",
     "rambo_plan",
     "rambo_plan_files",
+    "rambo_remove",
+    "rambo_stack",
     "simd_path",
     "threads",
 ]
 
-type _Path = str | PathLike[str]
-type _Progress = Callable[[str, int, int], object] | None
+_Path: TypeAlias = str | PathLike[str]
+_Pairs: TypeAlias = Sequence[tuple[_Path, str]]
+_Progress: TypeAlias = Callable[[str, int, int], object] | None
+
+class _Items(Protocol):
+    @property
+    def kind(self) -> str: ...
+    @property
+    def k(self) -> int: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def within(self) -> str: ...
+
+class _Wish(Protocol):
+    @property
+    def fpr(self) -> float: ...
+    @property
+    def max_bytes(self) -> int | None: ...
+    @property
+    def multiplicity(self) -> float: ...
+    @property
+    def nodes(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+
+@final
+class RamboBuilder:
+    def __new__(cls, plan: str, items: _Items, node: int | None) -> RamboBuilder: ...
+    def add(self, name: str, hashes: NDArray[np.uint64]) -> None: ...
+    def add_bytes(self, name: str, data: bytes) -> int: ...
+    def documents(self) -> int: ...
+    def freeze(self, path: _Path | None, threads: int, progress: _Progress) -> RamboIndex: ...
+
+@final
+class RamboIndex:
+    @staticmethod
+    def open(path: _Path, load: bool, progress: _Progress) -> RamboIndex: ...
+    @property
+    def path(self) -> Path | None: ...
+    def names(self) -> list[str]: ...
+    def item_counts(self) -> NDArray[np.uint64]: ...
+    def describe(self) -> str: ...
+    def query(
+        self, hashes: NDArray[np.uint64], threads: int, progress: _Progress
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]: ...
+    def search(
+        self,
+        hashes: NDArray[np.uint64],
+        ends: NDArray[np.int64],
+        theta: float,
+        top: int | None,
+        exact: _Pairs | None,
+        by: str,
+        threads: int,
+        progress: _Progress,
+    ) -> tuple[
+        NDArray[np.int64],
+        NDArray[np.uint32],
+        NDArray[np.uint64],
+        NDArray[np.float64],
+        NDArray[np.uint64],
+        NDArray[np.float64],
+    ]: ...
+    def verify(self, progress: _Progress) -> list[tuple[str, int, int]]: ...
+
+@final
+class RamboQueries:
+    def __new__(cls, path: _Path, items: _Items) -> RamboQueries: ...
+    def next_batch(self, letters: int) -> tuple[list[str], NDArray[np.uint64], NDArray[np.int64], list[int]] | None: ...
+
+def rambo_add(
+    path: _Path, inputs: _Pairs, by: str, threads: int, progress: _Progress
+) -> tuple[RamboIndex, tuple[int, int, int]]: ...
+def rambo_build(
+    path: _Path,
+    inputs: _Pairs,
+    by: str,
+    items: _Items,
+    wish: _Wish,
+    plan: str | None,
+    node: int | None,
+    threads: int,
+    checkpoint_seconds: float,
+    progress: _Progress,
+) -> tuple[RamboIndex, str, str]: ...
+def rambo_fold(
+    path: _Path,
+    out: _Path,
+    buckets: int | None,
+    rows: int | None,
+    max_bytes: int | None,
+    threads: int,
+    progress: _Progress,
+) -> RamboIndex: ...
+def rambo_hashes(data: bytes, items: _Items) -> tuple[NDArray[np.uint64], int]: ...
+def rambo_list_inputs(
+    paths: Sequence[_Path], list: _Path | None, items: _Items
+) -> tuple[list[tuple[Path, str]], int]: ...
+def rambo_plan(counts: NDArray[np.uint64], wish: _Wish) -> str: ...
+def rambo_plan_files(inputs: _Pairs, by: str, items: _Items, wish: _Wish, threads: int, progress: _Progress) -> str: ...
+def rambo_remove(path: _Path, names: Sequence[str], threads: int, progress: _Progress) -> RamboIndex: ...
+def rambo_stack(out: _Path, paths: Sequence[_Path], threads: int, progress: _Progress) -> RamboIndex: ...
+def simd_path() -> str: ...
+def threads() -> int: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from thrifty.errors import MissingExtra
@@ -16,10 +17,9 @@ __all__ = ["is_tensor", "like", "require_torch", "to_numpy"]
 def require_torch() -> ModuleType:
     """Return torch, or raise with the command that installs it."""
     try:
-        import torch
+        return import_module("torch")
     except ImportError as error:
         raise MissingExtra("this needs torch; install it with: pip install 'thrifty[torch]'") from error
-    return torch
 
 
 def is_tensor(value: object) -> bool:

@@ -38,6 +38,7 @@ def info(json_: common.Json = False) -> None:
 def describe() -> dict[str, Any]:
     """Collect what ``thrifty info`` shows."""
     from thrifty import _core
+    from thrifty._torch import require_torch
     from thrifty.pipeline.data import folder
 
     try:
@@ -46,8 +47,7 @@ def describe() -> dict[str, Any]:
         torch_version = None
     cuda = None
     if torch_version is not None:
-        import torch
-
+        torch: Any = require_torch()
         cuda = torch.version.cuda if torch.cuda.is_available() else None
     return {
         "thrifty": importlib.metadata.version("thrifty"),
@@ -66,6 +66,8 @@ def main() -> None:
     """Run the command line: exit 0 done, 1 failed on data or environment, 2 wrong usage."""
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    if arguments[:2] == ["rambo", "query"]:
+        arguments = common.repeat_option(arguments, "--exact", after=4)
     try:
         status = app(arguments, prog_name="thrifty", standalone_mode=False)
     except typer.Exit as stop:

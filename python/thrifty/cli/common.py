@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Json", "Seed", "Threads", "emit", "note", "progress", "size", "table"]
+__all__ = ["Json", "Seed", "Threads", "emit", "note", "progress", "repeat_option", "size", "table"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable results on stdout and nothing else there.")]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 for all cores.")]
@@ -69,6 +69,28 @@ def progress() -> Iterator[Callable[[str, int, int], None] | None]:
                 bars.update(tasks[phase], completed=done, total=total or None)
 
         yield update
+
+
+def repeat_option(arguments: list[str], option: str, *, after: int) -> list[str]:
+    """Spell ``--x a b c`` as ``--x a --x b --x c`` once ``after`` other words have come: what parsers know."""
+    out: list[str] = []
+    words = 0
+    values = 0  # of the option, since it was last seen; -1 when another option came
+    for argument in arguments:
+        if argument == option:
+            values = 0
+            out.append(argument)
+            continue
+        if argument.startswith("-") and argument != "-":
+            values = -1
+        elif out and out[-1] == option:
+            values = 1
+        elif values >= 1 and words >= after:
+            out.append(option)
+        else:
+            words += 1
+        out.append(argument)
+    return out
 
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}

@@ -54,6 +54,7 @@ Inputs = Annotated[
     typer.Argument(metavar="FILE|DIR|-…", help="FASTA, FASTQ or text, also .gz .zst .xz .bz2.", show_default=False),
 ]
 ByOption = Annotated[By, typer.Option("--by", help="A document is a file, or a record (for text: a line).")]
+ByAsBuilt = Annotated[By | None, typer.Option("--by", help="What a document is.  [default: as the index was built]")]
 ItemsOption = Annotated[Kind, typer.Option("--items", help="DNA k-mers or word n-grams.")]
 KOption = Annotated[int, typer.Option("--k", min=1, max=63, help="Letters of a k-mer.")]
 NOption = Annotated[int, typer.Option("--n", min=1, max=1000, help="Words of an n-gram.")]
@@ -115,6 +116,10 @@ def build(
     multiplicity: Multiplicity = 1.0,
     plan: Annotated[Path | None, typer.Option("--plan", help="A plan printed by `plan --json`.")] = None,
     shard: Annotated[str | None, typer.Option("--shard", metavar="i/n", help="Only shard i of n, from 0.")] = None,
+    dask: Annotated[
+        str | None, typer.Option("--dask", metavar="ADDRESS", help="Build on a Dask cluster, or local:N processes.")
+    ] = None,
+    shards: Annotated[int, typer.Option("--shards", min=2, help="Shards of a build on Dask.")] = 2,
     checkpoint: Annotated[float, typer.Option("--checkpoint", min=0, help="Seconds between savings.")] = 60.0,
     threads: common.Threads = 0,
     seed: common.Seed = 0,
@@ -139,7 +144,7 @@ def build(
             items_each,
             documents=documents,
             multiplicity=multiplicity,
-            nodes=part[1] if part else 1,
+            nodes=part[1] if part else shards if dask else 1,
             seed=seed,
             **rate_of(fpr, max_bytes),
         )
@@ -147,21 +152,26 @@ def build(
     _, passed_over = rambo.list_inputs(inputs or [], what, list_)
     if passed_over:
         common.note(f"{passed_over} files of folders have no suffix of the format and were passed over")
+    settings: dict[str, Any] = {"by": by.value, "items": what, "list_file": list_, "plan": given, "seed": seed}
+    settings |= rate_of(fpr, max_bytes)
     with common.progress() as callback:
-        made = rambo.build(
-            index,
-            inputs or [],
-            by=by.value,
-            items=what,
-            list_file=list_,
-            plan=given,
-            shard=part,
-            seed=seed,
-            threads=threads,
-            checkpoint_seconds=checkpoint,
-            progress=callback,
-            **rate_of(fpr, max_bytes),
-        )
+        if dask is not None:
+            from thrifty.rambo.cluster import build_on_dask, connect
+
+            if part is not None:
+                raise typer.BadParameter("give --shard or --dask, not both")
+            with connect(dask) as client:
+                made = build_on_dask(client, index, inputs or [], shards=shards, progress=callback, **settings)
+        else:
+            made = rambo.build(
+                index,
+                inputs or [],
+                shard=part,
+                threads=threads,
+                checkpoint_seconds=checkpoint,
+                progress=callback,
+                **settings,
+            )
     seconds = time.perf_counter() - started
     state = made.describe()
     report = made.report
@@ -201,16 +211,30 @@ def query(
     ],
     theta: Annotated[float, typer.Option("--theta", help="Share of a query's items that a hit holds.")] = 0.8,
     top: Annotated[int | None, typer.Option("--top", min=1, help="Best hits only.")] = None,
+    exact: Annotated[
+        list[Path] | None, typer.Option("--exact", metavar="FILE…", help="Files of the documents, to count hits in.")
+    ] = None,
+    by: ByAsBuilt = None,
     format_: Annotated[Format, typer.Option("--format", help="How answers are printed.")] = Format.tsv,
     load: Annotated[bool, typer.Option("--load", help="Copy the index into memory first.")] = False,
     threads: common.Threads = 0,
-    seed: common.Seed = 0,  # noqa: ARG001 - every verb takes it
+    seed: common.Seed = 0,
     json_: common.Json = False,
 ) -> None:
     """Search an index. One line a query, in the order of the file."""
     from thrifty.cli.rambo_query import run
 
-    run(index, queries, theta=theta, top=top, as_json=json_ or format_ is Format.json, load=load, threads=threads)
+    run(
+        index,
+        queries,
+        theta=theta,
+        top=top,
+        exact=exact,
+        by=by.value if by else None,
+        as_json=json_ or format_ is Format.json,
+        load=load,
+        threads=threads,
+    )
 
 
 @app.command()
@@ -336,3 +360,87 @@ def verify(index: Index, json_: common.Json = False) -> None:
         from thrifty.errors import FormatError
 
         raise FormatError(f"{index}: damaged in section {section} at offset {offset} ({length} bytes){more}")
+
+
+@app.command()
+def add(
+    index: Index,
+    inputs: Annotated[list[Path], typer.Argument(metavar="FILE|DIR|-…", help="Documents to add.")],
+    by: ByAsBuilt = None,
+    threads: common.Threads = 0,
+    seed: common.Seed = 0,
+    json_: common.Json = False,
+) -> None:
+    """Add documents to an index."""
+    from thrifty.rambo import RamboIndex
+
+    started = time.perf_counter()
+    with common.progress() as callback:
+        changed = RamboIndex.open(index).add(inputs, by=by.value if by else None, threads=threads, progress=callback)
+    _tell(index, changed.describe(), json_, seconds=time.perf_counter() - started, **changed.report)
+
+
+@app.command()
+def remove(
+    index: Index,
+    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Documents to take out.")],
+    threads: common.Threads = 0,
+    seed: common.Seed = 0,
+    json_: common.Json = False,
+) -> None:
+    """Take documents out of an index. Their bits stay until it is built anew."""
+    from thrifty.rambo import RamboIndex
+
+    with common.progress() as callback:
+        changed = RamboIndex.open(index).remove(names, threads=threads, progress=callback)
+    _tell(index, changed.describe(), json_)
+
+
+@app.command()
+def stack(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new index.")],
+    indexes: Annotated[list[Path], typer.Argument(metavar="INDEX…", help="Shards, or indexes of equal plans.")],
+    threads: common.Threads = 0,
+    seed: common.Seed = 0,
+    json_: common.Json = False,
+) -> None:
+    """Join indexes that were built apart by one plan."""
+    from thrifty.rambo import RamboIndex
+
+    with common.progress() as callback:
+        made = RamboIndex.stack(out, indexes, threads=threads, progress=callback)
+    _tell(out, made.describe(), json_)
+
+
+@app.command()
+def fold(
+    index: Index,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new index.")],
+    buckets: Annotated[int | None, typer.Option("--buckets", min=1, help="To so many buckets.")] = None,
+    rows: Annotated[int | None, typer.Option("--rows", min=1, help="To so many rows.")] = None,
+    max_bytes: BytesOption = None,
+    threads: common.Threads = 0,
+    seed: common.Seed = 0,
+    json_: common.Json = False,
+) -> None:
+    """Make an index smaller, at a higher rate; puts segments that `add` opened together."""
+    from thrifty.rambo import RamboIndex
+
+    if sum(value is not None for value in (buckets, rows, max_bytes)) != 1:
+        raise typer.BadParameter("give one of --buckets, --rows and --max-bytes")
+    with common.progress() as callback:
+        made = RamboIndex.open(index).fold(
+            out, buckets=buckets, rows=rows, max_bytes=max_bytes, threads=threads, progress=callback
+        )
+    _tell(out, made.describe(), json_)
+
+
+def _tell(path: Path, state: dict[str, Any], json_: bool, **more: Any) -> None:
+    """Print what an index is after a change."""
+    shown = {name: state[name] for name in ("documents", "removed", "items", "bytes", "bits_per_item")}
+    shown |= {"fpr": state["fpr"], "planned_fpr": state["planned_fpr"], "segments": len(state["segments"]), **more}
+    if json_:
+        common.emit(shown)
+        return
+    texts = {name: f"{value:.3g}" if isinstance(value, float) else f"{value:,}" for name, value in shown.items()}
+    common.table(str(path), list(texts.items()))

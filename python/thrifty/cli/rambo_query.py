@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from thrifty.cli import common
 
@@ -16,7 +16,18 @@ __all__ = ["run"]
 BATCH = 4 << 20
 
 
-def run(index: Path, queries: Path, *, theta: float, top: int | None, as_json: bool, load: bool, threads: int) -> None:
+def run(
+    index: Path,
+    queries: Path,
+    *,
+    theta: float,
+    top: int | None,
+    exact: list[Path] | None,
+    by: Literal["file", "record"] | None,
+    as_json: bool,
+    load: bool,
+    threads: int,
+) -> None:
     """Search and print."""
     from thrifty.rambo import RamboIndex, read_queries
 
@@ -26,7 +37,9 @@ def run(index: Path, queries: Path, *, theta: float, top: int | None, as_json: b
         sys.stdout.write("query\titems\tdocument\tfound\texpected_false\n")
     skipped = empty = 0
     for batch in batches:
-        results = opened.search_hashes(batch.hashes, batch.ends, theta=theta, top=top, threads=threads)
+        results = opened.search_hashes(
+            batch.hashes, batch.ends, theta=theta, top=top, exact=exact, by=by, threads=threads
+        )
         skipped += sum(batch.skipped)
         for name, result in zip(batch.names, results, strict=True):
             if result.items == 0:

@@ -69,8 +69,8 @@ def run(
     ]
     seconds = time.perf_counter() - started
     note = (
-        f"Measured in one run of {seconds:.1f} s on {platform.machine()} with {threads or _core.threads()} threads and the "
-        f"{_core.simd_path()} path, Python {platform.python_version()}."
+        f"Measured in one run of {seconds:.1f} s on {platform.machine()} with {threads or _core.threads()} threads and "
+        f"the {_core.simd_path()} path, Python {platform.python_version()}."
     )
     page: Path = report.write(folder, "thrifty: the same answers for less", sections, note=note)
     figures = {

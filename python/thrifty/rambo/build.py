@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from os import PathLike
 from typing import TYPE_CHECKING, Literal
 
 from thrifty import _core
@@ -13,10 +13,11 @@ from thrifty.rambo.plan import RamboPlan, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from os import PathLike
+    from pathlib import Path
 
     Progress = Callable[[str, int, int], object]
     Inputs = str | PathLike[str] | Sequence[str | PathLike[str]]
+    Pairs = Sequence[tuple[str | PathLike[str], str]]
 
 __all__ = ["build", "list_inputs", "plan_files"]
 
@@ -33,7 +34,7 @@ def list_inputs(
     passed_over : int
         Other files of the folders.
     """
-    paths = [inputs] if isinstance(inputs, (str, Path)) or not hasattr(inputs, "__iter__") else list(inputs)
+    paths = [inputs] if isinstance(inputs, (str, PathLike)) else list(inputs)
     return _core.rambo_list_inputs(paths, list_file, items)
 
 
@@ -43,6 +44,7 @@ def plan_files(
     by: Literal["file", "record"] = "file",
     items: Items | None = None,
     list_file: str | PathLike[str] | None = None,
+    pairs: Pairs | None = None,
     fpr: float = 1e-3,
     max_bytes: int | None = None,
     nodes: int = 1,
@@ -52,9 +54,10 @@ def plan_files(
 ) -> RamboPlan:
     """Count the documents of files and plan an index for them; see :func:`build`."""
     items = items or Items()
-    pairs, _ = list_inputs(inputs, items, list_file)
+    if pairs is None:
+        pairs, _ = list_inputs(inputs, items, list_file)
     wish = Wish(fpr=fpr, max_bytes=max_bytes, nodes=nodes, seed=seed)
-    return RamboPlan.from_json(_core.rambo_plan_files(pairs, by, items, wish, threads, progress))
+    return RamboPlan.from_json(_core.rambo_plan_files(list(pairs), by, items, wish, threads, progress))
 
 
 def build(
@@ -64,6 +67,7 @@ def build(
     by: Literal["file", "record"] = "file",
     items: Items | None = None,
     list_file: str | PathLike[str] | None = None,
+    pairs: Pairs | None = None,
     fpr: float = 1e-3,
     max_bytes: int | None = None,
     plan: RamboPlan | None = None,
@@ -73,10 +77,10 @@ def build(
     checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> RamboIndex:
-    """Build an index file from documents.
+    r"""Build an index file from documents.
 
-    The documents are read twice: counted, then inserted. An index at ``path`` stays until the new one is complete. After
-    an interruption the same call goes on from the last checkpoint (``path`` + ``.build``).
+    The documents are read twice: counted, then inserted. An index at ``path`` stays until the new one is complete.
+    After an interruption the same call goes on from the last checkpoint (``path`` + ``.build``).
 
     Parameters
     ----------
@@ -92,6 +96,8 @@ def build(
         Canonical 31-mers by default.
     list_file : path, optional
         More inputs, one path a line, optionally with a tab and a name.
+    pairs : sequence of (path, name), optional
+        The inputs as :func:`list_inputs` gives them, in the place of ``inputs`` and ``list_file``.
     fpr : float
         Rate of false positives of a (item, document) pair, for items that no document holds.
     max_bytes : int, optional
@@ -133,18 +139,19 @@ def build(
     >>> from thrifty.rambo import Items, build
     >>> with TemporaryDirectory() as folder:
     ...     with open(f"{folder}/a.fa", "w") as file:
-    ...         _ = file.write(">x\\nACGTTGCAAC\\n")
+    ...         _ = file.write(">x\nACGTTGCAAC\n")
     ...     index = build(f"{folder}/index", f"{folder}/a.fa", items=Items(k=5))
     ...     index.search("ACGTTG").hits[0].document
     'a'
     """
     items = items or Items()
-    pairs, _ = list_inputs(inputs, items, list_file)
+    if pairs is None:
+        pairs, _ = list_inputs(inputs, items, list_file)
     node, nodes = shard if shard is not None else (None, 1)
     wish = Wish(fpr=fpr, max_bytes=max_bytes, nodes=nodes, seed=seed)
     core, report, made = _core.rambo_build(
         path,
-        pairs,
+        list(pairs),
         by,
         items,
         wish,

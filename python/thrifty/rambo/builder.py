@@ -27,7 +27,7 @@ class RamboBuilder:
     items : {"dna", "text"}
         What an item is; see :class:`Items` for ``k``, ``n`` and ``within``.
     shard : int, optional
-        Build only this shard of a plan for several nodes; documents that belong elsewhere are the caller's to leave out.
+        Build only this shard of a plan for several nodes; leaving out what belongs elsewhere is up to the caller.
 
     Examples
     --------

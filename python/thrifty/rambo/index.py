@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from thrifty.rambo.build import Inputs
 
     Progress = Callable[[str, int, int], object]
 
@@ -84,8 +86,8 @@ class RamboIndex:
         path : path
             The file.
         load : bool
-            Copy it into memory on huge pages: faster queries, a slower start, memory of its size. Without it the file is
-            mapped: it opens at once, may be larger than the memory, and processes share its pages.
+            Copy it into memory on huge pages: faster queries, a slower start, memory of its size. Without it the file
+            is mapped: it opens at once, may be larger than the memory, and processes share its pages.
 
         Raises
         ------
@@ -95,6 +97,125 @@ class RamboIndex:
             When it can't be read.
         """
         return cls(_core.RamboIndex.open(path, load, None))
+
+    @classmethod
+    def stack(
+        cls,
+        path: str | PathLike[str],
+        indexes: Sequence[str | PathLike[str]],
+        *,
+        threads: int = 0,
+        progress: Progress | None = None,
+    ) -> RamboIndex:
+        """Join index files that were built apart into a new file, their buckets side by side.
+
+        Parameters
+        ----------
+        path : path
+            The new index.
+        indexes : sequence of paths
+            All shards of one plan, in any order, or indexes of equal plans over different documents.
+
+        Raises
+        ------
+        MismatchError
+            When they were not built by one plan; the message names what differs, or the shard that is missing.
+        DuplicateName
+            When two of them hold documents of one name.
+
+        Notes
+        -----
+        Nothing is hashed again, and the shards of a plan give the very bytes that one build of the whole gives
+        (two-level hash, paper section 5.3).
+        """
+        return cls(_core.rambo_stack(path, list(indexes), threads, progress))
+
+    def fold(
+        self,
+        path: str | PathLike[str],
+        *,
+        buckets: int | None = None,
+        rows: int | None = None,
+        max_bytes: int | None = None,
+        threads: int = 0,
+        progress: Progress | None = None,
+    ) -> RamboIndex:
+        """Write a smaller index of the same documents, at a higher rate of false positives. Give one of three targets.
+
+        Segments that `add` opened are put side by side with their like first, which costs nothing.
+
+        Parameters
+        ----------
+        path : path
+            The new index.
+        buckets : int, optional
+            Buckets of the first repetition, a divisor of those that there are: buckets are laid on each other.
+        rows : int, optional
+            Rows of the first repetition, a divisor likewise: neighbouring rows are laid on each other.
+        max_bytes : int, optional
+            Largest file; the folding with the least loss of rate is taken.
+
+        Raises
+        ------
+        ValueError
+            When the number is not possible; the message lists those that are.
+        Infeasible
+            When ``max_bytes`` is below what folding can reach.
+        """
+        return RamboIndex(_core.rambo_fold(self._file("fold"), path, buckets, rows, max_bytes, threads, progress))
+
+    def add(
+        self,
+        inputs: Inputs,
+        *,
+        by: Literal["file", "record"] | None = None,
+        list_file: str | PathLike[str] | None = None,
+        threads: int = 0,
+        progress: Progress | None = None,
+    ) -> RamboIndex:
+        """Add documents to this index's file, and return it opened anew; this object stays as it was.
+
+        Segments are filled up to their planned load; what does not fit goes to new segments planned for the same rate.
+
+        Parameters
+        ----------
+        inputs : path or sequence of paths
+            As for :func:`thrifty.rambo.build`.
+        by : {"file", "record"}, optional
+            As the index was built by default.
+
+        Raises
+        ------
+        DuplicateName
+            When the index has a document of that name.
+        """
+        from thrifty.rambo.build import list_inputs
+
+        pairs, _ = list_inputs(inputs, self.items, list_file)
+        core, (documents, segments, elsewhere) = _core.rambo_add(
+            self._file("add"), pairs, by or self.by, threads, progress
+        )
+        index = RamboIndex(core)
+        index.report = {"documents_added": documents, "segments_opened": segments, "documents_elsewhere": elsewhere}
+        return index
+
+    def remove(self, names: Sequence[str], *, threads: int = 0, progress: Progress | None = None) -> RamboIndex:
+        """Take documents out of this index's file, and return it opened anew; this object stays as it was.
+
+        Their bits stay, as Bloom filters can't forget: a new build gets rid of them.
+
+        Raises
+        ------
+        UnknownDocument
+            When there is no document of a name; nothing is removed then.
+        """
+        return RamboIndex(_core.rambo_remove(self._file("remove"), list(names), threads, progress))
+
+    def _file(self, verb: str) -> Path:
+        path = self.path
+        if path is None:
+            raise ValueError(f"{verb}: this index is in memory only; freeze it to a file")
+        return path
 
     @property
     def path(self) -> Path | None:
@@ -110,6 +231,11 @@ class RamboIndex:
     def items(self) -> Items:
         """How documents and queries are cut."""
         return Items(**self.describe()["items_are"])
+
+    @cached_property
+    def by(self) -> Literal["file", "record"]:
+        """What one document was when the index was built from files."""
+        return "record" if self.describe()["by"] == "record" else "file"
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -157,38 +283,30 @@ class RamboIndex:
         starts, documents = self._core.query(as_hashes(hashes, "hashes"), threads, progress)
         return like(starts, hashes), like(documents, hashes)
 
-    @overload
-    def search(
-        self, query: str | bytes, *, theta: float = ..., top: int | None = ..., threads: int = ...
-    ) -> SearchResult: ...
-    @overload
-    def search(
-        self, query: Sequence[str | bytes], *, theta: float = ..., top: int | None = ..., threads: int = ...
-    ) -> list[SearchResult]: ...
     def search(
         self,
-        query: str | bytes | Sequence[str | bytes],
+        query: str | bytes,
         *,
         theta: float = 0.8,
         top: int | None = None,
-        threads: int = 0,
-    ) -> SearchResult | list[SearchResult]:
-        """Search for a sequence or text, or for many.
+        exact: Inputs | None = None,
+    ) -> SearchResult:
+        """Search for a sequence or text.
 
         Parameters
         ----------
-        query : str, bytes, or a sequence of them
+        query : str or bytes
             DNA or text, as the index was built for.
         theta : float
             Share of the query's distinct items that a hit must hold, above 0 and at most 1.
         top : int, optional
-            At most so many hits a query, best first.
-        threads : int
-            0 for all cores.
+            At most so many hits, best first.
+        exact : path or sequence of paths, optional
+            Files of the documents: hits are counted in them, and those that fall below the threshold are dropped.
 
         Returns
         -------
-        SearchResult, or a list of them
+        SearchResult
             A query without items (shorter than k, say) has no hits.
 
         Examples
@@ -199,13 +317,24 @@ class RamboIndex:
         >>> builder.freeze().search("ACGTTG", theta=1.0).hits[0].found
         2
         """
-        single = isinstance(query, (str, bytes))
-        queries = [query] if isinstance(query, (str, bytes)) else list(query)
+        return self.search_many([query], theta=theta, top=top, exact=exact, threads=1)[0]
+
+    def search_many(
+        self,
+        queries: Sequence[str | bytes],
+        *,
+        theta: float = 0.8,
+        top: int | None = None,
+        exact: Inputs | None = None,
+        threads: int = 0,
+    ) -> list[SearchResult]:
+        """Search for many sequences or texts on all cores; else as :meth:`search`."""
+        if isinstance(queries, (str, bytes)):
+            raise TypeError("queries: a sequence of queries is needed; use search for a single one")
         cut = [_core.rambo_hashes(as_bytes(q, f"query {i}"), self.items)[0] for i, q in enumerate(queries)]
         ends = np.cumsum([len(c) for c in cut], dtype=np.int64)
         hashes = np.concatenate(cut) if cut else np.empty(0, np.uint64)
-        results = list(self.search_hashes(hashes, ends, theta=theta, top=top, threads=threads))
-        return results[0] if single else results
+        return list(self.search_hashes(hashes, ends, theta=theta, top=top, exact=exact, threads=threads))
 
     def search_hashes(
         self,
@@ -214,13 +343,32 @@ class RamboIndex:
         *,
         theta: float = 0.8,
         top: int | None = None,
+        exact: Inputs | None = None,
+        by: Literal["file", "record"] | None = None,
         threads: int = 0,
         progress: Progress | None = None,
     ) -> Iterator[SearchResult]:
-        """Search for queries given by item hashes: query i is ``hashes[ends[i - 1]:ends[i]]``; else as :meth:`search`."""
+        """Search for queries given by item hashes; else as :meth:`search`.
+
+        Parameters
+        ----------
+        hashes : uint64 array
+            Query i is ``hashes[ends[i - 1]:ends[i]]``; repeats are dropped.
+        ends : int64 array
+            Where each query ends.
+        exact : path or sequence of paths, optional
+            Files of the documents: hits are counted in them, and those that fall below the threshold are dropped.
+        by : {"file", "record"}, optional
+            What a document of ``exact`` is; as the index was built by default.
+        """
         ends = np.ascontiguousarray(ends, np.int64)
+        pairs = None
+        if exact is not None:
+            from thrifty.rambo.build import list_inputs
+
+            pairs, _ = list_inputs(exact, self.items)
         starts, documents, found, expected, items, chance = self._core.search(
-            as_hashes(hashes, "hashes"), ends, theta, top, threads, progress
+            as_hashes(hashes, "hashes"), ends, theta, top, pairs, by or self.by, threads, progress
         )
         names = self.documents
         hits = [

@@ -24,8 +24,8 @@ class Items:
     ----------
     kind : {"dna", "text"}
         Canonical k-mers of A, C, G, T (a k-mer and its reverse complement are one item; windows with other letters are
-        skipped; case does not matter), or runs of words (Unicode NFKC, lower case; words are maximal runs of letters and
-        digits).
+        skipped; case does not matter), or runs of words (Unicode NFKC, lower case; words are maximal runs of letters
+        and digits).
     k : int
         Letters of a k-mer, 1 to 63.
     n : int

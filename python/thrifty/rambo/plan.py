@@ -34,8 +34,8 @@ class Wish:
 class RamboPlan:
     """Shape of an index: buckets B, repetitions R, hashes eta and rows, by size class of the documents.
 
-    ``buckets``, ``repetitions``, ``hashes`` and ``rows`` describe the largest segment; ``hashes`` and ``rows`` are means
-    over its repetitions, which may differ: R * B * rows are its bits.
+    ``buckets``, ``repetitions``, ``hashes`` and ``rows`` describe the largest segment; ``hashes`` and ``rows`` are
+    means over its repetitions, which may differ: R * B * rows are its bits.
 
     Attributes
     ----------

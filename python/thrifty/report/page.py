@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import math
-import os
 from dataclasses import asdict
 from html import escape
 from importlib.resources import files
@@ -17,6 +16,7 @@ from thrifty.report.records import Figure, Section, Series, Table
 from thrifty.report.svg import chart, number
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
 
 __all__ = ["write"]
@@ -108,7 +108,8 @@ def _section(section: Section) -> str:
     paragraphs = "".join(f"<p>{escape(text)}</p>" for text in section.text.split("\n\n") if text)
     cards = f'<div class="figures">{"".join(_figure(f) for f in figures)}</div>' if figures else ""
     rest = "".join(chart(r) if isinstance(r, Series) else _table(r) for r in others)
-    return f'<section id="{escape(section.id, quote=True)}"><h2>{escape(section.title)}</h2>{paragraphs}{cards}{rest}</section>'
+    head = f'<section id="{escape(section.id, quote=True)}"><h2>{escape(section.title)}</h2>'
+    return f"{head}{paragraphs}{cards}{rest}</section>"
 
 
 def _figure(figure: Figure) -> str:
@@ -134,7 +135,5 @@ def _table(table: Table) -> str:
 
     head = "".join(f"<th>{escape(str(column))}</th>" for column in table.columns)
     rows = "".join(f"<tr>{''.join(cell(value) for value in row)}</tr>" for row in table.rows)
-    return (
-        f'<figure><figcaption>{escape(table.title)}</figcaption><div class="scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div></figure>"
-    )
+    body = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f'<figure><figcaption>{escape(table.title)}</figcaption><div class="scroll">{body}</div></figure>'

@@ -93,4 +93,5 @@ def chart(series: Series) -> str:
         parts.extend(f'<circle class="dot {colour}" cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for a, b in points)
     parts.append("</svg>")
     legend = "".join(f'<li class="c{i % 6}">{escape(label)}</li>' for i, label in enumerate(series.y))
-    return f'<figure><figcaption>{escape(series.title)}</figcaption>{"".join(parts)}<ul class="legend">{legend}</ul></figure>'
+    caption = f"<figcaption>{escape(series.title)}</figcaption>"
+    return f'<figure>{caption}{"".join(parts)}<ul class="legend">{legend}</ul></figure>'

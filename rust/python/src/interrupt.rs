@@ -1,6 +1,7 @@
 //! One entry for long calls: the interpreter is released, Ctrl-C and a raising callback stop the work.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -28,17 +29,20 @@ where
     let callback = callback.filter(|c| !c.is_none()).map(|c| c.clone().unbind());
     let result = Mutex::new(None);
     let watcher = std::thread::current();
+    // Not the thread's own end: it comes a moment after the wake-up, which would then be slept through.
+    let ended = AtomicBool::new(false);
     let raised = py.detach(|| {
         std::thread::scope(|scope| {
-            let worker = scope.spawn(|| {
+            scope.spawn(|| {
                 let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&progress)));
                 *result.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(outcome);
+                ended.store(true, Ordering::Release);
                 watcher.unpark();
             });
             let mut raised = None;
-            while !worker.is_finished() {
+            while !ended.load(Ordering::Acquire) {
                 std::thread::park_timeout(EVERY);
-                if raised.is_none() && !worker.is_finished() {
+                if raised.is_none() && !ended.load(Ordering::Acquire) {
                     raised = look(&progress, callback.as_ref()).err();
                     if raised.is_some() {
                         progress.cancel();

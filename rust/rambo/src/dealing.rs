@@ -6,7 +6,7 @@ use crate::draft::Draft;
 use crate::index::Index;
 use crate::items::Items;
 use crate::partition::Dealer;
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::sample::Table;
 use crate::{Error, Result};
 
@@ -51,6 +51,7 @@ impl Dealing {
             items,
             plan,
             node,
+            by: None,
             names: Vec::new(),
             counts: Vec::new(),
             segment_of: Vec::new(),
@@ -120,14 +121,27 @@ impl Dealing {
 
     /// The segment with room for one more document of `items` items: the tightest class that takes it.
     pub(crate) fn room_for(&self, items: u64) -> Option<usize> {
-        let nodes = if self.draft.node.is_some() { u64::from(self.draft.plan.nodes) } else { 1 };
-        (0..self.segments.len())
+        self.room_in(items, 0..self.segments.len())
+    }
+
+    /// The same, passing over segments whose documents have become more alike than planned (V/B).
+    pub(crate) fn good_room_for(&self, items: u64) -> Option<usize> {
+        let good = (0..self.segments.len()).filter(|&s| self.keeps_multiplicity(s));
+        self.room_in(items, good)
+    }
+
+    /// The same among some segments.
+    pub(crate) fn room_in(&self, items: u64, segments: impl Iterator<Item = usize>) -> Option<usize> {
+        // Documents are dealt to shards by hash: some get more than their share.
+        let nodes = if self.draft.node.is_some() { self.draft.plan.nodes } else { 1 };
+        segments
             .filter(|&s| {
                 let (plan, part) = (&self.draft.plan.segments[s], &self.segments[s]);
+                let documents = plan::share(plan.documents, nodes);
+                let most = plan.items as f64 * documents as f64 / plan.documents.max(1) as f64;
                 items <= plan.largest
-                    && (self.draft.buckets[s][0].len() as u64) < plan.documents.div_ceil(nodes)
-                    && part.items + items <= plan.items.div_ceil(nodes)
-                    && self.keeps_multiplicity(s)
+                    && (self.draft.buckets[s][0].len() as u64) < documents
+                    && part.items + items <= most.ceil() as u64
             })
             .min_by_key(|&s| self.draft.plan.segments[s].largest)
     }

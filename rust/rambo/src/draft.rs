@@ -9,6 +9,7 @@ use thrifty_base::progress::Progress;
 use crate::columns::transpose64;
 use crate::format::{KIND, Meta, Sizes, specs};
 use crate::index::Index;
+use crate::input::By;
 use crate::items::Items;
 use crate::partition::node_of;
 use crate::plan::{Plan, Repetition};
@@ -22,6 +23,7 @@ pub(crate) struct Draft {
     pub(crate) items: Items,
     pub(crate) plan: Plan,
     pub(crate) node: Option<u32>,
+    pub(crate) by: Option<By>,
     pub(crate) names: Vec<String>,
     /// Distinct items of each document.
     pub(crate) counts: Vec<u64>,
@@ -45,7 +47,7 @@ const CHUNK: u64 = 4 << 20;
 impl Draft {
     /// What the file says of itself.
     pub(crate) fn meta(&self) -> Meta {
-        Meta::new(self.items, self.plan.clone(), self.node, self.sample.shift)
+        Meta::new(self.items, self.plan.clone(), self.node, self.by, self.sample.shift)
     }
 
     /// Puts the documents of each node together, in their order: what stacking the nodes' shards gives.

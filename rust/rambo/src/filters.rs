@@ -123,10 +123,12 @@ impl RowSource for Filters {
         let old = base.map(|b| {
             let bits = u64::from(part.shape[repetition].buckets);
             let (from, to) = (first * bits / 8, (last * bits).div_ceil(8));
-            &b.rows(segment, repetition)[from as usize..to as usize]
+            let mut bytes = b.rows(segment, repetition)[from as usize..to as usize].to_vec();
+            rows::clear_above(&mut bytes, (last - first) * bits);
+            bytes
         });
         let Some(columns) = &part.columns else {
-            return old.expect("a segment without filters is one of the base").to_vec();
+            return old.expect("a segment without filters is one of the base");
         };
         let mut packer = rows::Packer::default();
         transpose(&columns[repetition], (first / 64) as usize, last.div_ceil(64) as usize, &mut packer);

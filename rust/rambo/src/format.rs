@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use thrifty_base::container::{Kind, Spec};
 use thrifty_base::{hash, philox};
 
+use crate::input::By;
 use crate::items::Items;
 use crate::plan::{Plan, Repetition, SegmentPlan};
 use crate::rows;
@@ -24,14 +25,16 @@ pub struct Meta {
     pub plan: Plan,
     /// Which shard this is, where the file holds one of several.
     pub node: Option<u32>,
+    /// What one document was, where it was built from files.
+    pub by: Option<By>,
     /// Items whose hash starts with this many zero bits are in the sample.
     pub sample_shift: u32,
 }
 
 impl Meta {
     /// Meta of the current versions.
-    pub fn new(items: Items, plan: Plan, node: Option<u32>, sample_shift: u32) -> Self {
-        Self { hash_version: hash::VERSION, philox_version: philox::VERSION, items, plan, node, sample_shift }
+    pub fn new(items: Items, plan: Plan, node: Option<u32>, by: Option<By>, sample_shift: u32) -> Self {
+        Self { hash_version: hash::VERSION, philox_version: philox::VERSION, items, plan, node, by, sample_shift }
     }
 
     /// Shape of a segment in this file: the whole, or the share of one node.

@@ -12,6 +12,7 @@ use thrifty_base::{hash, philox};
 
 use crate::draft::Draft;
 use crate::format::{KIND, Meta, section};
+use crate::input::By;
 use crate::items::Items;
 use crate::plan::{Plan, Repetition, SegmentPlan};
 use crate::sample::Table;
@@ -110,6 +111,11 @@ impl Index {
         self.container.length()
     }
 
+    /// What one document was when it was built from files.
+    pub fn by(&self) -> Option<By> {
+        self.meta.by
+    }
+
     /// Number of documents; their ids run from 0 to this. Ids follow the buckets, so that answers come out sorted; they
     /// hold for this opened index only: names are what stays.
     pub fn documents(&self) -> usize {
@@ -154,10 +160,6 @@ impl Index {
         &self.segments
     }
 
-    pub(crate) fn bucket_table(&self, segment: usize) -> &[Vec<u16>] {
-        &self.buckets[segment]
-    }
-
     /// Packed rows of a segment's repetition, with the zeros behind them.
     pub(crate) fn rows(&self, segment: usize, repetition: usize) -> &[u8] {
         &self.container.bytes()[self.segments[segment].rows_range(repetition)]
@@ -196,6 +198,7 @@ impl Index {
                 }
             })
             .collect();
+        let items = (0..self.documents() as u32).map(|id| self.item_count(id)).sum();
         let live = (self.documents() as f64).max(1.0);
         let mean = |of: &dyn Fn(&DescribedSegment) -> f64| {
             segments.iter().map(|s| s.documents as f64 * of(s)).sum::<f64>() / live
@@ -205,12 +208,13 @@ impl Index {
             items_are: self.meta.items,
             documents: self.documents(),
             removed: self.removed.len(),
-            items: self.pairs(),
+            items,
             bytes: self.bytes(),
-            bits_per_item: 8.0 * self.bytes() as f64 / (self.pairs() as f64).max(1.0),
+            bits_per_item: 8.0 * self.bytes() as f64 / (items as f64).max(1.0),
             seed: self.meta.plan.seed,
             nodes: self.meta.plan.nodes,
             shard: self.meta.node,
+            by: self.meta.by,
             asked_fpr: self.meta.plan.fpr,
             planned_fpr: mean(&|s| s.planned_fpr),
             fpr: mean(&|s| s.fpr),
@@ -226,6 +230,7 @@ impl Index {
             items: self.meta.items,
             plan: self.meta.plan.clone(),
             node: self.meta.node,
+            by: self.meta.by,
             names: (0..self.counts.len()).map(|d| self.name_at(d).to_owned()).collect(),
             counts: self.counts.clone(),
             segment_of: self.segment_of.clone(),
@@ -247,7 +252,7 @@ pub struct Described {
     pub documents: usize,
     /// Documents taken out.
     pub removed: usize,
-    /// (document, distinct item) pairs.
+    /// (document, distinct item) pairs that queries can find.
     pub items: u64,
     /// Size of the file.
     pub bytes: u64,
@@ -259,6 +264,8 @@ pub struct Described {
     pub nodes: u32,
     /// Which of them this is.
     pub shard: Option<u32>,
+    /// What one document was when it was built from files.
+    pub by: Option<By>,
     /// Rate that was asked for.
     pub asked_fpr: f64,
     /// Rate planned for an item that no document holds.

@@ -15,6 +15,7 @@
 //! | [`index`] | the frozen index, [`format`] its file |
 //! | [`query`] | items and sequences to documents |
 //! | [`change`] | add, remove, stack, fold |
+//! | [`exact`] | hits checked against the documents |
 
 pub mod build;
 pub mod builder;
@@ -23,6 +24,7 @@ mod columns;
 mod dealing;
 mod draft;
 pub mod error;
+pub mod exact;
 mod filters;
 pub mod format;
 pub mod index;

@@ -52,6 +52,15 @@ impl Packer {
     }
 }
 
+/// Clears what lies above the first `bits` bits: the start of the next row in the last byte.
+pub(crate) fn clear_above(bytes: &mut [u8], bits: u64) {
+    if !bits.is_multiple_of(8)
+        && let Some(last) = bytes.last_mut()
+    {
+        *last &= (1 << (bits % 8)) - 1;
+    }
+}
+
 /// Reads bits `at..at + 64` of packed bytes; bits beyond the end are zero.
 pub(crate) fn word_at(bytes: &[u8], at: u64) -> u64 {
     let (byte, shift) = ((at / 8) as usize, at % 8);

@@ -106,6 +106,11 @@ impl Table {
         (new, pairs)
     }
 
+    /// Whether an item is sampled.
+    pub(crate) fn samples(&self, hash: u64) -> bool {
+        sampled(hash, self.shift)
+    }
+
     /// Mean number of documents of a segment that hold an item, of the items some document there holds; 1 when nothing
     /// was sampled.
     pub fn multiplicity(&self, segment: u16) -> f64 {

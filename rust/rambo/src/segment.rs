@@ -29,6 +29,7 @@ pub struct Segment {
     live: usize,
     present_fpr: f64,
     mean_fill: Vec<f64>,
+    mean_bloom: Vec<f64>,
 }
 
 /// Odd multipliers of the row hashes: row = high word of (hash * multiplier mod 2^64) * rows.
@@ -89,6 +90,12 @@ impl Segment {
             (shape[r].collision, plan.repetitions[r].collision) = (now, now);
         }
         let mean_fill = shape.iter().zip(fill).map(|(r, f)| f.iter().sum::<u64>() as f64 / r.bits() as f64).collect();
+        // Over documents, as documents are what is found.
+        let mean_bloom = bloom
+            .iter()
+            .zip(&slot_buckets)
+            .map(|(p, of)| of[..live].iter().map(|&b| p[usize::from(b)]).sum::<f64>() / (live as f64).max(1.0))
+            .collect();
         let this = Self {
             plan,
             shape,
@@ -101,6 +108,7 @@ impl Segment {
             live,
             present_fpr,
             mean_fill,
+            mean_bloom,
         };
         (this, slots)
     }
@@ -138,6 +146,11 @@ impl Segment {
     /// Share of bits set, by repetition.
     pub fn fill(&self) -> &[f64] {
         &self.mean_fill
+    }
+
+    /// Mean rate of false positives of a document's filter, by repetition.
+    pub fn bloom(&self) -> &[f64] {
+        &self.mean_bloom
     }
 
     pub(crate) fn multipliers(&self, repetition: usize) -> &[u64] {

@@ -27,7 +27,7 @@ const COST: u32 = 20;
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Command {
     items: Items,
-    by_record: bool,
+    by: By,
     fpr: Option<f64>,
     max_bytes: Option<u64>,
     seed: u64,
@@ -52,7 +52,7 @@ impl Command {
         };
         Self {
             items: options.reading.items,
-            by_record: options.reading.by == By::Record,
+            by: options.reading.by,
             fpr,
             max_bytes,
             seed,
@@ -70,7 +70,7 @@ impl Command {
             (a != b).then(|| format!("an unfinished build with another {what} is there (then {a}, now {b})"))
         };
         differs("kind of items", &self.items, &now.items)
-            .or_else(|| differs("meaning of a document (by record)", &self.by_record, &now.by_record))
+            .or_else(|| differs("meaning of a document (--by)", &self.by, &now.by))
             .or_else(|| differs("rate (--fpr)", &self.fpr, &now.fpr))
             .or_else(|| differs("size limit (--max-bytes)", &self.max_bytes, &now.max_bytes))
             .or_else(|| differs("seed", &self.seed, &now.seed))

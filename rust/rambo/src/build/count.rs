@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use thrifty_base::progress::Progress;
 
-use crate::input::{Input, Reading, for_each_document};
+use crate::input::{Document, Input, Reading, for_each_document};
 use crate::items::distinct::dedup;
 use crate::sample::Samples;
 use crate::{Error, Result};
@@ -52,6 +52,11 @@ impl Counted {
         }
     }
 
+    /// Where a document came from.
+    pub(crate) fn origin(&self, name: &str) -> &str {
+        self.origins.get(name).map_or("", String::as_str)
+    }
+
     /// Names with where they came from, in order.
     pub(super) fn listed(&self) -> Vec<(&str, &str)> {
         self.names.iter().map(|n| (n.as_str(), self.origins.get(n).map_or("", String::as_str))).collect()
@@ -88,7 +93,7 @@ pub(super) fn go_on(
     progress.start("count", inputs.iter().map(Input::length).sum())?;
     let shift = std::sync::atomic::AtomicU32::new(counted.samples.shift());
     let relaxed = std::sync::atomic::Ordering::Relaxed;
-    let work = |_: usize, document: &crate::input::Document| -> Result<(u64, Vec<u64>, u64)> {
+    let work = |_: usize, document: &Document| -> Result<(u64, Vec<u64>, u64)> {
         let mut hashes = Vec::new();
         let skipped = document.for_each_chunk(|chunk| {
             hashes.extend_from_slice(chunk);

@@ -20,10 +20,10 @@ use crate::builder::{freeze, no_room};
 use crate::dealing::{Dealing, Place};
 use crate::filters::Filters;
 use crate::index::Index;
-use crate::input::{Input, Reading, for_each_document};
+use crate::input::{Document, Input, Reading, for_each_document};
 use crate::items::distinct::dedup;
 use crate::partition::node_of;
-use crate::plan::{self, Plan, Repetition, SegmentPlan, Wish, sample_shift, sample_size};
+use crate::plan::{self, Plan, Repetition, SegmentPlan, Wish, sample_shift};
 use crate::sample::Samples;
 use crate::{Error, Result};
 use checkpoint::Checkpoint;
@@ -83,7 +83,7 @@ pub fn build(path: &Path, inputs: &[Input], options: &Options, progress: &Progre
     let mut counted = checkpoint.take_counted();
     let mut report = Report { resumed_documents: checkpoint.inserted(), ..Report::default() };
     let started = Instant::now();
-    let (dealing, filters) = match &options.shape {
+    let (mut dealing, filters) = match &options.shape {
         Shape::Counted(wish) => {
             count::go_on(&mut counted, inputs, options.reading, progress, &mut |c| checkpoint.save(c, 0, None))?;
             report.count_seconds = started.elapsed().as_secs_f64();
@@ -91,6 +91,7 @@ pub fn build(path: &Path, inputs: &[Input], options: &Options, progress: &Progre
         }
         Shape::Planned(plan) => insert_planned(path, &mut counted, plan, inputs, options, progress, &mut checkpoint)?,
     };
+    dealing.draft.by = Some(options.reading.by);
     report.insert_seconds = started.elapsed().as_secs_f64() - report.count_seconds;
     report.skipped_windows = counted.skipped_windows;
     report.empty_documents = counted.counts.iter().filter(|&&c| c == 0).count() as u64;
@@ -107,14 +108,17 @@ pub fn plan_counted(counted: &Counted, reading: Reading, wish: &Wish) -> Result<
 
 /// All documents dealt, the plan fitted to them, and the place of each in the order of the input.
 fn deal_all(counted: &Counted, reading: Reading, wish: &Wish) -> Result<(Dealing, Vec<Place>)> {
-    let shapes = plan::plan_sampled(&counted.counts, &counted.samples, wish)?;
-    let kept = counted.samples.thinned(sample_size(counted.counts.iter().sum()));
-    let mut dealing = Dealing::new(reading.items, shapes, None, kept.shift())?;
+    let mut shapes = plan::plan_sampled(&counted.counts, &counted.samples, wish)?;
+    if wish.nodes > 1 {
+        fit_nodes(&mut shapes, counted, wish);
+    }
+    let shift = sample_shift(counted.counts.iter().sum());
+    let mut dealing = Dealing::new(reading.items, shapes, None, shift)?;
     let mut places = Vec::with_capacity(counted.names.len());
     for (d, (name, &items)) in counted.names.iter().zip(&counted.counts).enumerate() {
         let segment = dealing.draft.plan.class_of(items);
         places.push(dealing.deal(name.clone(), items, segment)?);
-        dealing.sample(segment, kept.document(d));
+        dealing.sample(segment, counted.samples.document(d));
     }
     let mut plan = dealing.draft.plan.clone();
     for (s, segment) in plan.segments.iter_mut().enumerate() {
@@ -123,6 +127,19 @@ fn deal_all(counted: &Counted, reading: Reading, wish: &Wish) -> Result<(Dealing
     plan::fit(&mut plan, &dealing.draft, &dealing.loads(), &counted.samples, wish);
     dealing.draft.plan = plan;
     Ok((dealing, places))
+}
+
+/// Where each document has a bucket of its own, gives every node as many as the fullest one needs.
+fn fit_nodes(plan: &mut Plan, counted: &Counted, wish: &Wish) {
+    let mut documents = vec![vec![0u32; wish.nodes as usize]; plan.segments.len()];
+    for (name, &items) in counted.names.iter().zip(&counted.counts) {
+        documents[plan.class_of(items)][node_of(name, wish.seed, wish.nodes) as usize] += 1;
+    }
+    for (segment, of) in plan.segments.iter_mut().zip(documents) {
+        if let [only] = segment.repetitions.as_mut_slice() {
+            only.buckets = wish.nodes * of.into_iter().max().unwrap_or(0).max(1);
+        }
+    }
 }
 
 /// Inserts documents that were counted.
@@ -158,7 +175,7 @@ fn insert_counted(
     progress.start("insert", inputs.iter().map(Input::length).sum())?;
     let locked = filters.locked();
     let mut done = checkpoint.inserted();
-    let insert = |d: usize, document: &crate::input::Document| -> Result<()> {
+    let insert = |d: usize, document: &Document| -> Result<()> {
         if counted.names.get(d) != Some(&document.name) {
             return Err(changed(&document.origin));
         }
@@ -199,8 +216,9 @@ fn insert_planned(
     let mut dealing = Dealing::new(options.reading.items, plan.clone(), options.node, shift)?;
     let mut filters = take_memory(path, &dealing)?;
     checkpoint.restore(&mut filters)?;
+    let mine = |name: &str| options.node.is_none_or(|node| node_of(name, plan.seed, plan.nodes) == node);
     let place = |dealing: &mut Dealing, name: &str, items: u64, sample: &[u64]| -> Result<Option<Place>> {
-        if options.node.is_some_and(|node| node_of(name, plan.seed, plan.nodes) != node) {
+        if !mine(name) {
             return Ok(None);
         }
         let segment = dealing.room_for(items).ok_or_else(|| no_room(plan, name, items))?;
@@ -213,8 +231,11 @@ fn insert_planned(
     progress.start("insert", inputs.iter().map(Input::length).sum())?;
     let locked = filters.locked();
     let pool = pool(options.reading.threads)?;
-    let read = |_: usize, document: &crate::input::Document| -> Result<(Vec<u64>, u64)> {
+    let read = |_: usize, document: &Document| -> Result<(Vec<u64>, u64)> {
         let mut hashes = Vec::new();
+        if !mine(&document.name) {
+            return Ok((hashes, 0)); // another shard's: not even opened when it is a file
+        }
         let skipped = document.for_each_chunk(|chunk| {
             hashes.extend_from_slice(chunk);
             Ok(progress.check()?)
@@ -227,10 +248,11 @@ fn insert_planned(
         for (document, (hashes, skipped)) in batch {
             let sample = Samples::of(&hashes, shift);
             counted.check_new(&document.name, &document.origin)?;
-            if let Some(at) = place(&mut dealing, &document.name, hashes.len() as u64, &sample)? {
-                placed.push((at, hashes.clone()));
+            let items = hashes.len() as u64;
+            if let Some(at) = place(&mut dealing, &document.name, items, &sample)? {
+                placed.push((at, hashes));
             }
-            counted.push(document.name, document.origin, hashes.len() as u64, sample, skipped);
+            counted.push(document.name, document.origin, items, sample, skipped);
         }
         pool.install(|| placed.par_iter().for_each(|(at, hashes)| locked.insert(at, hashes)));
         checkpoint.save(counted, counted.names.len() as u64, Some(&locked))

@@ -7,6 +7,7 @@ mod records;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use thrifty_base::pool::pool;
 use thrifty_base::progress::Progress;
 
@@ -17,7 +18,8 @@ use crate::items::Items;
 use crate::{Error, Result};
 
 /// What one document is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum By {
     /// A file with all its records.
     File,

@@ -50,13 +50,39 @@ pub fn dedup(hashes: &mut Vec<u64>) {
 
 /// Set of 64-bit hashes by open addressing; the low bits choose the slot, since the high ones chose the part.
 #[derive(Default)]
-struct Table {
+pub struct Table {
     slots: Vec<u64>,
     mask: usize,
     has_zero: bool,
 }
 
 impl Table {
+    /// The set of these hashes.
+    pub fn of(hashes: &[u64]) -> Self {
+        let mut table = Self::default();
+        table.reset(hashes.len());
+        for &h in hashes {
+            table.insert(h);
+        }
+        table
+    }
+
+    /// Whether `h` is in the set.
+    #[inline]
+    pub fn contains(&self, h: u64) -> bool {
+        if h == 0 {
+            return self.has_zero;
+        }
+        let mut slot = h as usize & self.mask;
+        loop {
+            match self.slots[slot] {
+                0 => return false,
+                there if there == h => return true,
+                _ => slot = (slot + 1) & self.mask,
+            }
+        }
+    }
+
     fn reset(&mut self, items: usize) {
         let size = (2 * items.max(8)).next_power_of_two();
         self.slots.clear();

@@ -150,6 +150,16 @@ pub struct Wish {
     pub seed: u64,
 }
 
+/// Documents that each of several shards has room for: dealt by hash, up to four standard deviations more than its share
+/// come to one.
+pub(crate) fn share(documents: u64, nodes: u32) -> u64 {
+    if nodes == 1 {
+        return documents;
+    }
+    let mean = documents as f64 / f64::from(nodes);
+    ((mean + 4.0 * mean.sqrt()).ceil() as u64 + 1).min(documents.max(1))
+}
+
 /// Sampled (item, document) pairs that an index of so many pairs keeps.
 pub(crate) fn sample_size(pairs: u64) -> usize {
     (pairs / 4096).clamp(64, 8192) as usize

@@ -114,10 +114,9 @@ impl Class<'_> {
         collision(self.documents(), buckets)
     }
 
-    /// Buckets when every document has its own. Documents are dealt to nodes by hash, so that each node gets room for
-    /// four standard deviations more than its share.
+    /// Buckets when every document has its own.
     fn direct_buckets(&self) -> u64 {
-        direct_buckets(self.counts.len() as u64, self.nodes)
+        super::share(self.counts.len() as u64, self.nodes) * u64::from(self.nodes)
     }
 
     fn direct(&self, total: u32) -> Option<Choice> {
@@ -161,15 +160,6 @@ impl Class<'_> {
 /// Probability that two documents share a bucket when buckets hold equally many.
 pub(super) fn collision(documents: f64, buckets: u32) -> f64 {
     ((documents / f64::from(buckets) - 1.0) / (documents - 1.0).max(1.0)).max(0.0)
-}
-
-/// See [`Class::direct_buckets`].
-pub(super) fn direct_buckets(documents: u64, nodes: u32) -> u64 {
-    if nodes == 1 {
-        return documents;
-    }
-    let share = documents as f64 / f64::from(nodes);
-    ((share + 4.0 * share.sqrt()).ceil() as u64 + 1) * u64::from(nodes)
 }
 
 /// Loads when each document has a bucket of its own.

@@ -4,6 +4,7 @@
 //! Buckets that can no longer reach the threshold end the query early when none is left; only documents whose buckets
 //! reach it in every repetition are counted item by item.
 
+use super::score::Chance;
 use super::view::{View, for_each_bit, window};
 use crate::simd::{Kernel, LANES, Simd};
 
@@ -188,28 +189,22 @@ impl Count<'_> {
         slots.iter().enumerate().map(|(i, _)| bit(&planes[i / 32], i % 32)).collect()
     }
 
-    /// The chance of an item to be found where it is not, and for each hit how many such items to expect: over the
-    /// items x not found in it, the sum of q(x) / (1 - q(x)), where q(x) is the share of buckets that answered x,
-    /// multiplied over repetitions. This is the unbiased (Horvitz-Thompson) estimate of how many items that are not in
-    /// the document were found in it.
+    /// The chance of an item to be found where it is not, a mean over items; and for each hit how many items to expect
+    /// that were found in it and are not: over the items x not found in it, the sum of q(x) / (1 - q(x)), where q(x) is
+    /// the chance of x. This is the unbiased (Horvitz-Thompson) estimate.
     #[inline(always)]
     fn chances<S: Simd>(&self, s: S, masks: &Masks<'_, S>, hits: &[(u32, u64)]) -> (f64, Vec<f64>) {
-        let slots: Vec<u32> = hits.iter().map(|h| h.0).collect();
-        let groups: Vec<Group> = slots.chunks(32).map(|c| Group::new(self.view, c)).collect();
-        let mut odds = vec![[0f64; 32]; groups.len()];
-        let mut sum = 0.0;
         if self.hashes.is_empty() {
             return (0.0, Vec::new());
         }
+        let slots: Vec<u32> = hits.iter().map(|h| h.0).collect();
+        let groups: Vec<Group> = slots.chunks(32).map(|c| Group::new(self.view, c)).collect();
+        let mut odds = vec![[0f64; 32]; groups.len()];
+        let chance = Chance::new(self.view.segment);
+        let first = self.view.repetitions[0].chunks;
+        let mut sum = 0.0;
         masks.for_each_item(s, |_, row| {
-            let mut q = 1.0;
-            let mut rest = row;
-            for repetition in &self.view.repetitions {
-                let (masks, later) = rest.split_at(repetition.chunks);
-                rest = later;
-                let answered = masks.iter().map(|&m| s.count(m)).sum::<u32>();
-                q *= f64::from(answered) / repetition.buckets as f64;
-            }
+            let q = chance.of(row[..first].iter().map(|&m| s.count(m)).sum());
             sum += q;
             let odd = q / (1.0 - q).max(1e-9);
             for (group, odds) in groups.iter().zip(&mut odds) {
