@@ -35,6 +35,10 @@ def info(json_: common.Json = False) -> None:
         common.table("thrifty", [(name, str(value)) for name, value in values.items()])
 
 
+#: Exit status after Ctrl-C, as shells have it.
+INTERRUPTED = 130
+
+
 def describe() -> dict[str, Any]:
     """Collect what ``thrifty info`` shows."""
     from thrifty import _core
@@ -70,6 +74,8 @@ def main() -> None:
         arguments = common.repeat_option(arguments, "--exact", after=4)
     try:
         status = app(arguments, prog_name="thrifty", standalone_mode=False)
+        if status == INTERRUPTED:
+            fail("stopped", INTERRUPTED)  # the parser catches Ctrl-C itself and says nothing
     except typer.Exit as stop:
         status = stop.exit_code
     except typer.TyperException as error:
@@ -81,7 +87,7 @@ def main() -> None:
         hint = f" (see: {context.command_path} --help)" if context is not None else ""
         status = fail(error.format_message() + hint, 2)
     except (KeyboardInterrupt, typer.Abort):
-        status = fail("stopped", 130)
+        status = fail("stopped", INTERRUPTED)
     except BrokenPipeError:
         # The reader went away, as `head` does; nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -94,6 +100,10 @@ def main() -> None:
         if debug:
             raise
         status = fail(message_of(error), 2)
+    except Exception as error:
+        if debug:
+            raise
+        status = fail(f"unexpected {type(error).__name__}: {message_of(error)} (--debug shows where)", 1)
     sys.exit(status or 0)
 
 

@@ -84,7 +84,7 @@ def build_on_dask(
     Other parameters are those of :func:`thrifty.rambo.build`, and so is the result: byte for byte the index of one
     build with a plan for ``shards`` nodes.
     """
-    from dask.distributed import as_completed, wait
+    from dask.distributed import as_completed
 
     items = items or Items()
     pairs, _ = list_inputs(inputs, items, list_file)
@@ -109,15 +109,16 @@ def build_on_dask(
         for i, file in enumerate(files)
     ]
     try:
-        for done, future in enumerate(as_completed(futures), start=1):
-            future.result()
+        for done, _ in enumerate(as_completed(futures), start=1):
             if progress is not None:
                 progress("shards", done, shards)
+        client.gather(futures)  # raises what went wrong on a worker
         index = RamboIndex.stack(out, files, progress=progress)
         index.report = {"plan": plan.to_dict(), "shards": shards, "skipped_windows": None, "empty_documents": None}
         return index
-    finally:
+    except BaseException:
         client.cancel(futures)
-        wait(futures)  # a shard that is being written can't be cancelled, and is to be removed as well
+        raise
+    finally:
         for file in files:
             file.unlink(missing_ok=True)

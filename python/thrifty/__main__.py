@@ -1,0 +1,5 @@
+"""``python -m thrifty`` is the command ``thrifty``."""
+
+from thrifty.cli.app import main
+
+main()
