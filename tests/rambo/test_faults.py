@@ -316,7 +316,9 @@ def test_every_instruction_set_gives_the_same_bytes(genomes: dict[str, bytes], t
     outputs = []
     for name, setting in (("forced", env), ("free", os.environ.copy())):
         index = tmp_path / name
-        subprocess.run([*COMMAND, str(index), str(fasta), "--by", "record"], env=setting, check=True, capture_output=True)
+        subprocess.run(
+            [*COMMAND, str(index), str(fasta), "--by", "record"], env=setting, check=True, capture_output=True
+        )
         command = [*run, "rambo", "query", str(index), str(fasta), "--theta", "0.3", "--json"]
         answers = subprocess.run(command, env=setting, check=True, capture_output=True).stdout
         outputs.append((index.read_bytes(), answers))
@@ -325,6 +327,8 @@ def test_every_instruction_set_gives_the_same_bytes(genomes: dict[str, bytes], t
 
 def test_an_unknown_instruction_set_is_named() -> None:
     env = os.environ | {"THRIFTY_SIMD": "avx1024"}
-    done = subprocess.run([sys.executable, "-m", "thrifty", "info"], env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "thrifty", "info"], env=env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert "THRIFTY_SIMD=avx1024: no such path; use one of scalar" in done.stderr

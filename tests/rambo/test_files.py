@@ -212,7 +212,9 @@ def test_a_document_larger_than_the_buffers(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     sequence = np.frombuffer(b"ACGT", np.uint8)[rng.integers(0, 4, 3_000_000)].tobytes()
     path = tmp_path / "big.fa.gz"
-    path.write_bytes(gzip.compress(b">big\n" + b"\n".join(sequence[i : i + 80] for i in range(0, len(sequence), 80)), 1))
+    path.write_bytes(
+        gzip.compress(b">big\n" + b"\n".join(sequence[i : i + 80] for i in range(0, len(sequence), 80)), 1)
+    )
     index = build(tmp_path / "i", path)
     assert index.item_counts().tolist() == [3_000_000 - 30]
     assert index.search(sequence[1_000_000:1_000_200], theta=1.0).hits[0].document == "big"

@@ -49,7 +49,11 @@ def test_contamination_of_gsm8k(by: str, data: Path, tmp_path: Path) -> None:
     lines = gzip.decompress((data / "exam" / "gsm8k_test_questions.tsv.gz").read_bytes()).decode().splitlines()
     ids, questions = zip(*(line.split("\t") for line in lines), strict=True)
     index = build(
-        tmp_path / "i", corpus, by=by, items=Items("text", n=13, within="line"), fpr=1e-3  # type: ignore[arg-type]
+        tmp_path / "i",
+        corpus,
+        by=by,
+        items=Items("text", n=13, within="line"),
+        fpr=1e-3,  # type: ignore[arg-type]
     )
     if by == "file":
         # The reference counted letters of ASCII only; lines of ASCII are all but 308.

@@ -120,7 +120,7 @@ def build(
         str | None, typer.Option("--dask", metavar="ADDRESS", help="Build on a Dask cluster, or local:N processes.")
     ] = None,
     shards: Annotated[int, typer.Option("--shards", min=2, help="Shards of a build on Dask.")] = 2,
-    checkpoint: Annotated[float, typer.Option("--checkpoint", min=0, help="Seconds between savings.")] = 60.0,
+    checkpoint: Annotated[float, typer.Option("--checkpoint", min=0, help="Seconds between savings; 0 for every chance.")] = 60.0,
     threads: common.Threads = 0,
     seed: common.Seed = 0,
     json_: common.Json = False,
@@ -136,6 +136,7 @@ def build(
         raise typer.BadParameter("name files or folders to index, - for standard input, or --list")
     what = items_of(items, k, n, within)
     part = shard_of(shard)
+    rate = rate_of(fpr, max_bytes)
     given: RamboPlan | None = None
     if plan is not None:
         given = rambo.RamboPlan.from_json(plan.read_text())
@@ -146,14 +147,14 @@ def build(
             multiplicity=multiplicity,
             nodes=part[1] if part else shards if dask else 1,
             seed=seed,
-            **rate_of(fpr, max_bytes),
+            **rate,
         )
     started = time.perf_counter()
     _, passed_over = rambo.list_inputs(inputs or [], what, list_)
     if passed_over:
         common.note(f"{passed_over} files of folders have no suffix of the format and were passed over")
     settings: dict[str, Any] = {"by": by.value, "items": what, "list_file": list_, "plan": given, "seed": seed}
-    settings |= rate_of(fpr, max_bytes)
+    settings |= rate
     with common.progress() as callback:
         if dask is not None:
             from thrifty.rambo.cluster import build_on_dask, connect

@@ -111,7 +111,7 @@ def build(
     threads : int
         0 for all cores. The file does not depend on it.
     checkpoint_seconds : float
-        Time between two savings of unfinished work.
+        Time between two savings of unfinished work; 0 saves at every chance.
     progress : callable, optional
         Called as ``progress(phase, done, total)``; an exception from it stops the build.
 

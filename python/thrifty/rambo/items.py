@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -65,13 +66,17 @@ def as_hashes(values: Any, name: str) -> NDArray[np.uint64]:
     """Return item hashes as a contiguous array of native uint64; int64 (and tensors of it) are taken bit for bit."""
     array = to_numpy(values, name)
     if not isinstance(array, np.ndarray):
-        array = np.array(array, dtype=np.uint64) if len(array) else np.empty(0, np.uint64)
+        try:
+            array = np.fromiter((index(value) for value in array), np.uint64)
+        except (TypeError, OverflowError) as error:
+            raise TypeError(f"{name}: an array of uint64 or a list of such numbers is needed: {error}") from None
     if array.ndim != 1:
         raise ValueError(f"{name}: one dimension is needed, got shape {array.shape}")
     if array.dtype.kind not in "ui" or array.dtype.itemsize != 8:
         raise TypeError(f"{name}: dtype uint64 (or int64 with the same bits) is needed, got {array.dtype}")
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return np.ascontiguousarray(native).view(np.uint64)
+    aligned: NDArray[Any] = np.require(native, requirements=["C_CONTIGUOUS", "ALIGNED"])
+    return aligned.view(np.uint64)
 
 
 def hash_items(data: str | bytes, items: Items | None = None) -> tuple[NDArray[np.uint64], int]:

@@ -122,9 +122,11 @@ class RamboPlan:
             counts = np.full(documents, items, np.uint64)
         else:
             counts = np.ascontiguousarray(to_numpy(items, "items"))
+            if counts.size == 0:
+                raise ValueError("documents: none to plan for")
             if counts.dtype.kind not in "ui" or counts.ndim != 1:
                 raise TypeError(f"items: a sequence of whole numbers is needed, got {counts.dtype} of {counts.shape}")
-            if counts.size and counts.min() < 0:
+            if counts.min() < 0:
                 raise ValueError("items: counts can't be negative")
             counts = counts.astype(np.uint64)
         wish = Wish(fpr=fpr, max_bytes=max_bytes, multiplicity=multiplicity, nodes=nodes, seed=seed)

@@ -1,7 +1,7 @@
 //! An index before it is written: everything but the rows, which come from where they are.
 
 use rayon::prelude::*;
-use thrifty_base::container::{Target, Writer};
+use thrifty_base::container::{Target, Writer, file_length};
 use thrifty_base::memory::Mode;
 use thrifty_base::pool::pool;
 use thrifty_base::progress::Progress;
@@ -50,6 +50,27 @@ impl Draft {
         Meta::new(self.items, self.plan.clone(), self.node, self.by, self.sample.shift)
     }
 
+    /// Shape and number of documents of each segment in this file, and what else the layout depends on.
+    fn layout(&self) -> (Vec<(Vec<Repetition>, usize)>, Sizes, Vec<u8>) {
+        let meta = self.meta();
+        let shapes = self.plan.segments.iter().zip(&self.buckets).map(|(p, b)| (meta.shape(p), b[0].len())).collect();
+        let meta = serde_json::to_vec(&meta).expect("meta has only plain fields");
+        let sizes = Sizes {
+            meta: meta.len(),
+            names: self.names.iter().map(String::len).sum(),
+            documents: self.names.len(),
+            removed: self.removed.len(),
+            sample: self.sample.counts.len(),
+        };
+        (shapes, sizes, meta)
+    }
+
+    /// Length of the file that it makes.
+    pub(crate) fn bytes(&self) -> u64 {
+        let (shapes, sizes, _) = self.layout();
+        file_length(&specs(&shapes, sizes))
+    }
+
     /// Puts the documents of each node together, in their order: what stacking the nodes' shards gives.
     pub(crate) fn sort_by_node(&mut self) {
         let (seed, nodes) = (self.plan.seed, self.plan.nodes);
@@ -86,29 +107,13 @@ impl Draft {
         mode: Mode,
         progress: &Progress,
     ) -> Result<Index> {
-        let meta = self.meta();
-        let meta_bytes = serde_json::to_vec(&meta).expect("meta has only plain fields");
-        let names = self.names.concat();
-        if u32::try_from(names.len()).is_err() {
+        let (shapes, sizes, meta) = self.layout();
+        if u32::try_from(sizes.names).is_err() {
             return Err(Error::Capacity { what: "the names of all documents together exceed 4 GiB".into() });
         }
-        let sizes = Sizes {
-            meta: meta_bytes.len(),
-            names: names.len(),
-            documents: self.names.len(),
-            removed: self.removed.len(),
-            sample: self.sample.counts.len(),
-        };
-        let shapes: Vec<_> = self
-            .plan
-            .segments
-            .iter()
-            .zip(&self.buckets)
-            .map(|(plan, buckets)| (meta.shape(plan), buckets[0].len()))
-            .collect();
         let mut writer = Writer::create(target, KIND, &specs(&shapes, sizes))?;
-        writer.write(&meta_bytes)?;
-        writer.write(names.as_bytes())?;
+        writer.write(&meta)?;
+        writer.write(self.names.concat().as_bytes())?;
         let ends: Vec<u32> = self
             .names
             .iter()

@@ -49,7 +49,7 @@ pub(crate) fn rambo_plan(py: Python<'_>, counts: &Bound<'_, PyAny>, wish: WishAr
     let counts = vector::<u64>(counts, "items", "uint64")?;
     let counts = counts.as_slice()?;
     let plan = py.detach(|| plan::plan(counts, &wish.read())).or_raise(py)?;
-    Ok(plan_json(&plan))
+    Ok(plan_json(&plan, None))
 }
 
 /// Plans from files, which are counted; JSON.
@@ -66,15 +66,15 @@ pub(crate) fn rambo_plan_files(
 ) -> PyResult<String> {
     let reading = read_reading(py, by, &items, threads)?;
     let (inputs, wish) = (inputs_of(inputs), wish.read());
-    let plan = long_call(py, progress, |p| {
+    let (plan, bytes) = long_call(py, progress, |p| {
         let counted = build::count(&inputs, reading, p)?;
         build::plan_counted(&counted, reading, &wish)
     })?;
-    Ok(plan_json(&plan))
+    Ok(plan_json(&plan, Some(bytes)))
 }
 
-fn plan_json(plan: &Plan) -> String {
-    let described = plan.describe();
+fn plan_json(plan: &Plan, bytes: Option<u64>) -> String {
+    let described = plan.describe(bytes);
     serde_json::to_string(&described).expect("a plan has only plain fields")
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn rambo_build(
     let inputs = inputs_of(inputs);
     let (index, report) = long_call(py, progress, |p| build::build(&path, &inputs, &options, p))?;
     let report = serde_json::to_string(&report).expect("a report has only plain fields");
-    let plan = plan_json(index.plan());
+    let plan = plan_json(index.plan(), Some(index.bytes()));
     Ok((RamboIndex::new(index), report, plan))
 }
 

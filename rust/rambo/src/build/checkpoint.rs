@@ -20,7 +20,7 @@ use crate::plan::Plan;
 use crate::{Error, Result};
 
 const KIND: Kind = Kind { name: "rambobld", version: 1 };
-/// A checkpoint may cost this share of the time at most.
+/// Between two checkpoints, work takes so many times as long as saving.
 const COST: u32 = 20;
 
 /// What a build was started with. A build goes on only with the same.
@@ -154,7 +154,8 @@ impl Checkpoint {
 
     /// Saves the state when enough time has passed since the last time.
     pub(super) fn save(&mut self, counted: &Counted, inserted: u64, filters: Option<&LockedFilters<'_>>) -> Result<()> {
-        if self.last.elapsed() < self.every.max(COST * self.cost) {
+        // Zero asks for every chance, whatever it costs.
+        if !self.every.is_zero() && self.last.elapsed() < self.every.max(COST * self.cost) {
             return Ok(());
         }
         let started = Instant::now();

@@ -101,9 +101,12 @@ pub fn build(path: &Path, inputs: &[Input], options: &Options, progress: &Progre
     Ok((index, report))
 }
 
-/// Plans for documents that were counted: size classes, buckets dealt, rows for the loads as they came.
-pub fn plan_counted(counted: &Counted, reading: Reading, wish: &Wish) -> Result<Plan> {
-    Ok(deal_all(counted, reading, wish)?.0.draft.plan)
+/// Plans for documents that were counted: size classes, buckets dealt, rows for the loads as they came. Also the size of
+/// the file.
+pub fn plan_counted(counted: &Counted, reading: Reading, wish: &Wish) -> Result<(Plan, u64)> {
+    let draft = deal_all(counted, reading, wish)?.0.draft;
+    let bytes = draft.bytes();
+    Ok((draft.plan, bytes))
 }
 
 /// All documents dealt, the plan fitted to them, and the place of each in the order of the input.
@@ -114,6 +117,7 @@ fn deal_all(counted: &Counted, reading: Reading, wish: &Wish) -> Result<(Dealing
     }
     let shift = sample_shift(counted.counts.iter().sum());
     let mut dealing = Dealing::new(reading.items, shapes, None, shift)?;
+    dealing.draft.by = Some(reading.by);
     let mut places = Vec::with_capacity(counted.names.len());
     for (d, (name, &items)) in counted.names.iter().zip(&counted.counts).enumerate() {
         let segment = dealing.draft.plan.class_of(items);

@@ -1,10 +1,7 @@
 //! Rows for documents that are known and dealt: the planned rate exactly, or the best within a size.
 
-use thrifty_base::container::file_length;
-
 use super::{Plan, Wish, rate};
 use crate::draft::Draft;
-use crate::format::{Sizes, specs};
 use crate::partition::collision;
 use crate::sample::Samples;
 
@@ -83,18 +80,7 @@ pub(crate) fn fit(plan: &mut Plan, draft: &Draft, loads: &[Vec<Vec<u64>>], sampl
     let Some(max_bytes) = wish.max_bytes else {
         return set(plan, wish.fpr);
     };
-    let bytes = |plan: &Plan| {
-        let shapes: Vec<_> =
-            plan.segments.iter().zip(&draft.buckets).map(|(p, b)| (p.repetitions.clone(), b[0].len())).collect();
-        let sizes = Sizes {
-            meta: serde_json::to_vec(plan).map_or(1024, |m| m.len() + 256),
-            names: draft.names.iter().map(String::len).sum(),
-            documents: draft.names.len(),
-            removed: 0,
-            sample: draft.sample.counts.len(),
-        };
-        file_length(&specs(&shapes, sizes))
-    };
+    let bytes = |plan: &Plan| Draft { plan: plan.clone(), ..draft.clone() }.bytes();
     let (mut low, mut high) = (1e-12f64.ln(), 0.5f64.ln());
     for _ in 0..30 {
         let middle = 0.5 * (low + high);

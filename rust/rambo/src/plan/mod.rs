@@ -345,7 +345,7 @@ pub struct Described<'a> {
     pub hashes: f64,
     /// Rows a repetition of that segment, a mean (m): B * R * rows are its bits.
     pub rows: u64,
-    /// Predicted size of the file.
+    /// Size of the file.
     pub bytes: u64,
     /// Predicted rate for an item that no document holds.
     pub fpr: f64,
@@ -362,8 +362,8 @@ pub struct Described<'a> {
 }
 
 impl Plan {
-    /// For printing.
-    pub fn describe(&self) -> Described<'_> {
+    /// For printing; `bytes` is the size of the file where it is known, else it is predicted.
+    pub fn describe(&self, bytes: Option<u64>) -> Described<'_> {
         let main = self.segments.iter().max_by_key(|s| s.items).expect("a plan has a segment");
         let repetitions = main.repetitions.len();
         Described {
@@ -373,7 +373,7 @@ impl Plan {
             repetitions,
             hashes: f64::from(main.hashes()) / repetitions as f64,
             rows: main.bits() / u64::from(main.buckets()) / repetitions as u64,
-            bytes: self.bytes(self.documents() as usize),
+            bytes: bytes.unwrap_or_else(|| self.bytes(self.documents() as usize)),
             fpr: self.predicted_fpr(),
             fpr_at_multiplicity: self.predicted_fpr_at_multiplicity(),
             multiplicity: self.mean(|s| s.multiplicity),
