@@ -179,7 +179,7 @@ def shaped(items: int, documents: int, repetitions: list[tuple[int, int]]) -> Ra
 
 @pytest.mark.parametrize("to", [{"buckets": 2}, {"rows": 2}, {"buckets": 2, "rows": 4}], ids=str)
 def test_fold_equals_a_build_of_that_shape(genomes: dict[str, bytes], tmp_path: Path, to: dict[str, int]) -> None:
-    """The twin sets the bits that documents leave in filters of half the buckets, or rows, with the folded partition."""
+    """The twin sets the bits that documents leave in filters of fewer buckets or rows, with the folded partition."""
     few = {n: s[:250] for n, s in genomes.items()}
     path = write(tmp_path / "1.fa", few, list(few))
     plan = shaped(250, 300, [(24, 4), (16, 2)])
@@ -201,7 +201,7 @@ def test_fold_equals_a_build_of_that_shape(genomes: dict[str, bytes], tmp_path: 
     expected = twin.bits(after, sets_of(after, few))
     assert all((a == b).all() for a, b in zip(after.rows[0], expected[0], strict=True))
     assert misses_nothing(index, few)
-    # The rate that the set bits give is the one that is there; the plan's, for documents filled to the last item, is above.
+    # The rate that the set bits give is the one that is there; the plan's, for filters filled to the last, is above.
     assert 0.85 <= rate(index) / index.describe()["fpr"] <= 1.15
     assert index.describe()["fpr"] <= index.describe()["planned_fpr"] <= 4 * index.describe()["fpr"]
 

@@ -98,7 +98,7 @@ def test_all_forms_give_the_same_index(name: str, tmp_path: Path) -> None:
     assert made.report["skipped_windows"] == 23 + 30  # the first run of ten N stands 13 letters from the start
     # By file, the same records are one document.
     whole = build(tmp_path / "w", path, by="file", items=Items(k=21))
-    assert whole.documents == [name.split(".")[0] if name != "renamed.dat" else name]
+    assert whole.documents == [name.split(".", maxsplit=1)[0] if name != "renamed.dat" else name]
 
 
 def test_standard_input(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_repetitions_tell_documents_apart() -> None:
     index = build([500] * 300, fpr=1e-2, multiplicity=3)
     rng = np.random.default_rng(3)
     first = rng.integers(0, 2**64, 500, np.uint64)  # the items of d0
-    starts, documents = index.query_hashes(first)
+    _, documents = index.query_hashes(first)
     counts = np.bincount(documents, minlength=300)
     assert counts.max() == 500
     assert np.sort(counts)[-2] < 100

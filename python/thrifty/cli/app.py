@@ -67,7 +67,7 @@ def describe() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the command line: exit 0 done, 1 failed on data or environment, 2 wrong usage."""
+    """Run the command line: exit 0 done, 1 failed on data or environment, 2 wrong usage, 130 stopped by Ctrl-C."""
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     if arguments[:2] == ["rambo", "query"]:
@@ -78,43 +78,42 @@ def main() -> None:
             fail("stopped", INTERRUPTED)  # the parser catches Ctrl-C itself and says nothing
     except typer.Exit as stop:
         status = stop.exit_code
-    except typer.TyperException as error:
-        if debug:
-            raise
-        if not error.format_message().strip():
-            sys.exit(2)  # no arguments at all: the help was printed
-        context = getattr(error, "ctx", None)
-        hint = f" (see: {context.command_path} --help)" if context is not None else ""
-        status = fail(error.format_message() + hint, 2)
     except (KeyboardInterrupt, typer.Abort):
         status = fail("stopped", INTERRUPTED)
     except BrokenPipeError:
         # The reader went away, as `head` does; nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
-    except (ThriftyError, OSError, MemoryError) as error:
-        if debug:
-            raise
-        status = fail(message_of(error), 1)
-    except (ValueError, TypeError) as error:
-        if debug:
-            raise
-        status = fail(message_of(error), 2)
     except Exception as error:
         if debug:
             raise
-        status = fail(f"unexpected {type(error).__name__}: {message_of(error)} (--debug shows where)", 1)
+        status = fail(message_of(error), status_of(error))
     sys.exit(status or 0)
 
 
-def message_of(error: BaseException) -> str:
-    """Say an error in one line."""
+def status_of(error: Exception) -> int:
+    """Tell wrong usage from what data or the environment did not allow."""
+    data = isinstance(error, (ThriftyError, OSError, MemoryError))
+    usage = isinstance(error, (typer.TyperException, ValueError, TypeError))
+    return 2 if usage and not data else 1
+
+
+def message_of(error: Exception) -> str:
+    """Say an error in one line; nothing where the help was printed."""
+    if isinstance(error, typer.TyperException):
+        context = getattr(error, "ctx", None)
+        hint = f" (see: {context.command_path} --help)" if context is not None else ""
+        message = error.format_message().strip()
+        return f"{message}{hint}" if message else ""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, (ThriftyError, OSError, MemoryError, ValueError, TypeError)):
+        return " ".join(str(error).split()) or type(error).__name__
+    return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
 
 
 def fail(message: str, status: int) -> int:
     """Write an error to stderr and return the exit status."""
-    sys.stderr.write(f"thrifty: error: {message}\n")
+    if message:
+        sys.stderr.write(f"thrifty: error: {message}\n")
     return status

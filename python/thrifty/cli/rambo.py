@@ -120,7 +120,9 @@ def build(
         str | None, typer.Option("--dask", metavar="ADDRESS", help="Build on a Dask cluster, or local:N processes.")
     ] = None,
     shards: Annotated[int, typer.Option("--shards", min=2, help="Shards of a build on Dask.")] = 2,
-    checkpoint: Annotated[float, typer.Option("--checkpoint", min=0, help="Seconds between savings; 0 for every chance.")] = 60.0,
+    checkpoint: Annotated[
+        float, typer.Option("--checkpoint", min=0, help="Seconds between savings; 0 for every chance.")
+    ] = 60.0,
     threads: common.Threads = 0,
     seed: common.Seed = 0,
     json_: common.Json = False,

@@ -33,14 +33,14 @@ class _Axis:
     """Maps values to pixels and chooses ticks."""
 
     def __init__(self, values: Sequence[float], low: float, high: float, *, log: bool) -> None:
-        fine = [v for v in values if math.isfinite(v) and (v > 0 or not log)]
+        fine = [v for v in values if math.isfinite(v) and (v > 1e-300 or not log)]
         least, most = (min(fine), max(fine)) if fine else (1.0, 10.0)
         if log:
             least, most = 10 ** math.floor(math.log10(least)), 10 ** math.ceil(math.log10(most))
             most = most if most > least else 10 * least
         else:
             least = min(least, 0.0)
-            most = most if most > least else least + 1.0
+            most = most if most - least > 1e-9 * abs(least) + 1e-300 else least + max(1.0, 1e-3 * abs(least))
         self.log, self.least, self.most, self.low, self.high = log, least, most, low, high
 
     def at(self, value: float) -> float:

@@ -1,4 +1,5 @@
 //! The binding crate: `thrifty._core`. Only this crate knows Python.
+#![allow(clippy::needless_pass_by_value)] // arguments from Python are handed over by value
 
 mod array;
 mod error;

@@ -7,7 +7,7 @@ use thrifty_base::pool::pool;
 use thrifty_base::progress::Progress;
 
 use crate::columns::transpose64;
-use crate::format::{KIND, Meta, Sizes, specs};
+use crate::format::{KIND, Meta, Shape, Sizes, specs};
 use crate::index::Index;
 use crate::input::By;
 use crate::items::Items;
@@ -50,8 +50,8 @@ impl Draft {
         Meta::new(self.items, self.plan.clone(), self.node, self.by, self.sample.shift)
     }
 
-    /// Shape and number of documents of each segment in this file, and what else the layout depends on.
-    fn layout(&self) -> (Vec<(Vec<Repetition>, usize)>, Sizes, Vec<u8>) {
+    /// What the layout of the file depends on, and its description as JSON.
+    fn layout(&self) -> (Vec<Shape>, Sizes, Vec<u8>) {
         let meta = self.meta();
         let shapes = self.plan.segments.iter().zip(&self.buckets).map(|(p, b)| (meta.shape(p), b[0].len())).collect();
         let meta = serde_json::to_vec(&meta).expect("meta has only plain fields");

@@ -79,8 +79,11 @@ pub(crate) struct Sizes {
     pub(crate) sample: usize,
 }
 
-/// The sections of a file in order: `segments` gives the shape in this file and the number of documents of each.
-pub(crate) fn specs(segments: &[(Vec<Repetition>, usize)], sizes: Sizes) -> Vec<Spec> {
+/// Shape in a file and number of documents of a segment.
+pub(crate) type Shape = (Vec<Repetition>, usize);
+
+/// The sections of a file in order.
+pub(crate) fn specs(segments: &[Shape], sizes: Sizes) -> Vec<Spec> {
     let mut out = vec![
         Spec::small(section::META, sizes.meta),
         Spec::small(section::NAMES, sizes.names),

@@ -137,18 +137,19 @@ impl Merged {
                     ));
                 };
                 let fits = |f: u32| f >= 1 && self.takes_buckets(f);
-                let possible = || (1..=have).filter(|n| have % n == 0 && fits(have / n)).map(u64::from).collect();
-                if wish == 0 || have % wish != 0 || !fits(have / wish) {
-                    return Err(not_possible("buckets", u64::from(wish), possible()));
+                let possible = || (1..=have).filter(|&n| have.is_multiple_of(n) && fits(have / n)).map(u64::from);
+                if wish == 0 || !have.is_multiple_of(wish) || !fits(have / wish) {
+                    return Err(not_possible("buckets", u64::from(wish), &possible().collect::<Vec<_>>()));
                 }
                 Ok(Factors { buckets: have / wish, rows: 1 })
             }
             FoldTo::Rows(wish) => {
                 let have = self.main().repetitions[0].rows;
                 let fits = |f: u64| f >= 1 && self.takes_rows(f);
-                let possible = || (0..40).map(|i| 1 << i).filter(|&f| have % f == 0 && fits(f)).map(|f| have / f);
-                if wish == 0 || have % wish != 0 || !fits(have / wish) {
-                    return Err(not_possible("rows", wish, possible().collect()));
+                let possible =
+                    || (0..40).map(|i| 1 << i).filter(|&f| have.is_multiple_of(f) && fits(f)).map(|f| have / f);
+                if wish == 0 || !have.is_multiple_of(wish) || !fits(have / wish) {
+                    return Err(not_possible("rows", wish, &possible().collect::<Vec<_>>()));
                 }
                 Ok(Factors { buckets: 1, rows: have / wish })
             }
@@ -231,7 +232,7 @@ fn bucket_factor(segment: &SegmentPlan, factors: Factors) -> u32 {
     if segment.repetitions.len() > 1 { factors.buckets } else { 1 }
 }
 
-fn not_possible(argument: &'static str, wish: u64, possible: Vec<u64>) -> Error {
+fn not_possible(argument: &'static str, wish: u64, possible: &[u64]) -> Error {
     let list = possible.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
     Error::argument(argument, format!("{wish} is not possible; folding this index can give {list}"))
 }

@@ -199,24 +199,24 @@ impl Wish {
 
 /// Plans an index over documents with these item counts.
 pub fn plan(counts: &[u64], wish: &Wish) -> Result<Plan> {
-    plan_sizes(classes::Sizes::new(counts, None), counts, wish)
+    plan_sizes(&classes::Sizes::new(counts, None), counts, wish)
 }
 
 /// The same, with the multiplicity of each class taken from samples of the documents.
 pub(crate) fn plan_sampled(counts: &[u64], samples: &Samples, wish: &Wish) -> Result<Plan> {
-    plan_sizes(classes::Sizes::new(counts, Some(&samples.thinned(1 << 12))), counts, wish)
+    plan_sizes(&classes::Sizes::new(counts, Some(&samples.thinned(1 << 12))), counts, wish)
 }
 
-fn plan_sizes(sizes: classes::Sizes, counts: &[u64], wish: &Wish) -> Result<Plan> {
+fn plan_sizes(sizes: &classes::Sizes, counts: &[u64], wish: &Wish) -> Result<Plan> {
     wish.check()?;
     if counts.is_empty() {
         return Err(Error::argument("documents", "none to plan for"));
     }
     let Some(max_bytes) = wish.max_bytes else {
-        return Ok(classes::plan(&sizes, wish));
+        return Ok(classes::plan(sizes, wish));
     };
     // The largest rate is the smallest file; from there the rate is lowered as far as the memory allows.
-    let at = |log_fpr: f64| classes::plan(&sizes, &Wish { fpr: log_fpr.exp(), ..wish.clone() });
+    let at = |log_fpr: f64| classes::plan(sizes, &Wish { fpr: log_fpr.exp(), ..wish.clone() });
     let (mut low, mut high) = (1e-12f64.ln(), 0.5f64.ln());
     let smallest = at(high);
     if smallest.bytes(counts.len()) > max_bytes {

@@ -1,0 +1,120 @@
+"""The report: escaped, self-contained, and the same numbers in JSON."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thrifty.report import Figure, Section, Series, Table, write
+from thrifty.report.svg import number
+
+EVIL = "<script>alert(1)</script>\"'&"
+
+
+def sections() -> list[Section]:
+    return [
+        Section(
+            "one",
+            f"Title {EVIL}",
+            f"First {EVIL}.\n\nSecond paragraph.",
+            [
+                Figure("f", f"figure {EVIL}", 1234.5, EVIL, baseline=2.0, ratio=3.0, interval=(1.0, 2.0), source=EVIL),
+                Figure("nan", "not a number", math.nan),
+                Series(
+                    "s",
+                    f"curve {EVIL}",
+                    [1, 10, 100],
+                    {EVIL: [1.0, 2.0, 3.0], "b": [0.1, 0.01, math.nan]},
+                    lo={"b": [0.05, 0.005, 0.001]},
+                    hi={"b": [0.2, 0.02, 0.01]},
+                    x_label=EVIL,
+                    log_x=True,
+                    log_y=True,
+                ),
+                Series("flat", "one point", [5], {"a": [0.0]}),
+                Table("t", EVIL, ["a", EVIL], [[1, EVIL], [np.float64(2.5), True], [np.int64(3), None]]),
+            ],
+        )
+    ]
+
+
+def test_everything_is_escaped_and_nothing_is_fetched(tmp_path: Path) -> None:
+    page = write(tmp_path, f"Report {EVIL}", sections(), note=EVIL).read_text()
+    assert "<script" not in page
+    assert "javascript:" not in page
+    assert not re.search(r"\b(src|href|action)=", page)
+    assert "http:" not in page
+    assert "https:" not in page
+    assert " style=" not in page
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)
+    assert policy is not None
+    style = re.search(r"<style>(.*)</style>", page, re.S)
+    assert style is not None
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert policy[1].startswith("default-src 'none'")
+    assert f"'sha256-{digest}'" in policy[1]
+    assert "prefers-color-scheme:dark" in style[1]
+    assert 'name="viewport"' in page
+
+
+def test_charts_are_well_formed(tmp_path: Path) -> None:
+    page = write(tmp_path, "r", sections()).read_text()
+    charts = re.findall(r"<svg.*?</svg>", page, re.S)
+    assert len(charts) == 2
+    for chart in charts:
+        root = ElementTree.fromstring(chart)
+        for element in root.iter():
+            for name, value in element.attrib.items():
+                if name in {"x", "y", "x1", "x2", "y1", "y2", "cx", "cy"}:
+                    assert math.isfinite(float(value))
+                if name == "points":
+                    assert "nan" not in value
+
+
+def test_results_are_the_same_numbers(tmp_path: Path) -> None:
+    write(tmp_path, "r", sections())
+    results = json.loads((tmp_path / "results.json").read_text())
+    records = {r["id"]: r for r in results["sections"][0]["records"]}
+    assert records["f"]["value"] == 1234.5
+    assert records["f"]["interval"] == [1.0, 2.0]
+    assert records["nan"]["value"] is None
+    assert records["s"]["y"]["b"] == [0.1, 0.01, None]
+    assert records["t"]["rows"] == [[1, EVIL], [2.5, True], [3, None]]
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_ids_are_unique(tmp_path: Path) -> None:
+    twice = [Section("a", "a", "", [Figure("x", "x", 1)]), Section("b", "b", "", [Figure("x", "y", 2)])]
+    with pytest.raises(ValueError, match="these are not: x"):
+        write(tmp_path, "r", twice)
+
+
+@given(st.floats(allow_nan=False))
+def test_numbers_are_short_and_near(value: float) -> None:
+    text = number(value)
+    assert len(text) <= 12
+    if math.isfinite(value):
+        assert float(text.replace(",", "")) == pytest.approx(value, rel=6e-3)
+
+
+@given(
+    st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=20),
+    st.booleans(),
+    st.booleans(),
+)
+def test_any_series_draws(values: list[float], log_x: bool, log_y: bool) -> None:
+    from thrifty.report.svg import chart
+
+    drawn = chart(Series("s", "s", range(1, len(values) + 1), {"a": values}, log_x=log_x, log_y=log_y))
+    assert drawn.startswith("<figure>")
+    assert "nan" not in drawn
