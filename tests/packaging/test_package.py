@@ -30,6 +30,7 @@ RUST_LICENCES = {
     "Unicode-3.0",
     "Unlicense",
     "0BSD",
+    "bzip2-1.0.6",
 }
 PYTHON_LICENCES = re.compile(r"BSD|MIT|Apache|PSF|Python Software Foundation|ISC|MPL|Zlib|HPND|NVIDIA|LicenseRef", re.I)
 

@@ -1,4 +1,5 @@
 //! An index against plain sets.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic or a line is the report
 
 use std::collections::HashSet;
 
@@ -19,7 +20,7 @@ fn documents(n: u64) -> Vec<Vec<u64>> {
         .map(|d| {
             let own = 200 + mix64(d) % 300;
             let mut items: Vec<u64> = (0..own).map(|i| mix64(d << 32 | i)).collect();
-            items.extend((0..50).filter(|i| mix64(d ^ mix64(*i)) % 20 == 0).map(|i| mix64(u64::MAX - i)));
+            items.extend((0..50).filter(|i| mix64(d ^ mix64(*i)).is_multiple_of(20)).map(|i| mix64(u64::MAX - i)));
             items
         })
         .collect()

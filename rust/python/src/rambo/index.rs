@@ -20,6 +20,9 @@ pub(crate) struct RamboIndex {
     index: Arc<Index>,
 }
 
+/// Where each item's documents start, and the documents.
+type ItemArrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<u32>>);
+
 impl RamboIndex {
     pub(super) fn new(index: Index) -> Self {
         Self { index: Arc::new(index) }
@@ -66,7 +69,7 @@ impl RamboIndex {
         hashes: &Bound<'py, PyAny>,
         threads: usize,
         progress: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<u32>>)> {
+    ) -> PyResult<ItemArrays<'py>> {
         /// Below this a query takes about a millisecond: not worth a thread that watches.
         const SHORT: usize = 2048;
         let hashes = vector::<u64>(hashes, "hashes", "uint64")?;
