@@ -11,7 +11,7 @@ fn folder(name: &str) -> PathBuf {
 /// Three sections, one of them empty, one of more than two blocks.
 fn write(path: &Path) -> (Vec<u8>, Vec<u8>) {
     let meta = b"{\"k\":31}".to_vec();
-    let rows: Vec<u8> = (0..2 * BLOCK + 777).map(|i| (i * i >> 7) as u8).collect();
+    let rows: Vec<u8> = (0..2 * BLOCK + 777).map(|i| ((i * i) >> 7) as u8).collect();
     let specs = [Spec::small("meta", meta.len()), Spec::small("none", 0), Spec::bulk("rows", rows.len() as u64)];
     let mut copies = Vec::new();
     for target in [Target::File(path.to_owned()), Target::Memory] {
