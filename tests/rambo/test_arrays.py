@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
 from thrifty.rambo import RamboBuilder, RamboIndex, RamboPlan, hash_items
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +144,29 @@ def test_builders_refuse_what_does_not_belong(genomes: dict[str, bytes]) -> None
         text.add_sequence("b", "ACGT")
     with pytest.raises(TypeError, match="sequence: str or bytes"):
         dna.add_sequence("c", 5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_many_at_once_are_one_by_one(genomes: dict[str, bytes], threads: int, tmp_path: Path) -> None:
+    plan = RamboPlan.for_documents([len(g) for g in genomes.values()], fpr=1e-2)
+    one, many = RamboBuilder(plan), RamboBuilder(plan)
+    for name, genome in genomes.items():
+        one.add_sequence(name, genome)
+    seen: list[tuple[str, int, int]] = []
+    assert many.add_many(genomes.items(), threads=threads, progress=lambda *a: seen.append(a)) == 0
+    assert seen[-1] == ("add", len(genomes), len(genomes))
+    one.freeze(tmp_path / "one")
+    many.freeze(tmp_path / "many")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "many").read_bytes()
+
+
+def test_many_at_once_stop_at_the_first_that_fails(genomes: dict[str, bytes]) -> None:
+    builder = RamboBuilder(RamboPlan.for_documents(5000, documents=4))
+    with pytest.raises(ValueError, match="two documents are named 'a'"):
+        builder.add_many([("a", genomes["g0"]), ("b", genomes["g1"]), ("a", genomes["g2"]), ("c", genomes["g3"])])
+    assert builder.freeze().documents == ["a", "b"]
+    with pytest.raises(TypeError, match="document 'x': str or bytes"):
+        RamboBuilder(builder.plan).add_many([("x", 3)])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize(

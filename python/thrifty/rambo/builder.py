@@ -9,7 +9,7 @@ from thrifty.rambo.index import RamboIndex
 from thrifty.rambo.items import Items, as_bytes, as_hashes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from os import PathLike
 
     from thrifty.rambo.plan import RamboPlan
@@ -80,6 +80,44 @@ class RamboBuilder:
         if self.items.kind != "text":
             raise ValueError("this builder takes DNA; use add_sequence")
         self._core.add_bytes(name, as_bytes(text, "text"))
+
+    def add_many(
+        self,
+        documents: Iterable[tuple[str, str | bytes]],
+        *,
+        threads: int = 0,
+        progress: Callable[[str, int, int], object] | None = None,
+    ) -> int:
+        """Add many documents, hashed and inserted on all cores; the index is that of adding them one by one.
+
+        Parameters
+        ----------
+        documents : iterable of (name, sequence or text)
+            All of them are held in memory during the call.
+        threads : int
+            0 for all cores.
+        progress : callable, optional
+            Called as ``progress(phase, done, total)``; an exception from it stops the call between documents.
+
+        Returns
+        -------
+        skipped : int
+            Windows with letters other than A, C, G, T.
+
+        Raises
+        ------
+        DuplicateName, CapacityError
+            At the first document that can't be added; those before it are in.
+
+        Examples
+        --------
+        >>> from thrifty.rambo import RamboBuilder, RamboPlan
+        >>> builder = RamboBuilder(RamboPlan.for_documents(10, documents=2), k=5)
+        >>> builder.add_many([("a", "ACGTTGCA"), ("b", "ACNTTGCAGT")])
+        3
+        """
+        pairs = [(name, as_bytes(data, f"document '{name}'")) for name, data in documents]
+        return self._core.add_many(pairs, threads, progress)
 
     def freeze(
         self,

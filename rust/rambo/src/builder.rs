@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use thrifty_base::container::Target;
 use thrifty_base::memory::Mode;
+use thrifty_base::pool::pool;
 use thrifty_base::progress::Progress;
 
-use crate::dealing::Dealing;
+use crate::dealing::{Dealing, Place};
 use crate::filters::Filters;
 use crate::index::Index;
 use crate::items::Items;
@@ -48,6 +50,58 @@ impl Builder {
     ///
     /// Fails with [`Error::Capacity`] when the plan has no room for it, and leaves the builder as it was.
     pub fn add(&mut self, name: &str, hashes: &mut Vec<u64>) -> Result<()> {
+        dedup(hashes);
+        let place = self.deal(name, hashes)?;
+        self.filters.locked().insert(&place, hashes);
+        Ok(())
+    }
+
+    /// Adds documents given as sequences or texts, on several threads; the result is that of adding them one by one.
+    /// Returns the windows skipped.
+    ///
+    /// Fails at the first document that can't be added; those before it are in.
+    pub fn add_all<D: AsRef<[u8]> + Sync>(
+        &mut self,
+        documents: &[(String, D)],
+        threads: usize,
+        progress: &Progress,
+    ) -> Result<u64> {
+        progress.start("add", documents.len() as u64)?;
+        let (items, pool) = (self.items(), pool(threads)?);
+        let cut = |document: &D| -> Result<(Vec<u64>, u64)> {
+            progress.check()?;
+            let mut hashes = Vec::new();
+            let skipped = items.hashes(document.as_ref(), &mut hashes);
+            dedup(&mut hashes);
+            Ok((hashes, skipped))
+        };
+        let (mut skipped, mut rest) = (0, documents);
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(batch_length(rest, pool.current_num_threads()));
+            rest = later;
+            let cut: Vec<_> = pool.install(|| batch.par_iter().map(|(_, data)| cut(data)).collect::<Result<_>>())?;
+            let mut placed = Vec::with_capacity(batch.len());
+            let mut outcome = Ok(());
+            for ((name, _), (hashes, windows)) in batch.iter().zip(cut) {
+                match self.deal(name, &hashes) {
+                    Ok(place) => placed.push((place, hashes)),
+                    Err(error) => {
+                        outcome = Err(error);
+                        break;
+                    }
+                }
+                skipped += windows;
+            }
+            let locked = self.filters.locked();
+            pool.install(|| placed.par_iter().for_each(|(place, hashes)| locked.insert(place, hashes)));
+            outcome?;
+            progress.advance(batch.len() as u64)?;
+        }
+        Ok(skipped)
+    }
+
+    /// Finds a place for a document of distinct items.
+    fn deal(&mut self, name: &str, distinct: &[u64]) -> Result<Place> {
         if self.dealing.has(name) {
             return Err(Error::DuplicateName {
                 name: name.to_owned(),
@@ -55,22 +109,33 @@ impl Builder {
                 second: "this one".into(),
             });
         }
-        dedup(hashes);
-        let items = hashes.len() as u64;
+        let items = distinct.len() as u64;
         let Some(segment) = self.dealing.room_for(items) else {
             return Err(no_room(self.plan(), name, items));
         };
         self.filters.need(segment)?;
         let place = self.dealing.deal(name.to_owned(), items, segment)?;
-        self.dealing.sample(segment, hashes);
-        self.filters.locked().insert(&place, hashes);
-        Ok(())
+        self.dealing.sample(segment, distinct);
+        Ok(place)
     }
 
     /// Writes the index and opens it.
     pub fn freeze(self, target: &Target, threads: usize, mode: Mode, progress: &Progress) -> Result<Index> {
         freeze(self.dealing, self.filters, target, threads, mode, progress)
     }
+}
+
+/// Documents that are cut before they are inserted: some work for every thread, but hashes of 8 bytes a letter must fit
+/// into memory.
+fn batch_length<D: AsRef<[u8]>>(documents: &[(String, D)], threads: usize) -> usize {
+    const LETTERS: usize = 1 << 20;
+    let mut letters = 0;
+    let fits = |(_, data): &&(String, D)| {
+        let fits = letters < threads * LETTERS;
+        letters += data.as_ref().len();
+        fits
+    };
+    documents.iter().take_while(fits).count()
 }
 
 /// Writes what was dealt and inserted.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use thrifty_base::container::Target;
 use thrifty_base::memory::Mode;
 use thrifty_rambo::Error;
@@ -60,6 +61,22 @@ impl RamboBuilder {
             let skipped = b.items().hashes(data, &mut hashes);
             b.add(name, &mut hashes).map(|()| skipped)
         })
+    }
+
+    /// Adds documents given as (name, sequence or text), on several threads; returns the windows skipped.
+    #[pyo3(signature = (documents, threads, progress))]
+    fn add_many(
+        &self,
+        py: Python<'_>,
+        documents: Vec<(String, PyBackedBytes)>,
+        threads: usize,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<u64> {
+        let added = long_call(py, progress, |p| {
+            let mut guard = self.builder.lock().unwrap_or_else(PoisonError::into_inner);
+            guard.as_mut().map(|builder| builder.add_all(&documents, threads, p)).transpose()
+        })?;
+        added.ok_or_else(frozen)
     }
 
     /// Documents so far.
