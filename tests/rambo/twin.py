@@ -161,7 +161,7 @@ def multiplier(seed: int, repetition: int, hash_number: int) -> int:
 
 
 def row_of(item: int, factor: int, rows: int) -> int:
-    return ((item * factor & M64) * rows) >> 64
+    return ((item * factor & M64) >> 12) * rows >> 52
 
 
 def bits(index: Index, documents: dict[str, set[int]]) -> list[list[np.ndarray]]:

@@ -25,7 +25,7 @@ def number(value: float) -> str:
     if value == int(value) and size < 1e6:
         return f"{int(value):,}"
     if 1e-3 <= size < 1e6:
-        return f"{value:,.4g}" if size < 1e4 else f"{value:,.0f}"
+        return f"{value:,.4g}" if size < 9999.5 else f"{value:,.0f}"
     return f"{value:.3g}"
 
 

@@ -33,6 +33,12 @@ pub const fn reduce(word: u64, n: u64) -> u64 {
     ((word as u128 * n as u128) >> 64) as u64
 }
 
+/// [`reduce`] by the upper 52 bits of `word`, which is as much as vector instructions multiply at once.
+#[inline(always)]
+pub const fn reduce52(word: u64, n: u64) -> u64 {
+    reduce(word & !0xFFF, n)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +66,7 @@ mod tests {
         #[test]
         fn reduce_halves(a: u64, half in 1u64..(1 << 62)) {
             prop_assert_eq!(reduce(a, half), reduce(a, 2 * half) / 2);
+            prop_assert_eq!(reduce52(a, half), reduce52(a, 2 * half) / 2);
         }
     }
 

@@ -11,7 +11,7 @@ pub enum Path {
     Scalar,
     /// x86-64 with AVX2, BMI and POPCNT.
     Avx2,
-    /// x86-64 with AVX-512 F, BW, DQ, VL, VBMI2 and VPOPCNTDQ (Ice Lake, Zen 4 and later).
+    /// x86-64 with AVX-512 F, BW, DQ, VL, IFMA, VBMI2 and VPOPCNTDQ (Ice Lake, Zen 4 and later).
     Avx512,
 }
 
@@ -40,6 +40,7 @@ impl Path {
                         && has!("avx512bw")
                         && has!("avx512dq")
                         && has!("avx512vl")
+                        && has!("avx512ifma")
                         && has!("avx512vbmi2")
                         && has!("avx512vpopcntdq")
                 }

@@ -14,6 +14,7 @@ use crate::index::Index;
 use crate::items::Items;
 use crate::items::distinct::dedup;
 use crate::plan::{Plan, sample_shift};
+use crate::sample::Samples;
 use crate::{Error, Result};
 
 /// Documents go in, an [`Index`] comes out.
@@ -51,7 +52,7 @@ impl Builder {
     /// Fails with [`Error::Capacity`] when the plan has no room for it, and leaves the builder as it was.
     pub fn add(&mut self, name: &str, hashes: &mut Vec<u64>) -> Result<()> {
         dedup(hashes);
-        let place = self.deal(name, hashes)?;
+        let place = self.deal(name, hashes.len(), hashes)?;
         self.filters.locked().insert(&place, hashes);
         Ok(())
     }
@@ -67,13 +68,14 @@ impl Builder {
         progress: &Progress,
     ) -> Result<u64> {
         progress.start("add", documents.len() as u64)?;
-        let (items, pool) = (self.items(), pool(threads)?);
-        let cut = |document: &D| -> Result<(Vec<u64>, u64)> {
+        let (items, shift, pool) = (self.items(), self.dealing.draft.sample.shift, pool(threads)?);
+        let cut = |document: &D| -> Result<(Vec<u64>, Vec<u64>, u64)> {
             progress.check()?;
             let mut hashes = Vec::new();
             let skipped = items.hashes(document.as_ref(), &mut hashes);
             dedup(&mut hashes);
-            Ok((hashes, skipped))
+            let sample = Samples::of(&hashes, shift);
+            Ok((hashes, sample, skipped))
         };
         let (mut skipped, mut rest) = (0, documents);
         while !rest.is_empty() {
@@ -82,8 +84,8 @@ impl Builder {
             let cut: Vec<_> = pool.install(|| batch.par_iter().map(|(_, data)| cut(data)).collect::<Result<_>>())?;
             let mut placed = Vec::with_capacity(batch.len());
             let mut outcome = Ok(());
-            for ((name, _), (hashes, windows)) in batch.iter().zip(cut) {
-                match self.deal(name, &hashes) {
+            for ((name, _), (hashes, sample, windows)) in batch.iter().zip(cut) {
+                match self.deal(name, hashes.len(), &sample) {
                     Ok(place) => placed.push((place, hashes)),
                     Err(error) => {
                         outcome = Err(error);
@@ -100,8 +102,8 @@ impl Builder {
         Ok(skipped)
     }
 
-    /// Finds a place for a document of distinct items.
-    fn deal(&mut self, name: &str, distinct: &[u64]) -> Result<Place> {
+    /// Finds a place for a document of so many distinct items, of which `sample` has at least those that are sampled.
+    fn deal(&mut self, name: &str, items: usize, sample: &[u64]) -> Result<Place> {
         if self.dealing.has(name) {
             return Err(Error::DuplicateName {
                 name: name.to_owned(),
@@ -109,13 +111,13 @@ impl Builder {
                 second: "this one".into(),
             });
         }
-        let items = distinct.len() as u64;
+        let items = items as u64;
         let Some(segment) = self.dealing.room_for(items) else {
             return Err(no_room(self.plan(), name, items));
         };
         self.filters.need(segment)?;
         let place = self.dealing.deal(name.to_owned(), items, segment)?;
-        self.dealing.sample(segment, distinct);
+        self.dealing.sample(segment, sample);
         Ok(place)
     }
 
@@ -128,7 +130,7 @@ impl Builder {
 /// Documents that are cut before they are inserted: some work for every thread, but hashes of 8 bytes a letter must fit
 /// into memory.
 fn batch_length<D: AsRef<[u8]>>(documents: &[(String, D)], threads: usize) -> usize {
-    const LETTERS: usize = 1 << 20;
+    const LETTERS: usize = 1 << 18;
     let mut letters = 0;
     let fits = |(_, data): &&(String, D)| {
         let fits = letters < threads * LETTERS;

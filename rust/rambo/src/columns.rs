@@ -7,9 +7,9 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use thrifty_base::hash::reduce;
 use thrifty_base::memory::{MmapMut, zeroed};
 
+use crate::simd::{Kernel, Simd};
 use crate::{Result, rows};
 
 /// Filters of all buckets of one repetition.
@@ -47,14 +47,33 @@ impl Columns {
     }
 }
 
-/// Sets the bits of `hashes` in one bucket's filter.
-pub(crate) fn insert(column: &Mutex<&mut [u64]>, hashes: &[u64], multipliers: &[u64], rows: u64) {
-    let mut column = column.lock().unwrap_or_else(PoisonError::into_inner);
-    let column: &mut [u64] = &mut column;
-    for &h in hashes {
-        for &m in multipliers {
-            let row = reduce(h.wrapping_mul(m), rows);
-            column[(row / 64) as usize] |= 1 << (row % 64);
+/// Sets the bits of hashes in one bucket's filter.
+pub(crate) struct Insert<'a, 'c> {
+    pub(crate) column: &'a Mutex<&'c mut [u64]>,
+    pub(crate) hashes: &'a [u64],
+    pub(crate) multipliers: &'a [u64],
+    pub(crate) rows: u64,
+}
+
+impl Kernel for Insert<'_, '_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let mut column = self.column.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = s.splat(self.rows);
+        let mut insert = |hashes: &[u64; 8]| {
+            let hashes = s.pack(hashes);
+            for &m in self.multipliers {
+                for row in s.words(s.row(hashes, s.splat(m), rows)) {
+                    column[(row / 64) as usize] |= 1 << (row % 64);
+                }
+            }
+        };
+        let (eights, rest) = self.hashes.as_chunks::<8>();
+        eights.iter().for_each(&mut insert);
+        if let Some(&last) = rest.last() {
+            insert(&std::array::from_fn(|i| *rest.get(i).unwrap_or(&last)));
         }
     }
 }
@@ -105,7 +124,10 @@ pub(crate) fn transpose64(a: &mut [u64; 64]) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use thrifty_base::hash::mix64;
+    use thrifty_base::hash::{mix64, reduce52};
+    use thrifty_base::simd;
+
+    use crate::simd::dispatch;
 
     proptest! {
         #[test]
@@ -124,7 +146,13 @@ mod tests {
             let mut c = Columns::new(buckets, rows, Path::new("t")).unwrap();
             let hashes: Vec<u64> = (0..50).map(|i| mix64(seed ^ i)).collect();
             for (b, column) in c.locked().iter().enumerate() {
-                insert(column, &hashes[b % 7..b % 7 + b % 40], &[3, 0x9E37_79B9_7F4A_7C15], rows);
+                let hashes = &hashes[b % 7..b % 7 + b % 40];
+                let insert = || Insert { column, hashes, multipliers: &[3, 0x9E37_79B9_7F4A_7C15], rows };
+                simd::Path::usable().into_iter().for_each(|path| dispatch(path, insert()));
+                for h in hashes {
+                    let row = reduce52(h.wrapping_mul(3), rows);
+                    prop_assert_eq!(column.lock().unwrap()[row as usize / 64] >> (row % 64) & 1, 1);
+                }
             }
             let mut packer = rows::Packer::default();
             transpose(&c, 0, rows.div_ceil(64) as usize, &mut packer);

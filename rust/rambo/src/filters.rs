@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use crate::columns::{Columns, Locked, insert, transpose};
+use thrifty_base::simd;
+
+use crate::columns::{Columns, Insert, Locked, transpose};
 use crate::dealing::Place;
 use crate::draft::{Draft, RowSource};
 use crate::index::Index;
 use crate::plan::Repetition;
 use crate::segment::multipliers;
+use crate::simd::dispatch;
 use crate::{Result, rows};
 
 /// Filters by segment; memory is taken when the first document of a segment comes.
@@ -61,6 +64,8 @@ impl Filters {
     /// The filters, for threads to write into.
     pub(crate) fn locked(&mut self) -> LockedFilters<'_> {
         LockedFilters {
+            // A path that is refused fails where queries ask for it; the bits are the same on all.
+            path: simd::path().unwrap_or(simd::Path::Scalar),
             segments: self
                 .segments
                 .iter_mut()
@@ -81,6 +86,7 @@ impl Filters {
 
 /// See [`Filters::locked`].
 pub(crate) struct LockedFilters<'a> {
+    path: simd::Path,
     segments: Vec<LockedPart<'a>>,
 }
 
@@ -95,7 +101,8 @@ impl LockedFilters<'_> {
     pub(crate) fn insert(&self, place: &Place, hashes: &[u64]) {
         let part = &self.segments[place.segment];
         for (r, &bucket) in place.buckets.iter().enumerate() {
-            insert(&part.columns[r][usize::from(bucket)], hashes, &part.multipliers[r], part.shape[r].rows);
+            let column = &part.columns[r][usize::from(bucket)];
+            dispatch(self.path, Insert { column, hashes, multipliers: &part.multipliers[r], rows: part.shape[r].rows });
         }
     }
 

@@ -32,7 +32,7 @@ pub struct Segment {
     mean_bloom: Vec<f64>,
 }
 
-/// Odd multipliers of the row hashes: row = high word of (hash * multiplier mod 2^64) * rows.
+/// Odd multipliers of the row hashes: row = reduce52(hash * multiplier, rows).
 pub(crate) fn multipliers(plan: &SegmentPlan, seed: u64) -> Vec<Vec<u64>> {
     let random = Philox::new(seed, stream::ROWS);
     plan.repetitions

@@ -1,25 +1,19 @@
 //! Distinct hashes of a document.
 
-/// Expected hashes a part: its table of twice the slots stays in the first-level cache.
-const PART: usize = 1 << 10;
+/// Hashes that are looked at together: their bitmap of 16 bits each stays in the second-level cache.
+const PART: usize = 1 << 16;
 const MAX_PARTS_LOG: u32 = 12;
 
-/// Removes repeats from `hashes`; the order of what stays is not specified but is the same at every run.
+/// Removes repeats from `hashes`; what stays is in the order of its first occurrence up to 65,536 hashes, and beyond
+/// that in an order that is the same at every run.
 ///
-/// The hashes are uniform, so their top bits deal them into parts of like size, and each part meets a small
-/// open-addressing table in cache.
+/// Large sets are dealt into parts by the top bits of their hashes, which are uniform.
 pub fn dedup(hashes: &mut Vec<u64>) {
     let n = hashes.len();
     let parts_log = (n / PART).checked_ilog2().map_or(0, |log| (log + 1).min(MAX_PARTS_LOG));
-    let mut table = Table::default();
+    let mut work = Work::default();
     if parts_log == 0 {
-        let mut kept = 0;
-        table.reset(n);
-        for i in 0..n {
-            let h = hashes[i];
-            hashes[kept] = h;
-            kept += usize::from(table.insert(h));
-        }
+        let kept = work.dedup(hashes);
         hashes.truncate(kept);
         return;
     }
@@ -41,18 +35,72 @@ pub fn dedup(hashes: &mut Vec<u64>) {
     hashes.clear();
     let mut begin = 0;
     for end in ends {
-        let part = &dealt[begin..end];
-        table.reset(part.len());
-        hashes.extend(part.iter().copied().filter(|&h| table.insert(h)));
+        let part = &mut dealt[begin..end];
+        let kept = work.dedup(part);
+        hashes.extend_from_slice(&part[..kept]);
         begin = end;
     }
 }
 
-/// Set of 64-bit hashes by open addressing; the low bits choose the slot, since the high ones chose the part.
+/// Memory that parts share.
+#[derive(Default)]
+struct Work {
+    seen: Vec<u64>,
+    suspects: Vec<u64>,
+    suspected: Table,
+    kept: Table,
+}
+
+impl Work {
+    /// Moves the first occurrence of each hash to the front, in order; returns how many there are.
+    ///
+    /// A repeat finds its bit in a bitmap set; so do a few others by chance. Only those suspects meet a table.
+    fn dedup(&mut self, hashes: &mut [u64]) -> usize {
+        let log = (16 * hashes.len().max(4)).next_power_of_two().ilog2();
+        self.seen.clear();
+        self.seen.resize(1 << (log - 6), 0);
+        self.suspects.clear();
+        for &h in hashes.iter() {
+            let at = spread(h) >> (64 - log);
+            let (word, bit) = (&mut self.seen[(at / 64) as usize], 1 << (at % 64));
+            if *word & bit != 0 {
+                self.suspects.push(h);
+            }
+            *word |= bit;
+        }
+        if self.suspects.is_empty() {
+            return hashes.len();
+        }
+        // The same bitmap, now by other bits, of what may be a suspect.
+        let place = |h: u64| spread(h).rotate_left(20) >> (64 - log);
+        self.seen.fill(0);
+        for &h in &self.suspects {
+            self.seen[(place(h) / 64) as usize] |= 1 << (place(h) % 64);
+        }
+        self.suspected.fill(&self.suspects);
+        self.kept.reset(self.suspects.len());
+        let mut n = 0;
+        for i in 0..hashes.len() {
+            let h = hashes[i];
+            hashes[n] = h;
+            let maybe = self.seen[(place(h) / 64) as usize] >> (place(h) % 64) & 1 == 1;
+            n += usize::from(!maybe || !self.suspected.contains(h) || self.kept.insert(h));
+        }
+        n
+    }
+}
+
+/// Callers may bring numbers that are no hashes; the upper bits of this are fit to choose places.
+#[inline]
+fn spread(h: u64) -> u64 {
+    h.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// Set of 64-bit hashes by open addressing.
 #[derive(Default)]
 pub struct Table {
     slots: Vec<u64>,
-    mask: usize,
+    shift: u32,
     has_zero: bool,
 }
 
@@ -60,11 +108,15 @@ impl Table {
     /// The set of these hashes.
     pub fn of(hashes: &[u64]) -> Self {
         let mut table = Self::default();
-        table.reset(hashes.len());
-        for &h in hashes {
-            table.insert(h);
-        }
+        table.fill(hashes);
         table
+    }
+
+    fn fill(&mut self, hashes: &[u64]) {
+        self.reset(hashes.len());
+        for &h in hashes {
+            self.insert(h);
+        }
     }
 
     /// Whether `h` is in the set.
@@ -73,21 +125,24 @@ impl Table {
         if h == 0 {
             return self.has_zero;
         }
-        let mut slot = h as usize & self.mask;
-        loop {
-            match self.slots[slot] {
-                0 => return false,
-                there if there == h => return true,
-                _ => slot = (slot + 1) & self.mask,
-            }
+        self.slots[self.slot(h)] == h
+    }
+
+    /// Where `h` is, or where it would go.
+    #[inline]
+    fn slot(&self, h: u64) -> usize {
+        let mut slot = (spread(h) >> self.shift) as usize;
+        while self.slots[slot] != 0 && self.slots[slot] != h {
+            slot = (slot + 1) & (self.slots.len() - 1);
         }
+        slot
     }
 
     fn reset(&mut self, items: usize) {
         let size = (2 * items.max(8)).next_power_of_two();
         self.slots.clear();
         self.slots.resize(size, 0);
-        self.mask = size - 1;
+        self.shift = 64 - size.ilog2();
         self.has_zero = false;
     }
 
@@ -97,17 +152,8 @@ impl Table {
         if h == 0 {
             return !std::mem::replace(&mut self.has_zero, true);
         }
-        let mut slot = h as usize & self.mask;
-        loop {
-            match self.slots[slot] {
-                0 => {
-                    self.slots[slot] = h;
-                    return true;
-                }
-                there if there == h => return false,
-                _ => slot = (slot + 1) & self.mask,
-            }
-        }
+        let slot = self.slot(h);
+        std::mem::replace(&mut self.slots[slot], h) != h
     }
 }
 
@@ -137,6 +183,17 @@ mod tests {
         let mut again = hashes.clone();
         dedup(&mut again);
         assert_eq!(again, hashes, "without repeats, the order is that of the parts already");
+    }
+
+    /// Numbers that differ in their upper bits only would all meet in one place of a table that looks at the lower ones.
+    #[test]
+    fn numbers_that_are_no_hashes() {
+        for shift in [0, 20, 32, 44] {
+            let mut hashes: Vec<u64> = (0..200_000u64).map(|i| (i % 100_000) << shift).collect();
+            dedup(&mut hashes);
+            let set: HashSet<u64> = (0..100_000u64).map(|i| i << shift).collect();
+            assert_eq!(hashes.len(), set.len());
+        }
     }
 
     /// Short queries keep their order: positions in a read stay meaningful.

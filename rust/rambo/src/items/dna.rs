@@ -1,6 +1,9 @@
 //! Canonical k-mers, two bits a letter.
 
 use thrifty_base::hash::{mix64, mix128};
+use thrifty_base::simd;
+
+use crate::simd::{Kernel, Simd, dispatch};
 
 /// Longest k-mer: two bits a letter in 128 bits, with room for the sign of nothing.
 pub const MAX_K: u32 = 63;
@@ -38,26 +41,49 @@ pub fn hashes(sequence: &[u8], k: u32, out: &mut Vec<u64>) -> u64 {
 fn short(sequence: &[u8], k: u32, out: &mut Vec<u64>) -> u64 {
     let mask = u64::MAX >> (64 - 2 * k);
     let top = 2 * (k - 1);
-    let (mut forward, mut reverse, mut run) = (0u64, 0u64, 0u32);
+    // Letters of the present run so far, its last codes forward (older ones above the mask) and reversed.
+    let (mut run, mut forward, mut reverse) = (0u32, 0u64, 0u64);
     let mut line_ends = 0u64;
+    let first = out.len();
     out.reserve(sequence.len());
-    for &letter in sequence {
-        let code = CODE[letter as usize];
-        if code < OTHER {
-            forward = (forward << 2 | u64::from(code)) & mask;
+    let mut codes = [0u64; 512];
+    for piece in sequence.chunks(codes.len()) {
+        let mut n = 0;
+        for &letter in piece {
+            let code = CODE[letter as usize];
+            if code >= OTHER {
+                run = if code == OTHER { 0 } else { run };
+                line_ends += u64::from(code == LINE_END);
+                continue;
+            }
+            forward = forward << 2 | u64::from(code);
             reverse = reverse >> 2 | u64::from(3 - code) << top;
             run += 1;
             if run >= k {
                 run = k; // no overflow, however long the sequence
-                out.push(mix64(forward.min(reverse)));
+                codes[n] = (forward & mask).min(reverse);
+                n += 1;
             }
-        } else if code == OTHER {
-            run = 0;
-        } else {
-            line_ends += 1;
+        }
+        out.extend_from_slice(&codes[..n]);
+    }
+    // A path that is refused fails elsewhere, with an error; here all paths give the same.
+    dispatch(simd::path().unwrap_or(simd::Path::Scalar), Mix(&mut out[first..]));
+    sequence.len() as u64 - line_ends
+}
+
+/// Codes become hashes.
+struct Mix<'a>(&'a mut [u64]);
+
+impl Kernel for Mix<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for code in self.0 {
+            *code = mix64(*code);
         }
     }
-    sequence.len() as u64 - line_ends
 }
 
 fn long(sequence: &[u8], k: u32, out: &mut Vec<u64>) -> u64 {

@@ -87,7 +87,7 @@ impl Kernel for Items<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> Result<Answers> {
         let Self { views, hashes, progress } = self;
-        let width: usize = views.iter().map(View::hashes).sum();
+        let width: usize = views.iter().map(View::stride).sum();
         let mut segments: Vec<Expander<'_, S>> = views.iter().map(|v| Expander::new(s, v)).collect();
         let most: usize = views.iter().map(|v| v.segment.live()).sum();
         let mut places = vec![0u64; AHEAD * width];
@@ -100,7 +100,7 @@ impl Kernel for Items<'_> {
                 let room = out.documents.room(most + ROOM)?;
                 let (mut at, mut used) = (0, 0);
                 for segment in &mut segments {
-                    let end = at + segment.view.hashes();
+                    let end = at + segment.view.stride();
                     used += segment.answer(s, &ring[at..end], &mut room[used..]);
                     at = end;
                 }
@@ -113,7 +113,7 @@ impl Kernel for Items<'_> {
             if let Some(&hash) = hashes.get(i) {
                 let mut at = 0;
                 for repetition in views.iter().flat_map(|v| &v.repetitions) {
-                    let end = at + repetition.hashes();
+                    let end = at + repetition.stride();
                     repetition.locate(s, hash, &mut ring[at..end]);
                     at = end;
                 }
@@ -193,7 +193,7 @@ impl<'a, S: Simd> Expander<'a, S> {
         for r in 0..repetitions {
             let repetition = &view.repetitions[r];
             let own = &places[at..at + repetition.hashes()];
-            at += repetition.hashes();
+            at += repetition.stride();
             let mut any = false;
             for (chunk, i) in span(r).enumerate() {
                 let mut mask = repetition.and_rows(s, own, chunk);

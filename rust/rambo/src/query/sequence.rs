@@ -119,7 +119,7 @@ impl Count<'_> {
         mut take: impl FnMut(&[S::Mask]) -> bool,
     ) {
         let repetition = &self.view.repetitions[r];
-        let width = repetition.hashes();
+        let width = repetition.stride();
         let chunks = repetition.chunks;
         let mut places = vec![0u64; AHEAD * width];
         let mut masks = vec![s.zero(); chunks];
@@ -128,7 +128,7 @@ impl Count<'_> {
             let ring = &mut places[i % AHEAD * width..(i % AHEAD + 1) * width];
             if i >= range.start + AHEAD {
                 for (chunk, mask) in masks.iter_mut().enumerate() {
-                    *mask = repetition.and_rows(s, ring, chunk);
+                    *mask = repetition.and_rows(s, &ring[..repetition.hashes()], chunk);
                 }
                 masks[chunks - 1] = s.and(masks[chunks - 1], valid);
                 if !take(&masks) {

@@ -1,7 +1,5 @@
 //! A segment as the kernels see it.
 
-use thrifty_base::hash::reduce;
-
 use crate::index::Index;
 use crate::segment::Segment;
 use crate::simd::{LANES, Simd, load_width};
@@ -10,7 +8,9 @@ use crate::simd::{LANES, Simd, load_width};
 pub(super) struct Repetition<'a> {
     pub(super) bytes: &'a [u8],
     rows: u64,
-    multipliers: &'a [u64],
+    /// Multipliers of the row hashes, eight at a time, the last ones filled up.
+    multipliers: Vec<[u64; 8]>,
+    hashes: usize,
     pub(super) buckets: usize,
     /// Masks of 512 buckets that a row makes.
     pub(super) chunks: usize,
@@ -25,10 +25,13 @@ impl Repetition<'_> {
     /// Finds the rows of an item, asks memory for them and notes the bit at which each begins.
     #[inline(always)]
     pub(super) fn locate<S: Simd>(&self, s: S, hash: u64, places: &mut [u64]) {
-        for (place, &m) in places.iter_mut().zip(self.multipliers) {
-            let bit = reduce(hash.wrapping_mul(m), self.rows) * self.buckets as u64;
-            *place = bit;
-            let byte = (bit / 8) as usize;
+        let (hash, rows, buckets) = (s.splat(hash), s.splat(self.rows), s.splat(self.buckets as u64));
+        let (eights, _) = places.as_chunks_mut::<8>();
+        for (eight, multipliers) in eights.iter_mut().zip(&self.multipliers) {
+            *eight = s.words(s.times(s.row(hash, s.pack(multipliers), rows), buckets));
+        }
+        for &place in &places[..self.hashes] {
+            let byte = (place / 8) as usize;
             s.prefetch(self.bytes, byte);
             for line in 1..self.chunks {
                 s.prefetch(self.bytes, byte + 64 * line);
@@ -39,8 +42,14 @@ impl Repetition<'_> {
         }
     }
 
+    /// Rows that an item reads.
     pub(super) fn hashes(&self) -> usize {
-        self.multipliers.len()
+        self.hashes
+    }
+
+    /// Length of `places` for [`Self::locate`].
+    pub(super) fn stride(&self) -> usize {
+        8 * self.multipliers.len()
     }
 
     /// Bits of the last mask that are buckets.
@@ -85,7 +94,8 @@ impl<'a> View<'a> {
                 Repetition {
                     bytes: index.rows(i, r),
                     rows: shape.rows,
-                    multipliers: segment.multipliers(r),
+                    multipliers: eights(segment.multipliers(r)),
+                    hashes: segment.multipliers(r).len(),
                     buckets,
                     chunks: buckets.div_ceil(LANES),
                     width: load_width(buckets),
@@ -98,15 +108,19 @@ impl<'a> View<'a> {
         index.segments().iter().enumerate().filter(|(_, s)| s.live() > 0).map(view).collect()
     }
 
-    /// Rows that an item reads when nothing stops it early.
-    pub(super) fn hashes(&self) -> usize {
-        self.repetitions.iter().map(Repetition::hashes).sum()
+    /// Places that an item needs.
+    pub(super) fn stride(&self) -> usize {
+        self.repetitions.iter().map(Repetition::stride).sum()
     }
 
     /// Masks of 512 buckets that an item makes.
     pub(super) fn chunks(&self) -> usize {
         self.repetitions.iter().map(|r| r.chunks).sum()
     }
+}
+
+fn eights(list: &[u64]) -> Vec<[u64; 8]> {
+    list.chunks(8).map(|c| std::array::from_fn(|i| c.get(i).copied().unwrap_or(1))).collect()
 }
 
 /// The 32 entries from `at` on.

@@ -87,6 +87,23 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn splat(self, word: u64) -> Self::Mask {
+        // SAFETY: see above.
+        unsafe { [_mm256_set1_epi64x(word as i64); 2] }
+    }
+
+    // AVX2 does not multiply 64-bit words.
+    #[inline(always)]
+    fn row(self, hash: Self::Mask, multiplier: Self::Mask, rows: Self::Mask) -> Self::Mask {
+        self.pack(&Scalar.row(self.words(hash), self.words(multiplier), self.words(rows)))
+    }
+
+    #[inline(always)]
+    fn times(self, a: Self::Mask, b: Self::Mask) -> Self::Mask {
+        self.pack(&Scalar.times(self.words(a), self.words(b)))
+    }
+
+    #[inline(always)]
     fn and(self, a: Self::Mask, b: Self::Mask) -> Self::Mask {
         // SAFETY: see above.
         unsafe { [_mm256_and_si256(a[0], b[0]), _mm256_and_si256(a[1], b[1])] }

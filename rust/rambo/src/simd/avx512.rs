@@ -18,7 +18,7 @@ impl Avx512 {
 
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Out {
         #[target_feature(
-            enable = "avx2,bmi1,bmi2,popcnt,lzcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,avx512vpopcntdq"
+            enable = "avx2,bmi1,bmi2,popcnt,lzcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2,avx512vpopcntdq"
         )]
         fn with_features<K: Kernel>(token: Avx512, kernel: K) -> K::Out {
             kernel.run(token)
@@ -104,6 +104,27 @@ impl Simd for Avx512 {
         // SAFETY: 64 bytes behind the reference.
         unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), mask) };
         out
+    }
+
+    #[inline(always)]
+    fn splat(self, word: u64) -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_set1_epi64(word as i64) }
+    }
+
+    #[inline(always)]
+    fn row(self, hash: __m512i, multiplier: __m512i, rows: __m512i) -> __m512i {
+        // SAFETY: see above.
+        unsafe {
+            let upper = _mm512_srli_epi64::<12>(_mm512_mullo_epi64(hash, multiplier));
+            _mm512_madd52hi_epu64(_mm512_setzero_si512(), upper, rows)
+        }
+    }
+
+    #[inline(always)]
+    fn times(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: see above.
+        unsafe { _mm512_mullo_epi64(a, b) }
     }
 
     #[inline(always)]

@@ -38,6 +38,12 @@ pub(crate) trait Simd: Copy {
     fn pack(self, words: &[u64; 8]) -> Self::Mask;
     /// 512 bits as words.
     fn words(self, mask: Self::Mask) -> [u64; 8];
+    /// Eight times the same word.
+    fn splat(self, word: u64) -> Self::Mask;
+    /// Word by word, the row of an item with this hash and multiplier: reduce52(hash * multiplier, rows).
+    fn row(self, hash: Self::Mask, multiplier: Self::Mask, rows: Self::Mask) -> Self::Mask;
+    /// Word by word, the lower half of the product.
+    fn times(self, a: Self::Mask, b: Self::Mask) -> Self::Mask;
     fn and(self, a: Self::Mask, b: Self::Mask) -> Self::Mask;
     fn or(self, a: Self::Mask, b: Self::Mask) -> Self::Mask;
     fn xor(self, a: Self::Mask, b: Self::Mask) -> Self::Mask;

@@ -1,5 +1,7 @@
 //! The twin in plain Rust.
 
+use thrifty_base::hash::reduce52;
+
 use super::{Indices, LANES, Simd};
 
 /// Runs everywhere.
@@ -49,6 +51,21 @@ impl Simd for Scalar {
     #[inline(always)]
     fn words(self, mask: Self::Mask) -> [u64; 8] {
         mask
+    }
+
+    #[inline(always)]
+    fn splat(self, word: u64) -> Self::Mask {
+        [word; 8]
+    }
+
+    #[inline(always)]
+    fn row(self, hash: Self::Mask, multiplier: Self::Mask, rows: Self::Mask) -> Self::Mask {
+        std::array::from_fn(|i| reduce52(hash[i].wrapping_mul(multiplier[i]), rows[i]))
+    }
+
+    #[inline(always)]
+    fn times(self, a: Self::Mask, b: Self::Mask) -> Self::Mask {
+        zip(a, b, u64::wrapping_mul)
     }
 
     #[inline(always)]
