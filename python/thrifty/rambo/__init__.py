@@ -14,7 +14,7 @@
 
 from thrifty.rambo.build import build, list_inputs, plan_files
 from thrifty.rambo.builder import RamboBuilder
-from thrifty.rambo.index import Hit, RamboIndex, SearchResult
+from thrifty.rambo.index import Hit, Matches, RamboIndex, SearchResult
 from thrifty.rambo.items import Items, hash_items
 from thrifty.rambo.plan import RamboPlan
 from thrifty.rambo.queries import QueryBatch, read_queries
@@ -22,6 +22,7 @@ from thrifty.rambo.queries import QueryBatch, read_queries
 __all__ = [
     "Hit",
     "Items",
+    "Matches",
     "QueryBatch",
     "RamboBuilder",
     "RamboIndex",

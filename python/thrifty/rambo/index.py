@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], object]
 
-__all__ = ["Hit", "RamboIndex", "SearchResult"]
+__all__ = ["Hit", "Matches", "RamboIndex", "SearchResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,23 @@ class SearchResult:
     items: int
     hits: tuple[Hit, ...]
     expected_false_documents: float
+
+
+class Matches(NamedTuple):
+    """Answers to many queries: query i has the hits ``starts[i]`` to ``starts[i + 1]``, most items found first."""
+
+    starts: NDArray[np.int64]
+    """Shape (queries + 1,)."""
+    documents: NDArray[np.uint32]
+    """Ids into :attr:`RamboIndex.documents`, one a hit."""
+    found: NDArray[np.uint64]
+    """See :attr:`Hit.found`, one a hit."""
+    expected_false: NDArray[np.float64]
+    """See :attr:`Hit.expected_false`, one a hit."""
+    items: NDArray[np.uint64]
+    """Distinct items of each query."""
+    expected_false_documents: NDArray[np.float64]
+    """See :attr:`SearchResult.expected_false_documents`, one a query."""
 
 
 class RamboIndex:
@@ -361,22 +378,52 @@ class RamboIndex:
         by : {"file", "record"}, optional
             What a document of ``exact`` is; as the index was built by default.
         """
-        ends = np.ascontiguousarray(ends, np.int64)
+        m = self.match_hashes(
+            hashes, ends, theta=theta, top=top, exact=exact, by=by, threads=threads, progress=progress
+        )
+        names = self.documents
+        hits = [
+            Hit(names[d], f, e)
+            for d, f, e in zip(m.documents.tolist(), m.found.tolist(), m.expected_false.tolist(), strict=True)
+        ]
+        bounds = m.starts.tolist()
+        chances = m.expected_false_documents.tolist()
+        for i, (n, by_chance) in enumerate(zip(m.items.tolist(), chances, strict=True)):
+            yield SearchResult(n, tuple(hits[bounds[i] : bounds[i + 1]]), by_chance)
+
+    def match_hashes(
+        self,
+        hashes: Any,
+        ends: Any,
+        *,
+        theta: float = 0.8,
+        top: int | None = None,
+        exact: Inputs | None = None,
+        by: Literal["file", "record"] | None = None,
+        threads: int = 0,
+        progress: Progress | None = None,
+    ) -> Matches:
+        """Search as :meth:`search_hashes` does, with arrays for an answer: much faster where hits are many.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from thrifty.rambo import RamboBuilder, RamboPlan
+        >>> builder = RamboBuilder(RamboPlan.for_documents(10, documents=2))
+        >>> builder.add_hashes("three", np.array([1, 2, 3], np.uint64))
+        >>> matches = builder.freeze().match_hashes(np.array([1, 2, 9, 3], np.uint64), [3, 4], theta=0.5)
+        >>> matches.starts.tolist(), matches.found.tolist()
+        ([0, 1, 2], [2, 1])
+        """
         pairs = None
         if exact is not None:
             from thrifty.rambo.build import list_inputs
 
             pairs, _ = list_inputs(exact, self.items)
-        starts, documents, found, expected, items, chance = self._core.search(
-            as_hashes(hashes, "hashes"), ends, theta, top, pairs, by or self.by, threads, progress
+        ends = np.ascontiguousarray(ends, np.int64)
+        return Matches(
+            *self._core.search(as_hashes(hashes, "hashes"), ends, theta, top, pairs, by or self.by, threads, progress)
         )
-        names = self.documents
-        hits = [
-            Hit(names[d], f, e) for d, f, e in zip(documents.tolist(), found.tolist(), expected.tolist(), strict=True)
-        ]
-        bounds = starts.tolist()
-        for i, (n, by_chance) in enumerate(zip(items.tolist(), chance.tolist(), strict=True)):
-            yield SearchResult(n, tuple(hits[bounds[i] : bounds[i + 1]]), by_chance)
 
     def verify(self, *, progress: Progress | None = None) -> list[tuple[str, int, int]]:
         """Read every byte; returns (section, offset, length) of each damaged stretch, nothing when all is well."""

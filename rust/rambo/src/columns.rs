@@ -62,18 +62,27 @@ impl Kernel for Insert<'_, '_> {
     fn run<S: Simd>(self, s: S) {
         let mut column = self.column.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = s.splat(self.rows);
-        let mut insert = |hashes: &[u64; 8]| {
-            let hashes = s.pack(hashes);
-            for &m in self.multipliers {
-                for row in s.words(s.row(hashes, s.splat(m), rows)) {
-                    column[(row / 64) as usize] |= 1 << (row % 64);
-                }
-            }
-        };
         let (eights, rest) = self.hashes.as_chunks::<8>();
-        eights.iter().for_each(&mut insert);
+        for eight in eights {
+            self.set(s, &mut column, eight, rows);
+        }
         if let Some(&last) = rest.last() {
-            insert(&std::array::from_fn(|i| *rest.get(i).unwrap_or(&last)));
+            // Filled up by repeats, which do no harm.
+            let mut eight = [last; 8];
+            eight[..rest.len()].copy_from_slice(rest);
+            self.set(s, &mut column, &eight, rows);
+        }
+    }
+}
+
+impl Insert<'_, '_> {
+    #[inline(always)]
+    fn set<S: Simd>(&self, s: S, column: &mut [u64], hashes: &[u64; 8], rows: S::Mask) {
+        let hashes = s.pack(hashes);
+        for &m in self.multipliers {
+            for row in s.words(s.row(hashes, s.splat(m), rows)) {
+                column[(row / 64) as usize] |= 1 << (row % 64);
+            }
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use thrifty_base::philox::Philox;
 
 use crate::partition::{collision, stream};
 use crate::plan::{Repetition, SegmentPlan};
+use crate::query::chances;
 
 /// Readers of slots may look this many beyond the last.
 pub(crate) const SLOT_PAD: usize = 32;
@@ -30,6 +32,7 @@ pub struct Segment {
     present_fpr: f64,
     mean_fill: Vec<f64>,
     mean_bloom: Vec<f64>,
+    chances: OnceLock<Vec<f64>>,
 }
 
 /// Odd multipliers of the row hashes: row = reduce52(hash * multiplier, rows).
@@ -109,6 +112,7 @@ impl Segment {
             present_fpr,
             mean_fill,
             mean_bloom,
+            chances: OnceLock::new(),
         };
         (this, slots)
     }
@@ -151,6 +155,11 @@ impl Segment {
     /// Mean rate of false positives of a document's filter, by repetition.
     pub fn bloom(&self) -> &[f64] {
         &self.mean_bloom
+    }
+
+    /// See [`chances`]; made when a sequence is first searched for.
+    pub(crate) fn chances(&self) -> &[f64] {
+        self.chances.get_or_init(|| chances(&self.shape, &self.mean_bloom))
     }
 
     pub(crate) fn multipliers(&self, repetition: usize) -> &[u64] {

@@ -1,5 +1,6 @@
 //! From items and sequences to documents.
 
+mod counter;
 mod items;
 mod score;
 mod search;
@@ -7,4 +8,5 @@ mod sequence;
 mod view;
 
 pub use items::{Answers, query_items, query_items_on};
+pub(crate) use score::chances;
 pub use search::{Hit, SearchOptions, Searched, search_items};

@@ -1,37 +1,29 @@
 //! How many hits chance alone would give.
 
-use crate::segment::Segment;
+use crate::plan::Repetition;
 
-/// The chance that an item is found in a document of a segment that does not hold it.
+/// The chance that an item is found in a document of a segment that does not hold it, by how many buckets of the first
+/// repetition answer: from none to all of them.
 ///
 /// A document's bucket answers because its filter errs, or because a holder of the item shares it. How many holders there
 /// are is seen in how many buckets of the first repetition answer: of B, B (1 - (1 - p)(1 - 1/B)^V) are expected to.
-pub(super) struct Chance {
-    buckets: f64,
-    /// Share of buckets of the first repetition that are silent when nobody holds the item.
-    silent: f64,
-    /// By repetition: rate of a filter, and how much of the holders' effect there is on a document, as an exponent.
-    repetitions: Vec<(f64, f64)>,
-}
-
-impl Chance {
-    pub(super) fn new(segment: &Segment) -> Self {
-        let blooms = segment.bloom();
-        let buckets = f64::from(segment.shape()[0].buckets);
-        let one = (-1.0 / buckets).ln_1p();
-        let exponent = |collision: f64| if buckets > 1.0 { (-collision).ln_1p() / one } else { 0.0 };
-        let repetitions =
-            blooms.iter().zip(segment.shape()).map(|(&p, r)| (p, exponent(r.collision.min(0.999)))).collect();
-        Self { buckets, silent: 1.0 - blooms[0], repetitions }
-    }
-
-    /// The chance of an item that `answered` buckets of the first repetition answer.
-    pub(super) fn of(&self, answered: u32) -> f64 {
-        let free = (1.0 - f64::from(answered) / self.buckets) / self.silent.max(1e-12);
-        let product: f64 =
-            self.repetitions.iter().map(|&(p, e)| 1.0 - (1.0 - p) * free.powf(e)).map(|f| f.max(0.0)).product();
-        product.clamp(0.0, 1.0)
-    }
+pub(crate) fn chances(shape: &[Repetition], blooms: &[f64]) -> Vec<f64> {
+    let buckets = f64::from(shape[0].buckets);
+    // Share of buckets that are silent when nobody holds the item.
+    let silent = (1.0 - blooms[0]).max(1e-12);
+    let one = (-1.0 / buckets).ln_1p();
+    // How much of the holders' effect there is on a document, as an exponent.
+    let exponent = |collision: f64| if buckets > 1.0 { (-collision).ln_1p() / one } else { 0.0 };
+    let repetitions: Vec<(f64, f64)> =
+        blooms.iter().zip(shape).map(|(&p, r)| (p, exponent(r.collision.min(0.999)))).collect();
+    (0..=shape[0].buckets)
+        .map(|answered| {
+            let free = (1.0 - f64::from(answered) / buckets) / silent;
+            let product: f64 =
+                repetitions.iter().map(|&(p, e)| 1.0 - (1.0 - p) * free.powf(e)).map(|f| f.max(0.0)).product();
+            product.clamp(0.0, 1.0)
+        })
+        .collect()
 }
 
 /// Probability that at least `least` of `n` trials succeed, each with probability `p`.

@@ -3,10 +3,12 @@
 //! Buckets are counted first, with bit-sliced counters: a document's count in a repetition is at most its bucket's.
 //! Buckets that can no longer reach the threshold end the query early when none is left; only documents whose buckets
 //! reach it in every repetition are counted item by item.
+//!
+//! Nothing here hands vectors to closures: those are compiled apart, without the instruction set of the kernel.
 
-use super::score::Chance;
-use super::view::{View, for_each_bit, window};
-use crate::simd::{Kernel, LANES, Simd};
+use super::counter::{BLOCK, Counter};
+use super::view::{Repetition, View, window};
+use crate::simd::{Indices, Kernel, LANES, Simd};
 
 /// One document of a segment that reached the threshold.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,10 +29,12 @@ pub(super) struct Counted {
 
 /// Items whose rows are on their way from memory at once.
 const AHEAD: usize = 16;
-/// Items between two looks at whether a bucket can still reach the threshold.
+/// Items between two looks at whether a bucket can still reach the threshold; a multiple of [`BLOCK`].
 const LOOK: usize = 32;
 /// Bytes of masks that are kept between counting buckets and counting documents; beyond that rows are read twice.
 const KEPT: usize = 8 << 20;
+/// Items read again at once where they were not kept; a multiple of [`LOOK`].
+const AGAIN: usize = 1024;
 
 /// Counts a query's distinct items in one segment.
 pub(super) struct Count<'a> {
@@ -46,99 +50,85 @@ impl Kernel for Count<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> Counted {
         let view = self.view;
-        let repetitions = view.repetitions.len();
-        let keep = self.hashes.len() * view.chunks() * LANES / 8 <= KEPT;
-        let mut kept: Vec<Vec<S::Mask>> = vec![Vec::new(); repetitions];
-        let mut alive: Vec<Vec<S::Mask>> = Vec::with_capacity(repetitions);
-        let mut counters = Vec::new();
-        for (r, store) in kept.iter_mut().enumerate() {
-            let mut counter = Counter::new(s, view.repetitions[r].chunks);
-            if !self.count_buckets(s, r, &mut counter, keep.then_some(store)) {
+        let n = self.hashes.len();
+        let keep = n * view.chunks() * LANES / 8 <= KEPT;
+        // By repetition: the masks of items, one after the other; and the buckets that reach the threshold.
+        let mut kept: Vec<Vec<S::Mask>> = Vec::with_capacity(view.repetitions.len());
+        let mut alive: Vec<Vec<S::Mask>> = Vec::with_capacity(view.repetitions.len());
+        for repetition in &view.repetitions {
+            let mut masks = Vec::with_capacity(repetition.chunks * if keep { n + BLOCK } else { AGAIN });
+            let mut counter = Counter::new(s, repetition.chunks);
+            if !self.count_buckets(s, repetition, &mut masks, keep, &mut counter) {
                 return Counted { found: Vec::new(), chance: None };
             }
-            let reached = counter.at_least(s, self.need);
+            let mut reached = Vec::with_capacity(repetition.chunks);
+            for chunk in 0..repetition.chunks {
+                reached.push(counter.at_least(s, chunk, self.need));
+            }
             alive.push(reached);
-            counters.push(counter);
+            kept.push(masks);
         }
         let slots = self.candidates(s, &alive);
-        let masks = Masks { count: &self, kept: &kept, keep };
-        let counts = if repetitions == 1 {
-            let ids = view.segment.slot_buckets(0);
-            slots.iter().map(|&slot| counters[0].get(s, usize::from(ids[slot as usize]))).collect()
+        let mut groups: Vec<Group> = slots.chunks(32).map(|c| Group::new(view, c)).collect();
+        let mut chance = 0.0;
+        if keep {
+            self.count_documents(s, &kept, n, &mut groups, &mut chance);
         } else {
-            self.count_documents(s, &masks, &slots)
-        };
-        let hits: Vec<(u32, u64)> = slots.into_iter().zip(counts).filter(|&(_, c)| c >= self.need).collect();
-        let (chance, missed) = self.chances(s, &masks, &hits);
+            let mut readers: Vec<Reader<'_>> =
+                view.repetitions.iter().map(|repetition| Reader::new(repetition, self.hashes)).collect();
+            for first in (0..n).step_by(AGAIN) {
+                let last = (first + AGAIN).min(n);
+                for (reader, masks) in readers.iter_mut().zip(&mut kept) {
+                    masks.clear();
+                    reader.read(s, last, masks);
+                }
+                self.count_documents(s, &kept, last - first, &mut groups, &mut chance);
+            }
+        }
         let first_id = view.segment.first_id();
-        let found = hits
-            .iter()
-            .zip(missed)
-            .map(|(&(slot, found), missed)| Found { document: first_id + slot, found, expected_false: missed })
-            .collect();
-        Counted { found, chance: Some(chance) }
+        let found = slots.iter().enumerate().map(|(i, slot)| Found {
+            document: first_id + slot,
+            found: groups[i / 32].count(i % 32),
+            expected_false: groups[i / 32].odds[i % 32],
+        });
+        Counted { found: found.filter(|f| f.found >= self.need).collect(), chance: Some(chance / n as f64) }
     }
 }
 
 impl Count<'_> {
-    /// Counts items by bucket in repetition `r`; false when no bucket can reach the threshold any more.
+    /// Counts items by bucket in a repetition and leaves their masks in `masks`, if they are to be kept; false when no
+    /// bucket can reach the threshold any more.
     #[inline(always)]
     fn count_buckets<S: Simd>(
         &self,
         s: S,
-        r: usize,
+        repetition: &Repetition<'_>,
+        masks: &mut Vec<S::Mask>,
+        keep: bool,
         counter: &mut Counter<S>,
-        mut store: Option<&mut Vec<S::Mask>>,
     ) -> bool {
-        let mut done = 0;
-        let mut hopeless = false;
-        self.for_each_mask(s, r, 0..self.hashes.len(), |masks| {
-            if let Some(store) = &mut store {
-                store.extend_from_slice(masks);
+        let n = self.hashes.len();
+        let mut reader = Reader::new(repetition, self.hashes);
+        for first in (0..n).step_by(LOOK) {
+            if !keep {
+                masks.clear();
             }
-            counter.add(s, masks);
-            done += 1;
-            if done % LOOK == 0 {
-                let left = (self.hashes.len() - done) as u64;
-                if self.need > left {
-                    hopeless = !counter.any_at_least(s, self.need - left);
-                }
+            let begin = masks.len();
+            let last = (first + LOOK).min(n);
+            reader.read(s, last, masks);
+            let end = masks.len();
+            // Silent items fill up the last block.
+            masks.resize(begin + (last - first).next_multiple_of(BLOCK) * repetition.chunks, s.zero());
+            for block in masks[begin..].chunks_exact(BLOCK * repetition.chunks) {
+                counter.add(s, block);
             }
-            !hopeless
-        });
-        !hopeless && counter.any_at_least(s, self.need)
-    }
-
-    /// Hands the masks of items `range` in repetition `r` to `take`, until it says no.
-    #[inline(always)]
-    fn for_each_mask<S: Simd>(
-        &self,
-        s: S,
-        r: usize,
-        range: std::ops::Range<usize>,
-        mut take: impl FnMut(&[S::Mask]) -> bool,
-    ) {
-        let repetition = &self.view.repetitions[r];
-        let width = repetition.stride();
-        let chunks = repetition.chunks;
-        let mut places = vec![0u64; AHEAD * width];
-        let mut masks = vec![s.zero(); chunks];
-        let valid = repetition.valid(s);
-        for i in range.start..range.end + AHEAD {
-            let ring = &mut places[i % AHEAD * width..(i % AHEAD + 1) * width];
-            if i >= range.start + AHEAD {
-                for (chunk, mask) in masks.iter_mut().enumerate() {
-                    *mask = repetition.and_rows(s, &ring[..repetition.hashes()], chunk);
-                }
-                masks[chunks - 1] = s.and(masks[chunks - 1], valid);
-                if !take(&masks) {
-                    return;
-                }
-            }
-            if i < range.end {
-                repetition.locate(s, self.hashes[i], ring);
+            masks.truncate(end);
+            let left = (n - last) as u64;
+            if self.need > left && !counter.any_at_least(s, self.need - left) {
+                return false;
             }
         }
+        true
     }
 
     /// Slots of documents whose bucket is alive in every repetition.
@@ -146,9 +136,11 @@ impl Count<'_> {
     fn candidates<S: Simd>(&self, s: S, alive: &[Vec<S::Mask>]) -> Vec<u32> {
         let segment = self.view.segment;
         let mut slots = Vec::new();
+        let mut hit: Indices = [0; LANES + 32];
         for (chunk, &mask) in alive[0].iter().enumerate() {
-            for_each_bit(&s.words(mask), |bit| {
-                let bucket = LANES * chunk + bit;
+            let buckets = s.indices(mask, &mut hit);
+            for &bucket in &hit[..buckets] {
+                let bucket = LANES * chunk + usize::from(bucket);
                 let (mut slot, end) = (segment.starts()[bucket], segment.starts()[bucket + 1]);
                 while slot < end {
                     let left = end - slot;
@@ -162,121 +154,95 @@ impl Count<'_> {
                     }
                     slot += 32;
                 }
-            });
+            }
         }
         slots
     }
 
-    /// How many items each slot's document is reported for.
+    /// Counts items, whose masks `kept` holds by repetition, in the documents of `groups`. Adds to `chance` the chances
+    /// q(x) of the items to be found where they are not; and to each document's odds q(x) / (1 - q(x)) of those not found
+    /// in it: the unbiased (Horvitz-Thompson) estimate of how many were found in it that it does not hold.
     #[inline(always)]
-    fn count_documents<S: Simd>(&self, s: S, masks: &Masks<'_, S>, slots: &[u32]) -> Vec<u64> {
-        let groups: Vec<Group> = slots.chunks(32).map(|c| Group::new(self.view, c)).collect();
-        let mut planes = vec![[0u32; 40]; groups.len()];
-        masks.for_each_item(s, |_, row| {
-            for (group, planes) in groups.iter().zip(&mut planes) {
-                let mut carry = group.test(s, row);
-                for plane in planes.iter_mut() {
-                    if carry == 0 {
-                        break;
-                    }
-                    (*plane, carry) = (*plane ^ carry, *plane & carry);
-                }
-            }
-        });
-        let bit = |planes: &[u32; 40], i: usize| {
-            planes.iter().enumerate().map(|(p, plane)| u64::from(plane >> i & 1) << p).sum::<u64>()
-        };
-        slots.iter().enumerate().map(|(i, _)| bit(&planes[i / 32], i % 32)).collect()
-    }
-
-    /// The chance of an item to be found where it is not, a mean over items; and for each hit how many items to expect
-    /// that were found in it and are not: over the items x not found in it, the sum of q(x) / (1 - q(x)), where q(x) is
-    /// the chance of x. This is the unbiased (Horvitz-Thompson) estimate.
-    #[inline(always)]
-    fn chances<S: Simd>(&self, s: S, masks: &Masks<'_, S>, hits: &[(u32, u64)]) -> (f64, Vec<f64>) {
-        if self.hashes.is_empty() {
-            return (0.0, Vec::new());
-        }
-        let slots: Vec<u32> = hits.iter().map(|h| h.0).collect();
-        let groups: Vec<Group> = slots.chunks(32).map(|c| Group::new(self.view, c)).collect();
-        let mut odds = vec![[0f64; 32]; groups.len()];
-        let chance = Chance::new(self.view.segment);
+    fn count_documents<S: Simd>(
+        &self,
+        s: S,
+        kept: &[Vec<S::Mask>],
+        items: usize,
+        groups: &mut [Group],
+        chance: &mut f64,
+    ) {
+        let chances = self.view.segment.chances();
         let first = self.view.repetitions[0].chunks;
-        let mut sum = 0.0;
-        masks.for_each_item(s, |_, row| {
-            let q = chance.of(row[..first].iter().map(|&m| s.count(m)).sum());
-            sum += q;
-            let odd = q / (1.0 - q).max(1e-9);
-            for (group, odds) in groups.iter().zip(&mut odds) {
-                let which = group.test(s, row);
-                for (i, o) in odds.iter_mut().enumerate() {
-                    *o += if which >> i & 1 == 0 { odd } else { 0.0 };
+        for i in 0..items {
+            let mut answered = 0;
+            for &mask in &kept[0][i * first..(i + 1) * first] {
+                answered += s.count(mask);
+            }
+            let q = chances[answered as usize];
+            *chance += q;
+            for group in groups.iter_mut() {
+                let mut which = group.valid;
+                for (masks, (chunks, ids)) in kept.iter().zip(&group.buckets) {
+                    which = s.test(which, &masks[i * chunks..(i + 1) * chunks], ids);
                 }
+                group.add(which, q);
             }
-        });
-        let each = (0..hits.len()).map(|i| odds[i / 32][i % 32]).collect();
-        (sum / self.hashes.len() as f64, each)
+        }
     }
 }
 
-/// The masks of every item, kept or read again.
-struct Masks<'a, S: Simd> {
-    count: &'a Count<'a>,
-    kept: &'a [Vec<S::Mask>],
-    keep: bool,
+/// Reads the masks of items one after the other, asking memory for rows ahead of time.
+struct Reader<'a> {
+    repetition: &'a Repetition<'a>,
+    hashes: &'a [u64],
+    /// Where the rows of the next items begin: a ring.
+    places: Vec<u64>,
+    located: usize,
+    read: usize,
 }
 
-impl<S: Simd> Masks<'_, S> {
-    /// Hands each item's masks, repetition after repetition, to `take`.
+impl<'a> Reader<'a> {
+    fn new(repetition: &'a Repetition<'a>, hashes: &'a [u64]) -> Self {
+        Self { repetition, hashes, places: vec![0; AHEAD * repetition.stride()], located: 0, read: 0 }
+    }
+
+    /// Appends the masks of the items up to `last` to `masks`.
     #[inline(always)]
-    fn for_each_item(&self, s: S, mut take: impl FnMut(usize, &[S::Mask])) {
-        let view = self.count.view;
-        let n = self.count.hashes.len();
-        let mut row = vec![s.zero(); view.chunks()];
-        let put = |row: &mut [S::Mask], masks: &[Vec<S::Mask>], i: usize| {
-            let mut rest = row;
-            for (repetition, masks) in view.repetitions.iter().zip(masks) {
-                let (own, later) = rest.split_at_mut(repetition.chunks);
-                own.copy_from_slice(&masks[i * repetition.chunks..(i + 1) * repetition.chunks]);
-                rest = later;
+    fn read<S: Simd>(&mut self, s: S, last: usize, masks: &mut Vec<S::Mask>) {
+        let repetition = self.repetition;
+        let stride = repetition.stride();
+        let valid = repetition.valid(s);
+        while self.read < last {
+            let ahead = (self.read + AHEAD).min(self.hashes.len());
+            while self.located < ahead {
+                let at = self.located % AHEAD * stride;
+                repetition.locate(s, self.hashes[self.located], &mut self.places[at..at + stride]);
+                self.located += 1;
             }
-        };
-        if self.keep {
-            for i in 0..n {
-                put(&mut row, self.kept, i);
-                take(i, &row);
+            let at = self.read % AHEAD * stride;
+            let places = &self.places[at..at + repetition.hashes()];
+            for chunk in 0..repetition.chunks - 1 {
+                masks.push(repetition.and_rows(s, places, chunk));
             }
-            return;
-        }
-        const BLOCK: usize = 1024;
-        let mut block: Vec<Vec<S::Mask>> = vec![Vec::new(); view.repetitions.len()];
-        for first in (0..n).step_by(BLOCK) {
-            let last = (first + BLOCK).min(n);
-            for (r, masks) in block.iter_mut().enumerate() {
-                masks.clear();
-                self.count.for_each_mask(s, r, first..last, |m| {
-                    masks.extend_from_slice(m);
-                    true
-                });
-            }
-            for i in 0..last - first {
-                put(&mut row, &block, i);
-                take(first + i, &row);
-            }
+            masks.push(s.and(repetition.and_rows(s, places, repetition.chunks - 1), valid));
+            self.read += 1;
         }
     }
 }
 
-/// 32 documents, with their buckets by repetition.
+/// 32 documents: their buckets and what was counted.
 struct Group {
     /// Chunks and buckets by repetition.
-    repetitions: Vec<(usize, [u16; 32])>,
+    buckets: Vec<(usize, [u16; 32])>,
     valid: u32,
+    /// Plane p holds bit p of every count.
+    planes: [u32; 40],
+    odds: [f64; 32],
 }
 
 impl Group {
     fn new(view: &View<'_>, slots: &[u32]) -> Self {
-        let repetitions = view
+        let buckets = view
             .repetitions
             .iter()
             .enumerate()
@@ -286,89 +252,30 @@ impl Group {
             })
             .collect();
         let valid = if slots.len() >= 32 { u32::MAX } else { (1 << slots.len()) - 1 };
-        Self { repetitions, valid }
+        Self { buckets, valid, planes: [0; 40], odds: [0.0; 32] }
     }
 
+    /// Counts an item of chance `q` that was found in the documents `which`.
     #[inline(always)]
-    fn test<S: Simd>(&self, s: S, row: &[S::Mask]) -> u32 {
-        let mut which = self.valid;
-        let mut rest = row;
-        for (chunks, ids) in &self.repetitions {
-            let (masks, later) = rest.split_at(*chunks);
-            rest = later;
-            which = s.test(which, masks, ids);
+    fn add(&mut self, which: u32, q: f64) {
+        let mut carry = which;
+        for plane in &mut self.planes {
+            if carry == 0 {
+                break;
+            }
+            (*plane, carry) = (*plane ^ carry, *plane & carry);
         }
-        which
-    }
-}
-
-/// Bit-sliced counters, one a bucket: plane p holds bit p of every count.
-struct Counter<S: Simd> {
-    /// `planes[p * chunks + chunk]`.
-    planes: Vec<S::Mask>,
-    chunks: usize,
-}
-
-impl<S: Simd> Counter<S> {
-    fn new(s: S, chunks: usize) -> Self {
-        Self { planes: vec![s.zero(); chunks], chunks }
-    }
-
-    #[inline(always)]
-    fn add(&mut self, s: S, row: &[S::Mask]) {
-        for (chunk, &mask) in row.iter().enumerate() {
-            let mut carry = mask;
-            let mut at = chunk;
-            while s.any(carry) {
-                if at >= self.planes.len() {
-                    self.planes.resize(self.planes.len() + self.chunks, s.zero());
-                }
-                let plane = self.planes[at];
-                self.planes[at] = s.xor(plane, carry);
-                carry = s.and(plane, carry);
-                at += self.chunks;
+        let mut missing = self.valid & !which;
+        if missing != 0 {
+            let odds = q / (1.0 - q).max(1e-9);
+            while missing != 0 {
+                self.odds[missing.trailing_zeros() as usize] += odds;
+                missing &= missing - 1;
             }
         }
     }
 
-    /// Buckets whose count is at least `least`.
-    #[inline(always)]
-    fn at_least(&self, s: S, least: u64) -> Vec<S::Mask> {
-        (0..self.chunks).map(|chunk| self.chunk_at_least(s, chunk, least)).collect()
-    }
-
-    #[inline(always)]
-    fn any_at_least(&self, s: S, least: u64) -> bool {
-        (0..self.chunks).any(|chunk| s.any(self.chunk_at_least(s, chunk, least)))
-    }
-
-    #[inline(always)]
-    fn chunk_at_least(&self, s: S, chunk: usize, least: u64) -> S::Mask {
-        let planes = self.planes.len() / self.chunks;
-        if least >> planes != 0 {
-            return s.zero();
-        }
-        let (mut above, mut equal) = (s.zero(), s.low(LANES));
-        for p in (0..planes).rev() {
-            let plane = self.planes[p * self.chunks + chunk];
-            if least >> p & 1 == 1 {
-                equal = s.and(equal, plane);
-            } else {
-                above = s.or(above, s.and(equal, plane));
-                equal = s.without(equal, plane);
-            }
-        }
-        s.or(above, equal)
-    }
-
-    fn get(&self, s: S, bucket: usize) -> u64 {
-        let (chunk, bit) = (bucket / LANES, bucket % LANES);
-        let planes = self.planes.len() / self.chunks;
-        (0..planes)
-            .map(|p| {
-                let word = s.words(self.planes[p * self.chunks + chunk])[bit / 64];
-                (word >> (bit % 64) & 1) << p
-            })
-            .sum()
+    fn count(&self, document: usize) -> u64 {
+        self.planes.iter().enumerate().map(|(p, plane)| u64::from(plane >> document & 1) << p).sum()
     }
 }

@@ -128,15 +128,3 @@ fn eights(list: &[u64]) -> Vec<[u64; 8]> {
 pub(super) fn window<T>(list: &[T], at: usize) -> &[T; 32] {
     list[at..at + 32].try_into().expect("32 entries")
 }
-
-/// Calls `each` with the index of every set bit.
-#[inline(always)]
-pub(super) fn for_each_bit(words: &[u64; 8], mut each: impl FnMut(usize)) {
-    for (i, &word) in words.iter().enumerate() {
-        let mut word = word;
-        while word != 0 {
-            each(64 * i + word.trailing_zeros() as usize);
-            word &= word - 1;
-        }
-    }
-}
