@@ -1,9 +1,9 @@
 //! How many random cache lines a second one thread can read from a file, held as an index holds it and with no other
-//! work: `random_lines FILE map|load`. Prints the median of several rounds as JSON.
+//! work: `random_lines FILE map|load`. It says `ready`, then answers every line of its input with one measurement.
 
 use std::fs::File;
 use std::hint::black_box;
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -12,7 +12,6 @@ use thrifty_base::memory::{Bytes, Mode};
 
 const LINE: usize = 64;
 const READS: u64 = 1 << 23;
-const ROUNDS: u64 = 5;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,17 +23,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bytes = Bytes::of(&mut File::open(path)?, path, mode)?;
     bytes.expect_random_reads();
     let lines = u64::from(u32::try_from(bytes.len() / LINE)?);
-    // A first walk, so that no round waits for the disk or for an entry of the page table.
+    // A first walk, so that no measurement waits for the disk or for an entry of the page table.
     black_box(bytes.iter().step_by(LINE).fold(0u64, |sum, &byte| sum + u64::from(byte)));
-    let mut rates: Vec<f64> = (0..ROUNDS)
-        .map(|round| {
-            let places = (round * READS..(round + 1) * READS).map(|i| reduce(mix64(i), lines) as u32);
-            lines_a_second(&bytes, &places.collect::<Vec<u32>>())
-        })
-        .collect();
-    rates.sort_by(f64::total_cmp);
-    let median = rates[rates.len() / 2];
-    writeln!(std::io::stdout(), "{{\"bytes\": {}, \"lines_per_second\": {median:.0}}}", bytes.len())?;
+    let mut out = std::io::stdout();
+    writeln!(out, "ready")?;
+    for (round, line) in (0..).zip(std::io::stdin().lock().lines()) {
+        line?;
+        let places = (round * READS..(round + 1) * READS).map(|i| reduce(mix64(i), lines) as u32);
+        writeln!(out, "{:.0}", lines_a_second(&bytes, &places.collect::<Vec<u32>>()))?;
+    }
     Ok(())
 }
 

@@ -88,6 +88,35 @@ pub fn zeroed(length: usize, path: &Path) -> Result<MmapMut> {
     Ok(memory)
 }
 
+/// Makes memory of [`zeroed`] longer; its bytes stay, wherever it then lies.
+pub fn lengthen(memory: &mut MmapMut, length: usize) -> Result<()> {
+    let path = Path::new("(memory)");
+    #[cfg(target_os = "linux")]
+    {
+        let options = memmap2::RemapOptions::new().may_move(true);
+        // SAFETY: the mapping is anonymous, so that no file can be too short for it, and `&mut` says that nobody holds a
+        // reference into it.
+        unsafe { memory.remap(length, options) }.map_err(Error::io(path, "taking memory"))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let mut longer = zeroed(length, path)?;
+        longer[..memory.len()].copy_from_slice(memory);
+        *memory = longer;
+        Ok(())
+    }
+}
+
+/// Says that the bytes no longer matter: the system takes the pages when it is short of memory, and until then writing to
+/// them again costs no fault.
+pub fn forget(memory: &mut MmapMut) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: what the pages then hold, old bytes or zeros, are valid bytes, and `&mut` says that nobody looks.
+    let _ = unsafe { memory.unchecked_advise(memmap2::UncheckedAdvice::Free) };
+    #[cfg(not(target_os = "linux"))]
+    let _ = memory;
+}
+
 /// Bytes of memory that this process may still take: what is free, or what its control group allows; `None` where the
 /// system does not say.
 pub fn available() -> Option<u64> {

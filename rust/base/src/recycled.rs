@@ -9,10 +9,10 @@ use std::sync::Mutex;
 use memmap2::MmapMut;
 
 use crate::Result;
-use crate::memory::zeroed;
+use crate::memory::{forget, lengthen, zeroed};
 
-/// Bytes that are kept for reuse at most.
-const KEPT: usize = 64 << 20;
+/// Bytes that are kept for reuse at most; the system may have them back at any time.
+const KEPT: usize = 512 << 20;
 /// Below this the allocator does as well.
 const LEAST: usize = 1 << 16;
 
@@ -29,17 +29,18 @@ fn take(bytes: usize) -> Result<MmapMut> {
     let bytes = bytes.max(LEAST);
     // Never waited for: a child that was forked while another thread held the lock would wait for ever.
     if let Ok(mut free) = FREE.try_lock()
-        && let Some(i) = free.iter().position(|m| m.len() >= bytes)
+        && let Some(i) = (0..free.len()).filter(|&i| free[i].len() >= bytes).max_by_key(|&i| free[i].len())
     {
         return Ok(free.swap_remove(i));
     }
     zeroed(bytes.next_power_of_two(), Path::new("(result)"))
 }
 
-fn give_back(memory: MmapMut) {
+fn give_back(mut memory: MmapMut) {
     if let Ok(mut free) = FREE.try_lock() {
         let kept: usize = free.iter().map(|m| m.len()).sum();
         if kept + memory.len() <= KEPT {
+            forget(&mut memory);
             free.push(memory);
         }
     }
@@ -99,14 +100,13 @@ impl Numbers {
 
     #[cold]
     fn grow(&mut self, numbers: usize) -> Result<()> {
-        let old = self.memory.as_ref().map_or(0, |m| m.len());
-        let mut memory = take((4 * numbers).max(2 * old))?;
-        if let Some(old) = self.memory.take() {
-            memory[..4 * self.used].copy_from_slice(&old[..4 * self.used]);
-            give_back(old);
+        match &mut self.memory {
+            Some(memory) => lengthen(memory, (4 * numbers).max(2 * memory.len()).next_power_of_two()),
+            None => {
+                self.memory = Some(take(4 * numbers)?);
+                Ok(())
+            }
         }
-        self.memory = Some(memory);
-        Ok(())
     }
 }
 

@@ -41,6 +41,7 @@ impl Path {
                         && has!("avx512dq")
                         && has!("avx512vl")
                         && has!("avx512ifma")
+                        && has!("avx512vbmi")
                         && has!("avx512vbmi2")
                         && has!("avx512vpopcntdq")
                 }

@@ -9,9 +9,17 @@ use thrifty_base::philox::Philox;
 use crate::partition::{collision, stream};
 use crate::plan::{Repetition, SegmentPlan};
 use crate::query::chances;
+use crate::simd::LANES;
 
 /// Readers of slots may look this many beyond the last.
-pub(crate) const SLOT_PAD: usize = 32;
+pub(crate) const SLOT_PAD: usize = 64;
+
+/// Buckets as bytes of a mask and the bit there.
+#[derive(Debug)]
+pub(crate) struct Apart {
+    pub(crate) at: Vec<u8>,
+    pub(crate) bits: Vec<u8>,
+}
 
 /// Documents of like size that share B, R, eta and rows.
 #[derive(Debug)]
@@ -28,6 +36,8 @@ pub struct Segment {
     starts: Vec<u32>,
     /// Bucket of each slot, by repetition.
     slot_buckets: Vec<Vec<u16>>,
+    /// The same, taken apart for [`crate::simd::Simd::test_apart`], where buckets are few.
+    slot_bits: Vec<Option<Apart>>,
     live: usize,
     present_fpr: f64,
     mean_fill: Vec<f64>,
@@ -74,6 +84,12 @@ impl Segment {
         let pad = [0u16; SLOT_PAD];
         let slot_buckets: Vec<Vec<u16>> =
             table.iter().map(|t| order.iter().map(|&i| t[i]).chain(pad).collect()).collect();
+        let apart = |of: &Vec<u16>| Apart {
+            at: of.iter().map(|b| (b / 8) as u8).collect(),
+            bits: of.iter().map(|b| 1 << (b % 8)).collect(),
+        };
+        let slot_bits =
+            shape.iter().zip(&slot_buckets).map(|(r, of)| (r.buckets as usize <= LANES).then(|| apart(of))).collect();
         let bloom: Vec<Vec<f64>> = shape
             .iter()
             .zip(fill)
@@ -108,6 +124,7 @@ impl Segment {
             first_id,
             starts,
             slot_buckets,
+            slot_bits,
             live,
             present_fpr,
             mean_fill,
@@ -180,5 +197,9 @@ impl Segment {
 
     pub(crate) fn slot_buckets(&self, repetition: usize) -> &[u16] {
         &self.slot_buckets[repetition]
+    }
+
+    pub(crate) fn slot_bits(&self, repetition: usize) -> Option<&Apart> {
+        self.slot_bits[repetition].as_ref()
     }
 }

@@ -1,5 +1,7 @@
 //! Single items, in batches.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use thrifty_base::pool::pool;
 use thrifty_base::progress::Progress;
@@ -10,6 +12,7 @@ use super::view::{View, window};
 use crate::Result;
 use crate::index::Index;
 use crate::plan::rate::MAX_REPETITIONS;
+use crate::segment::Apart;
 use crate::simd::{Indices, Kernel, LANES, Simd, dispatch};
 
 /// Documents of each query, as a CSR pair.
@@ -124,6 +127,8 @@ impl Kernel for Items<'_> {
     }
 }
 
+/// Documents that one step tests.
+const STEP: u32 = 64;
 /// Room that vector stores may touch behind the last document.
 const ROOM: usize = 64;
 
@@ -136,6 +141,8 @@ struct Expander<'a, S: Simd> {
     /// Where the masks of each repetition begin.
     first: [usize; MAX_REPETITIONS + 1],
     hit: Indices,
+    /// Buckets of documents, taken apart, by repetition.
+    apart: [Option<&'a Apart>; MAX_REPETITIONS],
     /// Masks of the first repetition, and repetitions, when each further one makes a single mask; else zeros.
     shape: (usize, usize),
 }
@@ -154,6 +161,7 @@ impl<'a, S: Simd> Expander<'a, S> {
             valid: view.repetitions.iter().map(|r| r.valid(s)).collect(),
             masks: vec![s.zero(); view.chunks()],
             hit: [0; LANES + 32],
+            apart: std::array::from_fn(|r| if r < view.repetitions.len() { view.segment.slot_bits(r) } else { None }),
         }
     }
 
@@ -209,8 +217,6 @@ impl<'a, S: Simd> Expander<'a, S> {
         }
         let segment = view.segment;
         let (first_id, starts) = (segment.first_id(), segment.starts());
-        let ids: [&[u16]; MAX_REPETITIONS] =
-            std::array::from_fn(|r| if r < repetitions { segment.slot_buckets(r) } else { &[] });
         let mut used = 0;
         for chunk in span(0) {
             let n = s.indices(self.masks[chunk], &mut self.hit);
@@ -219,16 +225,29 @@ impl<'a, S: Simd> Expander<'a, S> {
                 let (mut slot, end) = (starts[bucket], starts[bucket + 1]);
                 while slot < end {
                     let left = end - slot;
-                    let mut which = if left >= 32 { u32::MAX } else { (1 << left) - 1 };
+                    let mut which = if left >= STEP { u64::MAX } else { (1 << left) - 1 };
                     for r in 1..repetitions {
-                        which = s.test(which, &self.masks[span(r)], window(ids[r], slot as usize));
+                        which = self.test(s, which, r, span(r), slot as usize);
                     }
-                    let room: &mut [u32; 32] = (&mut out[used..used + 32]).try_into().expect("32 entries");
+                    let room: &mut [u32; 64] = (&mut out[used..used + 64]).try_into().expect("64 entries");
                     used += s.expand(first_id + slot, which, room);
-                    slot += 32;
+                    slot += STEP;
                 }
             }
         }
         used
+    }
+
+    /// Which of the documents from `slot` on have a bucket that answers in repetition `r`.
+    #[inline(always)]
+    fn test(&self, s: S, which: u64, r: usize, span: Range<usize>, slot: usize) -> u64 {
+        let masks = &self.masks[span];
+        if let Some(apart) = self.apart[r] {
+            return s.test_apart(which, masks[0], window(&apart.at, slot), window(&apart.bits, slot));
+        }
+        let ids = self.view.segment.slot_buckets(r);
+        let low = s.test(which as u32, masks, window(ids, slot));
+        let high = s.test((which >> 32) as u32, masks, window(ids, slot + 32));
+        u64::from(low) | u64::from(high) << 32
     }
 }

@@ -123,8 +123,8 @@ fn eights(list: &[u64]) -> Vec<[u64; 8]> {
     list.chunks(8).map(|c| std::array::from_fn(|i| c.get(i).copied().unwrap_or(1))).collect()
 }
 
-/// The 32 entries from `at` on.
+/// The `N` entries from `at` on.
 #[inline(always)]
-pub(super) fn window<T>(list: &[T], at: usize) -> &[T; 32] {
-    list[at..at + 32].try_into().expect("32 entries")
+pub(super) fn window<T, const N: usize>(list: &[T], at: usize) -> &[T; N] {
+    list[at..at + N].try_into().expect("N entries")
 }

@@ -166,7 +166,36 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn expand(self, first: u32, which: u32, out: &mut [u32; 32]) -> usize {
+    fn test_apart(self, which: u64, mask: Self::Mask, at: &[u8; 64], bits: &[u8; 64]) -> u64 {
+        let mut out = 0;
+        for half in 0..2 {
+            // SAFETY: 32 bytes from 32 * half on are inside 64.
+            unsafe {
+                let at = _mm256_loadu_si256(at.as_ptr().add(32 * half).cast());
+                let bits = _mm256_loadu_si256(bits.as_ptr().add(32 * half).cast());
+                let mut found = _mm256_setzero_si256();
+                for i in 0..4 {
+                    let of = mask[i / 2];
+                    let table = if i % 2 == 0 {
+                        _mm256_permute2x128_si256::<0x00>(of, of)
+                    } else {
+                        _mm256_permute2x128_si256::<0x11>(of, of)
+                    };
+                    // A byte is looked up in the 16 of its table: those of the other tables get the upper bit, so zero.
+                    let inside = _mm256_sub_epi8(at, _mm256_set1_epi8(16 * i as i8));
+                    let outside = _mm256_cmpgt_epi8(inside, _mm256_set1_epi8(15));
+                    let near = _mm256_or_si256(inside, outside);
+                    found = _mm256_or_si256(found, _mm256_shuffle_epi8(table, near));
+                }
+                let none = _mm256_cmpeq_epi8(_mm256_and_si256(found, bits), _mm256_setzero_si256());
+                out |= u64::from(!(_mm256_movemask_epi8(none) as u32)) << (32 * half);
+            }
+        }
+        out & which
+    }
+
+    #[inline(always)]
+    fn expand(self, first: u32, which: u64, out: &mut [u32; 64]) -> usize {
         Scalar.expand(first, which, out)
     }
 

@@ -18,7 +18,7 @@ impl Avx512 {
 
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Out {
         #[target_feature(
-            enable = "avx2,bmi1,bmi2,popcnt,lzcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi2,avx512vpopcntdq"
+            enable = "avx2,bmi1,bmi2,popcnt,lzcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,avx512vbmi2,avx512vpopcntdq"
         )]
         fn with_features<K: Kernel>(token: Avx512, kernel: K) -> K::Out {
             kernel.run(token)
@@ -213,18 +213,34 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn expand(self, first: u32, which: u32, out: &mut [u32; 32]) -> usize {
-        // Compressed in a register and stored whole: compressing stores are slow on Zen 4.
-        // SAFETY: `out` holds 128 bytes.
+    fn test_apart(self, which: u64, mask: __m512i, at: &[u8; 64], bits: &[u8; 64]) -> u64 {
+        // SAFETY: 64 bytes behind each reference.
         unsafe {
-            let numbers = _mm512_castsi512_si256(_mm512_maskz_compress_epi8(u64::from(which), counting()));
+            let at = _mm512_loadu_si512(at.as_ptr().cast());
+            let bits = _mm512_loadu_si512(bits.as_ptr().cast());
+            _mm512_mask_test_epi8_mask(which, _mm512_permutexvar_epi8(at, mask), bits)
+        }
+    }
+
+    #[inline(always)]
+    fn expand(self, first: u32, which: u64, out: &mut [u32; 64]) -> usize {
+        // Compressed in a register and stored whole: compressing stores are slow on Zen 4. The usual number of a search
+        // fits the first two stores, which so need no branch.
+        // SAFETY: `out` holds 256 bytes.
+        unsafe {
+            let numbers = _mm512_maskz_compress_epi8(which, counting());
             let first = _mm512_set1_epi32(first as i32);
-            let low = _mm512_cvtepu8_epi32(_mm256_castsi256_si128(numbers));
-            _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_add_epi32(low, first));
+            let p = out.as_mut_ptr();
+            let lowest = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(numbers));
+            let low = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32::<1>(numbers));
+            _mm512_storeu_si512(p.cast(), _mm512_add_epi32(lowest, first));
+            _mm512_storeu_si512(p.add(16).cast(), _mm512_add_epi32(low, first));
             let n = which.count_ones() as usize;
-            if n > 16 {
-                let high = _mm512_cvtepu8_epi32(_mm256_extracti128_si256::<1>(numbers));
-                _mm512_storeu_si512(out.as_mut_ptr().add(16).cast(), _mm512_add_epi32(high, first));
+            if n > 32 {
+                let high = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32::<2>(numbers));
+                let highest = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32::<3>(numbers));
+                _mm512_storeu_si512(p.add(32).cast(), _mm512_add_epi32(high, first));
+                _mm512_storeu_si512(p.add(48).cast(), _mm512_add_epi32(highest, first));
             }
             n
         }

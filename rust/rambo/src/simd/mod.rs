@@ -55,8 +55,11 @@ pub(crate) trait Simd: Copy {
     fn indices(self, mask: Self::Mask, out: &mut Indices) -> usize;
     /// Bit i of the result: whether `which` has bit i and `masks`, 512 bits each, hold bit `ids[i]`.
     fn test(self, which: u32, masks: &[Self::Mask], ids: &[u16; 32]) -> u32;
+    /// Bit i of the result: whether `which` has bit i and byte `at[i]` (below 64) of `mask` shares a bit with `bits[i]`.
+    /// This is [`Self::test`] for one mask and twice as many numbers, taken apart beforehand.
+    fn test_apart(self, which: u64, mask: Self::Mask, at: &[u8; 64], bits: &[u8; 64]) -> u64;
     /// Writes `first` plus the number of each set bit to the front of `out`; returns how many.
-    fn expand(self, first: u32, which: u32, out: &mut [u32; 32]) -> usize;
+    fn expand(self, first: u32, which: u64, out: &mut [u32; 64]) -> usize;
     /// Asks for the cache line of a byte.
     fn prefetch(self, bytes: &[u8], at: usize);
 }

@@ -122,7 +122,17 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn expand(self, first: u32, mut which: u32, out: &mut [u32; 32]) -> usize {
+    fn test_apart(self, which: u64, mask: Self::Mask, at: &[u8; 64], bits: &[u8; 64]) -> u64 {
+        let mut out = 0;
+        for (i, (&at, &bits)) in at.iter().zip(bits).enumerate() {
+            let byte = (mask[usize::from(at / 8)] >> (8 * (at % 8))) as u8;
+            out |= u64::from(byte & bits != 0) << i;
+        }
+        out & which
+    }
+
+    #[inline(always)]
+    fn expand(self, first: u32, mut which: u64, out: &mut [u32; 64]) -> usize {
         let mut n = 0;
         while which != 0 {
             out[n] = first + which.trailing_zeros();

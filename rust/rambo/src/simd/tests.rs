@@ -11,8 +11,9 @@ struct All<'a> {
     words: [[u64; 8]; 2],
     low: usize,
     ids: [u16; 32],
+    ids64: [u16; 64],
     first: u32,
-    which: u32,
+    which: u64,
 }
 
 type Outcome = (Vec<[u64; 8]>, Vec<u32>, Vec<u32>, Vec<u16>);
@@ -24,7 +25,8 @@ impl Kernel for All<'_> {
     fn run<S: Simd>(self, s: S) -> Outcome {
         let (a, b) = (s.pack(&self.words[0]), s.pack(&self.words[1]));
         s.prefetch(self.bytes, 3);
-        let mut out = [0; 32];
+        let mut out = [0; 64];
+        let (at, bits) = (self.ids64.map(|i| (i / 8) as u8), self.ids64.map(|i| 1 << (i % 8)));
         let n = s.expand(self.first, self.which, &mut out);
         let mut numbers = [0; LANES + 32];
         let set = s.indices(a, &mut numbers);
@@ -48,9 +50,11 @@ impl Kernel for All<'_> {
                 u32::from(s.any(s.zero())),
                 u32::from(s.any(a)),
                 s.count(a),
-                s.test(self.which, &[a], &self.ids.map(|i| i % 512)),
-                s.test(self.which, &[a, b], &self.ids.map(|i| i % 1024)),
-                s.test(self.which, &[a, b, a, b, b], &self.ids),
+                s.test(self.which as u32, &[a], &self.ids.map(|i| i % 512)),
+                s.test(self.which as u32, &[a, b], &self.ids.map(|i| i % 1024)),
+                s.test(self.which as u32, &[a, b, a, b, b], &self.ids),
+                s.test_apart(self.which, a, &at, &bits) as u32,
+                (s.test_apart(self.which, a, &at, &bits) >> 32) as u32,
                 n as u32,
             ],
             out[..n].to_vec(),
@@ -61,7 +65,7 @@ impl Kernel for All<'_> {
 
 proptest! {
     #[test]
-    fn paths_agree(seed: u64, bit in 0usize..800, low in 0usize..=512, which: u32, sparse: bool) {
+    fn paths_agree(seed: u64, bit in 0usize..800, low in 0usize..=512, which: u64, sparse: bool) {
         let r = |i: u64| mix64(seed ^ mix64(i));
         let bytes: Vec<u8> = (0..200).map(|i| r(i) as u8).collect();
         let word = |i: usize, j: usize| {
@@ -74,6 +78,7 @@ proptest! {
             words: std::array::from_fn(|i| std::array::from_fn(|j| word(i, j))),
             low,
             ids: std::array::from_fn(|i| (r(4000 + i as u64) % 2560) as u16),
+            ids64: std::array::from_fn(|i| (r(6000 + i as u64) % 512) as u16),
             first: r(5000) as u32 >> 1,
             which,
         };
