@@ -2,8 +2,8 @@
 
 Size, rate, speed, growth and build rate of our index at 12 and 15 bits an item, and how many times faster it answers
 than COBS (compact or classic, whichever is faster) and SeqAn3's interleaved Bloom filter (3 or 4 hashes, likewise). All
-answers are held to the exact truth. With --planted one document of the small set is indexed as another sequence, so that its
-k-mers must be found missing. --only takes 100, 1000, 10000, 100000 or threads; growth needs all sizes in one run.
+answers are held to the exact truth. --only takes 100, 1000, 10000, 100000 or threads; growth needs all sizes in one
+run. With --planted one document of the small set is indexed as another sequence: its k-mers must be found missing.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ use thrifty_base::philox::Philox;
 
 use crate::partition::{collision, stream};
 use crate::plan::{Repetition, SegmentPlan};
-use crate::query::chances;
+use crate::query::Chance;
 use crate::simd::LANES;
 
 /// Readers of slots may look this many beyond the last.
@@ -42,7 +42,7 @@ pub struct Segment {
     present_fpr: f64,
     mean_fill: Vec<f64>,
     mean_bloom: Vec<f64>,
-    chances: OnceLock<Vec<f64>>,
+    chance: OnceLock<Chance>,
 }
 
 /// Odd multipliers of the row hashes: row = reduce52(hash * multiplier, rows).
@@ -129,7 +129,7 @@ impl Segment {
             present_fpr,
             mean_fill,
             mean_bloom,
-            chances: OnceLock::new(),
+            chance: OnceLock::new(),
         };
         (this, slots)
     }
@@ -174,9 +174,9 @@ impl Segment {
         &self.mean_bloom
     }
 
-    /// See [`chances`]; made when a sequence is first searched for.
-    pub(crate) fn chances(&self) -> &[f64] {
-        self.chances.get_or_init(|| chances(&self.shape, &self.mean_bloom))
+    /// Made when a search first asks.
+    pub(crate) fn chance(&self, make: impl FnOnce() -> Chance) -> &Chance {
+        self.chance.get_or_init(make)
     }
 
     pub(crate) fn multipliers(&self, repetition: usize) -> &[u64] {

@@ -1,6 +1,6 @@
 //! Counters of items by bucket, bit-sliced: one addition counts in 512 buckets.
 
-use crate::simd::{LANES, Simd};
+use crate::simd::{Indices, LANES, Simd};
 
 /// Planes that a block of items is added to by whole adders; carries beyond them ripple.
 const LOW: usize = 3;
@@ -69,6 +69,25 @@ impl<S: Simd> Counter<S> {
             any |= s.any(self.at_least(s, chunk, least));
         }
         any
+    }
+
+    /// Counts of the buckets of `which`.
+    #[inline(always)]
+    pub(super) fn counts(&self, s: S, which: &[S::Mask]) -> Vec<u64> {
+        let mut out = Vec::new();
+        let mut hit: Indices = [0; LANES + 32];
+        for (chunk, &mask) in which.iter().enumerate() {
+            let buckets = s.indices(mask, &mut hit);
+            let begin = out.len();
+            out.resize(begin + buckets, 0);
+            for (p, planes) in self.planes.chunks_exact(self.chunks).enumerate() {
+                let words = s.words(planes[chunk]);
+                for (count, &bucket) in out[begin..].iter_mut().zip(&hit) {
+                    *count |= (words[usize::from(bucket) / 64] >> (bucket % 64) & 1) << p;
+                }
+            }
+        }
+        out
     }
 
     /// Buckets of a chunk whose count is at least `least`.

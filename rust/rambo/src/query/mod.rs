@@ -8,5 +8,5 @@ mod sequence;
 mod view;
 
 pub use items::{Answers, query_items, query_items_on};
-pub(crate) use score::chances;
+pub(crate) use score::Chance;
 pub use search::{Hit, SearchOptions, Searched, search_items};

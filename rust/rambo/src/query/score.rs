@@ -1,27 +1,118 @@
 //! How many hits chance alone would give.
+//!
+//! A document that does not hold an item is reported for it when its bucket answers in every repetition: because the
+//! bucket's filter errs, independently from item to item; or because a holder of the item shares the bucket, and then for
+//! all items of a sequence that this holder has.
+
+use std::sync::LazyLock;
 
 use crate::plan::Repetition;
 
-/// The chance that an item is found in a document of a segment that does not hold it, by how many buckets of the first
-/// repetition answer: from none to all of them.
-///
-/// A document's bucket answers because its filter errs, or because a holder of the item shares it. How many holders there
-/// are is seen in how many buckets of the first repetition answer: of B, B (1 - (1 - p)(1 - 1/B)^V) are expected to.
-pub(crate) fn chances(shape: &[Repetition], blooms: &[f64]) -> Vec<f64> {
-    let buckets = f64::from(shape[0].buckets);
-    // Share of buckets that are silent when nobody holds the item.
-    let silent = (1.0 - blooms[0]).max(1e-12);
-    let one = (-1.0 / buckets).ln_1p();
-    // How much of the holders' effect there is on a document, as an exponent.
-    let exponent = |collision: f64| if buckets > 1.0 { (-collision).ln_1p() / one } else { 0.0 };
-    let repetitions: Vec<(f64, f64)> =
-        blooms.iter().zip(shape).map(|(&p, r)| (p, exponent(r.collision.min(0.999)))).collect();
-    (0..=shape[0].buckets)
-        .map(|answered| {
-            let free = (1.0 - f64::from(answered) / buckets) / silent;
-            let product: f64 =
-                repetitions.iter().map(|&(p, e)| 1.0 - (1.0 - p) * free.powf(e)).map(|f| f.max(0.0)).product();
-            product.clamp(0.0, 1.0)
+/// Items that no document is likely to hold, asked to learn how many buckets answer them.
+pub(super) const ABSENT: usize = 512;
+
+/// What chance does in one segment.
+#[derive(Debug)]
+pub(crate) struct Chance {
+    live: f64,
+    buckets: f64,
+    /// By repetition: rate of a filter, and how much of the holders' effect there is on a document, as an exponent.
+    repetitions: Vec<(f64, f64)>,
+    /// By how many buckets of the first repetition answer an item: its chance to be found in a document that does not hold
+    /// it, and about how many documents hold it.
+    items: Vec<(f64, f64)>,
+}
+
+impl Chance {
+    /// `absent`: how many buckets of the first repetition answered each of a sample of absent items.
+    pub(super) fn new(shape: &[Repetition], blooms: &[f64], live: usize, absent: &[u32]) -> Self {
+        let buckets = f64::from(shape[0].buckets);
+        let one = (-1.0 / buckets).ln_1p();
+        let exponent = |collision: f64| if buckets > 1.0 { (-collision).ln_1p() / one } else { 0.0 };
+        let repetitions: Vec<(f64, f64)> =
+            blooms.iter().zip(shape).map(|(&p, r)| (p, exponent(r.collision.min(0.999)))).collect();
+        let mut this = Self { live: live as f64, buckets, repetitions, items: Vec::new() };
+        let shares = smoothed(absent, shape[0].buckets as usize);
+        this.items = shares.iter().enumerate().map(|(answered, &share)| this.item(answered, share)).collect();
+        this
+    }
+
+    /// The chance of an item that `answered` buckets of the first repetition answer, and its holders. Held by nobody or by
+    /// a number of documents of which nothing is known: the two are weighed by how likely they make this many answers.
+    fn item(&self, answered: usize, share_of_absent: f64) -> (f64, f64) {
+        let free = self.free(answered, 1.0 - self.repetitions[0].0);
+        let held: f64 = self.repetitions.iter().map(|&(p, e)| 1.0 - (1.0 - p) * free.powf(e)).product();
+        if self.repetitions.len() == 1 {
+            return (held.clamp(0.0, 1.0), self.holders(free));
+        }
+        let absent = answered as f64 / self.buckets * self.repetitions[1..].iter().map(|r| r.0).product::<f64>();
+        let weight = share_of_absent / (share_of_absent + 1.0 / (self.buckets + 1.0));
+        ((weight * absent + (1.0 - weight) * held).clamp(0.0, 1.0), (1.0 - weight) * self.holders(free))
+    }
+
+    /// See the field.
+    pub(super) fn of(&self, answered: u32) -> f64 {
+        self.items[answered as usize].0
+    }
+
+    /// Probability that a bucket of the first repetition has none of the holders, when `answered` of B answer and a share
+    /// `silent` of those without a holder does not: B (1 - silent (1 - 1/B)^V) are expected to answer (paper section 4).
+    fn free(&self, answered: usize, silent: f64) -> f64 {
+        ((1.0 - answered as f64 / self.buckets) / silent.max(1e-12)).min(1.0)
+    }
+
+    /// Holders that leave a bucket free with this probability.
+    fn holders(&self, free: f64) -> f64 {
+        if self.buckets < 2.0 {
+            return 0.0;
+        }
+        (free.max(1e-12).ln() / (-1.0 / self.buckets).ln_1p()).clamp(0.0, self.live)
+    }
+
+    /// Documents that hold none of `n` items and are expected to be reported for at least `least` of them, when `answered`
+    /// buckets of the first repetition reached as many, and an item's chance is `mean`.
+    ///
+    /// Either the filters err often enough, or the document shares its buckets with holders in some repetitions C and the
+    /// filters err in the others: sum over C of prod over C of a_r, prod over the rest of 1 - a_r, times the binomial tail
+    /// for the product of the rest's rates, where a_r = 1 - free^e_r is the chance to share a bucket with a holder.
+    pub(super) fn documents(&self, n: u64, least: u64, answered: usize, mean: f64) -> f64 {
+        if n == 1 {
+            let (chance, holders) = self.items[answered];
+            return (self.live - holders) * chance;
+        }
+        let silent = 1.0 - binomial_tail(n, least, self.repetitions[0].0);
+        let free = self.free(answered, silent);
+        let shared: Vec<f64> = self.repetitions.iter().map(|&(_, e)| 1.0 - free.powf(e)).collect();
+        let mut sum = 0.0;
+        for subset in 1u32..1 << shared.len() {
+            let (mut weight, mut rate) = (1.0, 1.0);
+            for (r, (&a, &(p, _))) in shared.iter().zip(&self.repetitions).enumerate() {
+                if subset >> r & 1 == 1 {
+                    weight *= a;
+                } else {
+                    weight *= 1.0 - a;
+                    rate *= p;
+                }
+            }
+            if weight * self.live > 1e-12 {
+                sum += weight * binomial_tail(n, least, rate);
+            }
+        }
+        (self.live - self.holders(free)) * sum.max(binomial_tail(n, least, mean)).min(1.0)
+    }
+}
+
+/// Share of a sample with each number from 0 to `most`, smoothed over its neighbours.
+fn smoothed(sample: &[u32], most: usize) -> Vec<f64> {
+    let mut counts = vec![0.0; most + 1];
+    for &answered in sample {
+        counts[answered as usize] += 1.0 / sample.len() as f64;
+    }
+    let reach = 1 + (most as f64).sqrt() as usize / 8;
+    (0..=most)
+        .map(|i| {
+            let near = &counts[i.saturating_sub(reach)..(i + reach + 1).min(most + 1)];
+            near.iter().sum::<f64>() / near.len() as f64
         })
         .collect()
 }
@@ -67,10 +158,18 @@ fn ln_choose(n: u64, k: u64) -> f64 {
     ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k)
 }
 
-/// Logarithm of n!: exact sums for small n, Stirling's series beyond (error below 1e-12).
+/// Logarithm of n!: a table for small n, Stirling's series beyond (error below 1e-12).
 fn ln_factorial(n: u64) -> f64 {
-    if n < 32 {
-        return (2..=n).map(|i| (i as f64).ln()).sum();
+    static SMALL: LazyLock<Vec<f64>> = LazyLock::new(|| {
+        let logs = (0..1024u32).map(|i| f64::from(i.max(1)).ln());
+        logs.scan(0.0, |sum, log| {
+            *sum += log;
+            Some(*sum)
+        })
+        .collect()
+    });
+    if let Some(&known) = SMALL.get(n as usize) {
+        return known;
     }
     let x = n as f64;
     x * x.ln() - x + 0.5 * (2.0 * std::f64::consts::PI * x).ln() + 1.0 / (12.0 * x) - 1.0 / (360.0 * x.powi(3))

@@ -5,8 +5,8 @@ use thrifty_base::pool::pool;
 use thrifty_base::progress::Progress;
 use thrifty_base::simd;
 
-use super::score::binomial_tail;
-use super::sequence::Count;
+use super::score::Chance;
+use super::sequence::{Absent, Count};
 use super::view::View;
 use crate::index::Index;
 use crate::items::distinct::dedup;
@@ -94,19 +94,27 @@ fn search_one(path: simd::Path, views: &[View<'_>], hashes: &[u64], options: &Se
     }
     let need = options.need(items);
     let mut hits = Vec::new();
-    // (documents, chance of one item) by segment.
     let mut chances = Vec::new();
     for view in views {
-        let counted = dispatch(path, Count { view, hashes, need });
-        let chance = counted.chance.unwrap_or_else(|| view.segment.present_fpr());
-        chances.push((view.segment.live() as f64, chance));
+        let segment = view.segment;
+        let chance = segment
+            .chance(|| Chance::new(segment.shape(), segment.bloom(), segment.live(), &dispatch(path, Absent(view))));
+        let counted = dispatch(path, Count { view, chance, hashes, need });
+        if !counted.answered.is_empty() {
+            chances.push((chance, counted.answered, counted.chance));
+        }
         hits.extend(counted.found.into_iter().map(|f| Hit {
             document: f.document,
             found: f.found,
             expected_false: f.expected_false,
         }));
     }
-    let by_chance = |found: u64| chances.iter().map(|&(k, q)| k * binomial_tail(items, found, q)).sum::<f64>();
+    let by_chance = |found: u64| -> f64 {
+        let of = |(chance, answered, mean): &(&Chance, Vec<u64>, f64)| {
+            chance.documents(items, found, answered.partition_point(|&a| a >= found), *mean)
+        };
+        chances.iter().map(of).sum()
+    };
     hits.sort_by(|a, b| b.found.cmp(&a.found).then(a.document.cmp(&b.document)));
     weigh(&mut hits, by_chance);
     if let Some(top) = options.top {

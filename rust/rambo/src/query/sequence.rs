@@ -7,7 +7,10 @@
 //! Nothing here hands vectors to closures: those are compiled apart, without the instruction set of the kernel.
 
 use super::counter::{BLOCK, Counter};
+use super::score::{ABSENT, Chance};
 use super::view::{Repetition, View, window};
+use thrifty_base::hash::mix64;
+
 use crate::simd::{Indices, Kernel, LANES, Simd};
 
 /// One document of a segment that reached the threshold.
@@ -20,11 +23,14 @@ pub(super) struct Found {
 }
 
 /// What a segment says to a query.
+#[derive(Default)]
 pub(super) struct Counted {
     pub(super) found: Vec<Found>,
     /// Probability that an item is found in a document that does not hold it: mean over items, given the buckets that
-    /// answered; `None` when the query ended before all were read.
-    pub(super) chance: Option<f64>,
+    /// answered. 0 when no document could reach the threshold.
+    pub(super) chance: f64,
+    /// Counts of those buckets of the first repetition that reach the threshold, descending.
+    pub(super) answered: Vec<u64>,
 }
 
 /// Items whose rows are on their way from memory at once.
@@ -39,6 +45,7 @@ const AGAIN: usize = 1024;
 /// Counts a query's distinct items in one segment.
 pub(super) struct Count<'a> {
     pub(super) view: &'a View<'a>,
+    pub(super) chance: &'a Chance,
     pub(super) hashes: &'a [u64],
     /// Items that a document must hold, at least 1.
     pub(super) need: u64,
@@ -53,17 +60,22 @@ impl Kernel for Count<'_> {
         let n = self.hashes.len();
         let keep = n * view.chunks() * LANES / 8 <= KEPT;
         // By repetition: the masks of items, one after the other; and the buckets that reach the threshold.
+        let mut answered = Vec::new();
         let mut kept: Vec<Vec<S::Mask>> = Vec::with_capacity(view.repetitions.len());
         let mut alive: Vec<Vec<S::Mask>> = Vec::with_capacity(view.repetitions.len());
         for repetition in &view.repetitions {
             let mut masks = Vec::with_capacity(repetition.chunks * if keep { n + BLOCK } else { AGAIN });
             let mut counter = Counter::new(s, repetition.chunks);
             if !self.count_buckets(s, repetition, &mut masks, keep, &mut counter) {
-                return Counted { found: Vec::new(), chance: None };
+                return Counted::default();
             }
             let mut reached = Vec::with_capacity(repetition.chunks);
             for chunk in 0..repetition.chunks {
                 reached.push(counter.at_least(s, chunk, self.need));
+            }
+            if alive.is_empty() {
+                answered = counter.counts(s, &reached);
+                answered.sort_unstable_by(|a, b| b.cmp(a));
             }
             alive.push(reached);
             kept.push(masks);
@@ -91,7 +103,7 @@ impl Kernel for Count<'_> {
             found: groups[i / 32].count(i % 32),
             expected_false: groups[i / 32].odds[i % 32],
         });
-        Counted { found: found.filter(|f| f.found >= self.need).collect(), chance: Some(chance / n as f64) }
+        Counted { found: found.filter(|f| f.found >= self.need).collect(), chance: chance / n as f64, answered }
     }
 }
 
@@ -171,14 +183,13 @@ impl Count<'_> {
         groups: &mut [Group],
         chance: &mut f64,
     ) {
-        let chances = self.view.segment.chances();
         let first = self.view.repetitions[0].chunks;
         for i in 0..items {
             let mut answered = 0;
             for &mask in &kept[0][i * first..(i + 1) * first] {
                 answered += s.count(mask);
             }
-            let q = chances[answered as usize];
+            let q = self.chance.of(answered);
             *chance += q;
             for group in groups.iter_mut() {
                 let mut which = group.valid;
@@ -188,6 +199,26 @@ impl Count<'_> {
                 group.add(which, q);
             }
         }
+    }
+}
+
+/// How many buckets of the first repetition answer each of a sample of items that no document is likely to hold.
+pub(super) struct Absent<'a>(pub(super) &'a View<'a>);
+
+impl Kernel for Absent<'_> {
+    type Out = Vec<u32>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> Vec<u32> {
+        let hashes: Vec<u64> = (0..ABSENT as u64).map(mix64).collect();
+        let repetition = &self.0.repetitions[0];
+        let mut masks = Vec::with_capacity(ABSENT * repetition.chunks);
+        Reader::new(repetition, &hashes).read(s, ABSENT, &mut masks);
+        let mut out = vec![0; ABSENT];
+        for (i, &mask) in masks.iter().enumerate() {
+            out[i / repetition.chunks] += s.count(mask);
+        }
+        out
     }
 }
 

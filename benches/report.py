@@ -1,0 +1,102 @@
+"""Draws the README's table and docs/results.md from benches/results/goals.csv: nothing is typed by hand.
+
+``python benches/report.py`` writes both; with ``--check`` it says whether they are what the rows say (status 1: not).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benches" / "goals"))
+
+from rows import Row, latest  # noqa: E402
+
+BEGIN, END = "<!-- results: drawn by benches/report.py from benches/results/goals.csv -->", "<!-- end of results -->"
+HEADLINES = [
+    ("rambo", "3", "1000/missed"),
+    ("rambo", "3", "1000/12 bits/size"),
+    ("rambo", "3", "1000/12 bits/rate"),
+    ("rambo", "3", "10000/cobs/absent"),
+    ("rambo", "3", "10000/ibf/absent"),
+    ("rambo", "3", "10000/cobs/reads"),
+    ("rambo", "3", "10000/ibf/reads"),
+    ("rambo", "3", "10000/cobs/genes"),
+    ("rambo", "3", "growth/10000/absent"),
+    ("rambo", "3", "10000/build"),
+]
+"""Rows of the README, where they were measured."""
+
+
+def figure(row: Row) -> str:
+    """The number as people write it."""
+    value = f"{row.reached:,.0f}" if row.reached == int(row.reached) else f"{row.reached:.3g}"
+    return f"{value} {row.unit}".strip() if row.unit != "x" else f"{value}x"
+
+
+def table(rows: list[Row], *, asked: bool) -> str:
+    """A Markdown table."""
+    head = ["what", "reached", *(["asked", "met", "commit", "date"] if asked else [])]
+    lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+    for row in rows:
+        cells = [row.what, figure(row)]
+        if asked:
+            cells += [row.asked, "yes" if row.passed else "**no**", row.commit, row.when[:10]]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def results(rows: list[Row]) -> str:
+    """docs/results.md."""
+    out = [
+        "# Results",
+        "Each row is the last one that a script in `benches/goals` measured and judged; `make goals PART=rambo ITEM=3` "
+        "runs a script again, `make bench PART=rambo` prints the whole race with the cases where peers are faster, and "
+        "`make docs` draws this page. Times are of one thread unless a row says otherwise; a + behind a commit marks "
+        "changes that were not committed.",
+    ]
+    for part in dict.fromkeys(row.part for row in rows):
+        for item in dict.fromkeys(row.item for row in rows if row.part == part):
+            own = [row for row in rows if (row.part, row.item) == (part, item)]
+            machine = json.loads(own[-1].versions)
+            used = ", ".join(f"{name} {version}" for name, version in machine.items() if name != "cpu")
+            out += [
+                f"## {part}, line {item}",
+                f"`make goals PART={part} ITEM={item}`: {machine['cpu']}; {used}; seed {own[-1].seed}.",
+                table(own, asked=True),
+            ]
+    return "\n\n".join(out) + "\n"
+
+
+def readme(text: str, rows: list[Row]) -> str:
+    """README.md with the table of headlines between its marks."""
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    known = {(row.part, row.item, row.name): row for row in rows}
+    chosen = [known[key] for key in HEADLINES if key in known]
+    drawn = f"{table(chosen, asked=False)}\n\nMore, and the cases where peers are faster: [results](docs/results.md).\n"
+    return f"{before}{BEGIN}\n{drawn if chosen else ''}{END}{after}"
+
+
+def main() -> int:
+    """Write or check both files."""
+    rows = latest()
+    files = {
+        ROOT / "docs" / "results.md": results(rows),
+        ROOT / "README.md": readme((ROOT / "README.md").read_text(), rows),
+    }
+    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
+    if "--check" in sys.argv[1:]:
+        for path in stale:
+            print(f"{path.relative_to(ROOT)}: not what benches/results/goals.csv says; run make docs")
+        return 1 if stale else 0
+    for path in stale:
+        path.write_text(files[path])
+        print(f"{path.relative_to(ROOT)}: drawn")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
