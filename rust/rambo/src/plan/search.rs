@@ -29,21 +29,22 @@ pub(super) struct Choice {
 }
 
 /// Costs of the parts of a query, in nanoseconds as measured on a Zen 4 core; only their ratios matter, and not much.
-/// A row's cache line from memory; the search for set bits in 512 buckets; a vector of documents looked up in the first
-/// repetition, and in each further one; a document in the answer.
+/// A row's cache line from memory; the search for set bits in 512 buckets; a bucket that answers; a vector of documents
+/// looked up in the first repetition, and in each further one; a document in the answer.
 const LINE: f64 = 11.0;
-const SCAN: f64 = 40.0;
-const STEP: f64 = 1.5;
-const TEST: f64 = 1.5;
-const DOCUMENT: f64 = 1.0;
+const SCAN: f64 = 15.0;
+const BUCKET: f64 = 4.0;
+const STEP: f64 = 2.0;
+const TEST: f64 = 1.0;
+const DOCUMENT: f64 = 0.5;
 /// Buckets that one vector holds.
 const LANES: u32 = 512;
 /// Documents that one step of the expansion tests at once.
-const STEP_DOCUMENTS: f64 = 32.0;
+const STEP_DOCUMENTS: f64 = 64.0;
 /// Largest acceptable probability that a holder of an item shares a document's bucket.
 const MAX_SHARED: f64 = 0.1;
-/// Worth of a lower rate for items that some documents hold, half as much as of one for items that none does: this share of the memory
-/// that would lower the rate for all items as much (a Bloom filter takes 1.44 bits an item to halve it).
+/// Worth of a lower rate for items that some documents hold: this share of the memory that would lower the rate of all
+/// items as much (a Bloom filter takes 1.44 bits an item to halve it).
 const HELD: f64 = 0.25;
 
 impl Class<'_> {
@@ -148,7 +149,7 @@ impl Class<'_> {
         for holders in [0.0, self.multiplicity] {
             let hit = first * blooms[0].0 + holders;
             let answers = holders + self.documents() * rate::with_holders(blooms.iter().copied(), holders);
-            ns += 0.5 * (step * hit * steps + DOCUMENT * answers);
+            ns += 0.5 * (hit * (BUCKET + step * steps) + DOCUMENT * answers);
         }
         let held = rate::with_holders(blooms.iter().copied(), self.multiplicity);
         let bits = HELD * 1.44 * (held / self.fpr).max(1.0).log2();
