@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cases.search import DNA, THETA, K
-from thrifty.rambo import RamboBuilder, RamboPlan, hash_items
+from thrifty.rambo import RamboBuilder, RamboPlan, hash_many
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,9 +89,8 @@ def ours(name: str, plan: RamboPlan, documents: list[bytes], questions: Question
 
 def search(index: RamboIndex, sequences: list[bytes]) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
     """Hash sequences and search for them."""
-    hashes = [hash_items(s, DNA)[0] for s in sequences]
-    ends = np.cumsum([len(h) for h in hashes])
-    matches = index.match_hashes(np.concatenate(hashes), ends, theta=THETA, threads=1)
+    hashes, ends, _ = hash_many(sequences, DNA)
+    matches = index.match_hashes(hashes, ends, theta=THETA, threads=1)
     return matches.starts, matches.documents
 
 

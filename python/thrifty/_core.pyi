@@ -14,6 +14,7 @@ __all__ = [
     "rambo_build",
     "rambo_fold",
     "rambo_hashes",
+    "rambo_hashes_many",
     "rambo_list_inputs",
     "rambo_plan",
     "rambo_plan_files",
@@ -120,6 +121,9 @@ def rambo_fold(
     progress: _Progress,
 ) -> RamboIndex: ...
 def rambo_hashes(data: bytes, items: _Items) -> tuple[NDArray[np.uint64], int]: ...
+def rambo_hashes_many(
+    data: Sequence[bytes], items: _Items
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], list[int]]: ...
 def rambo_list_inputs(
     paths: Sequence[_Path], list: _Path | None, items: _Items
 ) -> tuple[list[tuple[Path, str]], int]: ...

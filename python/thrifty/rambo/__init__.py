@@ -15,7 +15,7 @@
 from thrifty.rambo.build import build, list_inputs, plan_files
 from thrifty.rambo.builder import RamboBuilder
 from thrifty.rambo.index import Hit, Matches, RamboIndex, SearchResult
-from thrifty.rambo.items import Items, hash_items
+from thrifty.rambo.items import Items, hash_items, hash_many
 from thrifty.rambo.plan import RamboPlan
 from thrifty.rambo.queries import QueryBatch, read_queries
 
@@ -30,6 +30,7 @@ __all__ = [
     "SearchResult",
     "build",
     "hash_items",
+    "hash_many",
     "list_inputs",
     "plan_files",
     "read_queries",

@@ -348,9 +348,8 @@ class RamboIndex:
         """Search for many sequences or texts on all cores; else as :meth:`search`."""
         if isinstance(queries, (str, bytes)):
             raise TypeError("queries: a sequence of queries is needed; use search for a single one")
-        cut = [_core.rambo_hashes(as_bytes(q, f"query {i}"), self.items)[0] for i, q in enumerate(queries)]
-        ends = np.cumsum([len(c) for c in cut], dtype=np.int64)
-        hashes = np.concatenate(cut) if cut else np.empty(0, np.uint64)
+        cut = [as_bytes(query, f"query {i}") for i, query in enumerate(queries)]
+        hashes, ends, _ = _core.rambo_hashes_many(cut, self.items)
         return list(self.search_hashes(hashes, ends, theta=theta, top=top, exact=exact, threads=threads))
 
     def search_hashes(

@@ -14,7 +14,7 @@ from thrifty._torch import to_numpy
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Items", "as_bytes", "as_hashes", "hash_items"]
+__all__ = ["Items", "as_bytes", "as_hashes", "hash_items", "hash_many"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +105,31 @@ def hash_items(data: str | bytes, items: Items | None = None) -> tuple[NDArray[n
     True
     """
     return _core.rambo_hashes(as_bytes(data, "data"), items or Items())
+
+
+def hash_many(
+    data: Sequence[str | bytes], items: Items | None = None
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], list[int]]:
+    """Hash the items of many sequences or texts, as ``search_hashes`` and ``match_hashes`` take them.
+
+    Returns
+    -------
+    hashes : uint64 array
+        Of all of them, one after the other.
+    ends : int64 array
+        Where each one's hashes end.
+    skipped : list of int
+        Windows with letters other than A, C, G, T, in each.
+
+    Examples
+    --------
+    >>> from thrifty.rambo import Items, hash_many
+    >>> hashes, ends, skipped = hash_many(["ACGTT", "ACNTT", "AC"], Items(k=3))
+    >>> len(hashes), ends.tolist(), skipped
+    (3, [3, 3, 3], [0, 3, 0])
+    """
+    if isinstance(data, (str, bytes)):
+        raise TypeError("data: a sequence of them is needed; use hash_items for a single one")
+    return _core.rambo_hashes_many(
+        [as_bytes(each, f"item {i} of data") for i, each in enumerate(data)], items or Items()
+    )

@@ -16,7 +16,7 @@ mod _core {
     use super::info::{simd_path, threads};
     #[pymodule_export]
     use super::rambo::{
-        RamboBuilder, RamboIndex, RamboQueries, rambo_add, rambo_build, rambo_fold, rambo_hashes, rambo_list_inputs,
-        rambo_plan, rambo_plan_files, rambo_remove, rambo_stack,
+        RamboBuilder, RamboIndex, RamboQueries, rambo_add, rambo_build, rambo_fold, rambo_hashes, rambo_hashes_many,
+        rambo_list_inputs, rambo_plan, rambo_plan_files, rambo_remove, rambo_stack,
     };
 }

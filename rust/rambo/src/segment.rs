@@ -174,9 +174,14 @@ impl Segment {
         &self.mean_bloom
     }
 
-    /// Made when a search first asks.
-    pub(crate) fn chance(&self, make: impl FnOnce() -> Chance) -> &Chance {
-        self.chance.get_or_init(make)
+    /// What chance does here, once a search has asked.
+    pub(crate) fn chance(&self) -> Option<&Chance> {
+        self.chance.get()
+    }
+
+    /// Keeps what chance does here, unless another search was first.
+    pub(crate) fn set_chance(&self, chance: Chance) -> &Chance {
+        self.chance.get_or_init(|| chance)
     }
 
     pub(crate) fn multipliers(&self, repetition: usize) -> &[u64] {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use thrifty_rambo::build::{self, Options, Shape};
 use thrifty_rambo::change::{self, FoldTo};
 use thrifty_rambo::input::list_inputs;
@@ -40,6 +41,29 @@ pub(crate) fn rambo_hashes<'py>(
     let mut out = Vec::new();
     let skipped = py.detach(|| items.hashes(data, &mut out));
     Ok((out.into_pyarray(py), skipped))
+}
+
+/// Item hashes of many sequences or texts, one after the other; where each ends; and the windows skipped in each.
+#[pyfunction]
+#[pyo3(signature = (data, items))]
+pub(crate) fn rambo_hashes_many<'py>(
+    py: Python<'py>,
+    data: Vec<PyBackedBytes>,
+    items: ItemsArgument,
+) -> PyResult<(Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<i64>>, Vec<u64>)> {
+    let items = items.read().or_raise(py)?;
+    let (hashes, ends, skipped) = py.detach(|| {
+        let (mut hashes, mut own) = (Vec::new(), Vec::new());
+        let (mut ends, mut skipped) = (Vec::with_capacity(data.len()), Vec::with_capacity(data.len()));
+        for each in &data {
+            own.clear();
+            skipped.push(items.hashes(each, &mut own));
+            hashes.extend_from_slice(&own);
+            ends.push(hashes.len() as i64);
+        }
+        (hashes, ends, skipped)
+    });
+    Ok((hashes.into_pyarray(py), ends.into_pyarray(py), skipped))
 }
 
 /// Plans from item counts; JSON.

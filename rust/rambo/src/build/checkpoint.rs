@@ -202,15 +202,18 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The build is complete.
+    /// The build is complete: takes away the state, and what a kill left of one that was being written.
     pub(super) fn remove(self) -> Result<()> {
         drop(self.found);
-        match std::fs::remove_file(&self.path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(thrifty_base::Error::io(&self.path, "removing")(e).into())
+        for path in [with_suffix(&self.path, ".partial"), self.path] {
+            match std::fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(thrifty_base::Error::io(&path, "removing")(e).into());
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 }
 

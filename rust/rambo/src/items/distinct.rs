@@ -9,9 +9,23 @@ const MAX_PARTS_LOG: u32 = 12;
 ///
 /// Large sets are dealt into parts by the top bits of their hashes, which are uniform.
 pub fn dedup(hashes: &mut Vec<u64>) {
+    Distinct::default().dedup(hashes);
+}
+
+/// [`dedup`] with memory for the next call.
+#[derive(Default)]
+pub(crate) struct Distinct(Work);
+
+impl Distinct {
+    /// See [`dedup`].
+    pub(crate) fn dedup(&mut self, hashes: &mut Vec<u64>) {
+        dedup_with(&mut self.0, hashes);
+    }
+}
+
+fn dedup_with(work: &mut Work, hashes: &mut Vec<u64>) {
     let n = hashes.len();
     let parts_log = (n / PART).checked_ilog2().map_or(0, |log| (log + 1).min(MAX_PARTS_LOG));
-    let mut work = Work::default();
     if parts_log == 0 {
         let kept = work.dedup(hashes);
         hashes.truncate(kept);

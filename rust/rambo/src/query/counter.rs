@@ -21,10 +21,19 @@ fn add<S: Simd>(s: S, a: S::Mask, b: S::Mask, c: S::Mask) -> (S::Mask, S::Mask) 
     (s.xor(half, c), s.or(s.and(a, b), s.and(half, c)))
 }
 
+impl<S: Simd> Default for Counter<S> {
+    fn default() -> Self {
+        Self { planes: Vec::new(), chunks: 1 }
+    }
+}
+
 impl<S: Simd> Counter<S> {
+    /// Forgets all counts.
     #[inline(always)]
-    pub(super) fn new(s: S, chunks: usize) -> Self {
-        Self { planes: vec![s.zero(); LOW * chunks], chunks }
+    pub(super) fn restart(&mut self, s: S, chunks: usize) {
+        self.planes.clear();
+        self.planes.resize(LOW * chunks, s.zero());
+        self.chunks = chunks;
     }
 
     /// Counts [`BLOCK`] items, whose masks follow each other (Harley and Seal's carry-save adder).
@@ -125,7 +134,8 @@ mod tests {
         type Out = Vec<[u64; 8]>;
 
         fn run<S: Simd>(self, s: S) -> Self::Out {
-            let mut counter = Counter::new(s, self.1);
+            let mut counter = Counter::default();
+            counter.restart(s, self.1);
             let masks: Vec<S::Mask> = self.0.iter().map(|m| s.pack(m)).collect();
             masks.chunks(BLOCK * self.1).for_each(|block| counter.add(s, block));
             (0..self.1).map(|chunk| s.words(counter.at_least(s, chunk, self.2))).collect()

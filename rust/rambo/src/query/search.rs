@@ -6,11 +6,11 @@ use thrifty_base::progress::Progress;
 use thrifty_base::simd;
 
 use super::score::Chance;
-use super::sequence::{Absent, Count};
+use super::sequence::{Count, Scratch, absent};
 use super::view::View;
 use crate::index::Index;
-use crate::items::distinct::dedup;
-use crate::simd::dispatch;
+use crate::items::distinct::Distinct;
+use crate::simd::{Kernel, Simd, dispatch};
 use crate::{Error, Result};
 
 /// What counts as a hit.
@@ -73,54 +73,87 @@ pub fn search_items<Q: AsRef<[u64]> + Sync>(
     progress.start("query", queries.len() as u64)?;
     let path = simd::path()?;
     let views = View::all(index);
-    let one = |query: &Q| -> Result<Searched> {
-        let mut hashes = query.as_ref().to_vec();
-        dedup(&mut hashes);
-        let answer = search_one(path, &views, &hashes, options);
-        progress.advance(1)?;
-        Ok(answer)
-    };
+    let part = |queries: &[Q]| dispatch(path, Search { views: &views, queries, options, progress });
     if options.threads == 1 || queries.len() < 2 {
-        queries.iter().map(one).collect()
-    } else {
-        pool(options.threads)?.install(|| queries.par_iter().map(one).collect())
+        return part(queries);
+    }
+    let pool = pool(options.threads)?;
+    // Small parts, since one query may be a read and the next a genome.
+    let size = queries.len().div_ceil(16 * pool.current_num_threads()).min(256);
+    let parts: Result<Vec<Vec<Searched>>> = pool.install(|| queries.par_chunks(size).map(part).collect());
+    Ok(parts?.into_iter().flatten().collect())
+}
+
+/// Queries that one thread searches for.
+struct Search<'a, Q> {
+    views: &'a [View<'a>],
+    queries: &'a [Q],
+    options: &'a SearchOptions,
+    progress: &'a Progress,
+}
+
+impl<Q: AsRef<[u64]>> Kernel for Search<'_, Q> {
+    type Out = Result<Vec<Searched>>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> Self::Out {
+        let mut scratch = Scratch::new(self.views);
+        let (mut hashes, mut distinct) = (Vec::new(), Distinct::default());
+        let mut out = Vec::with_capacity(self.queries.len());
+        for query in self.queries {
+            hashes.clear();
+            hashes.extend_from_slice(query.as_ref());
+            distinct.dedup(&mut hashes);
+            out.push(self.one(s, &mut scratch, &hashes));
+            self.progress.advance(1)?;
+        }
+        Ok(out)
     }
 }
 
-fn search_one(path: simd::Path, views: &[View<'_>], hashes: &[u64], options: &SearchOptions) -> Searched {
-    let items = hashes.len() as u64;
-    if items == 0 {
-        return Searched::default();
-    }
-    let need = options.need(items);
-    let mut hits = Vec::new();
-    let mut chances = Vec::new();
-    for view in views {
-        let segment = view.segment;
-        let chance = segment
-            .chance(|| Chance::new(segment.shape(), segment.bloom(), segment.live(), &dispatch(path, Absent(view))));
-        let counted = dispatch(path, Count { view, chance, hashes, need });
-        if !counted.answered.is_empty() {
-            chances.push((chance, counted.answered, counted.chance));
+impl<Q> Search<'_, Q> {
+    #[inline(always)]
+    fn one<S: Simd>(&self, s: S, scratch: &mut Scratch<S>, hashes: &[u64]) -> Searched {
+        let items = hashes.len() as u64;
+        if items == 0 {
+            return Searched::default();
         }
-        hits.extend(counted.found.into_iter().map(|f| Hit {
-            document: f.document,
-            found: f.found,
-            expected_false: f.expected_false,
-        }));
-    }
-    let by_chance = |found: u64| -> f64 {
-        let of = |(chance, answered, mean): &(&Chance, Vec<u64>, f64)| {
-            chance.documents(items, found, answered.partition_point(|&a| a >= found), *mean)
+        let need = self.options.need(items);
+        let mut hits = Vec::new();
+        // By segment: counts of the buckets that reached the threshold, mean chance of an item.
+        let mut chances = Vec::with_capacity(self.views.len());
+        for view in self.views {
+            let segment = view.segment;
+            let chance = match segment.chance() {
+                Some(known) => known,
+                None => {
+                    let absent = absent(s, view);
+                    segment.set_chance(Chance::new(segment.shape(), segment.bloom(), segment.live(), &absent))
+                }
+            };
+            let counted = Count { view, chance, hashes, need }.count(s, scratch);
+            if !counted.answered.is_empty() {
+                chances.push((chance, counted.answered, counted.chance));
+            }
+            hits.extend(counted.found.into_iter().map(|f| Hit {
+                document: f.document,
+                found: f.found,
+                expected_false: f.expected_false,
+            }));
+        }
+        let by_chance = |found: u64| -> f64 {
+            let of = |(chance, answered, mean): &(&Chance, Vec<u64>, f64)| {
+                chance.documents(items, found, answered.partition_point(|&a| a >= found), *mean)
+            };
+            chances.iter().map(of).sum()
         };
-        chances.iter().map(of).sum()
-    };
-    hits.sort_by(|a, b| b.found.cmp(&a.found).then(a.document.cmp(&b.document)));
-    weigh(&mut hits, by_chance);
-    if let Some(top) = options.top {
-        hits.truncate(top);
+        hits.sort_by(|a, b| b.found.cmp(&a.found).then(a.document.cmp(&b.document)));
+        weigh(&mut hits, by_chance);
+        if let Some(top) = self.options.top {
+            hits.truncate(top);
+        }
+        Searched { items, hits, expected_false_documents: by_chance(need) }
     }
-    Searched { items, hits, expected_false_documents: by_chance(need) }
 }
 
 /// A hit is chance altogether with the share that chance has among all hits at least as good (the false discovery

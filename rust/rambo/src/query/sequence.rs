@@ -11,7 +11,7 @@ use super::score::{ABSENT, Chance};
 use super::view::{Repetition, View, window};
 use thrifty_base::hash::mix64;
 
-use crate::simd::{Indices, Kernel, LANES, Simd};
+use crate::simd::{Indices, LANES, Simd};
 
 /// One document of a segment that reached the threshold.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,6 +42,32 @@ const KEPT: usize = 8 << 20;
 /// Items read again at once where they were not kept; a multiple of [`LOOK`].
 const AGAIN: usize = 1024;
 
+/// Memory that one query leaves to the next.
+pub(super) struct Scratch<S: Simd> {
+    /// By repetition: the masks of items, one after the other.
+    kept: Vec<Vec<S::Mask>>,
+    /// By repetition: the buckets that reach the threshold.
+    alive: Vec<Vec<S::Mask>>,
+    counter: Counter<S>,
+    places: Vec<u64>,
+    slots: Vec<u32>,
+    groups: Vec<Group>,
+}
+
+impl<S: Simd> Scratch<S> {
+    pub(super) fn new(views: &[View<'_>]) -> Self {
+        let most = views.iter().map(|v| v.repetitions.len()).max().unwrap_or(0);
+        Self {
+            kept: (0..most).map(|_| Vec::new()).collect(),
+            alive: (0..most).map(|_| Vec::new()).collect(),
+            counter: Counter::default(),
+            places: Vec::new(),
+            slots: Vec::new(),
+            groups: Vec::new(),
+        }
+    }
+}
+
 /// Counts a query's distinct items in one segment.
 pub(super) struct Count<'a> {
     pub(super) view: &'a View<'a>,
@@ -51,50 +77,52 @@ pub(super) struct Count<'a> {
     pub(super) need: u64,
 }
 
-impl Kernel for Count<'_> {
-    type Out = Counted;
-
+impl Count<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> Counted {
+    pub(super) fn count<S: Simd>(&self, s: S, scratch: &mut Scratch<S>) -> Counted {
         let view = self.view;
         let n = self.hashes.len();
+        let repetitions = view.repetitions.len();
         let keep = n * view.chunks() * LANES / 8 <= KEPT;
-        // By repetition: the masks of items, one after the other; and the buckets that reach the threshold.
+        let Scratch { kept, alive, counter, places, slots, groups } = scratch;
         let mut answered = Vec::new();
-        let mut kept: Vec<Vec<S::Mask>> = Vec::with_capacity(view.repetitions.len());
-        let mut alive: Vec<Vec<S::Mask>> = Vec::with_capacity(view.repetitions.len());
-        for repetition in &view.repetitions {
-            let mut masks = Vec::with_capacity(repetition.chunks * if keep { n + BLOCK } else { AGAIN });
-            let mut counter = Counter::new(s, repetition.chunks);
-            if !self.count_buckets(s, repetition, &mut masks, keep, &mut counter) {
+        for (r, repetition) in view.repetitions.iter().enumerate() {
+            let masks = &mut kept[r];
+            masks.clear();
+            masks.reserve(repetition.chunks * if keep { n + BLOCK } else { AGAIN });
+            counter.restart(s, repetition.chunks);
+            if !self.count_buckets(s, repetition, masks, keep, counter, places) {
                 return Counted::default();
             }
-            let mut reached = Vec::with_capacity(repetition.chunks);
+            let reached = &mut alive[r];
+            reached.clear();
             for chunk in 0..repetition.chunks {
                 reached.push(counter.at_least(s, chunk, self.need));
             }
-            if alive.is_empty() {
-                answered = counter.counts(s, &reached);
+            if r == 0 {
+                answered = counter.counts(s, reached);
                 answered.sort_unstable_by(|a, b| b.cmp(a));
             }
-            alive.push(reached);
-            kept.push(masks);
         }
-        let slots = self.candidates(s, &alive);
-        let mut groups: Vec<Group> = slots.chunks(32).map(|c| Group::new(view, c)).collect();
+        self.candidates(s, &alive[..repetitions], slots);
+        groups.clear();
+        groups.extend(slots.chunks(32).map(|c| Group::new(view, c)));
         let mut chance = 0.0;
         if keep {
-            self.count_documents(s, &kept, n, &mut groups, &mut chance);
+            self.count_documents(s, &kept[..repetitions], n, groups, &mut chance);
         } else {
-            let mut readers: Vec<Reader<'_>> =
-                view.repetitions.iter().map(|repetition| Reader::new(repetition, self.hashes)).collect();
+            let mut rings: Vec<Vec<u64>> = vec![Vec::new(); repetitions];
+            let mut readers: Vec<Reader<'_>> = Vec::new();
+            for (repetition, ring) in view.repetitions.iter().zip(&mut rings) {
+                readers.push(Reader::new(repetition, self.hashes, ring));
+            }
             for first in (0..n).step_by(AGAIN) {
                 let last = (first + AGAIN).min(n);
-                for (reader, masks) in readers.iter_mut().zip(&mut kept) {
+                for (reader, masks) in readers.iter_mut().zip(kept.iter_mut()) {
                     masks.clear();
                     reader.read(s, last, masks);
                 }
-                self.count_documents(s, &kept, last - first, &mut groups, &mut chance);
+                self.count_documents(s, &kept[..repetitions], last - first, groups, &mut chance);
             }
         }
         let first_id = view.segment.first_id();
@@ -105,9 +133,7 @@ impl Kernel for Count<'_> {
         });
         Counted { found: found.filter(|f| f.found >= self.need).collect(), chance: chance / n as f64, answered }
     }
-}
 
-impl Count<'_> {
     /// Counts items by bucket in a repetition and leaves their masks in `masks`, if they are to be kept; false when no
     /// bucket can reach the threshold any more.
     #[inline(always)]
@@ -118,9 +144,10 @@ impl Count<'_> {
         masks: &mut Vec<S::Mask>,
         keep: bool,
         counter: &mut Counter<S>,
+        places: &mut Vec<u64>,
     ) -> bool {
         let n = self.hashes.len();
-        let mut reader = Reader::new(repetition, self.hashes);
+        let mut reader = Reader::new(repetition, self.hashes, places);
         for first in (0..n).step_by(LOOK) {
             if !keep {
                 masks.clear();
@@ -145,9 +172,9 @@ impl Count<'_> {
 
     /// Slots of documents whose bucket is alive in every repetition.
     #[inline(always)]
-    fn candidates<S: Simd>(&self, s: S, alive: &[Vec<S::Mask>]) -> Vec<u32> {
+    fn candidates<S: Simd>(&self, s: S, alive: &[Vec<S::Mask>], slots: &mut Vec<u32>) {
         let segment = self.view.segment;
-        let mut slots = Vec::new();
+        slots.clear();
         let mut hit: Indices = [0; LANES + 32];
         for (chunk, &mask) in alive[0].iter().enumerate() {
             let buckets = s.indices(mask, &mut hit);
@@ -168,7 +195,6 @@ impl Count<'_> {
                 }
             }
         }
-        slots
     }
 
     /// Counts items, whose masks `kept` holds by repetition, in the documents of `groups`. Adds to `chance` the chances
@@ -203,23 +229,17 @@ impl Count<'_> {
 }
 
 /// How many buckets of the first repetition answer each of a sample of items that no document is likely to hold.
-pub(super) struct Absent<'a>(pub(super) &'a View<'a>);
-
-impl Kernel for Absent<'_> {
-    type Out = Vec<u32>;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> Vec<u32> {
-        let hashes: Vec<u64> = (0..ABSENT as u64).map(mix64).collect();
-        let repetition = &self.0.repetitions[0];
-        let mut masks = Vec::with_capacity(ABSENT * repetition.chunks);
-        Reader::new(repetition, &hashes).read(s, ABSENT, &mut masks);
-        let mut out = vec![0; ABSENT];
-        for (i, &mask) in masks.iter().enumerate() {
-            out[i / repetition.chunks] += s.count(mask);
-        }
-        out
+#[inline(always)]
+pub(super) fn absent<S: Simd>(s: S, view: &View<'_>) -> Vec<u32> {
+    let hashes: Vec<u64> = (0..ABSENT as u64).map(mix64).collect();
+    let repetition = &view.repetitions[0];
+    let mut masks = Vec::with_capacity(ABSENT * repetition.chunks);
+    Reader::new(repetition, &hashes, &mut Vec::new()).read(s, ABSENT, &mut masks);
+    let mut out = vec![0; ABSENT];
+    for (i, &mask) in masks.iter().enumerate() {
+        out[i / repetition.chunks] += s.count(mask);
     }
+    out
 }
 
 /// Reads the masks of items one after the other, asking memory for rows ahead of time.
@@ -227,14 +247,15 @@ struct Reader<'a> {
     repetition: &'a Repetition<'a>,
     hashes: &'a [u64],
     /// Where the rows of the next items begin: a ring.
-    places: Vec<u64>,
+    places: &'a mut Vec<u64>,
     located: usize,
     read: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn new(repetition: &'a Repetition<'a>, hashes: &'a [u64]) -> Self {
-        Self { repetition, hashes, places: vec![0; AHEAD * repetition.stride()], located: 0, read: 0 }
+    fn new(repetition: &'a Repetition<'a>, hashes: &'a [u64], places: &'a mut Vec<u64>) -> Self {
+        places.resize(AHEAD * repetition.stride(), 0);
+        Self { repetition, hashes, places, located: 0, read: 0 }
     }
 
     /// Appends the masks of the items up to `last` to `masks`.

@@ -224,18 +224,23 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn expand(self, first: u32, which: u64, out: &mut [u32; 64]) -> usize {
-        // Compressed in a register and stored whole: compressing stores are slow on Zen 4. The usual number of a search
-        // fits the first two stores, which so need no branch.
+        // Compressed in a register and stored whole: compressing stores are slow on Zen 4. How many stores there are is
+        // told by how far the bits reach first, since that hardly changes from one call to the next.
         // SAFETY: `out` holds 256 bytes.
         unsafe {
             let numbers = _mm512_maskz_compress_epi8(which, counting());
             let first = _mm512_set1_epi32(first as i32);
             let p = out.as_mut_ptr();
-            let lowest = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(numbers));
-            let low = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32::<1>(numbers));
-            _mm512_storeu_si512(p.cast(), _mm512_add_epi32(lowest, first));
-            _mm512_storeu_si512(p.add(16).cast(), _mm512_add_epi32(low, first));
             let n = which.count_ones() as usize;
+            if which >> 32 == 0 && n <= 8 {
+                let few = _mm256_cvtepu8_epi32(_mm512_castsi512_si128(numbers));
+                _mm256_storeu_si256(p.cast(), _mm256_add_epi32(few, _mm512_castsi512_si256(first)));
+                return n;
+            }
+            let lowest = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(numbers));
+            _mm512_storeu_si512(p.cast(), _mm512_add_epi32(lowest, first));
+            let low = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32::<1>(numbers));
+            _mm512_storeu_si512(p.add(16).cast(), _mm512_add_epi32(low, first));
             if n > 32 {
                 let high = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32::<2>(numbers));
                 let highest = _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32::<3>(numbers));
