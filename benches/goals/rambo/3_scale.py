@@ -72,11 +72,9 @@ def one_set(goal: Goal, bacteria: Path, count: int, length: int) -> dict[str, fl
     for peer, asked in FASTER[count].items():
         rivals = [r for r in results if r.contestant.name.startswith(peer)]
         for workload, times in asked.items():
-            fastest = min(r.contestant.seconds[workload] for r in rivals)
+            times_faster = min(r.contestant.seconds[workload] / r.contestant.beside[workload] for r in rivals)
             what = f"{count:,} documents, {workload}: times faster than {peer}"
-            goal.row(
-                f"{count}/{peer}/{workload}", what, f">= {times}", fastest / best.contestant.seconds[workload], "x"
-            )
+            goal.row(f"{count}/{peer}/{workload}", what, f">= {times}", times_faster, "x")
         size = best.contestant.bytes / min(r.contestant.bytes for r in rivals)
         goal.row(f"{count}/{peer}/bytes", f"{count:,} documents: size, as a share of {peer}'s", "<= 1", size, "x")
         rate = best.rate["absent"] / min(r.rate["absent"] for r in rivals)
@@ -109,7 +107,9 @@ def main() -> None:
         truth = search.Truth(documents, questions)
         plan = RamboPlan.for_documents(20_000, documents=100, fpr=rambo.FPR["12 bits"])
         wrong = [documents[1][::-1], *documents[1:]]
-        result = rambo.judged(truth, race.ours("rambo", plan, wrong, questions))
+        index = race.Ours("rambo", plan, wrong, questions)
+        index.again(1)
+        result = rambo.judged(truth, index.result())
         goal.row("100/missed", "one document indexed as another", "== 0", sum(result.missed.values()))
         goal.end()
     if goal.wants("threads"):

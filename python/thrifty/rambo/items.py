@@ -12,6 +12,8 @@ from thrifty import _core
 from thrifty._torch import to_numpy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = ["Items", "as_bytes", "as_hashes", "hash_items", "hash_many"]
@@ -130,6 +132,5 @@ def hash_many(
     """
     if isinstance(data, (str, bytes)):
         raise TypeError("data: a sequence of them is needed; use hash_items for a single one")
-    return _core.rambo_hashes_many(
-        [as_bytes(each, f"item {i} of data") for i, each in enumerate(data)], items or Items()
-    )
+    each = [as_bytes(one, f"data {i}") for i, one in enumerate(data)]
+    return _core.rambo_hashes_many(each, items or Items())

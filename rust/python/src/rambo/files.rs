@@ -43,6 +43,9 @@ pub(crate) fn rambo_hashes<'py>(
     Ok((out.into_pyarray(py), skipped))
 }
 
+/// Hashes, where each document's end, and skipped windows of each.
+type Hashed<'py> = (Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<i64>>, Vec<u64>);
+
 /// Item hashes of many sequences or texts, one after the other; where each ends; and the windows skipped in each.
 #[pyfunction]
 #[pyo3(signature = (data, items))]
@@ -50,7 +53,7 @@ pub(crate) fn rambo_hashes_many<'py>(
     py: Python<'py>,
     data: Vec<PyBackedBytes>,
     items: ItemsArgument,
-) -> PyResult<(Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<i64>>, Vec<u64>)> {
+) -> PyResult<Hashed<'py>> {
     let items = items.read().or_raise(py)?;
     let (hashes, ends, skipped) = py.detach(|| {
         let (mut hashes, mut own) = (Vec::new(), Vec::new());
