@@ -261,10 +261,23 @@ impl<'a> Reader<'a> {
     /// Appends the masks of the items up to `last` to `masks`.
     #[inline(always)]
     fn read<S: Simd>(&mut self, s: S, last: usize, masks: &mut Vec<S::Mask>) {
+        // The width is chosen out here so that the loops over rows keep their mask in a register.
+        match self.repetition.width {
+            8 => self.read_of::<S, 8>(s, last, masks),
+            16 => self.read_of::<S, 16>(s, last, masks),
+            32 => self.read_of::<S, 32>(s, last, masks),
+            _ => self.read_of::<S, 64>(s, last, masks),
+        }
+    }
+
+    #[inline(always)]
+    fn read_of<S: Simd, const WIDTH: usize>(&mut self, s: S, last: usize, masks: &mut Vec<S::Mask>) {
         let repetition = self.repetition;
-        let stride = repetition.stride();
+        let (stride, chunks) = (repetition.stride(), repetition.chunks);
         let valid = repetition.valid(s);
-        while self.read < last {
+        let begin = masks.len();
+        masks.resize(begin + (last - self.read) * chunks, s.zero());
+        for out in masks[begin..].chunks_exact_mut(chunks) {
             let ahead = (self.read + AHEAD).min(self.hashes.len());
             while self.located < ahead {
                 let at = self.located % AHEAD * stride;
@@ -273,10 +286,11 @@ impl<'a> Reader<'a> {
             }
             let at = self.read % AHEAD * stride;
             let places = &self.places[at..at + repetition.hashes()];
-            for chunk in 0..repetition.chunks - 1 {
-                masks.push(repetition.and_rows(s, places, chunk));
+            for (chunk, out) in out.iter_mut().enumerate() {
+                *out = repetition.and_rows_of::<S, WIDTH>(s, places, chunk);
             }
-            masks.push(s.and(repetition.and_rows(s, places, repetition.chunks - 1), valid));
+            let edge = &mut out[chunks - 1];
+            *edge = s.and(*edge, valid);
             self.read += 1;
         }
     }

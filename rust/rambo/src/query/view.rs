@@ -15,7 +15,7 @@ pub(super) struct Repetition<'a> {
     /// Masks of 512 buckets that a row makes.
     pub(super) chunks: usize,
     /// `WIDTH` of loads.
-    width: usize,
+    pub(super) width: usize,
     row_bytes: usize,
     /// Whether a row may end on a cache line beyond those that its length alone takes.
     straddles: bool,
@@ -70,7 +70,7 @@ impl Repetition<'_> {
     }
 
     #[inline(always)]
-    fn and_rows_of<S: Simd, const WIDTH: usize>(&self, s: S, places: &[u64], chunk: usize) -> S::Mask {
+    pub(super) fn and_rows_of<S: Simd, const WIDTH: usize>(&self, s: S, places: &[u64], chunk: usize) -> S::Mask {
         let at = |place: u64| place as usize + LANES * chunk;
         let mut mask = s.load::<WIDTH>(self.bytes, at(places[0]));
         for &place in &places[1..] {
