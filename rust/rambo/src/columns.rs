@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use rayon::prelude::*;
 use thrifty_base::memory::{MmapMut, zeroed};
 
 use crate::simd::{Kernel, Simd};
@@ -40,6 +41,12 @@ impl Columns {
 
     pub(crate) fn column(&self, bucket: usize) -> &[u64] {
         &bytemuck::cast_slice::<u8, u64>(&self.memory)[bucket * self.words..(bucket + 1) * self.words]
+    }
+
+    /// Set bits of each bucket.
+    pub(crate) fn fill(&self) -> Vec<u64> {
+        let count = |bucket| self.column(bucket).iter().map(|word| u64::from(word.count_ones())).sum();
+        (0..self.buckets).into_par_iter().map(count).collect()
     }
 
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {

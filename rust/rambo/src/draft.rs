@@ -39,10 +39,14 @@ pub(crate) struct Draft {
 pub(crate) trait RowSource: Sync {
     /// Rows `first..last` packed without gaps; `first` is a multiple of 64.
     fn rows(&self, segment: usize, repetition: usize, first: u64, last: u64) -> Vec<u8>;
+    /// Set bits of each bucket, where the source knows them without looking at rows.
+    fn fill(&self, _segment: usize, _repetition: usize) -> Option<Vec<u64>> {
+        None
+    }
 }
 
 /// Bytes of rows that a thread makes at once.
-const CHUNK: u64 = 4 << 20;
+const CHUNK: u64 = 2 << 20;
 
 impl Draft {
     /// What the file says of itself.
@@ -143,7 +147,8 @@ impl Draft {
         for (s, (shape, _)) in shapes.iter().enumerate() {
             for (r, repetition) in shape.iter().enumerate() {
                 let make = |first, last| source.rows(s, r, first, last);
-                fills.push(write_rows(&mut writer, &make, repetition, threads, progress)?);
+                let known = pool(threads)?.install(|| source.fill(s, r));
+                fills.push(write_rows(&mut writer, &make, known, repetition, threads, progress)?);
             }
         }
         for fill in fills {
@@ -157,6 +162,7 @@ impl Draft {
 fn write_rows(
     writer: &mut Writer,
     make: &(dyn Fn(u64, u64) -> Vec<u8> + Sync),
+    known: Option<Vec<u64>>,
     repetition: &Repetition,
     threads: usize,
     progress: &Progress,
@@ -165,24 +171,32 @@ fn write_rows(
     let pool = pool(threads)?;
     let step = (8 * CHUNK / u64::from(buckets)).next_multiple_of(64);
     let starts: Vec<u64> = (0..rows).step_by(step as usize).collect();
-    let mut fill = vec![0; buckets as usize];
-    for group in starts.chunks(pool.current_num_threads()) {
-        let chunks: Vec<(Vec<u8>, Vec<u64>)> = pool.install(|| {
-            group
-                .par_iter()
-                .map(|&first| {
-                    let last = (first + step).min(rows);
-                    let bytes = make(first, last);
-                    let fill = bits_by_bucket(&bytes, last - first, buckets);
-                    (bytes, fill)
-                })
-                .collect()
-        });
-        for (bytes, part) in chunks {
-            writer.write(&bytes)?;
-            fill.iter_mut().zip(part).for_each(|(f, p)| *f += p);
-            progress.advance(bytes.len() as u64)?;
-        }
+    let count = known.is_none();
+    let mut fill = known.unwrap_or_else(|| vec![0; buckets as usize]);
+    let make_all = |group: &[u64]| -> Vec<(Vec<u8>, Vec<u64>)> {
+        let one = |&first: &u64| {
+            let last = (first + step).min(rows);
+            let bytes = make(first, last);
+            let fill = if count { bits_by_bucket(&bytes, last - first, buckets) } else { Vec::new() };
+            (bytes, fill)
+        };
+        group.par_iter().map(one).collect()
+    };
+    // While one thread writes a group the others make the next.
+    let mut ready: Vec<(Vec<u8>, Vec<u64>)> = Vec::new();
+    let groups = starts.chunks(pool.current_num_threads()).map(Some).chain([None]);
+    for group in groups {
+        let mut write = || -> Result<()> {
+            for (bytes, part) in &ready {
+                writer.write(bytes)?;
+                fill.iter_mut().zip(part).for_each(|(f, p)| *f += p);
+                progress.advance(bytes.len() as u64)?;
+            }
+            Ok(())
+        };
+        let (written, made) = pool.install(|| rayon::join(&mut write, || group.map(make_all).unwrap_or_default()));
+        written?;
+        ready = made;
     }
     writer.write(&[0; OVERREAD])?;
     Ok(fill)

@@ -145,4 +145,9 @@ impl RowSource for Filters {
         }
         bytes
     }
+
+    fn fill(&self, segment: usize, repetition: usize) -> Option<Vec<u64>> {
+        let columns = self.segments[segment].columns.as_ref().filter(|_| self.base.is_none())?;
+        Some(columns[repetition].fill())
+    }
 }

@@ -1,4 +1,9 @@
+use std::path::{Path, PathBuf};
+
 use super::*;
+use crate::Error;
+use crate::memory::Mode;
+use crate::progress::Progress;
 
 const KIND: Kind = Kind { name: "test", version: 3 };
 
