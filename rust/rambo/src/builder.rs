@@ -77,29 +77,36 @@ impl Builder {
             let sample = Samples::of(&hashes, shift);
             Ok((hashes, sample, skipped))
         };
-        let (mut skipped, mut rest) = (0, documents);
-        while !rest.is_empty() {
-            let (batch, later) = rest.split_at(batch_length(rest, pool.current_num_threads()));
-            rest = later;
-            let cut: Vec<_> = pool.install(|| batch.par_iter().map(|(_, data)| cut(data)).collect::<Result<_>>())?;
-            let mut placed = Vec::with_capacity(batch.len());
-            let mut outcome = Ok(());
-            for ((name, _), (hashes, sample, windows)) in batch.iter().zip(cut) {
-                match self.deal(name, hashes.len(), &sample) {
-                    Ok(place) => placed.push((place, hashes)),
-                    Err(error) => {
-                        outcome = Err(error);
-                        break;
+        let threads = pool.current_num_threads();
+        let cut_all = |batch: &[(String, D)]| batch.par_iter().map(|(_, data)| cut(data)).collect::<Result<Vec<_>>>();
+        let (mut batch, mut rest) = documents.split_at(batch_length(documents, threads));
+        let mut skipped = 0;
+        pool.install(|| {
+            let mut ready = cut_all(batch)?;
+            while !batch.is_empty() {
+                let mut placed = Vec::with_capacity(batch.len());
+                let mut outcome = Ok(());
+                for ((name, _), (hashes, sample, windows)) in batch.iter().zip(ready) {
+                    match self.deal(name, hashes.len(), &sample) {
+                        Ok(place) => placed.push((place, hashes)),
+                        Err(error) => {
+                            outcome = Err(error);
+                            break;
+                        }
                     }
+                    skipped += windows;
                 }
-                skipped += windows;
+                let (next, later) = rest.split_at(batch_length(rest, threads));
+                let locked = self.filters.locked();
+                let insert = || placed.par_iter().for_each(|(place, hashes)| locked.insert(place, hashes));
+                // The next batch is cut meanwhile, so that no thread waits for the last document of this one.
+                let ((), made) = rayon::join(insert, || if outcome.is_ok() { cut_all(next) } else { Ok(Vec::new()) });
+                outcome?;
+                progress.advance(batch.len() as u64)?;
+                (ready, batch, rest) = (made?, next, later);
             }
-            let locked = self.filters.locked();
-            pool.install(|| placed.par_iter().for_each(|(place, hashes)| locked.insert(place, hashes)));
-            outcome?;
-            progress.advance(batch.len() as u64)?;
-        }
-        Ok(skipped)
+            Ok(skipped)
+        })
     }
 
     /// Finds a place for a document of so many distinct items, of which `sample` has at least those that are sampled.
