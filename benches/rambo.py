@@ -1,7 +1,7 @@
 """The race of rambo against its peers: ``python benches/rambo.py [--documents 1000] [--peers ibf,bank,cobs]``.
 
 Documents are windows of real bacterial genomes (``cases/scale.py``); everything is asked with one thread, and answers
-are held to the exact truth before a time is printed. Tables go to standard output, all figures to --out as JSON. SeqAn3
+are held to the exact truth before a time is printed. Tables go to standard output, figures to benches/results. SeqAn3
 (libseqan3-dev) and COBS (pip install cobs-reloaded) take part where they are installed; who is left out is said.
 """
 
@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE / "peers"))
+sys.path.insert(0, str(HERE / "goals"))
+
+from rows import commit  # noqa: E402
 
 from cases import race, scale, search  # noqa: E402
 from thrifty.rambo import RamboPlan  # noqa: E402
@@ -28,6 +31,7 @@ from thrifty.rambo import RamboPlan  # noqa: E402
 if TYPE_CHECKING:
     from cases.race import Contestant
 
+RESULTS = HERE / "results" / "rambo.json"
 MULTIPLICITY = {100: 1.1, 1_000: 2.2, 10_000: 13.5, 100_000: 13.5}
 """Mean number of documents that hold an item, as measured on the sets."""
 FPR = {"12 bits": 3.42e-3, "15 bits": 9.5e-4}
@@ -137,6 +141,25 @@ def table(results: list[Result], items: int) -> str:
     return "\n".join(lines)
 
 
+def keep(results: list[Result], count: int, length: int) -> None:
+    """Write the figures of a set to benches/results/rambo.json, beside those of the other sets."""
+    every = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    every[str(count)] = {"length": length, "commit": commit(), "table": table(results, count * (length - search.K + 1))}
+    every[str(count)]["contestants"] = {
+        r.contestant.name: {
+            "bytes": r.contestant.bytes,
+            "build_seconds": r.contestant.build_seconds,
+            "seconds": r.contestant.seconds,
+            "ours_beside": r.contestant.beside,
+            "missed": r.missed,
+            "rate": r.rate,
+        }
+        for r in results
+    }
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(dict(sorted(every.items(), key=lambda e: int(e[0]))), indent=1) + "\n")
+
+
 def bacteria(given: Path | None) -> Path | None:
     """Folder of the genomes that the sets are cut from."""
     folders = (
@@ -153,13 +176,11 @@ def main() -> int:
     parser.add_argument("--peers", default="identity,ibf,bank,cobs")
     parser.add_argument("--data", type=Path, help="folder of the data sets (or THRIFTY_DATA)")
     parser.add_argument("--seed", type=int, default=3)
-    parser.add_argument("--out", type=Path, help="JSON file for all figures")
     arguments = parser.parse_args()
     source = bacteria(arguments.data)
     if source is None:
         print("rambo: not run: no rambo/bacteria; give the folder of the data sets by --data or THRIFTY_DATA")
         return 3
-    every = {}
     for count in map(int, arguments.documents.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             results, left_out = contest(
@@ -172,19 +193,8 @@ def main() -> int:
         for r in results:
             if sum(r.missed.values()) and not r.contestant.windows:
                 print(f"\n{r.contestant.name} MISSED documents: {r.missed}")
-        every[count] = {
-            r.contestant.name: {
-                "bytes": r.contestant.bytes,
-                "build_seconds": r.contestant.build_seconds,
-                "seconds": r.contestant.seconds,
-                "missed": r.missed,
-                "rate": r.rate,
-            }
-            for r in results
-        }
+        keep(results, count, arguments.length)
         sys.stdout.flush()
-    if arguments.out:
-        arguments.out.write_text(json.dumps(every, indent=1))
     return 0
 
 

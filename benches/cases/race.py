@@ -125,7 +125,7 @@ def program(peer: str, binary: Path, folder: Path, questions: Questions, *sizing
         seconds[workload] = statistics.median(r["seconds"]) / r["queries"]
         starts = np.fromfile(answers / f"{workload}.starts", np.int64)
         found[workload] = _keys(starts, np.fromfile(answers / f"{workload}.ids", np.uint32), questions.documents)
-    return Contestant(peer, result["bytes"], result["build_seconds"], seconds, found)
+    return Contestant(f"{peer} h={sizing[1]}", result["bytes"], result["build_seconds"], seconds, found)
 
 
 def cobs(kind: str, folder: Path, documents: list[bytes], questions: Questions, rounds: int = 3) -> Contestant:

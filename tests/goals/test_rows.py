@@ -71,5 +71,6 @@ def test_scripts_say_what_they_plant() -> None:
 
 
 def test_pages_say_what_the_rows_say() -> None:
-    done = subprocess.run([sys.executable, ROOT / "benches/report.py", "--check"], capture_output=True, text=True)
+    command = [sys.executable, ROOT / "benches/report.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

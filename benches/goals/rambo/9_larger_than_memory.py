@@ -1,9 +1,9 @@
 """An index of 2 GB: asked within a smaller limit of memory, by two processes at once, and as fast as memory allows.
 
 1,000 documents of random sequences as long as small genomes, at the default rate. Processes that map the file answer
-under an RLIMIT_DATA of a quarter of it, as the loaded index does. Their private memory is what is dirty and theirs alone
-(Private_Dirty of smaps_rollup): pages of the file that they only read belong to the system, which may drop them at any
-time. That two processes share those pages shows in Pss, where a page counts for each process by its share of it.
+under an RLIMIT_DATA of a quarter of it, as the loaded index does. Their private memory is what is dirty and theirs
+alone (Private_Dirty of smaps_rollup): pages of the file that they only read belong to the system, which may drop them
+at any time. That two processes share those pages shows in Pss, where a page counts for each process by its share.
 
 Cache lines a second are items a second times the lines of an item (``lines_per_item``): single items ask memory for the
 rows of all repetitions before they look at the first. Beside them stands the bare loop of
