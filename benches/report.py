@@ -77,11 +77,11 @@ def race() -> str:
         return ""
     out = [
         "# The search race",
-        "`make bench PART=rambo`: documents are windows of bacterial genomes; single 31-mers (absent and present), reads "
-        "of 150 letters, genes of 1,500 and whole documents, the three with 1 % of their letters drawn anew, at a "
-        "threshold of half of the 31-mers. One thread. In parentheses how many times as long a peer took as ours did just "
-        "before and after it: below 1 the peer was faster. COBS is asked through its Python module, whose calls cost more "
-        "than a single 31-mer does. The last column is the rate of false positives for absent 31-mers.",
+        "`make bench PART=rambo`: documents are windows of bacterial genomes; single 31-mers (absent and present), "
+        "reads of 150 letters, genes of 1,500 and whole documents, the three with 1 % of their letters drawn anew, at "
+        "a threshold of half of the 31-mers. One thread. In parentheses how many times as long a peer took as ours did "
+        "just before and after it: below 1 the peer was faster. COBS is asked through its Python module, whose calls "
+        "cost more than a single 31-mer does. The last column is the rate of false positives for absent 31-mers.",
     ]
     for count, figures in json.loads(RACE.read_text()).items():
         out += [f"## {int(count):,} documents of {figures['length']:,} letters", figures["table"]]
