@@ -33,7 +33,7 @@ HEADLINES = [
 
 def figure(row: Row) -> str:
     """The number as people write it."""
-    value = f"{row.reached:,.0f}" if row.reached == int(row.reached) else f"{row.reached:.3g}"
+    value = f"{row.reached:,.0f}" if row.reached.is_integer() else f"{row.reached:.3g}"
     return f"{value} {row.unit}".strip() if row.unit != "x" else f"{value}x"
 
 

@@ -40,8 +40,3 @@ def documents(bacteria: Path, count: int, length: int = 20_000, seed: int = 42) 
         changed = rng.integers(0, length, rng.binomial(length, 0.01))
         window[changed] = BASES[rng.integers(0, 4, len(changed))]
         yield window.tobytes()
-
-
-def absent_items(count: int, seed: int = 7) -> NDArray[np.uint64]:
-    """Random 31-mers as sequences are random: hashes uniform over 64 bits, in no document but by a chance of 1e-11."""
-    return np.random.default_rng(seed).integers(0, 2**64, count, np.uint64)

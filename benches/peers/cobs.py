@@ -18,7 +18,6 @@ import os
 import re
 import resource
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -29,22 +28,9 @@ import cobs_index
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["binary", "build", "limit_threads", "query"]
+__all__ = ["build", "limit_threads", "query"]
 
 Answer = tuple[list[str], list[int]]
-
-
-def binary() -> str | None:
-    """Path of a ``cobs`` program that works, or None.
-
-    The one that the PyPI package installs does not count where it says nothing: its wheels for Linux hold a program
-    that crashes, behind a script that hides it.
-    """
-    path = shutil.which("cobs")
-    if path is None:
-        return None
-    done = subprocess.run([path, "help"], capture_output=True, text=True, check=False)
-    return path if "compact-construct" in done.stdout + done.stderr else None
 
 
 def limit_threads(threads: int) -> bool:

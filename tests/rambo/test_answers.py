@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import numpy as np
@@ -75,7 +74,7 @@ def test_found_is_the_number_of_single_answers(
     for answer in answers(index, hashes):
         for name in answer:
             counts[name] = counts.get(name, 0) + 1
-    need = max(1, math.ceil(theta * len(hashes)))
+    need = next(n for n in range(1, len(hashes) + 1) if n / len(hashes) >= theta)
     result = index.search(query, theta=theta)
     assert result.items == len(hashes)
     assert {h.document: h.found for h in result.hits} == {n: c for n, c in counts.items() if c >= need}
@@ -123,6 +122,15 @@ def test_seeds_differ_and_repeat(genomes: dict[str, bytes]) -> None:
     one, again, other = (answers(frozen(few, seed=s), absent) for s in (1, 1, 2))
     assert one == again
     assert one != other
+
+
+def test_a_share_of_exactly_theta_is_enough() -> None:
+    builder = RamboBuilder(RamboPlan.for_documents(100, documents=2))
+    items = np.random.default_rng(1).integers(0, 2**64, 100, np.uint64)
+    builder.add_hashes("half", items[:55])
+    index = builder.freeze()
+    (result,) = index.search_hashes(items, [100], theta=0.55)  # 0.55 * 100 is above 55
+    assert [hit.found for hit in result.hits] == [55]
 
 
 @pytest.mark.parametrize("theta", [0.0, -1.0, 1.5, float("nan")])

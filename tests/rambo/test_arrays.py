@@ -190,6 +190,12 @@ def test_plans_that_are_impossible(arguments: dict[str, object], message: str) -
         RamboPlan.for_documents([1.5, 2.0])  # type: ignore[list-item]
 
 
+def test_a_number_of_items_may_come_from_numpy() -> None:
+    assert RamboPlan.for_documents(np.int64(20), documents=30).documents == 30
+    with pytest.raises(ValueError, match="documents: give it with one number"):
+        RamboPlan.for_documents([4, 4], documents=5)
+
+
 def test_plans_come_back_from_json() -> None:
     plan = RamboPlan.for_documents([100, 200, 50_000], fpr=1e-2, seed=9)
     assert RamboPlan.from_json(plan.to_json()) == plan

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import random_dna
 from tests.rambo import twin
 from thrifty.errors import CapacityError, DuplicateName, Infeasible, MismatchError, UnknownDocument
-from thrifty.rambo import Items, RamboIndex, RamboPlan, build, hash_items, plan_files
+from thrifty.rambo import Items, RamboBuilder, RamboIndex, RamboPlan, build, hash_items, plan_files
 
 ABSENT = np.random.default_rng(1).integers(0, 2**64, 20_000, np.uint64)
 
@@ -117,6 +117,28 @@ def test_stacked_shards_equal_one_build(genomes: dict[str, bytes], tmp_path: Pat
     assert (tmp_path / "stacked").read_bytes() == (tmp_path / "whole").read_bytes()
     assert misses_nothing(stacked, genomes)
     assert rate(stacked) <= 1.25e-2
+
+
+def test_removed_documents_stay_away_when_others_come_to_a_stack(genomes: dict[str, bytes], tmp_path: Path) -> None:
+    names = list(genomes)
+    path = write(tmp_path / "1.fa", genomes, names[:200])
+    plan = plan_files(write(tmp_path / "all.fa", genomes, names), by="record", fpr=1e-2, nodes=4)
+    index = build(tmp_path / "i", path, by="record", plan=plan)
+    gone = ["g5", "g77", "g150"]
+    more = index.remove(gone).add(write(tmp_path / "2.fa", genomes, names[200:]))
+    assert sorted(more.documents) == sorted(set(names) - set(gone))
+    assert misses_nothing(more, genomes)
+
+
+def test_stack_takes_a_name_that_was_removed_and_came_back(genomes: dict[str, bytes], tmp_path: Path) -> None:
+    plan = RamboPlan.for_documents([len(g) for g in genomes.values()], fpr=1e-2, multiplicity=2)
+    for name, chosen in (("a", ["g0", "g5"]), ("b", ["g1", "g5"])):
+        builder = RamboBuilder(plan)
+        for document in chosen:
+            builder.add_sequence(document, genomes[document])
+        builder.freeze(tmp_path / name).remove(["g5"])
+    stacked = RamboIndex.stack(tmp_path / "ab", [tmp_path / "a", tmp_path / "b"])
+    assert sorted(stacked.documents) == ["g0", "g1"]
 
 
 def test_stack_of_equal_plans(genomes: dict[str, bytes], tmp_path: Path) -> None:

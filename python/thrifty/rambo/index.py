@@ -345,7 +345,7 @@ class RamboIndex:
         exact: Inputs | None = None,
         threads: int = 0,
     ) -> list[SearchResult]:
-        """Search for many sequences or texts on all cores; else as :meth:`search`."""
+        """Search for many sequences or texts, hashed on one core and searched on all; else as :meth:`search`."""
         if isinstance(queries, (str, bytes)):
             raise TypeError("queries: a sequence of queries is needed; use search for a single one")
         cut = [as_bytes(query, f"query {i}") for i, query in enumerate(queries)]

@@ -114,13 +114,16 @@ class RamboPlan:
         -----
         Paper sections 4 and 5; docs/architecture.md has the formulas as they are used.
         """
-        if isinstance(items, int):
+        if isinstance(items, (int, np.integer)):
+            items = int(items)
             if documents is None:
                 raise ValueError("documents: give their number, or a sequence of item counts")
             if items < 1 or documents < 1:
                 raise ValueError(f"documents and items must be at least 1, got {documents} and {items}")
             counts = np.full(documents, items, np.uint64)
         else:
+            if documents is not None:
+                raise ValueError("documents: give it with one number of items only")
             counts = np.ascontiguousarray(to_numpy(items, "items"))
             if counts.size == 0:
                 raise ValueError("documents: none to plan for")

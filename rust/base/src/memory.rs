@@ -127,7 +127,13 @@ pub fn available() -> Option<u64> {
         std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse().ok()
     };
     match (limit("memory.max"), limit("memory.current")) {
-        (Some(most), Some(used)) => Some(free.min(most.saturating_sub(used))),
+        (Some(most), Some(used)) => {
+            // Cached pages of files count as used there, and are given up when memory is needed.
+            let stat = std::fs::read_to_string("/sys/fs/cgroup/memory.stat").unwrap_or_default();
+            let of = |line: &str| line.strip_prefix("inactive_file ").or(line.strip_prefix("active_file "))?.parse().ok();
+            let cached: u64 = stat.lines().filter_map(of).sum();
+            Some(free.min(most.saturating_sub(used.saturating_sub(cached))))
+        }
         _ => Some(free),
     }
 }

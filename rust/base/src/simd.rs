@@ -11,7 +11,7 @@ pub enum Path {
     Scalar,
     /// x86-64 with AVX2, BMI and POPCNT.
     Avx2,
-    /// x86-64 with AVX-512 F, BW, DQ, VL, IFMA, VBMI2 and VPOPCNTDQ (Ice Lake, Zen 4 and later).
+    /// x86-64 with AVX-512 F, BW, DQ, VL, IFMA, VBMI, VBMI2 and VPOPCNTDQ (Ice Lake, Zen 4 and later).
     Avx512,
 }
 

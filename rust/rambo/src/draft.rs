@@ -80,6 +80,12 @@ impl Draft {
         let (seed, nodes) = (self.plan.seed, self.plan.nodes);
         let mut order: Vec<usize> = (0..self.names.len()).collect();
         order.sort_by_cached_key(|&d| node_of(&self.names[d], seed, nodes));
+        let mut place = vec![0u32; order.len()];
+        for (new, &old) in order.iter().enumerate() {
+            place[old] = new as u32;
+        }
+        self.removed.iter_mut().for_each(|d| *d = place[*d as usize]);
+        self.removed.sort_unstable();
         let mut at = vec![0; self.buckets.len()];
         let in_segment: Vec<usize> = self
             .segment_of

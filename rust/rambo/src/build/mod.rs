@@ -94,7 +94,7 @@ pub fn build(path: &Path, inputs: &[Input], options: &Options, progress: &Progre
     dealing.draft.by = Some(options.reading.by);
     report.insert_seconds = started.elapsed().as_secs_f64() - report.count_seconds;
     report.skipped_windows = counted.skipped_windows;
-    report.empty_documents = counted.counts.iter().filter(|&&c| c == 0).count() as u64;
+    report.empty_documents = dealing.draft.counts.iter().filter(|&&c| c == 0).count() as u64;
     let index = freeze(dealing, filters, &Target::File(path.to_owned()), options.reading.threads, Mode::Map, progress)?;
     checkpoint.remove()?;
     report.write_seconds = started.elapsed().as_secs_f64() - report.count_seconds - report.insert_seconds;

@@ -100,6 +100,7 @@ fn deal(dealing: &mut Dealing, counted: &Counted) -> Result<(Vec<Option<Place>>,
         let first = dealing.draft.plan.segments.len();
         let more = open_segments(&dealing.draft.plan, counted, &left)?;
         dealing.extend_plan(more);
+        dealing.draft.plan.check()?;
         let mut still = Vec::new();
         for d in left {
             let items = counted.counts[d];
@@ -166,7 +167,7 @@ fn more_of(old: &SegmentPlan, counts: &[u64], nodes: u32) -> Option<SegmentPlan>
     let mut new = SegmentPlan { documents, items, ..old.clone() };
     for repetition in &mut new.repetitions {
         let load = old.items.div_ceil(u64::from(repetition.buckets)).max(1);
-        let wish = if direct { documents } else { items.div_ceil(load).max(2) };
+        let wish = if direct { plan::share(documents, nodes) * u64::from(nodes) } else { items.div_ceil(load).max(2) };
         let step = u64::from(nodes) * if direct || wish < 64 { 1 } else { 64 };
         let buckets = wish.next_multiple_of(step);
         if buckets > u64::from(rate::MAX_BUCKETS) {

@@ -133,8 +133,10 @@ fn check_names(parts: &[Arc<Index>], drafts: &[Draft]) -> Result<()> {
     let mut seen = std::collections::HashMap::new();
     for (part, draft) in parts.iter().zip(drafts) {
         for (d, name) in draft.names.iter().enumerate() {
-            let gone = draft.removed.binary_search(&(d as u32)).is_ok();
-            if let (false, Some(first)) = (gone, seen.insert(name.as_str(), part.path())) {
+            if draft.removed.binary_search(&(d as u32)).is_ok() {
+                continue;
+            }
+            if let Some(first) = seen.insert(name.as_str(), part.path()) {
                 return Err(Error::DuplicateName {
                     name: name.clone(),
                     first: first.display().to_string(),

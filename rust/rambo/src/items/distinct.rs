@@ -4,7 +4,7 @@
 const PART: usize = 1 << 16;
 const MAX_PARTS_LOG: u32 = 12;
 
-/// Removes repeats from `hashes`; what stays is in the order of its first occurrence up to 65,536 hashes, and beyond
+/// Removes repeats from `hashes`; what stays is in the order of its first occurrence below 65,536 hashes, and beyond
 /// that in an order that is the same at every run.
 ///
 /// Large sets are dealt into parts by the top bits of their hashes, which are uniform.

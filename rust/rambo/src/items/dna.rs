@@ -5,7 +5,7 @@ use thrifty_base::simd;
 
 use crate::simd::{Kernel, Simd, dispatch};
 
-/// Longest k-mer: two bits a letter in 128 bits, with room for the sign of nothing.
+/// Longest k-mer: two bits a letter in 128 bits.
 pub const MAX_K: u32 = 63;
 
 const OTHER: u8 = 4;

@@ -28,6 +28,15 @@ const MAX_LINE: usize = 1 << 20;
 /// How much of the past is kept before it is moved to the front of the buffer.
 const KEEP: usize = 1 << 16;
 
+/// Where to cut a line that goes on too long: behind its last blank, else before its last letter. It depends on the text
+/// alone and not on the pieces it comes in, so that documents and queries are cut alike.
+fn cut(line: &[u8]) -> usize {
+    let blank = line.iter().rposition(u8::is_ascii_whitespace).map(|i| i + 1);
+    // A byte 10xxxxxx goes on with a letter of UTF-8.
+    let letter = || (1..line.len()).rev().find(|&i| line[i] & 0xC0 != 0x80);
+    blank.or_else(letter).unwrap_or(line.len())
+}
+
 impl Grams {
     /// N-grams of `n` words.
     pub fn new(n: u32, within: Within) -> Self {
@@ -44,7 +53,7 @@ impl Grams {
         }
         self.line.extend_from_slice(rest);
         while self.line.len() > MAX_LINE {
-            let cut = self.line.iter().rposition(u8::is_ascii_whitespace).map_or(self.line.len(), |i| i + 1);
+            let cut = cut(&self.line[..=MAX_LINE]);
             let later = self.line.split_off(cut);
             let now = std::mem::replace(&mut self.line, later);
             self.words_of(&now, out);

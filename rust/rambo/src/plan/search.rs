@@ -108,7 +108,7 @@ impl Class<'_> {
     /// Buckets of the repetitions after the first: as many as one vector tests. Their filters answer for a quarter or half
     /// of all documents anyway, so that collisions add little there.
     fn later_buckets(&self, buckets: u32) -> u32 {
-        if buckets <= LANES { buckets } else { LANES.next_multiple_of(self.nodes).min(buckets) }
+        if buckets <= LANES { buckets } else { (LANES / self.nodes * self.nodes).max(self.nodes) }
     }
 
     fn collision(&self, buckets: u32) -> f64 {

@@ -55,9 +55,12 @@ impl SearchOptions {
         Err(Error::argument("theta", format!("{} is not possible; give a share above 0 and at most 1", self.theta)))
     }
 
-    /// Items that a hit must hold: ceil(theta * items), at least 1.
+    /// Items that a hit must hold, at least 1: the least number whose share of all items is not below theta.
     pub fn need(&self, items: u64) -> u64 {
-        ((self.theta * items as f64).ceil() as u64).max(1)
+        let need = (self.theta * items as f64).ceil() as u64;
+        // The product may be rounded up beyond a whole number: 0.55 * 100 is.
+        let enough = need > 0 && (need - 1) as f64 / items as f64 >= self.theta;
+        need.saturating_sub(u64::from(enough)).max(1)
     }
 }
 

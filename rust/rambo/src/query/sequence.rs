@@ -6,11 +6,11 @@
 //!
 //! Nothing here hands vectors to closures: those are compiled apart, without the instruction set of the kernel.
 
+use thrifty_base::hash::mix64;
+
 use super::counter::{BLOCK, Counter};
 use super::score::{ABSENT, Chance};
 use super::view::{Repetition, View, window};
-use thrifty_base::hash::mix64;
-
 use crate::simd::{Indices, LANES, Simd};
 
 /// One document of a segment that reached the threshold.
