@@ -130,7 +130,10 @@ pub fn available() -> Option<u64> {
         (Some(most), Some(used)) => {
             // Cached pages of files count as used there, and are given up when memory is needed.
             let stat = std::fs::read_to_string("/sys/fs/cgroup/memory.stat").unwrap_or_default();
-            let of = |line: &str| line.strip_prefix("inactive_file ").or(line.strip_prefix("active_file "))?.parse().ok();
+            let of = |line: &str| -> Option<u64> {
+                let bytes = line.strip_prefix("inactive_file ").or(line.strip_prefix("active_file "))?;
+                bytes.trim().parse().ok()
+            };
             let cached: u64 = stat.lines().filter_map(of).sum();
             Some(free.min(most.saturating_sub(used.saturating_sub(cached))))
         }

@@ -137,7 +137,7 @@ impl Builder {
 /// Documents that are cut before they are inserted: some work for every thread, but hashes of 8 bytes a letter must fit
 /// into memory.
 fn batch_length<D: AsRef<[u8]>>(documents: &[(String, D)], threads: usize) -> usize {
-    const LETTERS: usize = 1 << 18;
+    const LETTERS: usize = 1 << 19;
     let mut letters = 0;
     let fits = |(_, data): &&(String, D)| {
         let fits = letters < threads * LETTERS;
