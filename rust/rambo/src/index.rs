@@ -1,6 +1,6 @@
 //! A frozen index: immutable, shared by threads, mapped or in memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 
@@ -168,6 +168,18 @@ impl Index {
     /// Present mean number of documents that hold an item, by segment, from the sample.
     pub fn multiplicity(&self, segment: usize) -> f64 {
         self.sample.multiplicity(segment as u16)
+    }
+
+    /// How many documents of a segment hold an item of one of them: numbers and their shares, from the sample. Where that
+    /// is small, one more item that a single document holds keeps it from saying nothing.
+    pub(crate) fn holders(&self, segment: usize) -> Vec<(u32, f64)> {
+        let mut pairs = BTreeMap::from([(1, 1.0)]);
+        let of = (segment as u16, 0)..=(segment as u16, u64::MAX);
+        for (_, &holders) in self.sample.counts.range(of) {
+            *pairs.entry(holders).or_insert(0.0) += f64::from(holders);
+        }
+        let all: f64 = pairs.values().sum();
+        pairs.into_iter().map(|(holders, of)| (holders, of / all)).collect()
     }
 
     /// Reads every byte and lists what is damaged.

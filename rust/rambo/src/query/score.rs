@@ -24,8 +24,15 @@ pub(crate) struct Chance {
 }
 
 impl Chance {
-    /// `absent`: how many buckets of the first repetition answered each of a sample of absent items.
-    pub(super) fn new(shape: &[Repetition], blooms: &[f64], live: usize, absent: &[u32]) -> Self {
+    /// `absent`: how many buckets of the first repetition answered each of a sample of absent items. `holders`: how many
+    /// documents hold an item of one of them, and with what probability.
+    pub(super) fn new(
+        shape: &[Repetition],
+        blooms: &[f64],
+        live: usize,
+        absent: &[u32],
+        holders: &[(u32, f64)],
+    ) -> Self {
         let buckets = f64::from(shape[0].buckets);
         let one = (-1.0 / buckets).ln_1p();
         let exponent = |collision: f64| if buckets > 1.0 { (-collision).ln_1p() / one } else { 0.0 };
@@ -33,21 +40,41 @@ impl Chance {
             blooms.iter().zip(shape).map(|(&p, r)| (p, exponent(r.collision.min(0.999)))).collect();
         let mut this = Self { live: live as f64, buckets, repetitions, items: Vec::new() };
         let shares = smoothed(absent, shape[0].buckets as usize);
-        this.items = shares.iter().enumerate().map(|(answered, &share)| this.item(answered, share)).collect();
+        this.items = if this.repetitions[0].1 == 0.0 {
+            direct(&shares, holders)
+        } else {
+            (0..shares.len()).map(|answered| this.item(answered, &shares, holders)).collect()
+        };
         this
     }
 
-    /// The chance of an item that `answered` buckets of the first repetition answer, and its holders. Held by nobody or by
-    /// a number of documents of which nothing is known: the two are weighed by how likely they make this many answers.
-    fn item(&self, answered: usize, share_of_absent: f64) -> (f64, f64) {
+    /// The chance of an item that `answered` buckets of the first repetition answer, and its holders.
+    ///
+    /// As likely as not nobody holds it; else it is an item of one of the documents, whose holders V are distributed as
+    /// `holders` says. The weight of each V is how likely it makes this many answers: B (1 - (1 - 1/B)^V) from the holders'
+    /// buckets and the rest as `shares` tells of absent items. An unrelated document then has an answering bucket in the
+    /// first repetition with the share of those, and 1 - (1 - p)(1 - c)^V in each other.
+    fn item(&self, answered: usize, shares: &[f64], holders: &[(u32, f64)]) -> (f64, f64) {
+        let held = holders.iter().map(|&(v, share)| (f64::from(v), 0.5 * share));
+        let (mut all, mut chance, mut mean) = (0.0, 0.0, 0.0);
+        for (v, prior) in held.chain([(0.0, 0.5)]) {
+            let taken = self.buckets * (1.0 - (1.0 - 1.0 / self.buckets).powf(v));
+            let Some(rest) = answered.checked_sub(taken.round() as usize) else { continue };
+            let weight = prior * shares[rest];
+            let first = answered as f64 / self.buckets;
+            let others =
+                self.repetitions[1..].iter().map(|&(p, e)| 1.0 - (1.0 - p) * (1.0 - 1.0 / self.buckets).powf(e * v));
+            all += weight;
+            chance += weight * first * others.product::<f64>();
+            mean += weight * v;
+        }
+        if all > 1e-12 {
+            return ((chance / all).clamp(0.0, 1.0), mean / all);
+        }
+        // More answers than anything sampled explains.
         let free = self.free(answered, 1.0 - self.repetitions[0].0);
         let held: f64 = self.repetitions.iter().map(|&(p, e)| 1.0 - (1.0 - p) * free.powf(e)).product();
-        if self.repetitions.len() == 1 {
-            return (held.clamp(0.0, 1.0), self.holders(free));
-        }
-        let absent = answered as f64 / self.buckets * self.repetitions[1..].iter().map(|r| r.0).product::<f64>();
-        let weight = share_of_absent / (share_of_absent + 1.0 / (self.buckets + 1.0));
-        ((weight * absent + (1.0 - weight) * held).clamp(0.0, 1.0), (1.0 - weight) * self.holders(free))
+        (held.clamp(0.0, 1.0), self.holders(free))
     }
 
     /// See the field.
@@ -102,13 +129,47 @@ impl Chance {
     }
 }
 
-/// Share of a sample with each number from 0 to `most`, smoothed over its neighbours.
+/// [`Chance::items`] where each document has a bucket of its own: of the buckets that answer, those of holders and others
+/// that err. A sample has few of the many numbers of holders there may be, so each stands for a quarter around it.
+fn direct(shares: &[f64], holders: &[(u32, f64)]) -> Vec<(f64, f64)> {
+    let most = shares.len() - 1;
+    let mut held = vec![0.0; most + 1];
+    for &(v, share) in holders {
+        let reach = v as usize / 4;
+        let around = (v as usize).saturating_sub(reach).min(most)..=(v as usize + reach).min(most);
+        let each = share / around.clone().count() as f64;
+        held[around].iter_mut().for_each(|h| *h += each);
+    }
+    let erring: Vec<usize> = (0..=most).filter(|&rest| shares[rest] > 0.0).collect();
+    let mean = erring.iter().map(|&rest| rest as f64 * shares[rest]).sum::<f64>();
+    let item = |answered: usize| {
+        let (mut all, mut false_ones) = (shares[answered], answered as f64 * shares[answered]);
+        for &rest in erring.iter().take_while(|&&rest| rest < answered) {
+            let v = answered - rest;
+            let weight = held[v] * shares[rest];
+            all += weight;
+            // Buckets of holders answer rightly, so fewer are left to err than for an absent item.
+            false_ones += weight * rest as f64 * (1.0 - v as f64 / most as f64);
+        }
+        // Where nothing sampled explains so many answers, as many err as usual.
+        let others = 1.0 - answered as f64 / most as f64;
+        let false_ones = if all > 1e-12 { false_ones / all } else { mean * others };
+        let holders = answered as f64 - false_ones;
+        (false_ones / (most as f64 - holders).max(1.0), holders)
+    };
+    (0..=most).map(item).collect()
+}
+
+/// Share of a sample with each number from 0 to `most`, smoothed over its neighbours as far as the sample is spread.
 fn smoothed(sample: &[u32], most: usize) -> Vec<f64> {
+    let n = sample.len() as f64;
     let mut counts = vec![0.0; most + 1];
     for &answered in sample {
-        counts[answered as usize] += 1.0 / sample.len() as f64;
+        counts[answered as usize] += 1.0 / n;
     }
-    let reach = 1 + (most as f64).sqrt() as usize / 8;
+    let mean = sample.iter().map(|&a| f64::from(a)).sum::<f64>() / n;
+    let variance = sample.iter().map(|&a| (f64::from(a) - mean).powi(2)).sum::<f64>() / n;
+    let reach = (variance.sqrt() / 4.0) as usize;
     (0..=most)
         .map(|i| {
             let near = &counts[i.saturating_sub(reach)..(i + reach + 1).min(most + 1)];

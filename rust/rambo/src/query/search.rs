@@ -131,7 +131,8 @@ impl<Q> Search<'_, Q> {
                 Some(known) => known,
                 None => {
                     let absent = absent(s, view);
-                    segment.set_chance(Chance::new(segment.shape(), segment.bloom(), segment.live(), &absent))
+                    let holders = view.index.holders(view.number);
+                    segment.set_chance(Chance::new(segment.shape(), segment.bloom(), segment.live(), &absent, &holders))
                 }
             };
             let counted = Count { view, chance, hashes, need }.count(s, scratch);

@@ -82,6 +82,9 @@ impl Repetition<'_> {
 
 /// A segment with its rows at hand.
 pub(super) struct View<'a> {
+    pub(super) index: &'a Index,
+    /// Which of the index's segments it is.
+    pub(super) number: usize,
     pub(super) segment: &'a Segment,
     pub(super) repetitions: Vec<Repetition<'a>>,
 }
@@ -103,7 +106,12 @@ impl<'a> View<'a> {
                     straddles: !LANES.is_multiple_of(buckets) && !buckets.is_multiple_of(LANES),
                 }
             };
-            Self { segment, repetitions: segment.shape().iter().enumerate().map(repetition).collect() }
+            Self {
+                index,
+                number: i,
+                segment,
+                repetitions: segment.shape().iter().enumerate().map(repetition).collect(),
+            }
         };
         index.segments().iter().enumerate().filter(|(_, s)| s.live() > 0).map(view).collect()
     }
