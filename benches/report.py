@@ -20,7 +20,6 @@ HEADLINES = [
     ("rambo", "3", "1000/missed"),
     ("rambo", "3", "1000/12 bits/size"),
     ("rambo", "3", "1000/12 bits/rate"),
-    ("rambo", "3", "10000/cobs/absent"),
     ("rambo", "3", "10000/ibf/absent"),
     ("rambo", "3", "10000/cobs/reads"),
     ("rambo", "3", "10000/ibf/reads"),
