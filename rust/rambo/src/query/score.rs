@@ -23,6 +23,16 @@ pub(crate) struct Chance {
     items: Vec<(f64, f64)>,
 }
 
+/// One number of holders that an item may have.
+struct Case {
+    holders: f64,
+    prior: f64,
+    /// Buckets of the first repetition that they take: B (1 - (1 - 1/B)^V).
+    taken: usize,
+    /// Chance of an unrelated document in all later repetitions: a product of 1 - (1 - p)(1 - c)^V.
+    others: f64,
+}
+
 impl Chance {
     /// `absent`: how many buckets of the first repetition answered each of a sample of absent items. `holders`: how many
     /// documents hold an item of one of them, and with what probability.
@@ -40,33 +50,41 @@ impl Chance {
             blooms.iter().zip(shape).map(|(&p, r)| (p, exponent(r.collision.min(0.999)))).collect();
         let mut this = Self { live: live as f64, buckets, repetitions, items: Vec::new() };
         let shares = smoothed(absent, shape[0].buckets as usize);
-        this.items = if this.repetitions[0].1 == 0.0 {
-            direct(&shares, holders)
+        this.items = if this.repetitions.len() == 1 {
+            direct(&shares, holders, this.live)
         } else {
-            (0..shares.len()).map(|answered| this.item(answered, &shares, holders)).collect()
+            let cases = this.cases(holders);
+            (0..shares.len()).map(|answered| this.item(answered, &shares, &cases)).collect()
         };
         this
     }
 
+    /// What an item may be: as likely as not nobody holds it; else it is an item of one of the documents, whose holders V
+    /// are distributed as `holders` says.
+    fn cases(&self, holders: &[(u32, f64)]) -> Vec<Case> {
+        let held = holders.iter().map(|&(v, share)| (f64::from(v), 0.5 * share));
+        let case = |(holders, prior)| {
+            let silent = |e: f64| (1.0 - 1.0 / self.buckets).powf(e * holders);
+            let taken = (self.buckets * (1.0 - silent(1.0))).round() as usize;
+            let others = self.repetitions[1..].iter().map(|&(p, e)| 1.0 - (1.0 - p) * silent(e)).product();
+            Case { holders, prior, taken, others }
+        };
+        held.chain([(0.0, 0.5)]).map(case).collect()
+    }
+
     /// The chance of an item that `answered` buckets of the first repetition answer, and its holders.
     ///
-    /// As likely as not nobody holds it; else it is an item of one of the documents, whose holders V are distributed as
-    /// `holders` says. The weight of each V is how likely it makes this many answers: B (1 - (1 - 1/B)^V) from the holders'
-    /// buckets and the rest as `shares` tells of absent items. An unrelated document then has an answering bucket in the
-    /// first repetition with the share of those, and 1 - (1 - p)(1 - c)^V in each other.
-    fn item(&self, answered: usize, shares: &[f64], holders: &[(u32, f64)]) -> (f64, f64) {
-        let held = holders.iter().map(|&(v, share)| (f64::from(v), 0.5 * share));
+    /// The weight of each case is how likely it makes this many answers: those that the holders' buckets take, and the rest
+    /// as `shares` tells of absent items. An unrelated document then has an answering bucket in the first repetition with
+    /// the share of those.
+    fn item(&self, answered: usize, shares: &[f64], cases: &[Case]) -> (f64, f64) {
         let (mut all, mut chance, mut mean) = (0.0, 0.0, 0.0);
-        for (v, prior) in held.chain([(0.0, 0.5)]) {
-            let taken = self.buckets * (1.0 - (1.0 - 1.0 / self.buckets).powf(v));
-            let Some(rest) = answered.checked_sub(taken.round() as usize) else { continue };
-            let weight = prior * shares[rest];
-            let first = answered as f64 / self.buckets;
-            let others =
-                self.repetitions[1..].iter().map(|&(p, e)| 1.0 - (1.0 - p) * (1.0 - 1.0 / self.buckets).powf(e * v));
+        for case in cases {
+            let Some(rest) = answered.checked_sub(case.taken) else { continue };
+            let weight = case.prior * shares[rest];
             all += weight;
-            chance += weight * first * others.product::<f64>();
-            mean += weight * v;
+            chance += weight * answered as f64 / self.buckets * case.others;
+            mean += weight * case.holders;
         }
         if all > 1e-12 {
             return ((chance / all).clamp(0.0, 1.0), mean / all);
@@ -131,7 +149,7 @@ impl Chance {
 
 /// [`Chance::items`] where each document has a bucket of its own: of the buckets that answer, those of holders and others
 /// that err. A sample has few of the many numbers of holders there may be, so each stands for a quarter around it.
-fn direct(shares: &[f64], holders: &[(u32, f64)]) -> Vec<(f64, f64)> {
+fn direct(shares: &[f64], holders: &[(u32, f64)], live: f64) -> Vec<(f64, f64)> {
     let most = shares.len() - 1;
     let mut held = vec![0.0; most + 1];
     for &(v, share) in holders {
@@ -149,13 +167,13 @@ fn direct(shares: &[f64], holders: &[(u32, f64)]) -> Vec<(f64, f64)> {
             let weight = held[v] * shares[rest];
             all += weight;
             // Buckets of holders answer rightly, so fewer are left to err than for an absent item.
-            false_ones += weight * rest as f64 * (1.0 - v as f64 / most as f64);
+            false_ones += weight * rest as f64 * (1.0 - v as f64 / live).max(0.0);
         }
         // Where nothing sampled explains so many answers, as many err as usual.
-        let others = 1.0 - answered as f64 / most as f64;
+        let others = (1.0 - answered as f64 / live).max(0.0);
         let false_ones = if all > 1e-12 { false_ones / all } else { mean * others };
         let holders = answered as f64 - false_ones;
-        (false_ones / (most as f64 - holders).max(1.0), holders)
+        ((false_ones / (live - holders).max(1.0)).min(1.0), holders)
     };
     (0..=most).map(item).collect()
 }
@@ -255,6 +273,34 @@ mod tests {
             let got = binomial_tail(n, least, p);
             assert!((got - expected).abs() <= 1e-6 * expected.max(1e-12), "{n} {least} {p}: {got} {expected}");
         }
+    }
+
+    fn shape(buckets: u32, collisions: &[f64]) -> Vec<Repetition> {
+        let one = |&collision: &f64| Repetition { buckets, hashes: 5, rows: 1000, collision };
+        collisions.iter().map(one).collect()
+    }
+
+    /// Told over absent and held items alike, as many false documents as there are.
+    #[test]
+    fn own_buckets_are_calibrated() {
+        // 400 buckets for 300 documents that err at 1/1000 each: 0.3 errors an item; held items have 10 holders.
+        let poisson = [380u32, 114, 16, 2];
+        let absent: Vec<u32> = (0..4).flat_map(|n| std::iter::repeat_n(n, poisson[n as usize] as usize)).collect();
+        let chance = Chance::new(&shape(400, &[0.0]), &[1e-3], 300, &absent, &[(10, 1.0)]);
+        let told = |held: usize| -> f64 {
+            let one = |n: usize| f64::from(poisson[n]) / 512.0 * chance.documents(1, 1, held + n, 0.0);
+            (0..4).map(one).sum()
+        };
+        let seen = (114.0 + 2.0 * 16.0 + 3.0 * 2.0) / 512.0;
+        let both = (told(0) + told(10)) / (seen + seen * 290.0 / 300.0);
+        assert!((0.9..1.1).contains(&both), "{both}");
+    }
+
+    /// A merged index whose documents still have buckets of their own asks its later repetitions too.
+    #[test]
+    fn later_repetitions_count_without_collisions() {
+        let chance = Chance::new(&shape(512, &[0.0, 0.0]), &[0.03, 0.1], 50, &[15; 64], &[(1, 1.0)]);
+        assert!(chance.of(15) <= 1.01 * 15.0 / 512.0 * 0.1, "{}", chance.of(15));
     }
 
     #[test]
