@@ -86,7 +86,7 @@ impl<S: Simd> Counter<S> {
         let mut out = Vec::new();
         let mut hit: Indices = [0; LANES + 32];
         for (chunk, &mask) in which.iter().enumerate() {
-            let buckets = s.indices(mask, &mut hit);
+            let buckets = s.indices(mask, LANES / 64, &mut hit);
             let begin = out.len();
             out.resize(begin + buckets, 0);
             for (p, planes) in self.planes.chunks_exact(self.chunks).enumerate() {

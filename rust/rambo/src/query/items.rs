@@ -1,7 +1,5 @@
 //! Single items, in batches.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 use thrifty_base::pool::pool;
 use thrifty_base::progress::Progress;
@@ -30,12 +28,12 @@ impl PartialEq for Answers {
     }
 }
 
-/// Queries that are on their way from memory at once.
-const AHEAD: usize = 12;
-/// Queries between two looks at the request to stop.
-const BLOCK: usize = 1024;
+/// Items whose rows are read at once, before any is answered.
+const BATCH: usize = 64;
+/// Batches between two looks at the request to stop.
+const BLOCK: usize = 16;
 /// The least work worth a thread.
-const PART: usize = 8 * BLOCK;
+const PART: usize = 8 * BLOCK * BATCH;
 
 /// The documents of each item. A document that holds an item is always among them; one that does not is with the
 /// index's rate of false positives (paper section 3.2, with RAMBO+'s early stop between repetitions).
@@ -90,40 +88,50 @@ impl Kernel for Items<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> Result<Answers> {
         let Self { views, hashes, progress } = self;
-        let width: usize = views.iter().map(View::stride).sum();
         let mut segments: Vec<Expander<'_, S>> = views.iter().map(|v| Expander::new(s, v)).collect();
         let most: usize = views.iter().map(|v| v.segment.live()).sum();
-        let mut places = vec![0u64; AHEAD * width];
+        let mut places = vec![0u64; BATCH * views.iter().map(View::stride).sum::<usize>()];
         let mut out = Answers { starts: Vec::with_capacity(hashes.len() + 1), documents: Numbers::new() };
         out.starts.push(0);
-        for i in 0..hashes.len() + AHEAD {
-            let ring = &mut places[i % AHEAD * width..(i % AHEAD + 1) * width];
-            if i >= AHEAD {
+        locate(s, views, &hashes[..hashes.len().min(BATCH)], &mut places);
+        for (b, batch) in hashes.chunks(BATCH).enumerate() {
+            let mut at = 0;
+            for segment in &mut segments {
+                at += segment.read(s, batch.len(), &places[at..]);
+            }
+            let next = ((b + 1) * BATCH).min(hashes.len());
+            let next = &hashes[next..(next + BATCH).min(hashes.len())];
+            locate(s, views, next, &mut places);
+            for i in 0..batch.len() {
                 // Room for every document, so that the kernel writes without looking.
                 let room = out.documents.room(most + ROOM)?;
-                let (mut at, mut used) = (0, 0);
+                let (mut used, mut at) = (0, 0);
                 for segment in &mut segments {
-                    let end = at + segment.view.stride();
-                    used += segment.answer(s, &ring[at..end], &mut room[used..]);
-                    at = end;
+                    if i < next.len() {
+                        at += segment.prefetch(s, i, &places[at..]);
+                    }
+                    used += segment.answer(s, i, &mut room[used..]);
                 }
                 out.documents.advance(used);
                 out.starts.push(out.documents.len() as i64);
-                if (i - AHEAD) % BLOCK == BLOCK - 1 {
-                    progress.advance(BLOCK as u64)?;
-                }
             }
-            if let Some(&hash) = hashes.get(i) {
-                let mut at = 0;
-                for repetition in views.iter().flat_map(|v| &v.repetitions) {
-                    let end = at + repetition.stride();
-                    repetition.locate(s, hash, &mut ring[at..end]);
-                    at = end;
-                }
+            if b % BLOCK == BLOCK - 1 {
+                progress.advance((BLOCK * BATCH) as u64)?;
             }
         }
-        progress.advance((hashes.len() % BLOCK) as u64)?;
+        progress.advance((hashes.len() % (BLOCK * BATCH)) as u64)?;
         Ok(out)
+    }
+}
+
+/// Places of a batch: of all repetitions one after the other, each with room for [`BATCH`] items.
+#[inline(always)]
+fn locate<S: Simd>(s: S, views: &[View<'_>], batch: &[u64], places: &mut [u64]) {
+    let mut at = 0;
+    for repetition in views.iter().flat_map(|v| &v.repetitions) {
+        let end = at + BATCH * repetition.stride();
+        repetition.locate(s, batch, &mut places[at..end]);
+        at = end;
     }
 }
 
@@ -135,9 +143,10 @@ const ROOM: usize = 64;
 /// From rows to documents in one segment.
 struct Expander<'a, S: Simd> {
     view: &'a View<'a>,
-    /// Bits of the last mask that are buckets, by repetition.
-    valid: Vec<S::Mask>,
+    /// By item of a batch: the masks of all repetitions.
     masks: Vec<S::Mask>,
+    /// Masks of an item.
+    each: usize,
     /// Where the masks of each repetition begin.
     first: [usize; MAX_REPETITIONS + 1],
     hit: Indices,
@@ -158,68 +167,70 @@ impl<'a, S: Simd> Expander<'a, S> {
             view,
             first,
             shape: if narrow { (view.repetitions[0].chunks, view.repetitions.len()) } else { (0, 0) },
-            valid: view.repetitions.iter().map(|r| r.valid(s)).collect(),
-            masks: vec![s.zero(); view.chunks()],
+            masks: vec![s.zero(); BATCH * view.chunks()],
+            each: view.chunks(),
             hit: [0; LANES + 32],
             apart: std::array::from_fn(|r| if r < view.repetitions.len() { view.segment.slot_bits(r) } else { None }),
         }
     }
 
-    /// Writes the documents that hold the item whose rows begin at `places`; returns how many.
+    /// Leaves the masks of a batch of items for [`Self::answer`]; returns how many places were used up.
     #[inline(always)]
-    fn answer(&mut self, s: S, places: &[u64], out: &mut [u32]) -> usize {
+    fn read(&mut self, s: S, items: usize, places: &[u64]) -> usize {
+        let mut at = 0;
+        for (r, repetition) in self.view.repetitions.iter().enumerate() {
+            let used = items * repetition.stride();
+            repetition.read(s, &places[at..at + used], &mut self.masks, self.first[r], self.each);
+            at += BATCH * repetition.stride();
+        }
+        at
+    }
+
+    /// Asks memory for the rows of item `i` of a batch; returns how many places the batch has.
+    #[inline(always)]
+    fn prefetch(&self, s: S, i: usize, places: &[u64]) -> usize {
+        let mut at = 0;
+        for repetition in &self.view.repetitions {
+            let stride = repetition.stride();
+            repetition.prefetch(s, &places[at + i * stride..at + (i + 1) * stride]);
+            at += BATCH * stride;
+        }
+        at
+    }
+
+    /// Writes the documents that hold item `i` of the batch; returns how many.
+    #[inline(always)]
+    fn answer(&mut self, s: S, i: usize, out: &mut [u32]) -> usize {
         match self.shape {
-            (1, 1) => self.answer_of::<1, 1>(s, places, out),
-            (1, 2) => self.answer_of::<1, 2>(s, places, out),
-            (1, 3) => self.answer_of::<1, 3>(s, places, out),
-            (2, 2) => self.answer_of::<2, 2>(s, places, out),
-            (2, 3) => self.answer_of::<2, 3>(s, places, out),
-            (4, 2) => self.answer_of::<4, 2>(s, places, out),
-            (4, 3) => self.answer_of::<4, 3>(s, places, out),
-            _ => self.answer_of::<0, 0>(s, places, out),
+            (1, 1) => self.answer_of::<1, 1>(s, i, out),
+            (1, 2) => self.answer_of::<1, 2>(s, i, out),
+            (1, 3) => self.answer_of::<1, 3>(s, i, out),
+            (2, 2) => self.answer_of::<2, 2>(s, i, out),
+            (2, 3) => self.answer_of::<2, 3>(s, i, out),
+            (4, 2) => self.answer_of::<4, 2>(s, i, out),
+            (4, 3) => self.answer_of::<4, 3>(s, i, out),
+            _ => self.answer_of::<0, 0>(s, i, out),
         }
     }
 
     /// `CHUNKS` masks of the first repetition and 1 of each other, `REPETITIONS` in all; or zeros where other numbers
     /// hold.
     #[inline(always)]
-    fn answer_of<const CHUNKS: usize, const REPETITIONS: usize>(
-        &mut self,
-        s: S,
-        places: &[u64],
-        out: &mut [u32],
-    ) -> usize {
+    fn answer_of<const CHUNKS: usize, const REPETITIONS: usize>(&mut self, s: S, i: usize, out: &mut [u32]) -> usize {
         let view = self.view;
         let repetitions = if REPETITIONS > 0 { REPETITIONS } else { view.repetitions.len() };
+        let masks = &self.masks[i * self.each..(i + 1) * self.each];
         // Where the masks of a repetition are.
         let span = |r: usize| match (r, CHUNKS) {
             (_, 0) => self.first[r]..self.first[r + 1],
             (0, _) => 0..CHUNKS,
             _ => CHUNKS + r - 1..CHUNKS + r,
         };
-        let mut at = 0;
-        for r in 0..repetitions {
-            let repetition = &view.repetitions[r];
-            let own = &places[at..at + repetition.hashes()];
-            at += repetition.stride();
-            let mut any = false;
-            for (chunk, i) in span(r).enumerate() {
-                let mut mask = repetition.and_rows(s, own, chunk);
-                if i + 1 == span(r).end {
-                    mask = s.and(mask, self.valid[r]);
-                }
-                self.masks[i] = mask;
-                any |= s.any(mask);
-            }
-            if !any {
-                return 0; // RAMBO+: no bucket left, no document left
-            }
-        }
         let segment = view.segment;
         let (first_id, starts) = (segment.first_id(), segment.starts());
         let mut used = 0;
         for chunk in span(0) {
-            let n = s.indices(self.masks[chunk], &mut self.hit);
+            let n = s.indices(masks[chunk], view.repetitions[0].words(chunk), &mut self.hit);
             for &bucket in &self.hit[..n] {
                 let bucket = LANES * chunk + usize::from(bucket);
                 let (mut slot, end) = (starts[bucket], starts[bucket + 1]);
@@ -227,7 +238,7 @@ impl<'a, S: Simd> Expander<'a, S> {
                     let left = end - slot;
                     let mut which = if left >= STEP { u64::MAX } else { (1 << left) - 1 };
                     for r in 1..repetitions {
-                        which = self.test(s, which, r, span(r), slot as usize);
+                        which = self.test(s, which, r, &masks[span(r)], slot as usize);
                     }
                     let room: &mut [u32; 64] = (&mut out[used..used + 64]).try_into().expect("64 entries");
                     used += s.expand(first_id + slot, which, room);
@@ -240,8 +251,7 @@ impl<'a, S: Simd> Expander<'a, S> {
 
     /// Which of the documents from `slot` on have a bucket that answers in repetition `r`.
     #[inline(always)]
-    fn test(&self, s: S, which: u64, r: usize, span: Range<usize>, slot: usize) -> u64 {
-        let masks = &self.masks[span];
+    fn test(&self, s: S, which: u64, r: usize, masks: &[S::Mask], slot: usize) -> u64 {
         if let Some(apart) = self.apart[r] {
             return s.test_apart(which, masks[0], window(&apart.at, slot), window(&apart.bits, slot));
         }

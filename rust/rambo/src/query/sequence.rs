@@ -6,6 +6,8 @@
 //!
 //! Nothing here hands vectors to closures: those are compiled apart, without the instruction set of the kernel.
 
+use std::iter::repeat;
+
 use thrifty_base::hash::mix64;
 
 use super::counter::{BLOCK, Counter};
@@ -33,9 +35,8 @@ pub(super) struct Counted {
     pub(super) answered: Vec<u64>,
 }
 
-/// Items whose rows are on their way from memory at once.
-const AHEAD: usize = 16;
-/// Items between two looks at whether a bucket can still reach the threshold; a multiple of [`BLOCK`].
+/// Items that are read at once, between two looks at whether a bucket can still reach the threshold; a multiple of
+/// [`BLOCK`].
 const LOOK: usize = 32;
 /// Bytes of masks that are kept between counting buckets and counting documents; beyond that rows are read twice.
 const KEPT: usize = 8 << 20;
@@ -111,18 +112,12 @@ impl Count<'_> {
         if keep {
             self.count_documents(s, &kept[..repetitions], n, groups, &mut chance);
         } else {
-            let mut rings: Vec<Vec<u64>> = vec![Vec::new(); repetitions];
-            let mut readers: Vec<Reader<'_>> = Vec::new();
-            for (repetition, ring) in view.repetitions.iter().zip(&mut rings) {
-                readers.push(Reader::new(repetition, self.hashes, ring));
-            }
-            for first in (0..n).step_by(AGAIN) {
-                let last = (first + AGAIN).min(n);
-                for (reader, masks) in readers.iter_mut().zip(kept.iter_mut()) {
+            for some in self.hashes.chunks(AGAIN) {
+                for (repetition, masks) in view.repetitions.iter().zip(kept.iter_mut()) {
                     masks.clear();
-                    reader.read(s, last, masks);
+                    read(s, repetition, some, places, masks);
                 }
-                self.count_documents(s, &kept[..repetitions], last - first, groups, &mut chance);
+                self.count_documents(s, &kept[..repetitions], some.len(), groups, &mut chance);
             }
         }
         let first_id = view.segment.first_id();
@@ -147,20 +142,27 @@ impl Count<'_> {
         places: &mut Vec<u64>,
     ) -> bool {
         let n = self.hashes.len();
-        let mut reader = Reader::new(repetition, self.hashes, places);
+        let stride = repetition.stride();
+        places.resize(places.len().max(LOOK * stride), 0);
+        let part = |first: usize| &self.hashes[first.min(n)..(first + LOOK).min(n)];
+        repetition.locate(s, part(0), places);
         for first in (0..n).step_by(LOOK) {
             if !keep {
                 masks.clear();
             }
-            let begin = masks.len();
-            let last = (first + LOOK).min(n);
-            reader.read(s, last, masks);
-            let end = masks.len();
+            let (begin, items) = (masks.len(), part(first).len());
             // Silent items fill up the last block.
-            masks.resize(begin + (last - first).next_multiple_of(BLOCK) * repetition.chunks, s.zero());
-            for block in masks[begin..].chunks_exact(BLOCK * repetition.chunks) {
+            masks.resize(begin + items.next_multiple_of(BLOCK) * repetition.chunks, s.zero());
+            repetition.read(s, &places[..items * stride], &mut masks[begin..], 0, repetition.chunks);
+            let next = part(first + LOOK);
+            repetition.locate(s, next, places);
+            let coming = places[..next.len() * stride].chunks(BLOCK * stride).chain(repeat(&[][..]));
+            for (block, coming) in masks[begin..].chunks_exact(BLOCK * repetition.chunks).zip(coming) {
+                repetition.prefetch(s, coming);
                 counter.add(s, block);
             }
+            let last = first + items;
+            let end = begin + items * repetition.chunks;
             masks.truncate(end);
             let left = (n - last) as u64;
             if self.need > left && !counter.any_at_least(s, self.need - left) {
@@ -177,7 +179,7 @@ impl Count<'_> {
         slots.clear();
         let mut hit: Indices = [0; LANES + 32];
         for (chunk, &mask) in alive[0].iter().enumerate() {
-            let buckets = s.indices(mask, &mut hit);
+            let buckets = s.indices(mask, self.view.repetitions[0].words(chunk), &mut hit);
             for &bucket in &hit[..buckets] {
                 let bucket = LANES * chunk + usize::from(bucket);
                 let (mut slot, end) = (segment.starts()[bucket], segment.starts()[bucket + 1]);
@@ -234,7 +236,7 @@ pub(super) fn absent<S: Simd>(s: S, view: &View<'_>) -> Vec<u32> {
     let hashes: Vec<u64> = (0..ABSENT as u64).map(mix64).collect();
     let repetition = &view.repetitions[0];
     let mut masks = Vec::with_capacity(ABSENT * repetition.chunks);
-    Reader::new(repetition, &hashes, &mut Vec::new()).read(s, ABSENT, &mut masks);
+    read(s, repetition, &hashes, &mut Vec::new(), &mut masks);
     let mut out = vec![0; ABSENT];
     for (i, &mask) in masks.iter().enumerate() {
         out[i / repetition.chunks] += s.count(mask);
@@ -242,57 +244,17 @@ pub(super) fn absent<S: Simd>(s: S, view: &View<'_>) -> Vec<u32> {
     out
 }
 
-/// Reads the masks of items one after the other, asking memory for rows ahead of time.
-struct Reader<'a> {
-    repetition: &'a Repetition<'a>,
-    hashes: &'a [u64],
-    /// Where the rows of the next items begin: a ring.
-    places: &'a mut Vec<u64>,
-    located: usize,
-    read: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn new(repetition: &'a Repetition<'a>, hashes: &'a [u64], places: &'a mut Vec<u64>) -> Self {
-        places.resize(AHEAD * repetition.stride(), 0);
-        Self { repetition, hashes, places, located: 0, read: 0 }
-    }
-
-    /// Appends the masks of the items up to `last` to `masks`.
-    #[inline(always)]
-    fn read<S: Simd>(&mut self, s: S, last: usize, masks: &mut Vec<S::Mask>) {
-        // The width is chosen out here so that the loops over rows keep their mask in a register.
-        match self.repetition.width {
-            8 => self.read_of::<S, 8>(s, last, masks),
-            16 => self.read_of::<S, 16>(s, last, masks),
-            32 => self.read_of::<S, 32>(s, last, masks),
-            _ => self.read_of::<S, 64>(s, last, masks),
-        }
-    }
-
-    #[inline(always)]
-    fn read_of<S: Simd, const WIDTH: usize>(&mut self, s: S, last: usize, masks: &mut Vec<S::Mask>) {
-        let repetition = self.repetition;
-        let (stride, chunks) = (repetition.stride(), repetition.chunks);
-        let valid = repetition.valid(s);
+/// Appends the masks of items to `masks`.
+#[inline(always)]
+fn read<S: Simd>(s: S, repetition: &Repetition<'_>, hashes: &[u64], places: &mut Vec<u64>, masks: &mut Vec<S::Mask>) {
+    let stride = repetition.stride();
+    places.resize(places.len().max(LOOK * stride), 0);
+    for some in hashes.chunks(LOOK) {
+        let places = &mut places[..some.len() * stride];
+        repetition.locate(s, some, places);
         let begin = masks.len();
-        masks.resize(begin + (last - self.read) * chunks, s.zero());
-        for out in masks[begin..].chunks_exact_mut(chunks) {
-            let ahead = (self.read + AHEAD).min(self.hashes.len());
-            while self.located < ahead {
-                let at = self.located % AHEAD * stride;
-                repetition.locate(s, self.hashes[self.located], &mut self.places[at..at + stride]);
-                self.located += 1;
-            }
-            let at = self.read % AHEAD * stride;
-            let places = &self.places[at..at + repetition.hashes()];
-            for (chunk, out) in out.iter_mut().enumerate() {
-                *out = repetition.and_rows_of::<S, WIDTH>(s, places, chunk);
-            }
-            let edge = &mut out[chunks - 1];
-            *edge = s.and(*edge, valid);
-            self.read += 1;
-        }
+        masks.resize(begin + some.len() * repetition.chunks, s.zero());
+        repetition.read(s, places, &mut masks[begin..], 0, repetition.chunks);
     }
 }
 

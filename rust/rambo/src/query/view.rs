@@ -1,82 +1,132 @@
 //! A segment as the kernels see it.
 
+use std::ops::Range;
+
 use crate::index::Index;
 use crate::segment::Segment;
 use crate::simd::{LANES, Simd, load_width};
 
+/// Bytes of rows in an index for which it pays to ask for rows while other items are answered: those of smaller indexes
+/// are in the core's cache anyway; for larger ones prefetches wait for the TLB, and the answers wait for them.
+const PREFETCHED: Range<usize> = 4 << 20..512 << 20;
+
 /// One repetition: where its rows are and how an item finds them.
 pub(super) struct Repetition<'a> {
-    pub(super) bytes: &'a [u8],
+    bytes: &'a [u8],
     rows: u64,
     /// Multipliers of the row hashes, eight at a time, the last ones filled up.
     multipliers: Vec<[u64; 8]>,
     hashes: usize,
-    pub(super) buckets: usize,
+    buckets: usize,
     /// Masks of 512 buckets that a row makes.
     pub(super) chunks: usize,
     /// `WIDTH` of loads.
-    pub(super) width: usize,
-    row_bytes: usize,
-    /// Whether a row may end on a cache line beyond those that its length alone takes.
-    straddles: bool,
+    width: usize,
+    /// Whether every row begins with a byte; then places are bytes, else bits.
+    whole_bytes: bool,
+    prefetched: bool,
+    /// Places that a row takes.
+    unit: u64,
 }
 
 impl Repetition<'_> {
-    /// Finds the rows of an item, asks memory for them and notes the bit at which each begins.
+    /// Finds the rows of items: where each begins, [`Self::stride`] places an item.
     #[inline(always)]
-    pub(super) fn locate<S: Simd>(&self, s: S, hash: u64, places: &mut [u64]) {
-        let (hash, rows, buckets) = (s.splat(hash), s.splat(self.rows), s.splat(self.buckets as u64));
-        let (eights, _) = places.as_chunks_mut::<8>();
-        for (eight, multipliers) in eights.iter_mut().zip(&self.multipliers) {
-            *eight = s.words(s.times(s.row(hash, s.pack(multipliers), rows), buckets));
-        }
-        for &place in &places[..self.hashes] {
-            let byte = (place / 8) as usize;
-            s.prefetch(self.bytes, byte);
-            for line in 1..self.chunks {
-                s.prefetch(self.bytes, byte + 64 * line);
-            }
-            if self.straddles {
-                s.prefetch(self.bytes, byte + self.row_bytes - 1);
+    pub(super) fn locate<S: Simd>(&self, s: S, hashes: &[u64], places: &mut [u64]) {
+        let (rows, unit) = (s.splat(self.rows), s.splat(self.unit));
+        for (&hash, places) in hashes.iter().zip(places.chunks_exact_mut(self.stride())) {
+            let hash = s.splat(hash);
+            for (eight, multipliers) in places.as_chunks_mut::<8>().0.iter_mut().zip(&self.multipliers) {
+                *eight = s.words(s.times(s.row(hash, s.pack(multipliers), rows), unit));
             }
         }
     }
 
-    /// Rows that an item reads.
-    pub(super) fn hashes(&self) -> usize {
-        self.hashes
+    /// Asks memory for the rows of items, where that helps.
+    #[inline(always)]
+    pub(super) fn prefetch<S: Simd>(&self, s: S, places: &[u64]) {
+        if !self.prefetched {
+            return;
+        }
+        let shift = if self.whole_bytes { 0 } else { 3 };
+        for places in places.chunks_exact(self.stride()) {
+            for chunk in 0..self.chunks {
+                for &place in &places[..self.hashes] {
+                    s.prefetch(self.bytes, (place >> shift) as usize + LANES / 8 * chunk);
+                }
+            }
+        }
     }
 
-    /// Length of `places` for [`Self::locate`].
+    /// ANDs the rows that [`Self::locate`] found: of every `each` masks, those from `first` on are an item's.
+    ///
+    /// Nothing but loads and ANDs, so that as many rows as possible are on their way from memory at once: a load that
+    /// misses the TLB takes long, above all on a virtual machine, and a core looks no more than a few hundred instructions
+    /// ahead of it.
+    #[inline(always)]
+    pub(super) fn read<S: Simd>(&self, s: S, places: &[u64], masks: &mut [S::Mask], first: usize, each: usize) {
+        match (self.width, self.whole_bytes) {
+            (8, false) => self.read_of::<S, 8, false>(s, places, masks, first, each),
+            (16, false) => self.read_of::<S, 16, false>(s, places, masks, first, each),
+            (32, false) => self.read_of::<S, 32, false>(s, places, masks, first, each),
+            (_, false) => self.read_of::<S, 64, false>(s, places, masks, first, each),
+            (8, true) => self.read_of::<S, 8, true>(s, places, masks, first, each),
+            (16, true) => self.read_of::<S, 16, true>(s, places, masks, first, each),
+            (32, true) => self.read_of::<S, 32, true>(s, places, masks, first, each),
+            (_, true) => self.read_of::<S, 64, true>(s, places, masks, first, each),
+        }
+    }
+
+    #[inline(always)]
+    fn read_of<S: Simd, const WIDTH: usize, const WHOLE_BYTES: bool>(
+        &self,
+        s: S,
+        places: &[u64],
+        masks: &mut [S::Mask],
+        first: usize,
+        each: usize,
+    ) {
+        // Bits of the last mask that are buckets.
+        let valid = s.low(self.buckets - LANES * (self.chunks - 1));
+        for (places, masks) in places.chunks_exact(self.stride()).zip(masks.chunks_exact_mut(each)) {
+            let places = &places[..self.hashes];
+            if WIDTH < 64 || self.chunks == 1 {
+                let mut mask = valid;
+                for &place in places {
+                    mask = s.and(mask, self.load::<S, WIDTH, WHOLE_BYTES>(s, place, 0));
+                }
+                masks[first] = mask;
+                continue;
+            }
+            for (chunk, out) in masks[first..first + self.chunks].iter_mut().enumerate() {
+                let mut mask = self.load::<S, WIDTH, WHOLE_BYTES>(s, places[0], chunk);
+                for &place in &places[1..] {
+                    mask = s.and(mask, self.load::<S, WIDTH, WHOLE_BYTES>(s, place, chunk));
+                }
+                *out = mask;
+            }
+            let last = &mut masks[first + self.chunks - 1];
+            *last = s.and(*last, valid);
+        }
+    }
+
+    #[inline(always)]
+    fn load<S: Simd, const WIDTH: usize, const WHOLE_BYTES: bool>(&self, s: S, place: u64, chunk: usize) -> S::Mask {
+        if WHOLE_BYTES {
+            s.load_bytes::<WIDTH>(self.bytes, place as usize + LANES / 8 * chunk)
+        } else {
+            s.load::<WIDTH>(self.bytes, place as usize + LANES * chunk)
+        }
+    }
+
+    /// Words of mask `chunk` that have buckets.
+    pub(super) fn words(&self, chunk: usize) -> usize {
+        (self.buckets - LANES * chunk).div_ceil(64).min(LANES / 64)
+    }
+
+    /// Length of an item's places for [`Self::locate`].
     pub(super) fn stride(&self) -> usize {
         8 * self.multipliers.len()
-    }
-
-    /// Bits of the last mask that are buckets.
-    #[inline(always)]
-    pub(super) fn valid<S: Simd>(&self, s: S) -> S::Mask {
-        s.low(self.buckets - LANES * (self.chunks - 1))
-    }
-
-    /// ANDs rows that begin at `places`, 512 buckets from `chunk` on.
-    #[inline(always)]
-    pub(super) fn and_rows<S: Simd>(&self, s: S, places: &[u64], chunk: usize) -> S::Mask {
-        match self.width {
-            8 => self.and_rows_of::<S, 8>(s, places, chunk),
-            16 => self.and_rows_of::<S, 16>(s, places, chunk),
-            32 => self.and_rows_of::<S, 32>(s, places, chunk),
-            _ => self.and_rows_of::<S, 64>(s, places, chunk),
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn and_rows_of<S: Simd, const WIDTH: usize>(&self, s: S, places: &[u64], chunk: usize) -> S::Mask {
-        let at = |place: u64| place as usize + LANES * chunk;
-        let mut mask = s.load::<WIDTH>(self.bytes, at(places[0]));
-        for &place in &places[1..] {
-            mask = s.and(mask, s.load::<WIDTH>(self.bytes, at(place)));
-        }
-        mask
     }
 }
 
@@ -91,6 +141,8 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     pub(super) fn all(index: &'a Index) -> Vec<Self> {
+        let rows = |(i, s): (usize, &Segment)| (0..s.shape().len()).map(|r| index.rows(i, r).len()).sum::<usize>();
+        let prefetched = PREFETCHED.contains(&index.segments().iter().enumerate().map(rows).sum());
         let view = |(i, segment): (usize, &'a Segment)| {
             let repetition = |(r, shape): (usize, &crate::plan::Repetition)| {
                 let buckets = shape.buckets as usize;
@@ -102,8 +154,9 @@ impl<'a> View<'a> {
                     buckets,
                     chunks: buckets.div_ceil(LANES),
                     width: load_width(buckets),
-                    row_bytes: buckets.div_ceil(8),
-                    straddles: !LANES.is_multiple_of(buckets) && !buckets.is_multiple_of(LANES),
+                    prefetched,
+                    whole_bytes: buckets.is_multiple_of(8),
+                    unit: if buckets.is_multiple_of(8) { buckets as u64 / 8 } else { buckets as u64 },
                 }
             };
             Self {

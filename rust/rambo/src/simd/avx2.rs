@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use thrifty_base::simd::Path;
 
-use super::{Indices, Kernel, Scalar, Simd};
+use super::{Indices, Kernel, OVERREAD, Scalar, Simd};
 
 /// Exists only where the instructions do.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +66,22 @@ impl Simd for Avx2 {
             }
             let next = _mm256_loadu_si256(p.add(8).cast());
             [mix(low, next), mix(upper, _mm256_loadu_si256(p.add(40).cast()))]
+        }
+    }
+
+    #[inline(always)]
+    fn load_bytes<const WIDTH: usize>(self, bytes: &[u8], at: usize) -> Self::Mask {
+        assert!(at < bytes.len().saturating_sub(OVERREAD - 1), "a row begins at byte {at} of {}", bytes.len());
+        // SAFETY: 72 bytes from `p` on are inside the slice, and no load goes beyond them.
+        unsafe {
+            let p = bytes.as_ptr().add(at);
+            let zero = _mm256_setzero_si256();
+            match WIDTH {
+                8 => [_mm256_zextsi128_si256(_mm_loadl_epi64(p.cast())), zero],
+                16 => [_mm256_zextsi128_si256(_mm_loadu_si128(p.cast())), zero],
+                32 => [_mm256_loadu_si256(p.cast()), zero],
+                _ => [_mm256_loadu_si256(p.cast()), _mm256_loadu_si256(p.add(32).cast())],
+            }
         }
     }
 
@@ -142,8 +158,8 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn indices(self, mask: Self::Mask, out: &mut Indices) -> usize {
-        Scalar.indices(self.words(mask), out)
+    fn indices(self, mask: Self::Mask, words: usize, out: &mut Indices) -> usize {
+        Scalar.indices(self.words(mask), words, out)
     }
 
     #[inline(always)]

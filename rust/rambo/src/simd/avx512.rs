@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use thrifty_base::simd::Path;
 
-use super::{Indices, Kernel, Simd};
+use super::{Indices, Kernel, OVERREAD, Simd};
 
 /// Exists only where the instructions do.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +93,21 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn load_bytes<const WIDTH: usize>(self, bytes: &[u8], at: usize) -> __m512i {
+        assert!(at < bytes.len().saturating_sub(OVERREAD - 1), "a row begins at byte {at} of {}", bytes.len());
+        // SAFETY: 72 bytes from `p` on are inside the slice, and no load goes beyond them.
+        unsafe {
+            let p = bytes.as_ptr().add(at);
+            match WIDTH {
+                8 => _mm512_zextsi128_si512(_mm_loadl_epi64(p.cast())),
+                16 => _mm512_zextsi128_si512(_mm_loadu_si128(p.cast())),
+                32 => _mm512_zextsi256_si512(_mm256_loadu_si256(p.cast())),
+                _ => _mm512_loadu_si512(p.cast()),
+            }
+        }
+    }
+
+    #[inline(always)]
     fn pack(self, words: &[u64; 8]) -> __m512i {
         // SAFETY: 64 bytes behind the reference.
         unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
@@ -164,14 +179,14 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn indices(self, mask: __m512i, out: &mut Indices) -> usize {
+    fn indices(self, mask: __m512i, words: usize, out: &mut Indices) -> usize {
         // 64 bits at a time without a branch on the bits: the numbers 0 to 63 are compressed by the word.
-        let words = self.words(mask);
+        let bits = self.words(mask);
         let mut n = 0;
         // SAFETY: `n` is at most 512 before a store of 32 numbers, and `out` holds 544.
         unsafe {
             let numbers = counting();
-            for (i, &word) in words.iter().enumerate() {
+            for (i, &word) in bits.iter().take(words).enumerate() {
                 let base = _mm512_set1_epi16(64 * i as i16);
                 let bytes = _mm512_maskz_compress_epi8(word, numbers);
                 let low = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(bytes));

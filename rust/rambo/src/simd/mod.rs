@@ -34,6 +34,8 @@ pub(crate) trait Simd: Copy {
     /// or `WIDTH` is 64. `bytes` extends at least [`OVERREAD`] bytes beyond the byte of that bit. `WIDTH` is 8, 16, 32 or
     /// 64: a narrow row must not be loaded wide, or the load waits for a cache line that it does not need.
     fn load<const WIDTH: usize>(self, bytes: &[u8], bit: usize) -> Self::Mask;
+    /// [`Self::load`] from the first bit of byte `at` on.
+    fn load_bytes<const WIDTH: usize>(self, bytes: &[u8], at: usize) -> Self::Mask;
     /// 512 bits from words.
     fn pack(self, words: &[u64; 8]) -> Self::Mask;
     /// 512 bits as words.
@@ -51,8 +53,9 @@ pub(crate) trait Simd: Copy {
     fn without(self, a: Self::Mask, b: Self::Mask) -> Self::Mask;
     fn any(self, mask: Self::Mask) -> bool;
     fn count(self, mask: Self::Mask) -> u32;
-    /// Writes the numbers of the set bits to the front of `out`, ascending; returns how many.
-    fn indices(self, mask: Self::Mask, out: &mut Indices) -> usize;
+    /// Writes the numbers of the set bits to the front of `out`, ascending; returns how many. Bits are set in the first
+    /// `words` words (at most 8) alone.
+    fn indices(self, mask: Self::Mask, words: usize, out: &mut Indices) -> usize;
     /// Bit i of the result: whether `which` has bit i and `masks`, 512 bits each, hold bit `ids[i]`.
     fn test(self, which: u32, masks: &[Self::Mask], ids: &[u16; 32]) -> u32;
     /// Bit i of the result: whether `which` has bit i and byte `at[i]` (below 64) of `mask` shares a bit with `bits[i]`.

@@ -44,6 +44,13 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn load_bytes<const WIDTH: usize>(self, bytes: &[u8], at: usize) -> Self::Mask {
+        let bytes = &bytes[at..at + WIDTH];
+        let word = |i: usize| u64::from_le_bytes(bytes[8 * i..8 * i + 8].try_into().expect("8 bytes"));
+        std::array::from_fn(|i| if 8 * i < WIDTH { word(i) } else { 0 })
+    }
+
+    #[inline(always)]
     fn pack(self, words: &[u64; 8]) -> Self::Mask {
         *words
     }
@@ -99,9 +106,9 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
-    fn indices(self, mask: Self::Mask, out: &mut Indices) -> usize {
+    fn indices(self, mask: Self::Mask, words: usize, out: &mut Indices) -> usize {
         let mut n = 0;
-        for (i, mut word) in mask.into_iter().enumerate() {
+        for (i, mut word) in mask.into_iter().take(words).enumerate() {
             while word != 0 {
                 out[n] = 64 * i as u16 + word.trailing_zeros() as u16;
                 word &= word - 1;

@@ -24,12 +24,12 @@ impl Kernel for All<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> Outcome {
         let (a, b) = (s.pack(&self.words[0]), s.pack(&self.words[1]));
-        s.prefetch(self.bytes, 3);
         let mut out = [0; 64];
         let (at, bits) = (self.ids64.map(|i| (i / 8) as u8), self.ids64.map(|i| 1 << (i % 8)));
         let n = s.expand(self.first, self.which, &mut out);
         let mut numbers = [0; LANES + 32];
-        let set = s.indices(a, &mut numbers);
+        let words = self.low.div_ceil(64);
+        let set = s.indices(s.and(a, s.low(self.low)), words, &mut numbers);
         (
             vec![
                 s.words(s.zero()),
@@ -38,6 +38,10 @@ impl Kernel for All<'_> {
                 s.words(s.load::<16>(self.bytes, self.bit)),
                 s.words(s.load::<32>(self.bytes, self.bit)),
                 s.words(s.load::<64>(self.bytes, self.bit)),
+                s.words(s.load_bytes::<8>(self.bytes, self.bit / 8)),
+                s.words(s.load_bytes::<16>(self.bytes, self.bit / 8)),
+                s.words(s.load_bytes::<32>(self.bytes, self.bit / 8)),
+                s.words(s.load_bytes::<64>(self.bytes, self.bit / 8)),
                 s.words(s.splat(self.words[0][0])),
                 s.words(s.row(a, b, s.splat(self.words[0][0] >> 24))),
                 s.words(s.times(a, b)),
