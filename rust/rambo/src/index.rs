@@ -1,6 +1,7 @@
 //! A frozen index: immutable, shared by threads, mapped or in memory.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::iter;
 use std::ops::Range;
 use std::path::Path;
 
@@ -170,16 +171,24 @@ impl Index {
         self.sample.multiplicity(segment as u16)
     }
 
-    /// How many documents of a segment hold an item of one of them: numbers and their shares, from the sample. Where that
-    /// is small, one more item that a single document holds keeps it from saying nothing.
+    /// How many documents of a segment hold an item of one of them: numbers and their shares, from the sample.
+    ///
+    /// A small sample lacks numbers that there are, so the square root of its size more items (what makes the largest
+    /// error of a multinomial estimate least, Steinhaus 1957) are spread over all numbers, evenly on a logarithmic scale.
     pub(crate) fn holders(&self, segment: usize) -> Vec<(u32, f64)> {
-        let mut pairs = BTreeMap::from([(1, 1.0)]);
         let of = (segment as u16, 0)..=(segment as u16, u64::MAX);
+        let (mut pairs, mut items) = (BTreeMap::new(), 0.0);
         for (_, &holders) in self.sample.counts.range(of) {
             *pairs.entry(holders).or_insert(0.0) += f64::from(holders);
+            items += 1.0;
         }
+        let spread = 1.0 / f64::max(1.0, f64::sqrt(items));
         let all: f64 = pairs.values().sum();
-        pairs.into_iter().map(|(holders, of)| (holders, of / all)).collect()
+        let shares = pairs.into_iter().map(|(holders, of)| (holders, (1.0 - spread) * of / all));
+        let most = self.segments[segment].live() as u32;
+        let steps = iter::successors(Some(1u32), |&v| Some(v + v.div_ceil(4))).take_while(|&v| v <= most.max(1));
+        let each = spread / steps.clone().count() as f64;
+        shares.chain(steps.map(|v| (v, each))).collect()
     }
 
     /// Reads every byte and lists what is damaged.

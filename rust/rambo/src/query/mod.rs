@@ -1,5 +1,6 @@
 //! From items and sequences to documents.
 
+mod absent;
 mod counter;
 mod items;
 mod score;

@@ -8,9 +8,6 @@ use std::sync::LazyLock;
 
 use crate::plan::Repetition;
 
-/// Items that no document is likely to hold, asked to learn how many buckets answer them.
-pub(super) const ABSENT: usize = 512;
-
 /// What chance does in one segment.
 #[derive(Debug)]
 pub(crate) struct Chance {
@@ -18,9 +15,46 @@ pub(crate) struct Chance {
     buckets: f64,
     /// By repetition: rate of a filter, and how much of the holders' effect there is on a document, as an exponent.
     repetitions: Vec<(f64, f64)>,
-    /// By how many buckets of the first repetition answer an item: its chance to be found in a document that does not hold
-    /// it, and about how many documents hold it.
-    items: Vec<(f64, f64)>,
+    /// By how many buckets of the first repetition answer an item.
+    items: Vec<Seen>,
+}
+
+/// What it says about an item that so many buckets of the first repetition answer it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    /// How likely that many are if no document of the segment holds the item, and if one does.
+    likelihood: (f64, f64),
+    /// Documents that are expected to be found without holding it, in either case.
+    false_documents: (f64, f64),
+    /// Its chance to be found in a document that does not hold it, if both cases are as likely beforehand.
+    chance: f64,
+}
+
+impl Seen {
+    /// `holders`: how many there are if a document holds it.
+    fn new(likelihood: (f64, f64), false_documents: (f64, f64), holders: f64, live: f64) -> Self {
+        let both = likelihood.0 + likelihood.1;
+        let mean = |absent: f64, held: f64| (likelihood.0 * absent + likelihood.1 * held) / both;
+        let others = live - mean(0.0, holders);
+        let chance = mean(false_documents.0, false_documents.1) / others.max(1.0);
+        Self { likelihood, false_documents, chance: chance.clamp(0.0, 1.0) }
+    }
+}
+
+/// Documents that are expected to be found without holding a single item, by segment; each comes with its documents.
+///
+/// Beforehand it is as likely as not that no document holds the item; else it is one of some document, and all documents of
+/// the index are as likely. So an item that many documents of one segment hold is hardly expected in another.
+pub(super) fn single(segments: &[(f64, Seen)]) -> Vec<f64> {
+    let all: f64 = segments.iter().map(|(live, _)| live).sum();
+    let odds: Vec<f64> =
+        segments.iter().map(|(live, s)| live / all * s.likelihood.1 / s.likelihood.0.max(1e-12)).collect();
+    let sum = 1.0 + odds.iter().sum::<f64>();
+    let of = |((_, seen), odds): (&(f64, Seen), &f64)| {
+        let held = odds / sum;
+        held * seen.false_documents.1 + (1.0 - held) * seen.false_documents.0
+    };
+    segments.iter().zip(&odds).map(of).collect()
 }
 
 /// One number of holders that an item may have.
@@ -59,45 +93,59 @@ impl Chance {
         this
     }
 
-    /// What an item may be: as likely as not nobody holds it; else it is an item of one of the documents, whose holders V
-    /// are distributed as `holders` says.
+    /// What an item may be: one that nobody holds; or an item of one of the documents, whose holders V are distributed as
+    /// `holders` says.
     fn cases(&self, holders: &[(u32, f64)]) -> Vec<Case> {
-        let held = holders.iter().map(|&(v, share)| (f64::from(v), 0.5 * share));
         let case = |(holders, prior)| {
             let silent = |e: f64| (1.0 - 1.0 / self.buckets).powf(e * holders);
             let taken = (self.buckets * (1.0 - silent(1.0))).round() as usize;
             let others = self.repetitions[1..].iter().map(|&(p, e)| 1.0 - (1.0 - p) * silent(e)).product();
             Case { holders, prior, taken, others }
         };
-        held.chain([(0.0, 0.5)]).map(case).collect()
+        holders.iter().map(|&(v, share)| (f64::from(v), share)).chain([(0.0, 1.0)]).map(case).collect()
     }
 
-    /// The chance of an item that `answered` buckets of the first repetition answer, and its holders.
+    /// What `answered` buckets of the first repetition say.
     ///
     /// The weight of each case is how likely it makes this many answers: those that the holders' buckets take, and the rest
     /// as `shares` tells of absent items. An unrelated document then has an answering bucket in the first repetition with
     /// the share of those.
-    fn item(&self, answered: usize, shares: &[f64], cases: &[Case]) -> (f64, f64) {
-        let (mut all, mut chance, mut mean) = (0.0, 0.0, 0.0);
+    fn item(&self, answered: usize, shares: &[f64], cases: &[Case]) -> Seen {
+        let (mut absent, mut held, mut false_held, mut mean) = ((0.0, 0.0), 0.0, 0.0, 0.0);
         for case in cases {
             let Some(rest) = answered.checked_sub(case.taken) else { continue };
             let weight = case.prior * shares[rest];
-            all += weight;
-            chance += weight * answered as f64 / self.buckets * case.others;
+            let documents = (self.live - case.holders) * answered as f64 / self.buckets * case.others;
+            if case.holders == 0.0 {
+                absent = (weight, documents);
+                continue;
+            }
+            held += weight;
+            false_held += weight * documents;
             mean += weight * case.holders;
         }
-        if all > 1e-12 {
-            return ((chance / all).clamp(0.0, 1.0), mean / all);
+        if held > 1e-12 {
+            return Seen::new((absent.0, held), (absent.1, false_held / held), mean / held, self.live);
+        }
+        if absent.0 > 1e-12 {
+            return Seen::new((absent.0, 0.0), (absent.1, 0.0), 0.0, self.live);
         }
         // More answers than anything sampled explains.
         let free = self.free(answered, 1.0 - self.repetitions[0].0);
-        let held: f64 = self.repetitions.iter().map(|&(p, e)| 1.0 - (1.0 - p) * free.powf(e)).product();
-        (held.clamp(0.0, 1.0), self.holders(free))
+        let chance: f64 = self.repetitions.iter().map(|&(p, e)| 1.0 - (1.0 - p) * free.powf(e)).product();
+        let holders = self.holders(free);
+        Seen::new((0.0, 1.0), (absent.1, (self.live - holders) * chance), holders, self.live)
     }
 
-    /// See the field.
+    /// Chance of an item that so many buckets of the first repetition answer: to be found in a document that does not hold
+    /// it.
     pub(super) fn of(&self, answered: u32) -> f64 {
-        self.items[answered as usize].0
+        self.items[answered as usize].chance
+    }
+
+    /// Of a single item that so many buckets of the first repetition answer: the segment's documents, and what that says.
+    pub(super) fn seen(&self, answered: usize) -> (f64, Seen) {
+        (self.live, self.items[answered])
     }
 
     /// Probability that a bucket of the first repetition has none of the holders, when `answered` of B answer and a share
@@ -121,10 +169,6 @@ impl Chance {
     /// filters err in the others: sum over C of prod over C of a_r, prod over the rest of 1 - a_r, times the binomial tail
     /// for the product of the rest's rates, where a_r = 1 - free^e_r is the chance to share a bucket with a holder.
     pub(super) fn documents(&self, n: u64, least: u64, answered: usize, mean: f64) -> f64 {
-        if n == 1 {
-            let (chance, holders) = self.items[answered];
-            return (self.live - holders) * chance;
-        }
         let silent = 1.0 - binomial_tail(n, least, self.repetitions[0].0);
         let free = self.free(answered, silent);
         let shared: Vec<f64> = self.repetitions.iter().map(|&(_, e)| 1.0 - free.powf(e)).collect();
@@ -149,7 +193,7 @@ impl Chance {
 
 /// [`Chance::items`] where each document has a bucket of its own: of the buckets that answer, those of holders and others
 /// that err. A sample has few of the many numbers of holders there may be, so each stands for a quarter around it.
-fn direct(shares: &[f64], holders: &[(u32, f64)], live: f64) -> Vec<(f64, f64)> {
+fn direct(shares: &[f64], holders: &[(u32, f64)], live: f64) -> Vec<Seen> {
     let most = shares.len() - 1;
     let mut held = vec![0.0; most + 1];
     for &(v, share) in holders {
@@ -161,7 +205,7 @@ fn direct(shares: &[f64], holders: &[(u32, f64)], live: f64) -> Vec<(f64, f64)> 
     let erring: Vec<usize> = (0..=most).filter(|&rest| shares[rest] > 0.0).collect();
     let mean = erring.iter().map(|&rest| rest as f64 * shares[rest]).sum::<f64>();
     let item = |answered: usize| {
-        let (mut all, mut false_ones) = (shares[answered], answered as f64 * shares[answered]);
+        let (mut all, mut false_ones) = (0.0, 0.0);
         for &rest in erring.iter().take_while(|&&rest| rest < answered) {
             let v = answered - rest;
             let weight = held[v] * shares[rest];
@@ -169,11 +213,14 @@ fn direct(shares: &[f64], holders: &[(u32, f64)], live: f64) -> Vec<(f64, f64)> 
             // Buckets of holders answer rightly, so fewer are left to err than for an absent item.
             false_ones += weight * rest as f64 * (1.0 - v as f64 / live).max(0.0);
         }
-        // Where nothing sampled explains so many answers, as many err as usual.
-        let others = (1.0 - answered as f64 / live).max(0.0);
-        let false_ones = if all > 1e-12 { false_ones / all } else { mean * others };
-        let holders = answered as f64 - false_ones;
-        ((false_ones / (live - holders).max(1.0)).min(1.0), holders)
+        let (absent, a) = (shares[answered], answered as f64);
+        if all <= 1e-12 && absent <= 1e-12 {
+            // Where nothing sampled explains so many answers, as many err as usual.
+            let usual = mean * (1.0 - a / live).max(0.0);
+            return Seen::new((0.0, 1.0), (a, usual), a - usual, live);
+        }
+        let false_ones = if all > 0.0 { false_ones / all } else { 0.0 };
+        Seen::new((absent, all), (a, false_ones), a - false_ones, live)
     };
     (0..=most).map(item).collect()
 }
@@ -288,12 +335,24 @@ mod tests {
         let absent: Vec<u32> = (0..4).flat_map(|n| std::iter::repeat_n(n, poisson[n as usize] as usize)).collect();
         let chance = Chance::new(&shape(400, &[0.0]), &[1e-3], 300, &absent, &[(10, 1.0)]);
         let told = |held: usize| -> f64 {
-            let one = |n: usize| f64::from(poisson[n]) / 512.0 * chance.documents(1, 1, held + n, 0.0);
+            let one = |n: usize| f64::from(poisson[n]) / 512.0 * single(&[chance.seen(held + n)])[0];
             (0..4).map(one).sum()
         };
         let seen = (114.0 + 2.0 * 16.0 + 3.0 * 2.0) / 512.0;
         let both = (told(0) + told(10)) / (seen + seen * 290.0 / 300.0);
         assert!((0.9..1.1).contains(&both), "{both}");
+    }
+
+    /// What many documents of one segment hold is chance in another.
+    #[test]
+    fn segments_share_what_they_know() {
+        let absent: Vec<u32> = (0..512).map(|i| u32::from(i % 16 == 0)).collect();
+        let [many, few] = [(400, 40), (50, 1)]
+            .map(|(n, holders)| Chance::new(&shape(n, &[0.0]), &[1e-3], n as usize, &absent, &[(holders, 1.0)]));
+        let told = single(&[many.seen(40), few.seen(1)]);
+        assert!(told[0] < 0.1 && told[1] > 0.99, "{told:?}");
+        let told = single(&[many.seen(0), few.seen(1)]);
+        assert!((0.2..0.5).contains(&told[1]), "{told:?}");
     }
 
     /// A merged index whose documents still have buckets of their own asks its later repetitions too.

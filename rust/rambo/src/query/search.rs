@@ -1,12 +1,15 @@
 //! Queries of many items against a whole index: hits, counts, and what chance would give.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use thrifty_base::pool::pool;
 use thrifty_base::progress::Progress;
 use thrifty_base::simd;
 
-use super::score::Chance;
-use super::sequence::{Count, Scratch, absent};
+use super::absent::absent;
+use super::score::{Chance, single};
+use super::sequence::{Count, Counted, Scratch};
 use super::view::View;
 use crate::index::Index;
 use crate::items::distinct::Distinct;
@@ -123,8 +126,7 @@ impl<Q> Search<'_, Q> {
         }
         let need = self.options.need(items);
         let mut hits = Vec::new();
-        // By segment: counts of the buckets that reached the threshold, mean chance of an item.
-        let mut chances = Vec::with_capacity(self.views.len());
+        let mut parts = Vec::with_capacity(self.views.len());
         for view in self.views {
             let segment = view.segment;
             let chance = match segment.chance() {
@@ -135,34 +137,62 @@ impl<Q> Search<'_, Q> {
                     segment.set_chance(Chance::new(segment.shape(), segment.bloom(), segment.live(), &absent, &holders))
                 }
             };
-            let counted = Count { view, chance, hashes, need }.count(s, scratch);
-            if !counted.answered.is_empty() {
-                chances.push((chance, counted.answered, counted.chance));
-            }
-            hits.extend(counted.found.into_iter().map(|f| Hit {
+            let Counted { found, chance: mean, answered } = Count { view, chance, hashes, need }.count(s, scratch);
+            let begin = hits.len();
+            hits.extend(found.into_iter().map(|f| Hit {
                 document: f.document,
                 found: f.found,
                 expected_false: f.expected_false,
             }));
+            parts.push(Part { chance, answered, mean, hits: begin..hits.len() });
         }
-        let by_chance = |found: u64| -> f64 {
-            let of = |(chance, answered, mean): &(&Chance, Vec<u64>, f64)| {
-                chance.documents(items, found, answered.partition_point(|&a| a >= found), *mean)
-            };
-            chances.iter().map(of).sum()
+        let best_first = |a: &Hit, b: &Hit| b.found.cmp(&a.found).then(a.document.cmp(&b.document));
+        let expected_false_documents = if items == 1 {
+            let of_all = weigh_single(&mut hits, &parts);
+            hits.sort_by(best_first);
+            of_all
+        } else {
+            hits.sort_by(best_first);
+            weigh(&mut hits, &parts, items, need)
         };
-        hits.sort_by(|a, b| b.found.cmp(&a.found).then(a.document.cmp(&b.document)));
-        weigh(&mut hits, by_chance);
         if let Some(top) = self.options.top {
             hits.truncate(top);
         }
-        Searched { items, hits, expected_false_documents: by_chance(need) }
+        Searched { items, hits, expected_false_documents }
     }
 }
 
+/// What one segment said to a query.
+struct Part<'a> {
+    chance: &'a Chance,
+    /// Counts of the buckets that reached the threshold, descending.
+    answered: Vec<u64>,
+    /// Mean chance of an item.
+    mean: f64,
+    /// Its hits, before all are sorted.
+    hits: Range<usize>,
+}
+
+/// For a query of one item, all hits in a segment are as likely to be chance. Returns how many are in all.
+fn weigh_single(hits: &mut [Hit], parts: &[Part<'_>]) -> f64 {
+    let seen: Vec<_> = parts.iter().map(|p| p.chance.seen(p.answered.len())).collect();
+    let false_documents = single(&seen);
+    for (part, of) in parts.iter().zip(&false_documents) {
+        let each = of / part.hits.len() as f64;
+        hits[part.hits.clone()].iter_mut().for_each(|hit| hit.expected_false = each.min(1.0));
+    }
+    false_documents.iter().sum()
+}
+
 /// A hit is chance altogether with the share that chance has among all hits at least as good (the false discovery
-/// rate); with the rest of the probability the estimate from its own missing items holds.
-fn weigh(hits: &mut [Hit], by_chance: impl Fn(u64) -> f64) {
+/// rate); with the rest of the probability the estimate from its own missing items holds. Returns how many documents
+/// chance alone would report.
+fn weigh(hits: &mut [Hit], parts: &[Part<'_>], items: u64, need: u64) -> f64 {
+    let by_chance = |found: u64| -> f64 {
+        let reached = |p: &Part<'_>| p.answered.partition_point(|&a| a >= found);
+        let heard = parts.iter().filter(|p| !p.answered.is_empty());
+        heard.map(|p| p.chance.documents(items, found, reached(p), p.mean)).sum()
+    };
     let mut from = 0;
     while from < hits.len() {
         let found = hits[from].found;
@@ -174,4 +204,5 @@ fn weigh(hits: &mut [Hit], by_chance: impl Fn(u64) -> f64) {
         }
         from = to;
     }
+    by_chance(need)
 }

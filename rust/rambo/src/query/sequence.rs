@@ -8,10 +8,8 @@
 
 use std::iter::repeat;
 
-use thrifty_base::hash::mix64;
-
 use super::counter::{BLOCK, Counter};
-use super::score::{ABSENT, Chance};
+use super::score::Chance;
 use super::view::{Repetition, View, window};
 use crate::simd::{Indices, LANES, Simd};
 
@@ -228,20 +226,6 @@ impl Count<'_> {
             }
         }
     }
-}
-
-/// How many buckets of the first repetition answer each of a sample of items that no document is likely to hold.
-#[inline(always)]
-pub(super) fn absent<S: Simd>(s: S, view: &View<'_>) -> Vec<u32> {
-    let hashes: Vec<u64> = (0..ABSENT as u64).map(mix64).collect();
-    let repetition = &view.repetitions[0];
-    let mut masks = Vec::with_capacity(ABSENT * repetition.chunks);
-    read(s, repetition, &hashes, &mut Vec::new(), &mut masks);
-    let mut out = vec![0; ABSENT];
-    for (i, &mask) in masks.iter().enumerate() {
-        out[i / repetition.chunks] += s.count(mask);
-    }
-    out
 }
 
 /// Appends the masks of items to `masks`.
