@@ -203,7 +203,7 @@ def test_ctrl_c_within_half_a_second(corpus: Path, tmp_path: Path, work: str) ->
     calls = {
         "build": lambda: build(tmp_path / "b", [], pairs=pairs),
         "query": lambda: index.query_hashes(many),
-        "search": lambda: list(index.search_hashes(many, np.arange(0, len(many), 500))),
+        "search": lambda: index.match_hashes(many, np.arange(0, len(many), 500), theta=0.01),
     }
     interrupted = []
 
