@@ -33,6 +33,18 @@ def list_inputs(
         In the order given; files of a folder by name, those with a suffix of the format only.
     passed_over : int
         Other files of the folders.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from thrifty.rambo import Items, list_inputs
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ("b.fa", "a.fq.gz", "notes.md"):
+    ...         Path(folder, name).touch()
+    ...     pairs, passed_over = list_inputs(folder, Items())
+    >>> [name for _, name in pairs], passed_over
+    (['a', 'b'], 1)
     """
     paths = [inputs] if isinstance(inputs, (str, PathLike)) else list(inputs)
     return _core.rambo_list_inputs(paths, list_file, items)
@@ -52,7 +64,19 @@ def plan_files(
     threads: int = 0,
     progress: Progress | None = None,
 ) -> RamboPlan:
-    """Count the documents of files and plan an index for them; see :func:`build`."""
+    r"""Count the documents of files and plan an index for them; see :func:`build`.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from thrifty.rambo import Items, plan_files
+    >>> with TemporaryDirectory() as folder:
+    ...     with open(f"{folder}/a.fa", "w") as file:
+    ...         _ = file.write(">x\nACGTTGCAAC\n")
+    ...     plan = plan_files(f"{folder}/a.fa", items=Items(k=5))
+    >>> plan.documents
+    1
+    """
     items = items or Items()
     if pairs is None:
         pairs, _ = list_inputs(inputs, items, list_file)

@@ -70,7 +70,14 @@ class RamboBuilder:
         self._core.add(name, as_hashes(hashes, "hashes"))
 
     def add_sequence(self, name: str, sequence: str | bytes) -> int:
-        """Add a document of DNA; returns the windows skipped for letters other than A, C, G, T."""
+        """Add a document of DNA; returns the windows skipped for letters other than A, C, G, T.
+
+        Examples
+        --------
+        >>> from thrifty.rambo import RamboBuilder, RamboPlan
+        >>> RamboBuilder(RamboPlan.for_documents(10, documents=2), k=5).add_sequence("a", "ACGTNACGT")
+        5
+        """
         if self.items.kind != "dna":
             raise ValueError("this builder takes text; use add_text")
         return self._core.add_bytes(name, as_bytes(sequence, "sequence"))

@@ -83,6 +83,11 @@ def build_on_dask(
 
     Other parameters are those of :func:`thrifty.rambo.build`, and so is the result: byte for byte the index of one
     build with a plan for ``shards`` nodes.
+
+    Examples
+    --------
+    >>> with connect("local:2") as client:  # doctest: +SKIP
+    ...     index = build_on_dask(client, "viruses.rambo", "genomes", shards=4)
     """
     from dask.distributed import as_completed
 

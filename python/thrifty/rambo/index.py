@@ -87,6 +87,21 @@ class RamboIndex:
 
     Open one with :meth:`open`, make one with :func:`thrifty.rambo.build` or :class:`thrifty.rambo.RamboBuilder`.
     A document that holds an item is always among the answers; one that does not is with the planned rate.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from thrifty.rambo import RamboBuilder, RamboIndex, RamboPlan
+    >>> builder = RamboBuilder(RamboPlan.for_documents(10, documents=2), k=5)
+    >>> builder.add_many([("a", "ACGTTGCA"), ("b", "TTTTTTCC")])
+    0
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = builder.freeze(f"{folder}/index")
+    ...     index = RamboIndex.open(f"{folder}/index")
+    ...     smaller = index.remove(["b"])
+    ...     damage = index.verify()
+    >>> index.documents, smaller.documents, damage
+    (['a', 'b'], ['a'], [])
     """
 
     def __init__(self, core: _core.RamboIndex) -> None:
@@ -144,6 +159,20 @@ class RamboIndex:
         -----
         Nothing is hashed again, and the shards of a plan give the very bytes that one build of the whole gives
         (two-level hash, paper section 5.3).
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from thrifty.rambo import RamboBuilder, RamboIndex, RamboPlan
+        >>> with TemporaryDirectory() as folder:
+        ...     shards = [f"{folder}/a", f"{folder}/b"]
+        ...     for path, name in zip(shards, ["one", "two"]):
+        ...         builder = RamboBuilder(RamboPlan.for_documents(10, documents=2), k=5)
+        ...         _ = builder.add_sequence(name, "ACGTTGCA")
+        ...         _ = builder.freeze(path)
+        ...     both = RamboIndex.stack(f"{folder}/both", shards)
+        >>> both.documents
+        ['one', 'two']
         """
         return cls(_core.rambo_stack(path, list(indexes), threads, progress))
 
@@ -178,6 +207,19 @@ class RamboIndex:
             When the number is not possible; the message lists those that are.
         Infeasible
             When ``max_bytes`` is below what folding can reach.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from thrifty.rambo import RamboBuilder, RamboPlan
+        >>> builder = RamboBuilder(RamboPlan.for_documents(1_000, documents=2), k=5)
+        >>> _ = builder.add_sequence("a", "ACGTTGCA")
+        >>> with TemporaryDirectory() as folder:
+        ...     index = builder.freeze(f"{folder}/index")
+        ...     rows = index.describe()["segments"][0]["repetitions"][0]["rows"]
+        ...     half = index.fold(f"{folder}/half", rows=rows // 2)
+        >>> half.search("ACGTT").hits[0].document
+        'a'
         """
         return RamboIndex(_core.rambo_fold(self._file("fold"), path, buckets, rows, max_bytes, threads, progress))
 
@@ -190,7 +232,7 @@ class RamboIndex:
         threads: int = 0,
         progress: Progress | None = None,
     ) -> RamboIndex:
-        """Add documents to this index's file, and return it opened anew; this object stays as it was.
+        r"""Add documents to this index's file, and return it opened anew; this object stays as it was.
 
         Segments are filled up to their planned load; what does not fit goes to new segments planned for the same rate.
 
@@ -205,6 +247,19 @@ class RamboIndex:
         ------
         DuplicateName
             When the index has a document of that name.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from thrifty.rambo import Items, build
+        >>> with TemporaryDirectory() as folder:
+        ...     for name in "ab":
+        ...         with open(f"{folder}/{name}.fa", "w") as file:
+        ...             _ = file.write(">x\nACGTTGCAAC\n")
+        ...     index = build(f"{folder}/index", f"{folder}/a.fa", items=Items(k=5))
+        ...     more = index.add(f"{folder}/b.fa")
+        >>> more.documents
+        ['a', 'b']
         """
         from thrifty.rambo.build import list_inputs
 
@@ -345,7 +400,16 @@ class RamboIndex:
         exact: Inputs | None = None,
         threads: int = 0,
     ) -> list[SearchResult]:
-        """Search for many sequences or texts, hashed on one core and searched on all; else as :meth:`search`."""
+        """Search for many sequences or texts, hashed on one core and searched on all; else as :meth:`search`.
+
+        Examples
+        --------
+        >>> from thrifty.rambo import RamboBuilder, RamboPlan
+        >>> builder = RamboBuilder(RamboPlan.for_documents(10, documents=2), k=5)
+        >>> _ = builder.add_sequence("a", "ACGTTGCA")
+        >>> [len(result.hits) for result in builder.freeze().search_many(["ACGTTG", "GGGGGGG"], theta=1.0)]
+        [1, 0]
+        """
         if isinstance(queries, (str, bytes)):
             raise TypeError("queries: a sequence of queries is needed; use search for a single one")
         cut = [as_bytes(query, f"query {i}") for i, query in enumerate(queries)]
@@ -376,10 +440,23 @@ class RamboIndex:
             Files of the documents: hits are counted in them, and those that fall below the threshold are dropped.
         by : {"file", "record"}, optional
             What a document of ``exact`` is; as the index was built by default.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from thrifty.rambo import RamboBuilder, RamboPlan
+        >>> builder = RamboBuilder(RamboPlan.for_documents(10, documents=2))
+        >>> builder.add_hashes("three", np.array([1, 2, 3], np.uint64))
+        >>> results = builder.freeze().search_hashes(np.array([1, 2, 9, 3], np.uint64), [3, 4], theta=0.5)
+        >>> [result.hits[0].found for result in results]
+        [2, 1]
         """
         m = self.match_hashes(
             hashes, ends, theta=theta, top=top, exact=exact, by=by, threads=threads, progress=progress
         )
+        return self._results(m)
+
+    def _results(self, m: Matches) -> Iterator[SearchResult]:
         names = self.documents
         hits = [
             Hit(names[d], f, e)

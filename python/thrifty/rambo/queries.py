@@ -42,7 +42,7 @@ class QueryBatch:
 
 
 def read_queries(path: str | PathLike[str], items: Items, *, letters: int = 4 << 20) -> Iterator[QueryBatch]:
-    """Read queries from FASTA or FASTQ, or text with one a line; ``-`` is standard input.
+    r"""Read queries from FASTA or FASTQ, or text with one a line; ``-`` is standard input.
 
     Parameters
     ----------
@@ -52,6 +52,17 @@ def read_queries(path: str | PathLike[str], items: Items, *, letters: int = 4 <<
         How they are cut; an index's own are its ``items``.
     letters : int
         About how many letters a batch has.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from thrifty.rambo import Items, read_queries
+    >>> with TemporaryDirectory() as folder:
+    ...     with open(f"{folder}/reads.fa", "w") as file:
+    ...         _ = file.write(">x\nACGTTGCAAC\n>y\nACGTT\n")
+    ...     batches = list(read_queries(f"{folder}/reads.fa", Items(k=5)))
+    >>> batches[0].names, batches[0].ends.tolist()
+    (['x', 'y'], [6, 7])
     """
     core = _core.RamboQueries(path, items)  # opened now: a missing file is told before the first batch is asked for
     return _batches(core, letters)
