@@ -90,6 +90,7 @@ impl Kernel for Items<'_> {
         let Self { views, hashes, progress } = self;
         let mut segments: Vec<Expander<'_, S>> = views.iter().map(|v| Expander::new(s, v)).collect();
         let most: usize = views.iter().map(|v| v.segment.live()).sum();
+        let prefetched = views.iter().any(View::prefetched);
         let mut places = vec![0u64; BATCH * views.iter().map(View::stride).sum::<usize>()];
         let mut out = Answers { starts: Vec::with_capacity(hashes.len() + 1), documents: Numbers::new() };
         out.starts.push(0);
@@ -107,7 +108,7 @@ impl Kernel for Items<'_> {
                 let room = out.documents.room(most + ROOM)?;
                 let (mut used, mut at) = (0, 0);
                 for segment in &mut segments {
-                    if i < next.len() {
+                    if prefetched && i < next.len() {
                         at += segment.prefetch(s, i, &places[at..]);
                     }
                     used += segment.answer(s, i, &mut room[used..]);

@@ -86,6 +86,7 @@ impl Repetition<'_> {
         first: usize,
         each: usize,
     ) {
+        let bytes = self.bytes;
         // Bits of the last mask that are buckets.
         let valid = s.low(self.buckets - LANES * (self.chunks - 1));
         for (places, masks) in places.chunks_exact(self.stride()).zip(masks.chunks_exact_mut(each)) {
@@ -93,29 +94,20 @@ impl Repetition<'_> {
             if WIDTH < 64 || self.chunks == 1 {
                 let mut mask = valid;
                 for &place in places {
-                    mask = s.and(mask, self.load::<S, WIDTH, WHOLE_BYTES>(s, place, 0));
+                    mask = s.and(mask, load::<S, WIDTH, WHOLE_BYTES>(s, bytes, place, 0));
                 }
                 masks[first] = mask;
                 continue;
             }
             for (chunk, out) in masks[first..first + self.chunks].iter_mut().enumerate() {
-                let mut mask = self.load::<S, WIDTH, WHOLE_BYTES>(s, places[0], chunk);
+                let mut mask = load::<S, WIDTH, WHOLE_BYTES>(s, bytes, places[0], chunk);
                 for &place in &places[1..] {
-                    mask = s.and(mask, self.load::<S, WIDTH, WHOLE_BYTES>(s, place, chunk));
+                    mask = s.and(mask, load::<S, WIDTH, WHOLE_BYTES>(s, bytes, place, chunk));
                 }
                 *out = mask;
             }
             let last = &mut masks[first + self.chunks - 1];
             *last = s.and(*last, valid);
-        }
-    }
-
-    #[inline(always)]
-    fn load<S: Simd, const WIDTH: usize, const WHOLE_BYTES: bool>(&self, s: S, place: u64, chunk: usize) -> S::Mask {
-        if WHOLE_BYTES {
-            s.load_bytes::<WIDTH>(self.bytes, place as usize + LANES / 8 * chunk)
-        } else {
-            s.load::<WIDTH>(self.bytes, place as usize + LANES * chunk)
         }
     }
 
@@ -127,6 +119,15 @@ impl Repetition<'_> {
     /// Length of an item's places for [`Self::locate`].
     pub(super) fn stride(&self) -> usize {
         8 * self.multipliers.len()
+    }
+}
+
+#[inline(always)]
+fn load<S: Simd, const WIDTH: usize, const WHOLE_BYTES: bool>(s: S, bytes: &[u8], place: u64, chunk: usize) -> S::Mask {
+    if WHOLE_BYTES {
+        s.load_bytes::<WIDTH>(bytes, place as usize + LANES / 8 * chunk)
+    } else {
+        s.load::<WIDTH>(bytes, place as usize + LANES * chunk)
     }
 }
 
@@ -167,6 +168,11 @@ impl<'a> View<'a> {
             }
         };
         index.segments().iter().enumerate().filter(|(_, s)| s.live() > 0).map(view).collect()
+    }
+
+    /// Whether it pays to ask for its rows ahead of time.
+    pub(super) fn prefetched(&self) -> bool {
+        self.repetitions[0].prefetched
     }
 
     /// Places that an item needs.
