@@ -89,7 +89,7 @@ def two_threads(goal: Goal, bacteria: Path) -> None:
     documents = [(f"{i:08d}", d) for i, d in enumerate(scale.documents(bacteria, 1_000))]
     plan = RamboPlan.for_documents(20_000, documents=1_000, fpr=rambo.FPR["12 bits"], multiplicity=2.2)
     spent: dict[int, list[float]] = {1: [], 2: []}
-    for threads in (1, 2) * 5:
+    for threads in (1, 2) * 11:
         begin = time.perf_counter()
         builder = RamboBuilder(plan)
         builder.add_many(documents, threads=threads)

@@ -46,7 +46,7 @@ pub(crate) trait RowSource: Sync {
 }
 
 /// Bytes of rows that a thread makes at once.
-const CHUNK: u64 = 2 << 20;
+const CHUNK: u64 = 512 << 10;
 
 impl Draft {
     /// What the file says of itself.

@@ -137,7 +137,7 @@ impl RowSource for Filters {
         let Some(columns) = &part.columns else {
             return old.expect("a segment without filters is one of the base");
         };
-        let mut packer = rows::Packer::default();
+        let mut packer = rows::Packer::with_room((last - first) * u64::from(part.shape[repetition].buckets));
         transpose(&columns[repetition], (first / 64) as usize, last.div_ceil(64) as usize, &mut packer);
         let mut bytes = packer.finish();
         if let Some(old) = old {

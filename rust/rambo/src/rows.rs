@@ -11,44 +11,39 @@ pub(crate) fn section_length(repetition: &Repetition) -> u64 {
 /// Appends rows to a stretch of packed bits.
 #[derive(Default)]
 pub(crate) struct Packer {
-    words: Vec<u64>,
-    /// Bits used of the last word; 0 when it is full.
+    bytes: Vec<u8>,
+    /// Bits that do not fill a word yet, and how many.
+    rest: u64,
     used: usize,
 }
 
 impl Packer {
+    /// With room for so many bits.
+    pub(crate) fn with_room(bits: u64) -> Self {
+        Self { bytes: Vec::with_capacity(bits.div_ceil(8) as usize), ..Self::default() }
+    }
+
     /// Appends the lowest `bits` bits of `row`; bits above them must be zero.
     pub(crate) fn push(&mut self, row: &[u64], bits: usize) {
-        if self.used == 0 && bits.is_multiple_of(64) {
-            self.words.extend_from_slice(&row[..bits / 64]);
+        if self.used == 0 && bits.is_multiple_of(8) && cfg!(target_endian = "little") {
+            self.bytes.extend_from_slice(&bytemuck::cast_slice(row)[..bits / 8]);
             return;
         }
-        let mut left = bits;
-        for &word in row {
-            let now = left.min(64);
-            if now == 0 {
-                break;
-            }
-            if self.used == 0 {
-                self.words.push(word);
-            } else {
-                *self.words.last_mut().expect("a word in use") |= word << self.used;
-                if self.used + now > 64 {
-                    self.words.push(word >> (64 - self.used));
-                }
+        for (i, &word) in row.iter().enumerate().take(bits.div_ceil(64)) {
+            let now = (bits - 64 * i).min(64);
+            self.rest |= word << self.used;
+            if self.used + now >= 64 {
+                self.bytes.extend_from_slice(&self.rest.to_le_bytes());
+                self.rest = if self.used == 0 { 0 } else { word >> (64 - self.used) };
             }
             self.used = (self.used + now) % 64;
-            left -= now;
         }
     }
 
     /// The packed bytes, the last one filled up with zeros.
-    pub(crate) fn finish(self) -> Vec<u8> {
-        let used = if self.used == 0 { 64 } else { self.used };
-        let bits = (64 * self.words.len() + used).saturating_sub(64);
-        let mut bytes: Vec<u8> = bytemuck::cast_slice(&self.words).to_vec();
-        bytes.truncate(bits.div_ceil(8));
-        bytes
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.bytes.extend_from_slice(&self.rest.to_le_bytes()[..self.used.div_ceil(8)]);
+        self.bytes
     }
 }
 
