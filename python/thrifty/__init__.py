@@ -1,13 +1,13 @@
 """The same answers for less compute, energy and bandwidth, and the proof that they stayed the same.
 
-Each part is a package of its own: ``thrifty.rambo`` searches thousands of genomes or documents. Parts are imported at
-first use, so ``import thrifty`` costs nothing.
+Each part is a package of its own: ``thrifty.rambo`` searches thousands of genomes or documents, ``thrifty.slide``
+trains huge output layers on CPUs. Parts are imported at first use, so ``import thrifty`` costs nothing.
 """
 
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["errors", "pipeline", "rambo", "report", "stats"]
+__all__ = ["errors", "pipeline", "rambo", "report", "slide", "stats"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -10,6 +10,7 @@ __all__ = [
     "RamboBuilder",
     "RamboIndex",
     "RamboQueries",
+    "SlideTrainer",
     "rambo_add",
     "rambo_build",
     "rambo_fold",
@@ -21,12 +22,17 @@ __all__ = [
     "rambo_remove",
     "rambo_stack",
     "simd_path",
+    "slide_read_xml",
     "threads",
 ]
 
 _Path: TypeAlias = str | PathLike[str]
 _Pairs: TypeAlias = Sequence[tuple[_Path, str]]
 _Progress: TypeAlias = Callable[[str, int, int], object] | None
+
+_Ends: TypeAlias = NDArray[np.uint64]
+_Ids: TypeAlias = NDArray[np.uint32]
+_Values: TypeAlias = NDArray[np.float32]
 
 class _Items(Protocol):
     @property
@@ -133,3 +139,32 @@ def rambo_remove(path: _Path, names: Sequence[str], threads: int, progress: _Pro
 def rambo_stack(out: _Path, paths: Sequence[_Path], threads: int, progress: _Progress) -> RamboIndex: ...
 def simd_path() -> str: ...
 def threads() -> int: ...
+
+@final
+class SlideTrainer:
+    def __new__(
+        cls,
+        features: int,
+        hidden: int,
+        labels: int,
+        sampling: tuple[int, int, int, int, int, int],
+        rate: float,
+        seed: int,
+    ) -> SlideTrainer: ...
+    def epoch(
+        self,
+        inputs: tuple[_Ends, _Ids, _Values],
+        targets: tuple[_Ends, _Ids],
+        batch: int,
+        epoch: int,
+        threads: int,
+        progress: _Progress,
+    ) -> tuple[float, int, float, float, float]: ...
+    def predict(
+        self, inputs: tuple[_Ends, _Ids, _Values], k: int, threads: int, progress: _Progress
+    ) -> tuple[_Ids, _Values]: ...
+    def weights(self) -> dict[str, NDArray[np.float32]]: ...
+
+def slide_read_xml(
+    path: _Path, threads: int
+) -> tuple[tuple[_Ends, _Ids, _Values], tuple[_Ends, _Ids], tuple[int, int]]: ...

@@ -22,6 +22,14 @@ class FormatError(ThriftyError):
     """A file is not what its format says; the message names the file and the place in it."""
 
 
+class DatasetError(FormatError):
+    """A data set can't be read: the message names file, line and field."""
+
+
+class ModelError(ThriftyError):
+    """A model can't be used or trained further."""
+
+
 class MismatchError(ThriftyError):
     """Two things that must agree do not; the message names the field and both values."""
 

@@ -21,6 +21,7 @@ LEVELS = {
     "stats": 0,
     "report": 0,
     "rambo": 1,
+    "slide": 1,
     "pipeline": 4,
     "cli": 5,
     "__main__": 6,
@@ -46,6 +47,10 @@ def test_import_is_free() -> None:
 def test_rambo_does_not_load_torch_or_scipy() -> None:
     code = "import sys, thrifty; thrifty.rambo.RamboPlan; print([m for m in ('torch', 'scipy') if m in sys.modules])"
     assert python(code).strip() == "[]"
+
+
+def test_slide_does_not_load_torch() -> None:
+    assert python("import sys, thrifty; thrifty.slide.Trainer; print('torch' in sys.modules)").strip() == "False"
 
 
 def test_names_of_the_package() -> None:

@@ -54,11 +54,11 @@ def test_the_stub_lists_what_there_is() -> None:
 
 
 def test_public_names_are_documented() -> None:
-    from thrifty import errors, pipeline, rambo, report, stats
+    from thrifty import errors, pipeline, rambo, report, slide, stats
     from thrifty.pipeline import data, demo
     from thrifty.rambo import cluster
 
-    for module in (errors, rambo, report, stats, cluster, data, demo, pipeline):
+    for module in (errors, rambo, report, slide, stats, cluster, data, demo, pipeline):
         assert module.__doc__
         for name in getattr(module, "__all__", []):
             value = getattr(module, name)

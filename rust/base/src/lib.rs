@@ -7,6 +7,7 @@
 //! | [`pool`] | threads that survive a fork |
 //! | [`progress`] | progress of long work, and how to stop it |
 //! | [`simd`] | which instruction set the kernels use |
+//! | [`math`] | dense arithmetic on rows of f32 |
 //! | [`memory`] | bytes of a file: mapped, or copied onto huge pages |
 //! | [`recycled`] | memory for large results, used again |
 //! | [`files`] | atomic replacement of a file, and the lock of its writer |
@@ -16,6 +17,7 @@ pub mod container;
 pub mod error;
 pub mod files;
 pub mod hash;
+pub mod math;
 pub mod memory;
 pub mod philox;
 pub mod pool;

@@ -4,6 +4,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PyValueEr
 use pyo3::prelude::*;
 use thrifty_base::Error as Base;
 use thrifty_rambo::Error as Rambo;
+use thrifty_slide::Error as Slide;
 
 /// An exception of `thrifty.errors` by its name.
 fn ours(py: Python<'_>, class: &str, message: String) -> PyErr {
@@ -65,6 +66,18 @@ impl IntoPyErr for Rambo {
             Rambo::Resume { .. } => ours(py, "ResumeMismatch", self.to_string()),
             Rambo::Capacity { .. } => ours(py, "CapacityError", self.to_string()),
             Rambo::Infeasible { .. } => ours(py, "Infeasible", self.to_string()),
+        }
+    }
+}
+
+impl IntoPyErr for Slide {
+    fn into_py_err(self, py: Python<'_>) -> PyErr {
+        match &self {
+            Slide::Base(e) => base(py, e),
+            Slide::Input { .. } => ours(py, "DatasetError", self.to_string()),
+            Slide::Argument { .. } => PyValueError::new_err(self.to_string()),
+            Slide::Capacity { .. } => ours(py, "CapacityError", self.to_string()),
+            Slide::Diverged { .. } => ours(py, "ModelError", self.to_string()),
         }
     }
 }

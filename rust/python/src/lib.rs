@@ -6,6 +6,7 @@ mod error;
 mod info;
 mod interrupt;
 mod rambo;
+mod slide;
 
 use pyo3::prelude::*;
 
@@ -19,4 +20,6 @@ mod _core {
         RamboBuilder, RamboIndex, RamboQueries, rambo_add, rambo_build, rambo_fold, rambo_hashes, rambo_hashes_many,
         rambo_list_inputs, rambo_plan, rambo_plan_files, rambo_remove, rambo_stack,
     };
+    #[pymodule_export]
+    use super::slide::{SlideTrainer, slide_read_xml};
 }

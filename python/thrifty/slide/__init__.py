@@ -1,0 +1,18 @@
+"""Train huge output layers on CPUs at the cost of their active neurons (arXiv 2201.12667 and its predecessors).
+
+>>> import numpy as np
+>>> from scipy.sparse import csr_matrix
+>>> from thrifty.slide import LSHConfig, Trainer
+>>> inputs = csr_matrix(np.eye(40, dtype=np.float32))
+>>> trainer = Trainer(features=40, labels=40, hidden=32, head=LSHConfig(k=1, active=40), lr=0.05)
+>>> losses = [epoch.loss for epoch in trainer.fit(inputs, inputs, epochs=60)]
+>>> losses[-1] < losses[0]
+True
+>>> trainer.evaluate(inputs, inputs)["p_at_1"]
+1.0
+"""
+
+from thrifty.slide.data import read_xml
+from thrifty.slide.trainer import Epoch, LSHConfig, Trainer
+
+__all__ = ["Epoch", "LSHConfig", "Trainer", "read_xml"]

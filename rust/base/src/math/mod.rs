@@ -1,0 +1,42 @@
+//! Dense arithmetic on rows of f32.
+//!
+//! Every kernel is written once, against [`pulp::Simd`], and compiled for each instruction set. Elements are summed in
+//! one order with fused multiply-adds, so all paths give the same bits.
+
+mod exp;
+mod gemm;
+
+use pulp::{Scalar, WithSimd};
+
+pub use exp::exp;
+pub use gemm::{Rows, accumulate, multiply};
+
+use crate::simd::Path;
+
+/// Numbers that rows are padded to: the lanes of the widest path.
+pub const LANES: usize = 16;
+
+/// `length` rounded up to [`LANES`].
+pub const fn padded(length: usize) -> usize {
+    length.next_multiple_of(LANES)
+}
+
+/// Runs a kernel on `path`, or on the scalar twin where the machine lacks that path.
+pub fn dispatch<Op: WithSimd>(path: Path, op: Op) -> Op::Output {
+    #[cfg(target_arch = "x86_64")]
+    match path {
+        Path::Avx512 => {
+            if let Some(simd) = pulp::x86::V4::try_new() {
+                return pulp::Simd::vectorize(simd, op);
+            }
+        }
+        Path::Avx2 => {
+            if let Some(simd) = pulp::x86::V3::try_new() {
+                return pulp::Simd::vectorize(simd, op);
+            }
+        }
+        Path::Scalar => {}
+    }
+    let _ = path;
+    op.with_simd(Scalar)
+}

@@ -1,0 +1,121 @@
+//! Adam for the rows that a step touched (the semantics of torch.optim.SparseAdam).
+
+use pulp::{Simd, WithSimd};
+use thrifty_base::math::dispatch;
+use thrifty_base::simd::Path;
+
+/// Settings of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adam {
+    /// Learning rate.
+    pub rate: f32,
+    /// Decay of the mean of gradients.
+    pub beta1: f32,
+    /// Decay of the mean of their squares.
+    pub beta2: f32,
+    /// Added to the root of the latter.
+    pub epsilon: f32,
+}
+
+impl Default for Adam {
+    fn default() -> Self {
+        Self { rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+    }
+}
+
+/// A step with its bias corrections.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    adam: Adam,
+    size: f32,
+}
+
+impl Adam {
+    /// The step with this number, from 1.
+    pub fn step(self, number: u64) -> Step {
+        let n = number.min(1 << 30) as i32;
+        let (c1, c2) = (1.0 - f64::from(self.beta1).powi(n), 1.0 - f64::from(self.beta2).powi(n));
+        Step { adam: self, size: (f64::from(self.rate) * c2.sqrt() / c1) as f32 }
+    }
+}
+
+/// Weights with their moments.
+#[derive(Debug)]
+pub struct Parameters<'a> {
+    /// Weights.
+    pub weights: &'a mut [f32],
+    /// Mean of gradients.
+    pub first: &'a mut [f32],
+    /// Mean of their squares.
+    pub second: &'a mut [f32],
+}
+
+impl<'a> Parameters<'a> {
+    /// The numbers before `at`, and those from there on.
+    pub fn split_at(self, at: usize) -> (Self, Self) {
+        let (w0, w1) = self.weights.split_at_mut(at);
+        let (f0, f1) = self.first.split_at_mut(at);
+        let (s0, s1) = self.second.split_at_mut(at);
+        (Self { weights: w0, first: f0, second: s0 }, Self { weights: w1, first: f1, second: s1 })
+    }
+}
+
+/// Updates the rows that begin at `starts` with the rows of `gradients`, `length` numbers each.
+pub fn update(
+    path: Path,
+    step: Step,
+    parameters: &mut Parameters<'_>,
+    starts: &[usize],
+    length: usize,
+    gradients: &[f32],
+) {
+    dispatch(path, Update { step, parameters, starts, length, gradients });
+}
+
+struct Update<'a, 'b> {
+    step: Step,
+    parameters: &'a mut Parameters<'b>,
+    starts: &'a [usize],
+    length: usize,
+    gradients: &'a [f32],
+}
+
+/// Moments below this are zero: subnormal numbers are slow.
+const TINY: f32 = f32::MIN_POSITIVE;
+
+impl WithSimd for Update<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        let Adam { beta1, beta2, epsilon, .. } = self.step.adam;
+        let of = |x: f32| s.splat_f32s(x);
+        let (b1, c1, b2, c2) = (of(beta1), of(1.0 - beta1), of(beta2), of(1.0 - beta2));
+        let (epsilon, size, tiny, zero) = (of(epsilon), of(-self.step.size), of(TINY), of(0.0));
+        for (&start, g) in self.starts.iter().zip(self.gradients.chunks_exact(self.length)) {
+            let range = start..start + self.length;
+            let w = S::as_mut_simd_f32s(&mut self.parameters.weights[range.clone()]).0;
+            let m = S::as_mut_simd_f32s(&mut self.parameters.first[range.clone()]).0;
+            let v = S::as_mut_simd_f32s(&mut self.parameters.second[range]).0;
+            for (((w, m), v), &g) in w.iter_mut().zip(m).zip(v).zip(S::as_simd_f32s(g).0) {
+                let mean = s.mul_add_f32s(b1, *m, s.mul_f32s(c1, g));
+                let square = s.mul_add_f32s(b2, *v, s.mul_f32s(c2, s.mul_f32s(g, g)));
+                *m = s.select_f32s(s.less_than_f32s(s.abs_f32s(mean), tiny), zero, mean);
+                *v = s.select_f32s(s.less_than_f32s(square, tiny), zero, square);
+                let root = s.add_f32s(s.sqrt_f32s(*v), epsilon);
+                *w = s.mul_add_f32s(size, s.div_f32s(*m, root), *w);
+            }
+        }
+    }
+}
+
+impl Step {
+    /// The update of a single number.
+    pub fn one(&self, weight: &mut f32, first: &mut f32, second: &mut f32, gradient: f32) {
+        let Adam { beta1, beta2, epsilon, .. } = self.adam;
+        let flushed = |x: f32| if x.abs() < TINY { 0.0 } else { x };
+        *first = flushed(beta1.mul_add(*first, (1.0 - beta1) * gradient));
+        *second = flushed(beta2.mul_add(*second, (1.0 - beta2) * (gradient * gradient)));
+        *weight = (-self.size).mul_add(*first / (second.sqrt() + epsilon), *weight);
+    }
+}

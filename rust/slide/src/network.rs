@@ -1,0 +1,210 @@
+//! Weights of a network with a sparse input, one hidden layer of rectified units, and a wide output; and what the dense
+//! network says.
+
+use rayon::prelude::*;
+use thrifty_base::math::{LANES, Rows, multiply, padded};
+use thrifty_base::memory::available;
+use thrifty_base::philox::Philox;
+use thrifty_base::pool::pool;
+use thrifty_base::progress::Progress;
+use thrifty_base::simd;
+
+use crate::adam::Parameters;
+use crate::sparse::Sparse;
+use crate::{Error, Result, stream};
+
+/// Sizes of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Features of the input (D).
+    pub features: usize,
+    /// Hidden units (H).
+    pub hidden: usize,
+    /// Labels, one output neuron each (L).
+    pub labels: usize,
+}
+
+impl Shape {
+    /// Bytes of weights and their two moments.
+    pub fn bytes(&self) -> u64 {
+        let rows = self.features as u64 + self.labels as u64 + 1;
+        3 * 4 * (rows * padded(self.hidden) as u64 + self.labels as u64)
+    }
+
+    /// Refuses sizes that can't be, or that do not fit into the memory that is free.
+    pub fn check(&self) -> Result<()> {
+        const MOST: usize = u32::MAX as usize;
+        for (argument, size, least, most) in [
+            ("features", self.features, 1, MOST),
+            ("hidden", self.hidden, 8, 1 << 16),
+            ("labels", self.labels, 2, MOST),
+        ] {
+            if size < least || size > most {
+                let why = format!("{size} is not possible; from {least} to {most}");
+                return Err(Error::argument(argument, why));
+            }
+        }
+        if let Some(there) = available()
+            && self.bytes() > there
+        {
+            let gb = |bytes: u64| bytes as f64 / 1e9;
+            return Err(Error::Capacity {
+                what: format!(
+                    "weights and moments of {} features, {} hidden units and {} labels take {:.1} GB, and {:.1} GB are \
+                     free; take fewer hidden units or labels",
+                    self.features,
+                    self.hidden,
+                    self.labels,
+                    gb(self.bytes()),
+                    gb(there)
+                ),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Numbers with the two moments that Adam keeps of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learned {
+    /// The weights.
+    pub weights: Vec<f32>,
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+impl Learned {
+    fn new(weights: Vec<f32>) -> Self {
+        let zeros = vec![0.0; weights.len()];
+        Self { weights, first: zeros.clone(), second: zeros }
+    }
+
+    /// For an update.
+    pub fn parameters(&mut self) -> Parameters<'_> {
+        Parameters { weights: &mut self.weights, first: &mut self.first, second: &mut self.second }
+    }
+}
+
+/// A network. Rows of its matrices are `width` numbers apart: `hidden`, padded with zeros that stay zeros.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// Its sizes.
+    pub shape: Shape,
+    /// Numbers of a row.
+    pub width: usize,
+    /// Features by hidden units: a feature's weights lie together.
+    pub input: Learned,
+    /// A number for each hidden unit.
+    pub input_bias: Learned,
+    /// Labels by hidden units.
+    pub output: Learned,
+    /// A number for each label.
+    pub output_bias: Learned,
+}
+
+/// Rows of the input that are scored together.
+const BATCH: usize = 64;
+/// Labels that are scored together.
+const LABELS: usize = 512;
+
+impl Network {
+    /// Random weights of a seed: uniform within 1 / sqrt(hidden).
+    pub fn new(shape: Shape, seed: u64) -> Result<Self> {
+        shape.check()?;
+        let width = padded(shape.hidden);
+        let random = Philox::new(seed, stream::WEIGHTS);
+        let bound = 1.0 / (shape.hidden as f32).sqrt();
+        let pool = pool(0)?;
+        let matrix = |rows: usize, base: u64| {
+            let mut weights = vec![0.0f32; rows * width];
+            let fill = |(r, row): (usize, &mut [f32])| {
+                for (c, w) in row[..shape.hidden].iter_mut().enumerate() {
+                    let bits = random.u64_at(base + (r * shape.hidden + c) as u64);
+                    *w = bound * ((bits >> 40) as f32 / (1 << 23) as f32 - 1.0);
+                }
+            };
+            pool.install(|| weights.par_chunks_mut(width).enumerate().for_each(fill));
+            weights
+        };
+        Ok(Self {
+            shape,
+            width,
+            input: Learned::new(matrix(shape.features, 0)),
+            input_bias: Learned::new(vec![0.0; width]),
+            output: Learned::new(matrix(shape.labels, 1 << 60)),
+            output_bias: Learned::new(vec![0.0; padded(shape.labels)]),
+        })
+    }
+
+    /// Hidden values of one row of the input, `width` numbers.
+    pub(crate) fn hidden(&self, inputs: Sparse<'_>, row: usize, out: &mut [f32]) {
+        out.copy_from_slice(&self.input_bias.weights);
+        for i in inputs.range(row) {
+            let at = inputs.indices[i] as usize * self.width;
+            let value = inputs.values[i];
+            for (o, w) in out.iter_mut().zip(&self.input.weights[at..at + self.width]) {
+                *o += value * w;
+            }
+        }
+        out.iter_mut().for_each(|o| *o = o.max(0.0));
+    }
+
+    /// The `k` labels of each row with the highest scores (logits), best first, by the whole network: ids and scores.
+    pub fn predict(
+        &self,
+        inputs: Sparse<'_>,
+        k: usize,
+        threads: usize,
+        progress: &Progress,
+    ) -> Result<(Vec<u32>, Vec<f32>)> {
+        inputs.check("inputs", self.shape.features)?;
+        if k == 0 {
+            return Err(Error::argument("k", "0 is not possible; at least 1"));
+        }
+        let k = k.min(self.shape.labels);
+        let path = simd::path()?;
+        progress.start("predict", inputs.rows() as u64)?;
+        let mut out = vec![(0.0f32, 0u32); inputs.rows() * k];
+        let batch = |(b, out): (usize, &mut [(f32, u32)])| -> Result<()> {
+            let rows = out.len() / k;
+            let mut side_by_side = vec![0.0; self.width * BATCH];
+            let mut hidden = vec![0.0; self.width];
+            for r in 0..rows {
+                self.hidden(inputs, b * BATCH + r, &mut hidden);
+                for (c, &h) in hidden.iter().enumerate() {
+                    side_by_side[c * BATCH + r] = h;
+                }
+            }
+            let mut best: Vec<Vec<(f32, u32)>> = vec![Vec::with_capacity(2 * k); rows];
+            let mut scores = vec![0.0; LABELS * BATCH];
+            for first in (0..self.shape.labels).step_by(LABELS) {
+                let last = (first + LABELS).min(self.shape.labels);
+                let starts: Vec<usize> = (first..last).map(|l| l * self.width).collect();
+                let weights = Rows { data: &self.output.weights, starts: &starts, length: self.width };
+                let scores = &mut scores[..starts.len() * BATCH];
+                let bias = &self.output_bias.weights[first..last];
+                multiply(path, weights, &side_by_side, BATCH, Some(bias), scores);
+                for (r, best) in best.iter_mut().enumerate() {
+                    let mut least = if best.len() == k { best[k - 1].0 } else { f32::NEG_INFINITY };
+                    for (i, &score) in scores[r..].iter().step_by(BATCH).enumerate() {
+                        if score > least || best.len() < k {
+                            let at = best.partition_point(|&(s, _)| s >= score);
+                            best.insert(at, (score, (first + i) as u32));
+                            best.truncate(k);
+                            least = if best.len() == k { best[k - 1].0 } else { f32::NEG_INFINITY };
+                        }
+                    }
+                }
+            }
+            for (out, best) in out.chunks_exact_mut(k).zip(best) {
+                out.copy_from_slice(&best);
+            }
+            progress.advance(rows as u64)?;
+            Ok(())
+        };
+        pool(threads)?.install(|| out.par_chunks_mut(BATCH * k).enumerate().try_for_each(batch))?;
+        Ok(out.into_iter().map(|(score, id)| (id, score)).unzip())
+    }
+}
+
+const _: () = assert!(BATCH.is_multiple_of(LANES));
