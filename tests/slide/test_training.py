@@ -95,7 +95,9 @@ def test_rows_without_labels_are_left_out() -> None:
     targets = targets.multiply(np.where((np.arange(50) >= 10) & (np.arange(50) < 30), 0, 1)[:, None]).tocsr()
     targets.eliminate_zeros()
     trainer = Trainer(30, 20, hidden=16)
-    assert trainer.fit(inputs, targets)[0].rows == 30
+    seen: list[Any] = []
+    assert [epoch.rows for epoch in trainer.fit(inputs, targets, epochs=2, on_epoch=seen.append)] == [30, 30]
+    assert [epoch.rows for epoch in seen] == [30, 30]
     assert trainer.evaluate(inputs, targets)["rows"] == 30
 
 

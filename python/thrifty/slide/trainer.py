@@ -133,7 +133,7 @@ class Trainer:
         targets: Any,
         *,
         epochs: int = 1,
-        each: Callable[[Epoch], object] | None = None,
+        on_epoch: Callable[[Epoch], object] | None = None,
         progress: Progress | None = None,
     ) -> list[Epoch]:
         """Train for some more epochs.
@@ -145,7 +145,7 @@ class Trainer:
             The labels of each row; values do not matter.
         epochs : int
             Passes over the rows; rows without labels are left out.
-        each : callable, optional
+        on_epoch : callable, optional
             Called with each epoch's figures when it is done.
         progress : callable, optional
             Called as ``progress(phase, done, total)``; an exception from it stops the training between steps.
@@ -166,8 +166,8 @@ class Trainer:
             epoch = Epoch(*self._core.epoch(x, y, self.batch, self._epochs, self.threads, progress))
             self._epochs += 1
             done.append(epoch)
-            if each is not None:
-                each(epoch)
+            if on_epoch is not None:
+                on_epoch(epoch)
         return done
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
