@@ -2,12 +2,12 @@
 //! network says.
 
 use rayon::prelude::*;
-use thrifty_base::math::{LANES, Rows, multiply, padded};
+use thrifty_base::math::{LANES, Rows, combine, multiply, padded};
 use thrifty_base::memory::available;
 use thrifty_base::philox::Philox;
 use thrifty_base::pool::pool;
 use thrifty_base::progress::Progress;
-use thrifty_base::simd;
+use thrifty_base::simd::{self, Path};
 
 use crate::adam::Parameters;
 use crate::sparse::Sparse;
@@ -137,15 +137,11 @@ impl Network {
     }
 
     /// Hidden values of one row of the input, `width` numbers.
-    pub(crate) fn hidden(&self, inputs: Sparse<'_>, row: usize, out: &mut [f32]) {
+    pub(crate) fn hidden(&self, path: Path, inputs: Sparse<'_>, row: usize, out: &mut [f32]) {
         out.copy_from_slice(&self.input_bias.weights);
-        for i in inputs.range(row) {
-            let at = inputs.indices[i] as usize * self.width;
-            let value = inputs.values[i];
-            for (o, w) in out.iter_mut().zip(&self.input.weights[at..at + self.width]) {
-                *o += value * w;
-            }
-        }
+        let starts: Vec<usize> = inputs.row(row).iter().map(|&i| i as usize * self.width).collect();
+        let weights = Rows { data: &self.input.weights, starts: &starts, length: self.width };
+        combine(path, weights, &inputs.values[inputs.range(row)], out);
         out.iter_mut().for_each(|o| *o = o.max(0.0));
     }
 
@@ -157,7 +153,7 @@ impl Network {
         threads: usize,
         progress: &Progress,
     ) -> Result<(Vec<u32>, Vec<f32>)> {
-        inputs.check("inputs", self.shape.features)?;
+        inputs.check_valued("inputs", self.shape.features)?;
         if k == 0 {
             return Err(Error::argument("k", "0 is not possible; at least 1"));
         }
@@ -170,7 +166,7 @@ impl Network {
             let mut side_by_side = vec![0.0; self.width * BATCH];
             let mut hidden = vec![0.0; self.width];
             for r in 0..rows {
-                self.hidden(inputs, b * BATCH + r, &mut hidden);
+                self.hidden(path, inputs, b * BATCH + r, &mut hidden);
                 for (c, &h) in hidden.iter().enumerate() {
                     side_by_side[c * BATCH + r] = h;
                 }

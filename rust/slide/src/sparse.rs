@@ -30,6 +30,15 @@ impl<'a> Sparse<'a> {
         &self.indices[self.range(i)]
     }
 
+    /// [`Self::check`], and each pair must have a value.
+    pub fn check_valued(&self, what: &'static str, columns: usize) -> Result<()> {
+        self.check(what, columns)?;
+        if self.values.len() == self.indices.len() {
+            return Ok(());
+        }
+        Err(Error::argument(what, format!("no values for {} indices", self.indices.len())))
+    }
+
     /// Refuses ends that do not ascend, columns beyond `columns` and values that are not finite. `what` names the
     /// argument.
     pub fn check(&self, what: &'static str, columns: usize) -> Result<()> {

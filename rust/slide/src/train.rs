@@ -5,7 +5,7 @@
 //! on the number of threads.
 
 use rayon::prelude::*;
-use thrifty_base::math::{LANES, Rows, accumulate, dispatch, exp, multiply, padded};
+use thrifty_base::math::{LANES, Rows, accumulate, combine, dispatch, exp, multiply, padded};
 use thrifty_base::philox::Philox;
 use thrifty_base::pool::pool;
 use thrifty_base::progress::Progress;
@@ -107,7 +107,7 @@ impl Trainer {
         threads: usize,
         progress: &Progress,
     ) -> Result<Epoch> {
-        inputs.check("inputs", self.network.shape.features)?;
+        inputs.check_valued("inputs", self.network.shape.features)?;
         targets.check("targets", self.network.shape.labels)?;
         if inputs.rows() != targets.rows() {
             let why = format!("{} rows for {} rows of inputs", targets.rows(), inputs.rows());
@@ -148,7 +148,10 @@ impl Trainer {
         }
         let columns = padded(rows.len());
         let mut hidden = vec![0.0f32; columns * width];
-        hidden.par_chunks_mut(width).zip(rows).for_each(|(out, &row)| self.network.hidden(inputs, row as usize, out));
+        hidden
+            .par_chunks_mut(width)
+            .zip(rows)
+            .for_each(|(out, &row)| self.network.hidden(path, inputs, row as usize, out));
         let side_by_side = transposed(&hidden, width);
 
         let active = self.active(&side_by_side, targets, rows, sums);
@@ -261,13 +264,11 @@ impl Trainer {
         parts.into_par_iter().for_each(|((mut weights, starts), features)| {
             let mut gradients = vec![0.0f32; starts.len() * width];
             for (&feature, gradient) in features.iter().zip(gradients.chunks_exact_mut(width)) {
-                let first = terms.partition_point(|t| t.0 < feature);
-                for &(_, row, value) in terms[first..].iter().take_while(|t| t.0 == feature) {
-                    let delta = &hidden_delta[row as usize * width..(row as usize + 1) * width];
-                    for (g, d) in gradient.iter_mut().zip(delta) {
-                        *g += value * d;
-                    }
-                }
+                let own = terms.partition_point(|t| t.0 < feature)..terms.partition_point(|t| t.0 <= feature);
+                let (places, values): (Vec<usize>, Vec<f32>) =
+                    terms[own].iter().map(|&(_, row, value)| (row as usize * width, value)).unzip();
+                let deltas = Rows { data: hidden_delta, starts: &places, length: width };
+                combine(path, deltas, &values, gradient);
             }
             update(path, step, &mut weights, &starts, width, &gradients);
         });

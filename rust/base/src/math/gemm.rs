@@ -42,6 +42,54 @@ pub fn accumulate(path: Path, a: Rows<'_>, b: &[f32], columns: usize, first: usi
     dispatch(path, Accumulate { a, b, columns, first, out });
 }
 
+/// `out[..] += sum over i of scales[i] * rows[i][..]`; rows have as many numbers as `out`, a multiple of [`LANES`].
+pub fn combine(path: Path, rows: Rows<'_>, scales: &[f32], out: &mut [f32]) {
+    assert!(out.len() == rows.length && out.len().is_multiple_of(LANES) && scales.len() == rows.starts.len());
+    dispatch(path, Combine { rows, scales, out });
+}
+
+struct Combine<'a> {
+    rows: Rows<'a>,
+    scales: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Combine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, s: S) {
+        let lanes = S::F32_LANES;
+        let mut column = 0;
+        while column < self.out.len() {
+            if self.out.len() - column >= 8 * lanes {
+                self.tile::<S, 8>(s, column);
+                column += 8 * lanes;
+            } else {
+                self.tile::<S, 1>(s, column);
+                column += lanes;
+            }
+        }
+    }
+}
+
+impl Combine<'_> {
+    #[inline(always)]
+    fn tile<S: Simd, const V: usize>(&mut self, s: S, column: usize) {
+        let span = column..column + V * S::F32_LANES;
+        let out = S::as_mut_simd_f32s(&mut self.out[span.clone()]).0;
+        let mut sums: [S::f32s; V] = std::array::from_fn(|v| out[v]);
+        for (i, &scale) in self.scales.iter().enumerate() {
+            let row = S::as_simd_f32s(&self.rows.row(i)[span.clone()]).0;
+            let scale = s.splat_f32s(scale);
+            for (sum, &x) in sums.iter_mut().zip(row) {
+                *sum = s.mul_add_f32s(scale, x, *sum);
+            }
+        }
+        out.copy_from_slice(&sums);
+    }
+}
+
 struct Multiply<'a> {
     a: Rows<'a>,
     b: &'a [f32],
@@ -236,6 +284,25 @@ mod tests {
                 }
                 let first = first.get_or_insert_with(|| (product.clone(), sums.clone()));
                 prop_assert!(first.0.iter().chain(&first.1).zip(product.iter().chain(&sums)).all(|(a, b)| a.to_bits() == b.to_bits()));
+            }
+        }
+
+        #[test]
+        fn combinations(rows in 0usize..9, wide in 1usize..20, seed in 0u64..1000) {
+            let length = wide * LANES;
+            let data = numbers(seed, 3 * length);
+            let starts: Vec<usize> = (0..rows).map(|i| mix64(seed + i as u64) as usize % (2 * length)).collect();
+            let scales = numbers(seed + 1, rows);
+            let mut first: Option<Vec<f32>> = None;
+            for path in Path::usable() {
+                let mut out = vec![0.5; length];
+                combine(path, Rows { data: &data, starts: &starts, length }, &scales, &mut out);
+                for (j, &got) in out.iter().enumerate() {
+                    let exact: f64 = (0..rows).map(|i| f64::from(scales[i]) * f64::from(data[starts[i] + j])).sum();
+                    prop_assert!((f64::from(got) - exact - 0.5).abs() < 1e-5);
+                }
+                let first = first.get_or_insert_with(|| out.clone());
+                prop_assert!(first.iter().zip(&out).all(|(a, b)| a.to_bits() == b.to_bits()));
             }
         }
     }

@@ -9,7 +9,7 @@ mod gemm;
 use pulp::{Scalar, WithSimd};
 
 pub use exp::exp;
-pub use gemm::{Rows, accumulate, multiply};
+pub use gemm::{Rows, accumulate, combine, multiply};
 
 use crate::simd::Path;
 
