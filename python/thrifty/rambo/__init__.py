@@ -14,10 +14,11 @@
 
 from thrifty.rambo.build import build, list_inputs, plan_files
 from thrifty.rambo.builder import RamboBuilder
-from thrifty.rambo.index import Hit, Matches, RamboIndex, SearchResult
+from thrifty.rambo.index import RamboIndex
 from thrifty.rambo.items import Items, hash_items, hash_many
 from thrifty.rambo.plan import RamboPlan
 from thrifty.rambo.queries import QueryBatch, read_queries
+from thrifty.rambo.results import Hit, Matches, SearchResult
 
 __all__ = [
     "Hit",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from thrifty import _core
 from thrifty._torch import like
 from thrifty.rambo.items import Items, as_bytes, as_hashes
+from thrifty.rambo.results import Hit, Matches, SearchResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,62 +24,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], object]
 
-__all__ = ["Hit", "Matches", "RamboIndex", "SearchResult"]
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One document that holds enough of a query.
-
-    Attributes
-    ----------
-    document : str
-        Its name.
-    found : int
-        Distinct items of the query that were found in it, false positives included.
-    expected_false : float
-        How many of those found are expected to be false positives: ``found - expected_false`` estimates the overlap.
-    """
-
-    document: str
-    found: int
-    expected_false: float
-
-
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """Answer to one query.
-
-    Attributes
-    ----------
-    items : int
-        Distinct items of the query.
-    hits : tuple of Hit
-        Most items found first.
-    expected_false_documents : float
-        How many documents that hold nothing of the query chance alone would report.
-    """
-
-    items: int
-    hits: tuple[Hit, ...]
-    expected_false_documents: float
-
-
-class Matches(NamedTuple):
-    """Answers to many queries: query i has the hits ``starts[i]`` to ``starts[i + 1]``, most items found first."""
-
-    starts: NDArray[np.int64]
-    """Shape (queries + 1,)."""
-    documents: NDArray[np.uint32]
-    """Ids into :attr:`RamboIndex.documents`, one a hit."""
-    found: NDArray[np.uint64]
-    """See :attr:`Hit.found`, one a hit."""
-    expected_false: NDArray[np.float64]
-    """See :attr:`Hit.expected_false`, one a hit."""
-    items: NDArray[np.uint64]
-    """Distinct items of each query."""
-    expected_false_documents: NDArray[np.float64]
-    """See :attr:`SearchResult.expected_false_documents`, one a query."""
+__all__ = ["RamboIndex"]
 
 
 class RamboIndex:

@@ -143,6 +143,23 @@ impl Chance {
         self.items[answered as usize].chance
     }
 
+    /// Documents that chance alone is expected to report for a single item that so many buckets of the first repetition
+    /// answer, whatever share of all queries somebody holds.
+    ///
+    /// (1 - answered / B) / (1 - p) estimates without bias the share of buckets without a holder, so the mean over queries
+    /// is right for those that nobody holds and for those that many do. For a single query it may exceed 1.
+    pub(super) fn of_single(&self, answered: usize) -> f64 {
+        let (p, collisions) = self.repetitions[0];
+        let free = (1.0 - answered as f64 / self.buckets) / (1.0 - p).max(1e-12);
+        let holders = if collisions == 0.0 {
+            self.buckets * (1.0 - free) // a bucket each
+        } else {
+            free.max(1e-12).ln() / (-1.0 / self.buckets).ln_1p()
+        };
+        let chance: f64 = self.repetitions.iter().map(|&(p, e)| 1.0 - (1.0 - p) * free.powf(e)).product();
+        ((self.live - holders) * chance).max(0.0)
+    }
+
     /// Of a single item that so many buckets of the first repetition answer: the segment's documents, and what that says.
     pub(super) fn seen(&self, answered: usize) -> (f64, Seen) {
         (self.live, self.items[answered])
@@ -338,6 +355,10 @@ mod tests {
             let one = |n: usize| f64::from(poisson[n]) / 512.0 * single(&[chance.seen(held + n)])[0];
             (0..4).map(one).sum()
         };
+        let alone =
+            |held: usize| -> f64 { (0..4).map(|n| f64::from(poisson[n]) / 512.0 * chance.of_single(held + n)).sum() };
+        // As many as there are among absent items alone, and among held ones alone.
+        assert!((0.95..1.05).contains(&(alone(0) / 0.3)) && (0.95..1.05).contains(&(alone(10) / 0.29)));
         let seen = (114.0 + 2.0 * 16.0 + 3.0 * 2.0) / 512.0;
         let both = (told(0) + told(10)) / (seen + seen * 290.0 / 300.0);
         assert!((0.9..1.1).contains(&both), "{both}");

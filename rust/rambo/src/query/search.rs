@@ -173,7 +173,8 @@ struct Part<'a> {
     hits: Range<usize>,
 }
 
-/// For a query of one item, all hits in a segment are as likely to be chance. Returns how many are in all.
+/// For a query of one item, all hits in a segment are as likely to be chance. Returns how many documents chance alone
+/// would report.
 fn weigh_single(hits: &mut [Hit], parts: &[Part<'_>]) -> f64 {
     let seen: Vec<_> = parts.iter().map(|p| p.chance.seen(p.answered.len())).collect();
     let false_documents = single(&seen);
@@ -181,7 +182,7 @@ fn weigh_single(hits: &mut [Hit], parts: &[Part<'_>]) -> f64 {
         let each = of / part.hits.len() as f64;
         hits[part.hits.clone()].iter_mut().for_each(|hit| hit.expected_false = each.min(1.0));
     }
-    false_documents.iter().sum()
+    parts.iter().map(|p| p.chance.of_single(p.answered.len())).sum()
 }
 
 /// A hit is chance altogether with the share that chance has among all hits at least as good (the false discovery
