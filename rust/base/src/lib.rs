@@ -9,6 +9,7 @@
 //! | [`simd`] | which instruction set the kernels use |
 //! | [`math`] | dense arithmetic on rows of f32 |
 //! | [`memory`] | bytes of a file: mapped, or copied onto huge pages |
+//! | [`pages`] | large arrays of numbers on huge pages |
 //! | [`recycled`] | memory for large results, used again |
 //! | [`files`] | atomic replacement of a file, and the lock of its writer |
 //! | [`container`] | the checksummed file format of indexes and journals |
@@ -16,9 +17,11 @@
 pub mod container;
 pub mod error;
 pub mod files;
+
 pub mod hash;
 pub mod math;
 pub mod memory;
+pub mod pages;
 pub mod philox;
 pub mod pool;
 pub mod progress;

@@ -3,66 +3,233 @@
 //! True labels are always in. Each row then adds the neurons that its hash tables returned most often, and random ones
 //! fill up the set.
 
-use thrifty_base::hash::reduce;
+use thrifty_base::hash::{mix64, reduce};
+use thrifty_base::math::LANES;
 use thrifty_base::philox::Philox;
 
-use crate::tables::Tables;
+use crate::tables::{Span, Tables};
 
-/// Counts how often tables return each neuron; memory that one row leaves to the next.
-#[derive(Debug, Default)]
-pub struct Counter {
-    counts: Vec<u16>,
-    touched: Vec<u32>,
+/// Neurons that rows ask for, most wanted first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where the neurons of each row end.
+    pub ends: Vec<usize>,
+    /// The neurons.
+    pub ids: Vec<u32>,
+    /// Tables that returned each.
+    pub counts: Vec<u16>,
 }
 
-impl Counter {
-    /// Appends the neurons that most tables return for `codes` (one a table), most frequent first, at most `most` of them;
-    /// returns how many there are in all. At most `cap` neurons of a bucket count, of `rows` in all.
-    pub fn candidates(
-        &mut self,
-        tables: &Tables,
-        rows: usize,
-        codes: impl Iterator<Item = u32>,
-        cap: usize,
-        most: usize,
-        out: &mut Vec<u32>,
-    ) -> usize {
-        self.counts.resize(rows, 0);
-        for (t, code) in codes.enumerate() {
-            for &id in tables.bucket(t, code, cap) {
-                let count = &mut self.counts[id as usize];
-                if *count == 0 {
-                    self.touched.push(id);
-                }
-                *count += 1;
+/// Order of neurons that as many tables returned: not by number, which would favour small ones.
+fn tie(id: u32) -> u32 {
+    id.wrapping_mul(0x9E37_79B1)
+}
+
+impl Wanted {
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Neurons of a row.
+    pub fn row(&self, i: usize) -> &[u32] {
+        let begin = if i == 0 { 0 } else { self.ends[i - 1] };
+        &self.ids[begin..self.ends[i]]
+    }
+
+    /// Appends the rows of another.
+    pub fn append(&mut self, other: &Self) {
+        let base = self.ids.len();
+        self.ends.extend(other.ends.iter().map(|end| base + end));
+        self.ids.extend(&other.ids);
+        self.counts.extend(&other.counts);
+    }
+
+    /// What rows ask of a whole whose slices they asked one by one: the `each` most wanted.
+    pub fn merged(slices: &[Self], each: usize) -> Self {
+        let mut out = Self::default();
+        let mut best: Vec<(u16, u32)> = Vec::new();
+        for row in 0..slices.first().map_or(0, Self::rows) {
+            best.clear();
+            for slice in slices {
+                let begin = if row == 0 { 0 } else { slice.ends[row - 1] };
+                best.extend((begin..slice.ends[row]).map(|i| (slice.counts[i], slice.ids[i])));
             }
+            best.sort_unstable_by_key(|&(count, id)| (std::cmp::Reverse(count), tie(id)));
+            best.truncate(each);
+            out.ids.extend(best.iter().map(|b| b.1));
+            out.counts.extend(best.iter().map(|b| b.0));
+            out.ends.push(out.ids.len());
         }
-        let returned = self.touched.len();
-        let counts = &self.counts;
-        let key = |&id: &u32| (std::cmp::Reverse(counts[id as usize]), id);
-        if returned > most && most > 0 {
-            self.touched.select_nth_unstable_by_key(most - 1, key);
-        }
-        let best = &mut self.touched[..returned.min(most)];
-        best.sort_unstable_by_key(key);
-        out.extend_from_slice(best);
-        for &id in &self.touched {
-            self.counts[id as usize] = 0;
-        }
-        self.touched.clear();
-        returned
+        out
     }
 }
 
-/// The set of a batch, ascending.
+/// What no slot of a [`Counter`] has.
+const NOBODY: u32 = u32::MAX;
+
+/// Asks tables for the neurons of [`LANES`] rows at a time; memory that one block of rows leaves to the next.
 ///
-/// `labels` are in whatever their number. `wanted` are taken next, each list in turn, then random neurons of `random` until
-/// there are `size`.
-pub fn union(labels: &[u32], wanted: &[Vec<u32>], neurons: usize, size: usize, random: Philox, step: u64) -> Vec<u32> {
-    let mut seen = std::collections::HashSet::with_capacity(2 * size);
+/// Loads that wait for memory come in loops that do nothing else: where buckets are, then what is in them, table after
+/// table. Neurons are counted afterwards, in a hash table that stays in the cache whatever the number of neurons.
+#[derive(Debug, Default)]
+pub struct Counter {
+    spans: Vec<Span>,
+    returned: [Vec<u32>; LANES],
+    /// (neuron, count).
+    slots: Vec<(u32, u32)>,
+    histogram: Vec<u32>,
+    best: Vec<(u32, u32)>,
+}
+
+impl Counter {
+    /// Appends `rows` (at most [`LANES`]) rows: for each the neurons that most tables return for its codes, most frequent
+    /// first, at most `most` of them; returns how many there are in all. `codes` has a line of [`LANES`] codes for each
+    /// table; at most `cap` neurons of a bucket count.
+    pub fn ask(
+        &mut self,
+        tables: &Tables,
+        codes: &[u32],
+        rows: usize,
+        cap: usize,
+        most: usize,
+        out: &mut Wanted,
+    ) -> usize {
+        let lines = || codes.chunks_exact(LANES).enumerate();
+        self.spans.clear();
+        for (t, codes) in lines() {
+            let spans = tables.table(t).spans();
+            self.spans.extend(codes.iter().map(|&code| spans[code as usize]));
+        }
+        self.returned.iter_mut().for_each(Vec::clear);
+        for (t, spans) in self.spans.chunks_exact(LANES).enumerate() {
+            let ids = tables.table(t).ids();
+            for (returned, span) in self.returned[..rows].iter_mut().zip(spans) {
+                returned.extend_from_slice(&ids[span.range(cap)]);
+            }
+        }
+        (0..rows).map(|lane| self.count(lane, tables.hash().tables(), most, out)).sum()
+    }
+
+    /// Appends the most frequent neurons of one row; returns how many different ones there are.
+    fn count(&mut self, lane: usize, tables: usize, most: usize, out: &mut Wanted) -> usize {
+        let returned = &self.returned[lane];
+        let size = (2 * returned.len()).next_power_of_two();
+        self.slots.clear();
+        self.slots.resize(size, (NOBODY, 0));
+        self.histogram.clear();
+        self.histogram.resize(tables + 2, 0);
+        let shift = 32 - size.trailing_zeros();
+        let mut different = 0;
+        for &id in returned {
+            let mut at = (u64::from(tie(id)) >> shift) as usize;
+            let slot = loop {
+                let slot = &mut self.slots[at];
+                if slot.0 == id || slot.0 == NOBODY {
+                    break slot;
+                }
+                at = (at + 1) & (size - 1);
+            };
+            different += usize::from(slot.1 == 0);
+            self.histogram[slot.1 as usize] -= u32::from(slot.1 > 0);
+            slot.0 = id;
+            slot.1 += 1;
+            self.histogram[slot.1 as usize] += 1;
+        }
+        // The least count that still counts, and how many have more.
+        let (mut least, mut above) = (tables, 0);
+        while least > 1 && above + (self.histogram[least] as usize) < most {
+            above += self.histogram[least] as usize;
+            least -= 1;
+        }
+        let key = |&(id, count): &(u32, u32)| (std::cmp::Reverse(count), tie(id));
+        self.best.clear();
+        self.best.extend(self.slots.iter().filter(|slot| slot.1 as usize >= least && slot.1 > 0));
+        if self.best.len() > most {
+            self.best.select_nth_unstable_by_key(most - 1, key);
+            self.best.truncate(most);
+        }
+        self.best.sort_unstable_by_key(key);
+        out.ids.extend(self.best.iter().map(|b| b.0));
+        out.counts.extend(self.best.iter().map(|b| b.1 as u16));
+        out.ends.push(out.ids.len());
+        different
+    }
+}
+
+/// How random neurons are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Draw {
+    /// All alike.
+    Uniform,
+    /// Neuron i with a probability of ln((i + 2) / (i + 1)) / ln(n + 1): for neurons in the order of their frequency.
+    LogUniform,
+}
+
+/// The set of a batch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Active {
+    /// The neurons, ascending.
+    pub ids: Vec<u32>,
+    /// What each score is raised by: minus the logarithm of the chance with which a random neuron is in, so that the sum of
+    /// exponentials over the set is that of all neurons in the mean; 0 for neurons that are certain to be in. Empty where
+    /// scores are not to be corrected.
+    pub shifts: Vec<f32>,
+}
+
+/// A set of ids that costs what it holds: open addressing.
+struct Ids {
+    slots: Vec<u32>,
+    mask: usize,
+}
+
+impl Ids {
+    fn new(most: usize) -> Self {
+        let slots = (2 * most + 2).next_power_of_two();
+        Self { slots: vec![u32::MAX; slots], mask: slots - 1 }
+    }
+
+    /// Whether `id` (not `u32::MAX`) was not yet in.
+    fn insert(&mut self, id: u32) -> bool {
+        let mut at = (mix64(u64::from(id)) as usize) & self.mask;
+        loop {
+            if self.slots[at] == id {
+                return false;
+            }
+            if self.slots[at] == u32::MAX {
+                self.slots[at] = id;
+                return true;
+            }
+            at = (at + 1) & self.mask;
+        }
+    }
+}
+
+/// What [`choose`] fills up a set with.
+#[derive(Clone, Copy, Debug)]
+pub struct TopUp {
+    /// Neurons that there are.
+    pub neurons: usize,
+    /// Neurons of the set.
+    pub size: usize,
+    /// How random ones are drawn.
+    pub draw: Draw,
+    /// Whether scores are corrected for the chance of being drawn.
+    pub correct: bool,
+    /// Where draws come from.
+    pub random: Philox,
+    /// Number of the step, another draw for each.
+    pub step: u64,
+}
+
+/// The set of a batch: `labels` whatever their number, then what rows want, each row in turn, then random neurons.
+pub fn choose(labels: &[u32], wanted: &Wanted, top_up: TopUp) -> Active {
+    let TopUp { neurons, size, draw, correct, random, step } = top_up;
+    let size = size.min(neurons);
+    let mut seen = Ids::new(size.max(labels.len()));
     let mut out: Vec<u32> = labels.iter().copied().filter(|&l| seen.insert(l)).collect();
-    let longest = wanted.iter().map(Vec::len).max().unwrap_or(0);
-    let by_rank = (0..longest).flat_map(|rank| wanted.iter().filter_map(move |w| w.get(rank)));
+    let longest = (0..wanted.rows()).map(|i| wanted.row(i).len()).max().unwrap_or(0);
+    let by_rank = (0..longest).flat_map(|rank| (0..wanted.rows()).filter_map(move |i| wanted.row(i).get(rank)));
     for &id in by_rank {
         if out.len() >= size {
             break;
@@ -71,17 +238,42 @@ pub fn union(labels: &[u32], wanted: &[Vec<u32>], neurons: usize, size: usize, r
             out.push(id);
         }
     }
-    let size = size.min(neurons);
-    let mut draw = 0;
+    let certain = out.len();
+    let spread = ((neurons + 1) as f64).ln();
+    let mut tries = 0;
     while out.len() < size {
-        let id = reduce(random.u64_at(step << 32 | draw), neurons as u64) as u32;
-        draw += 1;
+        let bits = random.u64_at(step << 32 | tries);
+        tries += 1;
+        let id = match draw {
+            // Rare neurons of a large set would be waited for too long.
+            _ if tries > 64 * size as u64 => (tries - 64 * size as u64 - 1) as u32,
+            Draw::Uniform => reduce(bits, neurons as u64) as u32,
+            Draw::LogUniform => {
+                let uniform = (bits >> 11) as f64 / (1u64 << 53) as f64;
+                (((uniform * spread).exp() - 1.0) as u32).min(neurons as u32 - 1)
+            }
+        };
         if seen.insert(id) {
             out.push(id);
         }
     }
+    let drawn = out.len() - certain;
+    let mut shifts = Vec::new();
+    let mut random_ones = out[certain..].to_vec();
+    random_ones.sort_unstable();
     out.sort_unstable();
-    out
+    if correct {
+        let uniform = -((drawn as f64 / (neurons - certain).max(1) as f64).ln()) as f32;
+        let chance = |id: u32| match draw {
+            Draw::Uniform => uniform,
+            Draw::LogUniform => {
+                let p = (f64::from(id) + 2.0).ln() - (f64::from(id) + 1.0).ln();
+                -((tries as f64 * (-p / spread).ln_1p()).exp_m1().abs().ln()) as f32
+            }
+        };
+        shifts = out.iter().map(|&id| if random_ones.binary_search(&id).is_ok() { chance(id) } else { 0.0 }).collect();
+    }
+    Active { ids: out, shifts }
 }
 
 #[cfg(test)]
@@ -90,42 +282,101 @@ mod tests {
 
     use super::*;
     use crate::dwta::Dwta;
+    use crate::matrix::{Matrix, Values};
 
-    /// Against a plain count over the tables.
+    fn top_up(neurons: usize, size: usize) -> TopUp {
+        let random = Philox::new(1, 1);
+        TopUp { neurons, size, draw: Draw::Uniform, correct: false, random, step: 0 }
+    }
+
+    fn wanted(rows: &[&[u32]]) -> Wanted {
+        let mut out = Wanted::default();
+        for row in rows {
+            out.ids.extend(*row);
+            out.counts.extend(row.iter().map(|_| 1));
+            out.ends.push(out.ids.len());
+        }
+        out
+    }
+
+    /// Against a plain count over the tables; slices of the neurons give the same when merged.
     #[test]
-    fn candidates_are_the_most_frequent() {
+    fn rows_get_the_most_frequent() {
         let (rows, length) = (300, 24);
         let random = Philox::new(4, 4);
         let weights: Vec<f32> = (0..(rows * length) as u64).map(|i| (random.u64_at(i) >> 40) as f32 - 8e6).collect();
-        let mut tables = Tables::new(Dwta::new(1, 20, length, 1), rows, 1);
-        tables.rebuild(Path::Scalar, &weights, length, length);
+        let tables = |first: usize, end: usize| {
+            let mut tables = Tables::new(Dwta::new(1, 20, length, 1), first as u32, end - first, 1);
+            let values = Values::F32(&weights[first * length..end * length]);
+            tables.rebuild(Path::Scalar, Matrix { values, stride: length, length }).unwrap();
+            tables
+        };
+        let (whole, low, high) = (tables(0, rows), tables(0, 100), tables(100, rows));
         let mut counter = Counter::default();
         for query in 0..5 {
             let codes: Vec<u32> = (0..20).map(|t| (random.u64_at(1 << 40 | query << 8 | t) % 8) as u32).collect();
-            let mut counts = vec![0usize; rows];
+            // The row in question is the second of two.
+            let lanes: Vec<u32> = codes.iter().flat_map(|&code| (0..LANES as u32).map(move |l| if l == 1 { code } else { l % 8 })).collect();
+            let second = |wanted: Wanted| Wanted {
+                ends: vec![wanted.row(1).len()],
+                ids: wanted.row(1).to_vec(),
+                counts: wanted.counts[wanted.ends[0]..].to_vec(),
+            };
+            let mut counts = vec![0u16; rows];
             for (t, &code) in codes.iter().enumerate() {
-                tables.bucket(t, code, 30).iter().for_each(|&id| counts[id as usize] += 1);
+                whole.bucket(t, code, 30).iter().for_each(|&id| counts[id as usize] += 1);
             }
             let mut exact: Vec<u32> = (0..rows as u32).filter(|&id| counts[id as usize] > 0).collect();
-            exact.sort_by_key(|&id| (std::cmp::Reverse(counts[id as usize]), id));
-            let mut got = Vec::new();
-            let returned = counter.candidates(&tables, rows, codes.iter().copied(), 30, 12, &mut got);
-            assert_eq!(returned, exact.len());
-            assert_eq!(got, exact[..12]);
+            exact.sort_by_key(|&id| (std::cmp::Reverse(counts[id as usize]), tie(id)));
+            for most in [1, 12, 299, 1000] {
+                let (mut got, mut first) = (Wanted::default(), Wanted::default());
+                let returned = counter.ask(&whole, &lanes, 2, 30, most, &mut got);
+                let other = counter.ask(&whole, &lanes, 1, 30, most, &mut first);
+                assert_eq!(returned - other, exact.len());
+                let got = second(got);
+                assert_eq!(got.ids, exact[..most.min(exact.len())]);
+                assert!(got.ids.iter().zip(&got.counts).all(|(&id, &count)| counts[id as usize] == count));
+            }
+            let mut slices = vec![Wanted::default(); 2];
+            counter.ask(&low, &lanes, 2, 500, 12, &mut slices[0]);
+            Counter::default().ask(&high, &lanes, 2, 500, 12, &mut slices[1]);
+            let mut all = Wanted::default();
+            Counter::default().ask(&whole, &lanes, 2, 500, 12, &mut all);
+            assert_eq!(Wanted::merged(&slices, 12), all);
         }
     }
 
     #[test]
-    fn unions_hold_labels_then_wishes_then_random_neurons() {
-        let random = Philox::new(1, 1);
-        let wanted = [vec![10, 11, 12], vec![20, 10]];
-        assert_eq!(union(&[5, 7, 5], &wanted, 100, 4, random, 0), [5, 7, 10, 20]);
-        let all = union(&[5, 7], &wanted, 100, 30, random, 0);
+    fn sets_hold_labels_then_wishes_then_random_neurons() {
+        let asked = wanted(&[&[10, 11, 12], &[20, 10]]);
+        assert_eq!(choose(&[5, 7, 5], &asked, top_up(100, 4)).ids, [5, 7, 10, 20]);
+        let all = choose(&[5, 7], &asked, top_up(100, 30)).ids;
         assert!(all.len() == 30 && all.windows(2).all(|w| w[0] < w[1]));
         assert!([5, 7, 10, 11, 12, 20].iter().all(|id| all.binary_search(id).is_ok()));
-        assert_ne!(all, union(&[5, 7], &wanted, 100, 30, random, 1));
+        assert_ne!(all, choose(&[5, 7], &asked, TopUp { step: 1, ..top_up(100, 30) }).ids);
         // More labels than the size; fewer neurons than it.
-        assert_eq!(union(&[1, 2, 3], &[], 100, 2, random, 0), [1, 2, 3]);
-        assert_eq!(union(&[1], &[], 4, 10, random, 0), [0, 1, 2, 3]);
+        assert_eq!(choose(&[1, 2, 3], &wanted(&[]), top_up(100, 2)).ids, [1, 2, 3]);
+        assert_eq!(choose(&[1], &wanted(&[]), top_up(4, 10)).ids, [0, 1, 2, 3]);
+    }
+
+    /// The corrected sum over the set is in the mean that over all neurons: 400 sets, within 4 standard errors.
+    #[test]
+    fn corrected_sums_are_unbiased() {
+        let value = |id: u32| 1.0 + f64::from(id % 7);
+        let whole: f64 = (0..500).map(value).sum();
+        for (draw, slack) in [(Draw::Uniform, 0.0), (Draw::LogUniform, 0.02)] {
+            let sums: Vec<f64> = (0..400)
+                .map(|step| {
+                    let top_up = TopUp { draw, correct: true, step, ..top_up(500, 90) };
+                    let set = choose(&[3, 50], &wanted(&[&[9, 80]]), top_up);
+                    assert_eq!(set.shifts[set.ids.binary_search(&50).unwrap()], 0.0);
+                    set.ids.iter().zip(&set.shifts).map(|(&id, &s)| value(id) * f64::from(s).exp()).sum()
+                })
+                .collect();
+            let mean = sums.iter().sum::<f64>() / 400.0;
+            let variance = sums.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / 399.0;
+            let away = (mean - whole).abs();
+            assert!(away < 4.0 * (variance / 400.0).sqrt() + slack * whole, "{draw:?}: {mean}, {whole}");
+        }
     }
 }

@@ -4,6 +4,8 @@ use pulp::{Simd, WithSimd};
 use thrifty_base::math::dispatch;
 use thrifty_base::simd::Path;
 
+use crate::{Error, Result};
+
 /// Settings of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
@@ -31,6 +33,14 @@ pub struct Step {
 }
 
 impl Adam {
+    /// Refuses a learning rate that is none.
+    pub fn check(&self) -> Result<()> {
+        if self.rate.is_finite() && self.rate > 0.0 {
+            return Ok(());
+        }
+        Err(Error::argument("lr", format!("{} is not possible; a number above 0", self.rate)))
+    }
+
     /// The step with this number, from 1.
     pub fn step(self, number: u64) -> Step {
         let n = number.min(1 << 30) as i32;
@@ -39,51 +49,36 @@ impl Adam {
     }
 }
 
-/// Weights with their moments.
+/// Updates the rows that begin at `starts` with gradients, one row after the other, `stride` numbers apart.
+pub fn update(path: Path, step: Step, rows: Updated<'_>, starts: &[usize], gradients: &[f32], stride: usize) {
+    dispatch(path, Update { step, rows, starts, gradients, stride });
+}
+
+/// Rows of weights with their moments.
 #[derive(Debug)]
-pub struct Parameters<'a> {
-    /// Weights.
+pub struct Updated<'a> {
+    /// The weights.
     pub weights: &'a mut [f32],
-    /// Mean of gradients.
-    pub first: &'a mut [f32],
-    /// Mean of their squares.
-    pub second: &'a mut [f32],
+    /// For each row its moments: means of gradients, then means of their squares.
+    pub moments: &'a mut [f32],
+    /// Where the moments of each row begin.
+    pub places: &'a [usize],
+    /// Numbers of a row.
+    pub length: usize,
 }
 
-impl<'a> Parameters<'a> {
-    /// The numbers before `at`, and those from there on.
-    pub fn split_at(self, at: usize) -> (Self, Self) {
-        let (w0, w1) = self.weights.split_at_mut(at);
-        let (f0, f1) = self.first.split_at_mut(at);
-        let (s0, s1) = self.second.split_at_mut(at);
-        (Self { weights: w0, first: f0, second: s0 }, Self { weights: w1, first: f1, second: s1 })
-    }
-}
-
-/// Updates the rows that begin at `starts` with the rows of `gradients`, `length` numbers each.
-pub fn update(
-    path: Path,
+struct Update<'a> {
     step: Step,
-    parameters: &mut Parameters<'_>,
-    starts: &[usize],
-    length: usize,
-    gradients: &[f32],
-) {
-    dispatch(path, Update { step, parameters, starts, length, gradients });
-}
-
-struct Update<'a, 'b> {
-    step: Step,
-    parameters: &'a mut Parameters<'b>,
+    rows: Updated<'a>,
     starts: &'a [usize],
-    length: usize,
     gradients: &'a [f32],
+    stride: usize,
 }
 
 /// Moments below this are zero: subnormal numbers are slow.
 const TINY: f32 = f32::MIN_POSITIVE;
 
-impl WithSimd for Update<'_, '_> {
+impl WithSimd for Update<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -92,18 +87,23 @@ impl WithSimd for Update<'_, '_> {
         let of = |x: f32| s.splat_f32s(x);
         let (b1, c1, b2, c2) = (of(beta1), of(1.0 - beta1), of(beta2), of(1.0 - beta2));
         let (epsilon, size, tiny, zero) = (of(epsilon), of(-self.step.size), of(TINY), of(0.0));
-        for (&start, g) in self.starts.iter().zip(self.gradients.chunks_exact(self.length)) {
-            let range = start..start + self.length;
-            let w = S::as_mut_simd_f32s(&mut self.parameters.weights[range.clone()]).0;
-            let m = S::as_mut_simd_f32s(&mut self.parameters.first[range.clone()]).0;
-            let v = S::as_mut_simd_f32s(&mut self.parameters.second[range]).0;
-            for (((w, m), v), &g) in w.iter_mut().zip(m).zip(v).zip(S::as_simd_f32s(g).0) {
+        let Updated { weights, moments, places, length } = self.rows;
+        for ((&start, &place), g) in self.starts.iter().zip(places).zip(self.gradients.chunks_exact(self.stride)) {
+            let (w, w_rest) = S::as_mut_simd_f32s(&mut weights[start..start + length]);
+            let (means, squares) = moments[place..place + 2 * length].split_at_mut(length);
+            let (m, m_rest) = S::as_mut_simd_f32s(means);
+            let (v, v_rest) = S::as_mut_simd_f32s(squares);
+            let (g, g_rest) = S::as_simd_f32s(&g[..length]);
+            for (((w, m), v), &g) in w.iter_mut().zip(m).zip(v).zip(g) {
                 let mean = s.mul_add_f32s(b1, *m, s.mul_f32s(c1, g));
                 let square = s.mul_add_f32s(b2, *v, s.mul_f32s(c2, s.mul_f32s(g, g)));
                 *m = s.select_f32s(s.less_than_f32s(s.abs_f32s(mean), tiny), zero, mean);
                 *v = s.select_f32s(s.less_than_f32s(square, tiny), zero, square);
                 let root = s.add_f32s(s.sqrt_f32s(*v), epsilon);
                 *w = s.mul_add_f32s(size, s.div_f32s(*m, root), *w);
+            }
+            for (((w, m), v), &g) in w_rest.iter_mut().zip(m_rest).zip(v_rest).zip(g_rest) {
+                self.step.one(w, m, v, g);
             }
         }
     }

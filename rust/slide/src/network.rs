@@ -2,6 +2,7 @@
 //! network says.
 
 use rayon::prelude::*;
+use thrifty_base::pages::Floats;
 use thrifty_base::math::{LANES, Rows, combine, multiply, padded};
 use thrifty_base::memory::available;
 use thrifty_base::philox::Philox;
@@ -9,7 +10,8 @@ use thrifty_base::pool::pool;
 use thrifty_base::progress::Progress;
 use thrifty_base::simd::{self, Path};
 
-use crate::adam::Parameters;
+use crate::head::Weights;
+use crate::matrix::{Matrix, Values};
 use crate::sparse::Sparse;
 use crate::{Error, Result, stream};
 
@@ -27,8 +29,8 @@ pub struct Shape {
 impl Shape {
     /// Bytes of weights and their two moments.
     pub fn bytes(&self) -> u64 {
-        let rows = self.features as u64 + self.labels as u64 + 1;
-        3 * 4 * (rows * padded(self.hidden) as u64 + self.labels as u64)
+        let input = (self.features as u64 + 1) * padded(self.hidden) as u64;
+        3 * 4 * (input + self.labels as u64 * (self.hidden as u64 + 1))
     }
 
     /// Refuses sizes that can't be, or that do not fit into the memory that is free.
@@ -64,42 +66,21 @@ impl Shape {
     }
 }
 
-/// Numbers with the two moments that Adam keeps of them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Learned {
-    /// The weights.
-    pub weights: Vec<f32>,
-    first: Vec<f32>,
-    second: Vec<f32>,
-}
-
-impl Learned {
-    fn new(weights: Vec<f32>) -> Self {
-        let zeros = vec![0.0; weights.len()];
-        Self { weights, first: zeros.clone(), second: zeros }
-    }
-
-    /// For an update.
-    pub fn parameters(&mut self) -> Parameters<'_> {
-        Parameters { weights: &mut self.weights, first: &mut self.first, second: &mut self.second }
-    }
-}
-
-/// A network. Rows of its matrices are `width` numbers apart: `hidden`, padded with zeros that stay zeros.
-#[derive(Clone, Debug, PartialEq)]
+/// A network.
+#[derive(Debug)]
 pub struct Network {
     /// Its sizes.
     pub shape: Shape,
-    /// Numbers of a row.
+    /// Numbers of a row of `input`: `hidden`, padded with zeros that stay zeros.
     pub width: usize,
     /// Features by hidden units: a feature's weights lie together.
-    pub input: Learned,
-    /// A number for each hidden unit.
-    pub input_bias: Learned,
+    pub input: Floats,
+    /// A number for each hidden unit, padded.
+    pub input_bias: Floats,
     /// Labels by hidden units.
-    pub output: Learned,
+    pub output: Floats,
     /// A number for each label.
-    pub output_bias: Learned,
+    pub output_bias: Floats,
 }
 
 /// Rows of the input that are scored together.
@@ -115,8 +96,8 @@ impl Network {
         let random = Philox::new(seed, stream::WEIGHTS);
         let bound = 1.0 / (shape.hidden as f32).sqrt();
         let pool = pool(0)?;
-        let matrix = |rows: usize, base: u64| {
-            let mut weights = vec![0.0f32; rows * width];
+        let matrix = |rows: usize, width: usize, base: u64| -> Result<Floats> {
+            let mut weights = Floats::zeros(rows * width)?;
             let fill = |(r, row): (usize, &mut [f32])| {
                 for (c, w) in row[..shape.hidden].iter_mut().enumerate() {
                     let bits = random.u64_at(base + (r * shape.hidden + c) as u64);
@@ -124,23 +105,30 @@ impl Network {
                 }
             };
             pool.install(|| weights.par_chunks_mut(width).enumerate().for_each(fill));
-            weights
+            Ok(weights)
         };
         Ok(Self {
             shape,
             width,
-            input: Learned::new(matrix(shape.features, 0)),
-            input_bias: Learned::new(vec![0.0; width]),
-            output: Learned::new(matrix(shape.labels, 1 << 60)),
-            output_bias: Learned::new(vec![0.0; padded(shape.labels)]),
+            input: matrix(shape.features, width, 0)?,
+            input_bias: Floats::zeros(width)?,
+            output: matrix(shape.labels, shape.hidden, 1 << 60)?,
+            output_bias: Floats::zeros(shape.labels)?,
         })
+    }
+
+    /// The weights of the output layer.
+    pub fn head(&self) -> Weights<'_> {
+        let Shape { hidden, .. } = self.shape;
+        let rows = Matrix { values: Values::F32(&self.output), stride: hidden, length: hidden };
+        Weights { rows, bias: &self.output_bias }
     }
 
     /// Hidden values of one row of the input, `width` numbers.
     pub(crate) fn hidden(&self, path: Path, inputs: Sparse<'_>, row: usize, out: &mut [f32]) {
-        out.copy_from_slice(&self.input_bias.weights);
+        out.copy_from_slice(&self.input_bias);
         let starts: Vec<usize> = inputs.row(row).iter().map(|&i| i as usize * self.width).collect();
-        let weights = Rows { data: &self.input.weights, starts: &starts, length: self.width };
+        let weights = Rows { data: &self.input, starts: &starts, length: self.width };
         combine(path, weights, &inputs.values[inputs.range(row)], out);
         out.iter_mut().for_each(|o| *o = o.max(0.0));
     }
@@ -163,11 +151,12 @@ impl Network {
         let mut out = vec![(0.0f32, 0u32); inputs.rows() * k];
         let batch = |(b, out): (usize, &mut [(f32, u32)])| -> Result<()> {
             let rows = out.len() / k;
-            let mut side_by_side = vec![0.0; self.width * BATCH];
+            let hidden_units = self.shape.hidden;
+            let mut side_by_side = vec![0.0; hidden_units * BATCH];
             let mut hidden = vec![0.0; self.width];
             for r in 0..rows {
                 self.hidden(path, inputs, b * BATCH + r, &mut hidden);
-                for (c, &h) in hidden.iter().enumerate() {
+                for (c, &h) in hidden[..hidden_units].iter().enumerate() {
                     side_by_side[c * BATCH + r] = h;
                 }
             }
@@ -175,10 +164,10 @@ impl Network {
             let mut scores = vec![0.0; LABELS * BATCH];
             for first in (0..self.shape.labels).step_by(LABELS) {
                 let last = (first + LABELS).min(self.shape.labels);
-                let starts: Vec<usize> = (first..last).map(|l| l * self.width).collect();
-                let weights = Rows { data: &self.output.weights, starts: &starts, length: self.width };
+                let starts: Vec<usize> = (first..last).map(|l| l * hidden_units).collect();
+                let weights = Rows { data: &self.output, starts: &starts, length: hidden_units };
                 let scores = &mut scores[..starts.len() * BATCH];
-                let bias = &self.output_bias.weights[first..last];
+                let bias = &self.output_bias[first..last];
                 multiply(path, weights, &side_by_side, BATCH, Some(bias), scores);
                 for (r, best) in best.iter_mut().enumerate() {
                     let mut least = if best.len() == k { best[k - 1].0 } else { f32::NEG_INFINITY };

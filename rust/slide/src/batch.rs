@@ -1,0 +1,97 @@
+//! Rows that are trained together, with their hidden values laid out for the products of a step.
+
+use rayon::prelude::*;
+use thrifty_base::math::{LANES, padded};
+
+use crate::softmax::Loss;
+use crate::sparse::Sparse;
+
+/// A batch.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    targets: Sparse<'a>,
+    rows: &'a [u32],
+    /// Rows of the batch, padded.
+    pub columns: usize,
+    /// Hidden values of a row, padded.
+    pub width: usize,
+    /// Hidden values, a row of `width` for each of `columns`; what is padded is zero.
+    pub hidden: Vec<f32>,
+    /// The same with a row of `columns` for each hidden value.
+    pub side_by_side: Vec<f32>,
+}
+
+impl<'a> Batch<'a> {
+    /// The rows `rows` of `targets`, with hidden values as [`Self::hidden`] has them; in the pool of the caller.
+    pub fn new(targets: Sparse<'a>, rows: &'a [u32], hidden: Vec<f32>, width: usize) -> Self {
+        let columns = padded(rows.len());
+        debug_assert_eq!(hidden.len(), columns * width);
+        let side_by_side = transposed(&hidden, width);
+        Self { targets, rows, columns, width, hidden, side_by_side }
+    }
+
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Labels of a row.
+    pub fn labels(&self, row: usize) -> &'a [u32] {
+        self.targets.row(self.rows[row] as usize)
+    }
+
+    /// Labels of all rows among `ids` (ascending), by their place there: (place, row, share of the row's loss).
+    pub(crate) fn hits(&self, ids: &[u32], loss: Loss) -> Vec<(u32, u32, f32)> {
+        let mut out = Vec::new();
+        for row in 0..self.rows() {
+            let labels = self.labels(row);
+            let share = match loss {
+                Loss::Softmax => 1.0 / labels.len() as f32,
+                Loss::Sigmoid => 1.0,
+            };
+            let places = labels.iter().filter_map(|label| ids.binary_search(label).ok());
+            out.extend(places.map(|place| (place as u32, row as u32, share)));
+        }
+        out.sort_unstable_by_key(|&(place, row, _)| (place, row));
+        out
+    }
+
+    /// Sum of gradients that have a row of `columns` for each hidden value, as rows of `length` for each row of the batch.
+    pub(crate) fn hidden_gradient(&self, parts: &[Vec<f32>], length: usize) -> Vec<f32> {
+        let columns = self.columns;
+        let mut out = vec![0.0f32; self.rows() * length];
+        let Some((first, others)) = parts.split_first() else {
+            return out;
+        };
+        let mut sums = first.clone();
+        sums.par_chunks_mut(LANES * columns).enumerate().for_each(|(block, sums)| {
+            for part in others {
+                let part = &part[block * LANES * columns..][..sums.len()];
+                sums.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+            }
+        });
+        out.par_chunks_mut(length * LANES).enumerate().for_each(|(block, out)| {
+            let first = block * LANES;
+            for (c, sums) in sums.chunks_exact(columns).enumerate() {
+                for (out, &sum) in out[c..].iter_mut().step_by(length).zip(&sums[first..]) {
+                    *out = sum;
+                }
+            }
+        });
+        out
+    }
+}
+
+/// Columns become rows; there is a multiple of [`LANES`] of both.
+pub(crate) fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
+    let rows = matrix.len() / columns;
+    let mut out = vec![0.0f32; matrix.len()];
+    out.par_chunks_mut(LANES * rows).enumerate().for_each(|(block, out)| {
+        for (r, row) in matrix.chunks_exact(columns).enumerate() {
+            for (i, &x) in row[block * LANES..(block + 1) * LANES].iter().enumerate() {
+                out[i * rows + r] = x;
+            }
+        }
+    });
+    out
+}

@@ -1,0 +1,325 @@
+//! A wide output layer whose steps cost what its active neurons cost.
+//!
+//! The weights lie with the caller; the head has what else training needs: moments, hash tables and the queue of rows to be
+//! hashed again. It may hold a slice of the neurons: everything that needs the others goes through [`Wanted`], [`Active`]
+//! and [`Sums`], which slices exchange.
+//!
+//! One set of active neurons serves a whole batch, so that the layer is three small dense products over gathered rows. Work
+//! is cut into parts of the active rows, each owned by one thread, and sums run in one order: results do not depend on the
+//! number of threads.
+
+use rayon::prelude::*;
+use thrifty_base::pages::Floats;
+use thrifty_base::math::{LANES, multiply};
+use thrifty_base::philox::Philox;
+use thrifty_base::simd::{self, Path};
+
+use crate::active::{Active, Counter, TopUp, Wanted, choose};
+use crate::adam::Adam;
+use crate::backward::{Delta, Owned, Room, Work};
+use crate::batch::Batch;
+use crate::matrix::Matrix;
+use crate::queue::Queue;
+use crate::sampling::Sampling;
+use crate::softmax::{Loss, Sums, exponentials, sigmoids};
+use crate::tables::Tables;
+use crate::{Result, stream};
+
+/// Which neurons of a layer are here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// The first.
+    pub first: u32,
+    /// How many.
+    pub rows: usize,
+    /// How many the whole layer has.
+    pub neurons: usize,
+}
+
+/// The weights of a slice, for reading.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights<'a> {
+    /// A row for each neuron.
+    pub rows: Matrix<'a>,
+    /// A number for each neuron.
+    pub bias: &'a [f32],
+}
+
+/// The weights of a slice, for a step.
+#[derive(Debug)]
+pub struct WeightsMut<'a> {
+    /// A row of `length` numbers for each neuron.
+    pub rows: &'a mut [f32],
+    /// A number for each neuron.
+    pub bias: &'a mut [f32],
+}
+
+/// What a batch's tables returned, in figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Asked {
+    /// Neurons that the tables returned, summed over rows.
+    pub returned: u64,
+    /// Labels in this slice that are among what rows want, and labels in all.
+    pub found: u64,
+    /// Labels in this slice.
+    pub labels: u64,
+}
+
+/// Scores of a batch on their way to gradients.
+#[derive(Debug)]
+pub struct Forward {
+    /// Active neurons of this slice, numbered within it.
+    local: Vec<u32>,
+    /// A row for each of them: exponentials relative to the maxima of its part, or the gradients of sigmoids.
+    values: Vec<f32>,
+    /// For each part its maxima and sums.
+    parts: Vec<Sums>,
+    /// Labels among the active neurons, by neuron: (its place, row of the batch, share).
+    hits: Vec<(u32, u32, f32)>,
+    /// Sums of the slice.
+    pub sums: Sums,
+    /// For each row of the batch the scores of its labels in this slice, times their shares.
+    pub of_labels: Vec<f32>,
+}
+
+/// Rows of weights that are worked on while they are in the cache.
+const PART: usize = 48;
+/// Parts of a task; each task sums its own gradient of the hidden values.
+const TASK: usize = 8;
+
+/// What training needs beside the weights.
+#[derive(Debug)]
+pub struct Head {
+    slice: Slice,
+    length: usize,
+    sampling: Sampling,
+    loss: Loss,
+    adam: Adam,
+    seed: u64,
+    path: Path,
+    steps: u64,
+    tables: Option<Tables>,
+    queue: Queue,
+    moments: Floats,
+    bias_moments: Floats,
+}
+
+impl Head {
+    /// A head for a slice of a layer with rows of `length` numbers.
+    pub fn new(slice: Slice, length: usize, sampling: Sampling, loss: Loss, adam: Adam, seed: u64) -> Result<Self> {
+        sampling.check()?;
+        adam.check()?;
+        let tables = sampling.tables_for(slice, length, seed)?;
+        Ok(Self {
+            slice,
+            length,
+            sampling,
+            loss,
+            adam,
+            seed,
+            path: simd::path()?,
+            steps: 0,
+            queue: Queue::new(if tables.is_some() { slice.rows } else { 0 }),
+            tables,
+            moments: Floats::zeros(2 * slice.rows * length)?,
+            bias_moments: Floats::zeros(2 * slice.rows)?,
+        })
+    }
+
+    /// The neurons that are here.
+    pub fn slice(&self) -> Slice {
+        self.slice
+    }
+
+    /// Steps done.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// How neurons are chosen.
+    pub fn sampling(&self) -> &Sampling {
+        &self.sampling
+    }
+
+    /// The hash tables, where neurons are chosen by them.
+    pub fn tables(&self) -> Option<&Tables> {
+        self.tables.as_ref()
+    }
+
+    /// Rows that wait to be hashed again, and for how many steps the oldest does.
+    pub fn waiting(&self) -> (usize, u64) {
+        (self.queue.len(), self.queue.oldest().map_or(0, |(_, since)| self.steps.saturating_sub(since)))
+    }
+
+    /// Hashes all rows, after which none waits; in the pool of the caller.
+    pub fn rebuild(&mut self, rows: Matrix<'_>) -> Result<()> {
+        if let Some(tables) = &mut self.tables {
+            tables.rebuild(self.path, rows)?;
+        }
+        self.queue.clear();
+        Ok(())
+    }
+
+    /// Hashes the rows that wait longest again, at most `most`; in the pool of the caller. Returns moves between buckets.
+    pub fn rehash(&mut self, rows: Matrix<'_>, most: usize) -> Result<usize> {
+        let waiting = self.queue.take(most);
+        self.tables.as_mut().map_or(Ok(0), |tables| tables.rehash(self.path, rows, &waiting))
+    }
+
+    /// What the rows of a batch ask of this slice's tables, at most `each` neurons a row; in the pool of the caller.
+    pub fn ask(&self, batch: &Batch<'_>, each: usize) -> (Wanted, Asked) {
+        let mut wanted = Wanted::default();
+        let mut asked = Asked::default();
+        let Some(tables) = &self.tables else {
+            return (wanted, asked);
+        };
+        let (first, rows) = (self.slice.first, self.slice.rows);
+        let count = tables.hash().tables();
+        let found: Vec<(Wanted, Asked)> = (0..batch.columns / LANES)
+            .into_par_iter()
+            .map_init(
+                || (Counter::default(), Vec::new(), vec![0u32; count * LANES]),
+                |(counter, scratch, codes), block| {
+                    tables.hash().codes(self.path, &batch.side_by_side[block * LANES..], batch.columns, scratch, codes);
+                    let (mut wanted, mut asked) = (Wanted::default(), Asked::default());
+                    let end = ((block + 1) * LANES).min(batch.rows());
+                    let here = end - block * LANES;
+                    asked.returned += counter.ask(tables, codes, here, self.sampling.bucket, each, &mut wanted) as u64;
+                    for (lane, row) in (block * LANES..end).enumerate() {
+                        let labels = batch.labels(row).iter().filter(|l| (first..first + rows as u32).contains(l));
+                        let ids = wanted.row(lane);
+                        for label in labels {
+                            asked.labels += 1;
+                            asked.found += u64::from(ids.contains(label));
+                        }
+                    }
+                    (wanted, asked)
+                },
+            )
+            .collect();
+        for (w, a) in found {
+            wanted.append(&w);
+            asked.returned += a.returned;
+            asked.found += a.found;
+            asked.labels += a.labels;
+        }
+        (wanted, asked)
+    }
+
+    /// The active neurons of a batch: the same on all slices when they pass what all rows want of all slices.
+    pub fn choose(&self, batch: &Batch<'_>, wanted: &Wanted) -> Active {
+        let labels: Vec<u32> = (0..batch.rows()).flat_map(|i| batch.labels(i)).copied().collect();
+        let Sampling { active, draw, correct, .. } = self.sampling;
+        let random = Philox::new(self.seed, stream::TOP_UP);
+        let top_up = TopUp { neurons: self.slice.neurons, size: active, draw, correct, random, step: self.steps };
+        choose(&labels, wanted, top_up)
+    }
+
+    /// Scores of this slice's active neurons; in the pool of the caller.
+    pub fn forward(&self, weights: Weights<'_>, batch: &Batch<'_>, active: &Active) -> Forward {
+        let Slice { first, rows, .. } = self.slice;
+        let begin = active.ids.partition_point(|&id| id < first);
+        let end = active.ids.partition_point(|&id| (id as usize) < first as usize + rows);
+        let local: Vec<u32> = active.ids[begin..end].iter().map(|id| id - first).collect();
+        let shifts = active.shifts.get(begin..end).unwrap_or(&[]);
+        let columns = batch.columns;
+        let hits = batch.hits(&active.ids[begin..end], self.loss);
+        let scale = 1.0 / batch.rows() as f32;
+        let factors: Vec<f32> = (0..columns).map(|c| if c < batch.rows() { scale } else { 0.0 }).collect();
+        let mut values = vec![0.0f32; local.len() * columns];
+        let done: Vec<(Sums, Vec<(u32, f32)>)> = values
+            .par_chunks_mut(PART * columns)
+            .zip(local.par_chunks(PART))
+            .enumerate()
+            .map_init(
+                || (Vec::new(), Vec::new(), Vec::new()),
+                |(scratch, starts, bias), (part, (values, ids))| {
+                    bias.clear();
+                    bias.extend(ids.iter().map(|&id| weights.bias[id as usize]));
+                    let of_part = shifts.get(part * PART..).unwrap_or(&[]);
+                    bias.iter_mut().zip(of_part).for_each(|(b, shift)| *b += shift);
+                    let gathered = weights.rows.rows(ids, scratch, starts);
+                    multiply(self.path, gathered, &batch.side_by_side, columns, Some(bias), values);
+                    let own = within(&hits, part).iter();
+                    let at = |&(place, row, _): &(u32, u32, f32)| (place as usize - part * PART) * columns + row as usize;
+                    let scores = own.map(|hit| (hit.1, hit.2 * values[at(hit)])).collect();
+                    let sums = match self.loss {
+                        Loss::Softmax => exponentials(self.path, values, columns),
+                        Loss::Sigmoid => Sums { most: vec![0.0; columns], sums: sigmoids(self.path, values, &factors) },
+                    };
+                    (sums, scores)
+                },
+            )
+            .collect();
+        let mut of_labels = vec![0.0f32; batch.rows()];
+        for &(row, score) in done.iter().flat_map(|d| &d.1) {
+            of_labels[row as usize] += score;
+        }
+        let parts: Vec<Sums> = done.into_iter().map(|d| d.0).collect();
+        let sums = Sums::merged(parts.iter(), columns);
+        Forward { local, values, parts, hits, sums, of_labels }
+    }
+
+    /// Sum of the losses of a batch's rows, from the sums and labels' scores of all slices.
+    pub fn loss(&self, all: &Sums, of_labels: &[f32]) -> f64 {
+        let rows = all.most.iter().zip(&all.sums).zip(of_labels);
+        rows.map(|((&most, &sum), &own)| match self.loss {
+            Loss::Softmax => f64::from(most) + f64::from(sum).ln() - f64::from(own),
+            Loss::Sigmoid => f64::from(sum) - f64::from(own),
+        })
+        .sum()
+    }
+
+    /// Updates this slice's active rows with the gradient of `weight` times the mean loss, and returns their part of the
+    /// gradient of the hidden values: `length` numbers for each row of the batch; in the pool of the caller.
+    pub fn backward(
+        &mut self,
+        to: WeightsMut<'_>,
+        batch: &Batch<'_>,
+        forward: Forward,
+        all: &Sums,
+        weight: f32,
+    ) -> Vec<f32> {
+        self.steps += 1;
+        let Forward { local, mut values, parts, hits, .. } = forward;
+        let whole = Owned {
+            rows: to.rows,
+            moments: &mut self.moments,
+            bias: to.bias,
+            bias_moments: &mut self.bias_moments,
+            first: 0,
+        };
+        let length = self.length;
+        let tasks = whole.cut(&local, TASK * PART, length);
+        let work = Work { path: self.path, step: self.adam.step(self.steps), batch, length };
+        let delta = Delta { path: self.path, loss: self.loss, weight, all, rows: batch.rows() };
+        let gradients: Vec<Vec<f32>> = tasks
+            .into_par_iter()
+            .zip(local.par_chunks(TASK * PART))
+            .zip(values.par_chunks_mut(TASK * PART * batch.columns))
+            .enumerate()
+            .map(|(task, ((mut owned, ids), values))| {
+                let mut hidden = vec![0.0f32; length * batch.columns];
+                let mut room = Room::default();
+                let each = ids.chunks(PART).zip(values.chunks_mut(PART * batch.columns)).enumerate();
+                for (i, (ids, values)) in each {
+                    let part = task * TASK + i;
+                    delta.finish(values, &parts[part], within(&hits, part), part * PART);
+                    work.part(&mut owned, ids, values, &mut hidden, &mut room);
+                }
+                hidden
+            })
+            .collect();
+        if self.tables.is_some() {
+            local.iter().for_each(|&id| self.queue.push(id, self.steps));
+        }
+        batch.hidden_gradient(&gradients, length)
+    }
+}
+
+/// Labels whose places are in a part.
+fn within(hits: &[(u32, u32, f32)], part: usize) -> &[(u32, u32, f32)] {
+    let begin = hits.partition_point(|hit| (hit.0 as usize) < part * PART);
+    let end = hits.partition_point(|hit| (hit.0 as usize) < (part + 1) * PART);
+    &hits[begin..end]
+}

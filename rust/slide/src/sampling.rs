@@ -1,0 +1,66 @@
+//! How active neurons are chosen.
+
+use crate::active::Draw;
+use crate::dwta::Dwta as Hash;
+use crate::head::Slice;
+use crate::tables::Tables;
+use crate::{Error, Result};
+
+/// Where the neurons come from that rows ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Hash tables.
+    Tables,
+    /// The highest scores of all neurons: what tables come close to, at the price of the whole layer.
+    Exact,
+    /// Nowhere: all but the labels are random.
+    Random,
+}
+
+/// How neurons are hashed and how many are active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    /// Where neurons come from.
+    pub method: Method,
+    /// Hashes a table (K).
+    pub k: usize,
+    /// Tables (L).
+    pub tables: usize,
+    /// Neurons of a bucket that a query takes at most.
+    pub bucket: usize,
+    /// Active neurons of a batch.
+    pub active: usize,
+    /// Neurons that a row asks of its tables at most.
+    pub each: usize,
+    /// Rows that a step hashes again at most.
+    pub rehash: usize,
+    /// How random neurons are drawn.
+    pub draw: Draw,
+    /// Whether scores of random neurons are corrected for the chance of being drawn.
+    pub correct: bool,
+}
+
+impl Sampling {
+    /// Refuses what is not possible.
+    pub fn check(&self) -> Result<()> {
+        for (argument, value, most) in [
+            ("k", self.k, 6),
+            ("tables", self.tables, 1024),
+            ("bucket", self.bucket, usize::MAX),
+            ("active", self.active, usize::MAX),
+            ("each", self.each, usize::MAX),
+            ("rehash", self.rehash, usize::MAX),
+        ] {
+            if value == 0 || value > most {
+                return Err(Error::argument(argument, format!("{value} is not possible; from 1 to {most}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tables for a slice of a layer with rows of `length` numbers, where this needs some.
+    pub(crate) fn tables_for(&self, slice: Slice, length: usize, seed: u64) -> Result<Option<Tables>> {
+        Ok((self.method == Method::Tables)
+            .then(|| Tables::new(Hash::new(self.k, self.tables, length, seed), slice.first, slice.rows, seed)))
+    }
+}

@@ -1,0 +1,237 @@
+//! Hash tables over the rows of a matrix.
+//!
+//! A bucket lists its rows in the order of a keyed priority, a pure function of (seed, row), so that it does not depend on
+//! how it came about: tables whose rows were hashed again one by one equal new ones. A query that takes few rows of a large
+//! bucket takes the first ones.
+
+mod buckets;
+
+use rayon::prelude::*;
+use thrifty_base::math::LANES;
+use thrifty_base::philox::Philox;
+use thrifty_base::simd::Path;
+
+pub use buckets::{Buckets, Priority, Span};
+
+use crate::dwta::Dwta as Hash;
+use crate::matrix::Matrix;
+use crate::{Error, Result, stream};
+
+/// Tables over the rows of a matrix.
+#[derive(Debug)]
+pub struct Tables {
+    hash: Hash,
+    /// Number of the first row, where the matrix is a slice of a larger one.
+    first: u32,
+    rows: usize,
+    priority: Priority,
+    /// Code of each row in each table, a row's together.
+    codes: Vec<u32>,
+    tables: Vec<Buckets>,
+}
+
+/// A row that has another code in a table.
+#[derive(Clone, Copy, Debug)]
+struct Move {
+    table: u32,
+    row: u32,
+    from: u32,
+    to: u32,
+}
+
+/// Memory for hashing rows.
+struct Scratch {
+    rows: Vec<f32>,
+    block: Vec<f32>,
+    winners: Vec<u32>,
+    codes: Vec<u32>,
+}
+
+impl Tables {
+    /// Tables for `rows` rows, the first of which has the number `first`; empty until they are built.
+    pub fn new(hash: Hash, first: u32, rows: usize, seed: u64) -> Self {
+        let priority = Priority(Philox::new(seed, stream::PRIORITY).u64_at(0));
+        Self { hash, first, rows, priority, codes: Vec::new(), tables: Vec::new() }
+    }
+
+    /// The hash functions.
+    pub fn hash(&self) -> &Hash {
+        &self.hash
+    }
+
+    /// Whether [`Self::rebuild`] was called.
+    pub fn is_built(&self) -> bool {
+        !self.codes.is_empty()
+    }
+
+    fn scratch(&self, length: usize) -> Scratch {
+        Scratch {
+            rows: vec![0.0; length],
+            block: vec![0.0; length * LANES],
+            winners: Vec::new(),
+            codes: vec![0; self.hash.tables() * LANES],
+        }
+    }
+
+    /// Codes of up to [`LANES`] rows, a line of [`LANES`] for each table.
+    fn codes<'s>(&self, path: Path, matrix: Matrix<'_>, rows: impl Iterator<Item = u32>, s: &'s mut Scratch) -> &'s [u32] {
+        for (lane, row) in rows.enumerate() {
+            matrix.copy(row as usize, &mut s.rows);
+            for (block, &w) in s.block.chunks_exact_mut(LANES).zip(&s.rows) {
+                block[lane] = w;
+            }
+        }
+        self.hash.codes(path, &s.block, LANES, &mut s.winners, &mut s.codes);
+        &s.codes
+    }
+
+    /// Hashes all rows; in the pool of the caller.
+    pub fn rebuild(&mut self, path: Path, matrix: Matrix<'_>) -> Result<()> {
+        let tables = self.hash.tables();
+        let mut codes = std::mem::take(&mut self.codes);
+        codes.resize(self.rows * tables, 0);
+        codes.par_chunks_mut(LANES * tables).enumerate().for_each_init(
+            || self.scratch(matrix.length),
+            |scratch, (b, out)| {
+                let first = (b * LANES) as u32;
+                let rows = (out.len() / tables) as u32;
+                let codes = self.codes(path, matrix, first..first + rows, scratch);
+                for (lane, out) in out.chunks_exact_mut(tables).enumerate() {
+                    for (out, codes) in out.iter_mut().zip(codes.chunks_exact(LANES)) {
+                        *out = codes[lane];
+                    }
+                }
+            },
+        );
+        let (buckets, priority, first) = (1 << self.hash.bits(), self.priority, self.first);
+        self.tables.clear();
+        let build = |t| Buckets::build(buckets, first, codes.iter().skip(t).step_by(tables).copied(), priority);
+        self.tables = (0..tables).into_par_iter().map(build).collect::<Result<_>>()?;
+        self.codes = codes;
+        Ok(())
+    }
+
+    /// Hashes some rows (each once) again and moves them to their buckets; in the pool of the caller. Returns the moves.
+    pub fn rehash(&mut self, path: Path, matrix: Matrix<'_>, rows: &[u32]) -> Result<usize> {
+        let tables = self.hash.tables();
+        let found: Vec<Vec<Move>> = rows
+            .par_chunks(LANES)
+            .map_init(
+                || self.scratch(matrix.length),
+                |scratch, rows| {
+                    let codes = self.codes(path, matrix, rows.iter().copied(), scratch);
+                    let mut moves = Vec::new();
+                    for (lane, &row) in rows.iter().enumerate() {
+                        let old = &self.codes[row as usize * tables..][..tables];
+                        for (t, (&from, codes)) in old.iter().zip(codes.chunks_exact(LANES)).enumerate() {
+                            let to = codes[lane];
+                            if from != to {
+                                moves.push(Move { table: t as u32, row, from, to });
+                            }
+                        }
+                    }
+                    moves
+                },
+            )
+            .collect();
+        let mut moves: Vec<Move> = found.into_iter().flatten().collect();
+        for m in &moves {
+            self.codes[m.row as usize * tables + m.table as usize] = m.to;
+        }
+        moves.sort_unstable_by_key(|m| (m.table, m.from, m.row));
+        let (first, priority) = (self.first, self.priority);
+        self.tables.par_iter_mut().enumerate().try_for_each(|(t, table)| {
+            let begin = moves.partition_point(|m| (m.table as usize) < t);
+            for m in moves[begin..].iter().take_while(|m| m.table as usize == t) {
+                table.change(first + m.row, m.from, m.to, priority)?;
+            }
+            Ok::<(), Error>(())
+        })?;
+        Ok(moves.len())
+    }
+
+    /// Numbers of the rows with this code in a table, by priority, at most `cap`.
+    #[inline(always)]
+    pub fn bucket(&self, table: usize, code: u32, cap: usize) -> &[u32] {
+        let all = self.tables[table].get(code);
+        &all[..all.len().min(cap)]
+    }
+
+    /// The buckets of a table.
+    #[inline(always)]
+    pub fn table(&self, table: usize) -> &Buckets {
+        &self.tables[table]
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        4 * self.codes.capacity() + self.tables.iter().map(Buckets::bytes).sum::<usize>()
+    }
+
+    /// Whether all rows are in the same buckets as in `other`, in the same order.
+    pub fn same_as(&self, other: &Self) -> bool {
+        let buckets = 1u32 << self.hash.bits();
+        self.codes == other.codes
+            && self.tables.iter().zip(&other.tables).all(|(a, b)| (0..buckets).all(|code| a.get(code) == b.get(code)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::Values;
+
+    fn matrix(weights: &[f32], length: usize) -> Matrix<'_> {
+        Matrix { values: Values::F32(weights), stride: length, length }
+    }
+
+    #[test]
+    fn every_row_is_in_one_bucket_of_each_table_by_priority() {
+        let (rows, length, first) = (500, 32, 1000);
+        let random = Philox::new(9, 9);
+        let weights: Vec<f32> = (0..(rows * length) as u64).map(|i| (random.u64_at(i) >> 40) as f32 - 8e6).collect();
+        let mut tables = Tables::new(Hash::new(2, 6, length, 1), first, rows, 1);
+        for path in Path::usable() {
+            tables.rebuild(path, matrix(&weights, length)).unwrap();
+            let mut other = Tables::new(Hash::new(2, 6, length, 1), first, rows, 1);
+            other.rebuild(Path::Scalar, matrix(&weights, length)).unwrap();
+            assert!(other.same_as(&tables));
+        }
+        for t in 0..6 {
+            let mut all: Vec<u32> = Vec::new();
+            for code in 0..64 {
+                let bucket = tables.bucket(t, code, usize::MAX);
+                assert!(bucket.windows(2).all(|w| tables.priority.of(w[0]) < tables.priority.of(w[1])));
+                assert_eq!(tables.bucket(t, code, 3), &bucket[..bucket.len().min(3)]);
+                all.extend(bucket);
+            }
+            all.sort_unstable();
+            assert_eq!(all, (first..first + rows as u32).collect::<Vec<_>>());
+        }
+    }
+
+    /// Rows hashed again one by one or in batches: the tables of the new weights.
+    #[test]
+    fn rehashing_equals_a_rebuild() {
+        let (rows, length) = (300usize, 24);
+        let random = Philox::new(3, 3);
+        let number = |i: u64| (random.u64_at(i) >> 40) as f32 - 8e6;
+        let mut weights: Vec<f32> = (0..(rows * length) as u64).map(number).collect();
+        let mut tables = Tables::new(Hash::new(2, 9, length, 1), 0, rows, 1);
+        tables.rebuild(Path::Scalar, matrix(&weights, length)).unwrap();
+        for round in 1..6u64 {
+            let mut touched: Vec<u32> = (0..40).map(|i| (random.u64_at(round << 40 | i) % rows as u64) as u32).collect();
+            touched.sort_unstable();
+            touched.dedup();
+            for &row in &touched {
+                for c in 0..length {
+                    weights[row as usize * length + c] += number(round << 32 | u64::from(row) << 8 | c as u64) / 4.0;
+                }
+            }
+            let moves = tables.rehash(Path::Scalar, matrix(&weights, length), &touched).unwrap();
+            let mut fresh = Tables::new(Hash::new(2, 9, length, 1), 0, rows, 1);
+            fresh.rebuild(Path::Scalar, matrix(&weights, length)).unwrap();
+            assert!(moves > 0 && tables.same_as(&fresh));
+        }
+    }
+}
