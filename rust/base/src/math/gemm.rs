@@ -18,7 +18,7 @@ pub struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     #[inline(always)]
-    fn row(&self, i: usize) -> &'a [f32] {
+    pub(super) fn row(&self, i: usize) -> &'a [f32] {
         &self.data[self.starts[i]..self.starts[i] + self.length]
     }
 }
@@ -241,16 +241,18 @@ impl Combine<'_> {
     }
 }
 
+/// Numbers from -1 to 1 for tests.
+#[cfg(test)]
+pub(super) fn numbers(seed: u64, n: usize) -> Vec<f32> {
+    (0..n as u64).map(|i| (crate::hash::mix64(seed * 1_000_003 + i) >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::hash::mix64;
-
-    fn numbers(seed: u64, n: usize) -> Vec<f32> {
-        (0..n as u64).map(|i| (mix64(seed * 1_000_003 + i) >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
-    }
 
     fn same(a: &[f32], b: &[f32]) -> bool {
         a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
