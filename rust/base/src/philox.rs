@@ -44,9 +44,15 @@ impl Philox {
     /// 64 random bits at `position`.
     #[inline]
     pub const fn u64_at(self, position: u64) -> u64 {
-        let counter = [position as u32, (position >> 32) as u32, self.stream as u32, (self.stream >> 32) as u32];
-        let [a, b, _, _] = philox4x32(counter, [self.seed as u32, (self.seed >> 32) as u32]);
+        let [a, b, _, _] = self.words_at(position);
         a as u64 | (b as u64) << 32
+    }
+
+    /// 128 random bits at `position`, the first 64 of them those of [`Philox::u64_at`].
+    #[inline]
+    pub const fn words_at(self, position: u64) -> [u32; 4] {
+        let counter = [position as u32, (position >> 32) as u32, self.stream as u32, (self.stream >> 32) as u32];
+        philox4x32(counter, [self.seed as u32, (self.seed >> 32) as u32])
     }
 }
 

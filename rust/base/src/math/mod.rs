@@ -3,13 +3,18 @@
 //! Every kernel is written once, against [`pulp::Simd`], and compiled for each instruction set. Elements are summed in
 //! one order with fused multiply-adds, so all paths give the same bits.
 
+pub mod bf16;
+mod dot;
 mod exp;
 mod gemm;
+mod log_sum_exp;
 
 use pulp::{Scalar, WithSimd};
 
+pub use dot::{axpy, dot, dots, sum};
 pub use exp::exp;
 pub use gemm::{Rows, accumulate, combine, multiply};
+pub use log_sum_exp::log_sum_exp;
 
 use crate::simd::Path;
 
