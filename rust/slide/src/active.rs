@@ -89,7 +89,7 @@ mod tests {
     use thrifty_base::simd::Path;
 
     use super::*;
-    use crate::dwta::Dwta;
+    use crate::hash::{Family, Hash};
 
     /// Against a plain count over the tables.
     #[test]
@@ -97,7 +97,8 @@ mod tests {
         let (rows, length) = (300, 24);
         let random = Philox::new(4, 4);
         let weights: Vec<f32> = (0..(rows * length) as u64).map(|i| (random.u64_at(i) >> 40) as f32 - 8e6).collect();
-        let mut tables = Tables::new(Dwta::new(1, 20, length, 1), rows, 1);
+        let hash = Hash::new(Family::Dwta, 1, 20, 3, length, 1).unwrap();
+        let mut tables = Tables::new(hash, rows, 1);
         tables.rebuild(Path::Scalar, &weights, length, length);
         let mut counter = Counter::default();
         for query in 0..5 {

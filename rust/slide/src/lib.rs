@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`sparse`] | rows of (index, value) pairs |
 //! | [`xml`] | the text format of the Extreme Classification Repository |
-//! | [`dwta`] | densified winner-take-all hashes |
+//! | [`hash`] | families of locality-sensitive hashes |
 //! | [`tables`] | hash tables over neurons |
 //! | [`active`] | the active neurons of a batch |
 //! | [`adam`] | Adam for the rows that a step touched |
@@ -13,8 +13,8 @@
 
 pub mod active;
 pub mod adam;
-pub mod dwta;
 mod error;
+pub mod hash;
 pub mod network;
 pub mod sparse;
 pub mod tables;
@@ -30,4 +30,6 @@ mod stream {
     pub(crate) const PRIORITY: u64 = 0x736c_0003;
     pub(crate) const TOP_UP: u64 = 0x736c_0004;
     pub(crate) const SHUFFLE: u64 = 0x736c_0005;
+    pub(crate) const DIRECTIONS: u64 = 0x736c_0010;
+    pub(crate) const HASH_KEYS: u64 = 0x736c_0011;
 }

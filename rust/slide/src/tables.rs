@@ -9,13 +9,13 @@ use thrifty_base::math::LANES;
 use thrifty_base::philox::Philox;
 use thrifty_base::simd::Path;
 
-use crate::dwta::Dwta;
+use crate::hash::{Hash, Scratch};
 use crate::stream;
 
 /// Tables over the rows of a matrix.
 #[derive(Clone, Debug)]
 pub struct Tables {
-    hash: Dwta,
+    hash: Hash,
     /// Rows by priority.
     order: Vec<u32>,
     tables: Vec<Table>,
@@ -30,7 +30,7 @@ struct Table {
 
 impl Tables {
     /// Empty tables for `rows` rows.
-    pub fn new(hash: Dwta, rows: usize, seed: u64) -> Self {
+    pub fn new(hash: Hash, rows: usize, seed: u64) -> Self {
         let key = Philox::new(seed, stream::PRIORITY).u64_at(0);
         let mut order: Vec<u32> = (0..rows as u32).collect();
         order.sort_by_cached_key(|&id| (mix64(key ^ u64::from(id)), id));
@@ -39,7 +39,7 @@ impl Tables {
     }
 
     /// The hash functions.
-    pub fn hash(&self) -> &Dwta {
+    pub fn hash(&self) -> &Hash {
         &self.hash
     }
 
@@ -50,7 +50,7 @@ impl Tables {
         // Codes of LANES rows at a time: [block][table][lane].
         let mut codes = vec![0u32; rows.div_ceil(LANES) * LANES * tables];
         codes.par_chunks_mut(LANES * tables).enumerate().for_each_init(
-            || (vec![0.0f32; length * LANES], Vec::new()),
+            || (vec![0.0f32; length * LANES], Scratch::default()),
             |(block, scratch), (b, out)| {
                 for (lane, row) in (b * LANES..((b + 1) * LANES).min(rows)).enumerate() {
                     for (c, &w) in weights[row * stride..row * stride + length].iter().enumerate() {
@@ -93,13 +93,15 @@ impl Tables {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hash::Family;
 
     #[test]
     fn every_row_is_in_one_bucket_of_each_table_by_priority() {
         let (rows, length) = (500, 32);
         let random = Philox::new(9, 9);
         let weights: Vec<f32> = (0..(rows * length) as u64).map(|i| (random.u64_at(i) >> 40) as f32 - 8e6).collect();
-        let mut tables = Tables::new(Dwta::new(2, 6, length, 1), rows, 1);
+        let hash = Hash::new(Family::Dwta, 2, 6, 6, length, 1).unwrap();
+        let mut tables = Tables::new(hash, rows, 1);
         for path in Path::usable() {
             let before = tables.tables.clone();
             tables.rebuild(path, &weights, length, length);

@@ -15,7 +15,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::active::{Counter, union};
 use crate::adam::{Adam, Parameters, Step, update};
-use crate::dwta::Dwta;
+use crate::hash::{Family, Hash, Scratch};
 use crate::network::Network;
 use crate::sparse::Sparse;
 use crate::tables::Tables;
@@ -87,7 +87,7 @@ impl Trainer {
         if !(adam.rate.is_finite() && adam.rate > 0.0) {
             return Err(Error::argument("lr", format!("{} is not possible; a number above 0", adam.rate)));
         }
-        let hash = Dwta::new(k, tables, network.shape.hidden, seed);
+        let hash = Hash::new(Family::Dwta, k, tables, 3 * k, network.shape.hidden, seed)?;
         let tables = Tables::new(hash, network.shape.labels, seed);
         Ok(Self { sampling, adam, seed, steps: 0, tables, path: simd::path()?, network })
     }
@@ -191,7 +191,7 @@ impl Trainer {
         let found: Vec<(Vec<Vec<u32>>, usize, f64)> = (0..columns / LANES)
             .into_par_iter()
             .map_init(
-                || (Counter::default(), Vec::new(), vec![0u32; tables * LANES]),
+                || (Counter::default(), Scratch::default(), vec![0u32; tables * LANES]),
                 |(counter, scratch, codes), block| {
                     self.tables.hash().codes(self.path, &side_by_side[block * LANES..], columns, scratch, codes);
                     let (mut wanted, mut returned, mut recall) = (Vec::new(), 0, 0.0);
