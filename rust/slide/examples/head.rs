@@ -7,7 +7,7 @@ fn main() {
     let get = |n: &str, d: f64| a.iter().position(|x| x == n).map_or(d, |i| a[i + 1].parse().unwrap());
     let (labels, h, b) = (get("labels", 670_091.0) as usize, 128usize, get("batch", 128.0) as usize);
     let sampling = Sampling {
-        method: Method::Tables, k: get("k", 6.0) as usize, tables: get("tables", 50.0) as usize, bucket: get("bucket", 128.0) as usize,
+        method: Method::Tables(thrifty_slide::hash::Family::Dwta), k: get("k", 6.0) as usize, tables: get("tables", 50.0) as usize, range: get("range", 3.0 * get("k", 6.0)) as usize, bucket: get("bucket", 128.0) as usize,
         active: get("active", 1000.0) as usize, each: get("each", 8.0) as usize, rehash: get("rehash", 250.0) as usize,
         draw: Draw::Uniform, correct: false,
     };
@@ -46,7 +46,7 @@ fn main() {
             let mut lap = || { let e = clock.elapsed().as_secs_f64() * 1e3; clock = Instant::now(); e };
             let batch = Batch::new(targets, &rows, hidden, h);
             t[0] = lap();
-            let (wanted, asked) = head.ask(&batch, sampling.each);
+            let (wanted, asked) = head.ask(Weights { rows: Matrix { values: Values::F32(&w), stride: h, length: h }, bias: &bias }, &batch, sampling.each);
             t[1] = lap();
             let active = head.choose(&batch, &wanted);
             t[2] = lap();
@@ -55,7 +55,7 @@ fn main() {
             let all = forward.sums.clone();
             loss = head.loss(&all, &forward.of_labels) / b as f64;
             t[3] = lap();
-            let _ = head.backward(WeightsMut { rows: &mut w, bias: &mut bias }, &batch, forward, &all, 1.0);
+            let _ = head.backward(WeightsMut { rows: ValuesMut::F32(&mut w), bias: &mut bias }, &batch, forward, &all, 1.0);
             t[4] = lap();
             moves += head.rehash(Matrix { values: Values::F32(&w), stride: h, length: h }, sampling.rehash).unwrap();
             t[5] = lap();

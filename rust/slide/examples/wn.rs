@@ -20,12 +20,12 @@ fn main() {
     let network = Network::new(Shape { features, hidden: get("hidden", 128.0) as usize, labels }, 1).unwrap();
     let sampling = Sampling {
         k: get("k", 4.0) as usize,
-        tables: get("tables", 50.0) as usize,
+        tables: get("tables", 50.0) as usize, range: get("range", 3.0 * get("k", 4.0)) as usize,
         bucket: get("bucket", 128.0) as usize,
         active: get("active", 1024.0) as usize,
         each: get("each", 8.0) as usize,
         rehash: get("rehash", 64.0) as usize,
-        method: if get("random", 0.0) > 0.0 { Method::Random } else { Method::Tables },
+        method: if get("random", 0.0) > 0.0 { Method::Random } else { Method::Tables(thrifty_slide::hash::Family::Dwta) },
         draw: Draw::Uniform,
         correct: get("correct", 0.0) > 0.0,
     };
@@ -36,7 +36,7 @@ fn main() {
         let t = Instant::now();
         let r = t_.epoch(train.inputs(), train.targets(), 128, e, threads, &p).unwrap();
         spent += t.elapsed().as_secs_f64();
-        let (ids, _) = t_.network.predict(test.inputs(), 5, threads, &p).unwrap();
+        let ids = t_.predict(test.inputs(), 5, None, threads, &p).unwrap().ids;
         let hits = (0..test.ends.len()).filter(|&i| test.targets().row(i).contains(&ids[5 * i])).count();
         println!(
             "queue {:?} epoch {e} {spent:.2}s loss {:.3} returned {:.0} recall {:.3} active {:.0} P@1 {:.4}",

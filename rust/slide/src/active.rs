@@ -37,6 +37,17 @@ impl Wanted {
         &self.ids[begin..self.ends[i]]
     }
 
+    /// Rows of `each` neurons, best first, numbered from `first`, with how many there are.
+    pub(crate) fn exact(ids: &[u32], each: usize, first: u32) -> (Self, u64) {
+        let rank = |i: usize| (each - i % each).min(usize::from(u16::MAX)) as u16;
+        let wanted = Self {
+            ends: (1..=ids.len() / each).map(|row| row * each).collect(),
+            ids: ids.iter().map(|id| first + id).collect(),
+            counts: (0..ids.len()).map(rank).collect(),
+        };
+        (wanted, ids.len() as u64)
+    }
+
     /// Appends the rows of another.
     pub fn append(&mut self, other: &Self) {
         let base = self.ids.len();
@@ -281,7 +292,7 @@ mod tests {
     use thrifty_base::simd::Path;
 
     use super::*;
-    use crate::dwta::Dwta;
+    use crate::hash::{Family, Hash};
     use crate::matrix::{Matrix, Values};
 
     fn top_up(neurons: usize, size: usize) -> TopUp {
@@ -306,7 +317,7 @@ mod tests {
         let random = Philox::new(4, 4);
         let weights: Vec<f32> = (0..(rows * length) as u64).map(|i| (random.u64_at(i) >> 40) as f32 - 8e6).collect();
         let tables = |first: usize, end: usize| {
-            let mut tables = Tables::new(Dwta::new(1, 20, length, 1), first as u32, end - first, 1);
+            let mut tables = Tables::new(Hash::new(Family::Dwta, 1, 20, 3, length, 1).unwrap(), first as u32, end - first, 1);
             let values = Values::F32(&weights[first * length..end * length]);
             tables.rebuild(Path::Scalar, Matrix { values, stride: length, length }).unwrap();
             tables

@@ -1,10 +1,13 @@
 //! The second half of a step: gradients and Adam for the active rows, part by part.
 
-use thrifty_base::math::{Rows, accumulate, multiply};
+use thrifty_base::math::bf16::{narrow, narrow_stochastic, widen};
+use thrifty_base::math::{Rows, accumulate, multiply, sum};
+use thrifty_base::philox::Philox;
 use thrifty_base::simd::Path;
 
 use crate::adam::{Step, Updated, update};
 use crate::batch::Batch;
+use crate::matrix::ValuesMut;
 use crate::softmax::{Loss, Sums, relative, scale};
 
 /// Turns what the forward pass left into gradients of the scores.
@@ -40,7 +43,9 @@ impl Delta<'_> {
 
 /// Weights and moments that one task updates.
 pub(crate) struct Owned<'a> {
-    pub(crate) rows: &'a mut [f32],
+    pub(crate) rows: ValuesMut<'a>,
+    /// The rows in f32, where what is in `rows` is rounded from it.
+    pub(crate) master: Option<&'a mut [f32]>,
     pub(crate) moments: &'a mut [f32],
     pub(crate) bias: &'a mut [f32],
     pub(crate) bias_moments: &'a mut [f32],
@@ -55,12 +60,14 @@ impl<'a> Owned<'a> {
         let mut rest = self;
         for ids in ids.chunks(size) {
             let rows = ids[ids.len() - 1] as usize + 1 - rest.first;
-            let (a, b) = rest.rows.split_at_mut(rows * length);
+            let (a, b) = rest.rows.split_at(rows * length);
+            let (master, other_master) = rest.master.map(|m| m.split_at_mut(rows * length)).unzip();
             let (c, d) = rest.moments.split_at_mut(2 * rows * length);
             let (e, f) = rest.bias.split_at_mut(rows);
             let (g, h) = rest.bias_moments.split_at_mut(2 * rows);
-            out.push(Self { rows: a, moments: c, bias: e, bias_moments: g, first: rest.first });
-            rest = Self { rows: b, moments: d, bias: f, bias_moments: h, first: rest.first + rows };
+            out.push(Self { rows: a, master, moments: c, bias: e, bias_moments: g, first: rest.first });
+            let first = rest.first + rows;
+            rest = Self { rows: b, master: other_master, moments: d, bias: f, bias_moments: h, first };
         }
         out
     }
@@ -72,6 +79,8 @@ pub(crate) struct Room {
     starts: Vec<usize>,
     places: Vec<usize>,
     deltas: Vec<usize>,
+    packed: Vec<usize>,
+    rows: Vec<f32>,
     gradients: Vec<f32>,
 }
 
@@ -81,14 +90,16 @@ pub(crate) struct Work<'a> {
     pub(crate) step: Step,
     pub(crate) batch: &'a Batch<'a>,
     pub(crate) length: usize,
+    /// Where the bits come from that round weights to bf16, and the position of row 0.
+    pub(crate) rounding: (Philox, u64),
 }
 
 impl Work<'_> {
     /// Adds a part's share of the gradient of the hidden values to `hidden`, then updates its rows `ids`.
     pub(crate) fn part(&self, owned: &mut Owned<'_>, ids: &[u32], delta: &[f32], hidden: &mut [f32], room: &mut Room) {
-        let Self { path, step, batch, length } = *self;
+        let Self { path, step, batch, length, rounding: (random, base) } = *self;
         let (columns, width) = (batch.columns, batch.width);
-        let Room { starts, places, deltas, gradients } = room;
+        let Room { starts, places, deltas, packed, rows, gradients } = room;
         let local = |&id: &u32| id as usize - owned.first;
         starts.clear();
         starts.extend(ids.iter().map(|id| local(id) * length));
@@ -97,24 +108,41 @@ impl Work<'_> {
         deltas.clear();
         deltas.extend((0..ids.len()).map(|i| i * columns));
         gradients.resize(ids.len() * width, 0.0);
-        accumulate(path, Rows { data: owned.rows, starts, length }, delta, columns, 0, hidden);
         multiply(path, Rows { data: delta, starts: deltas, length: columns }, &batch.hidden, width, None, gradients);
-        let rows = Updated { weights: owned.rows, moments: owned.moments, places, length };
-        update(path, step, rows, starts, gradients, width);
+        let moments = &mut *owned.moments;
+        match &mut owned.rows {
+            ValuesMut::F32(weights) => {
+                accumulate(path, Rows { data: weights, starts, length }, delta, columns, 0, hidden);
+                update(path, step, Updated { weights, moments, places, length }, starts, gradients, width);
+            }
+            ValuesMut::Bf16(halves) => {
+                rows.resize(ids.len() * length, 0.0);
+                packed.clear();
+                packed.extend((0..ids.len()).map(|i| i * length));
+                for (&start, row) in starts.iter().zip(rows.chunks_exact_mut(length)) {
+                    widen(path, &halves[start..start + length], row);
+                }
+                accumulate(path, Rows { data: rows, starts: packed, length }, delta, columns, 0, hidden);
+                if let Some(weights) = &mut owned.master {
+                    update(path, step, Updated { weights, moments, places, length }, starts, gradients, width);
+                    for &start in starts.iter() {
+                        narrow(path, &weights[start..start + length], &mut halves[start..start + length]);
+                    }
+                } else {
+                    let weights = &mut rows[..];
+                    update(path, step, Updated { weights, moments, places, length }, packed, gradients, width);
+                    for ((&id, &start), row) in ids.iter().zip(&*starts).zip(rows.chunks_exact(length)) {
+                        let position = base.wrapping_add(u64::from(id) * length as u64);
+                        narrow_stochastic(path, row, random, position, &mut halves[start..start + length]);
+                    }
+                }
+            }
+        }
         for (id, delta) in ids.iter().zip(delta.chunks_exact(columns)) {
             let at = local(id);
             if let [first, second] = &mut owned.bias_moments[2 * at..2 * at + 2] {
-                step.one(&mut owned.bias[at], first, second, sum(delta));
+                step.one(&mut owned.bias[at], first, second, sum(path, delta));
             }
         }
     }
-}
-
-/// Sum in an order that vector instructions can keep.
-fn sum(x: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 16];
-    for chunk in x.chunks_exact(16) {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, x)| *lane += x);
-    }
-    lanes.iter().sum()
 }

@@ -30,6 +30,16 @@ impl<'a> Batch<'a> {
         Self { targets, rows, columns, width, hidden, side_by_side }
     }
 
+    /// Hidden values of a row, the first `length` of them.
+    pub fn row(&self, row: usize, length: usize) -> &[f32] {
+        &self.hidden[row * self.width..][..length]
+    }
+
+    /// The first `length` rows of [`Self::side_by_side`].
+    pub fn inputs(&self, length: usize) -> &[f32] {
+        &self.side_by_side[..length * self.columns]
+    }
+
     /// Rows.
     pub fn rows(&self) -> usize {
         self.rows.len()

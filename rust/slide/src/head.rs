@@ -18,9 +18,11 @@ use crate::active::{Active, Counter, TopUp, Wanted, choose};
 use crate::adam::Adam;
 use crate::backward::{Delta, Owned, Room, Work};
 use crate::batch::Batch;
-use crate::matrix::Matrix;
+use crate::hash::Scratch;
+use crate::matrix::{Matrix, ValuesMut};
 use crate::queue::Queue;
-use crate::sampling::Sampling;
+use crate::predict::dense;
+use crate::sampling::{Method, Sampling};
 use crate::softmax::{Loss, Sums, exponentials, sigmoids};
 use crate::tables::Tables;
 use crate::{Result, stream};
@@ -49,7 +51,7 @@ pub struct Weights<'a> {
 #[derive(Debug)]
 pub struct WeightsMut<'a> {
     /// A row of `length` numbers for each neuron.
-    pub rows: &'a mut [f32],
+    pub rows: ValuesMut<'a>,
     /// A number for each neuron.
     pub bias: &'a mut [f32],
 }
@@ -59,7 +61,7 @@ pub struct WeightsMut<'a> {
 pub struct Asked {
     /// Neurons that the tables returned, summed over rows.
     pub returned: u64,
-    /// Labels in this slice that are among what rows want, and labels in all.
+    /// Labels in this slice that are among what their rows want.
     pub found: u64,
     /// Labels in this slice.
     pub labels: u64,
@@ -102,6 +104,8 @@ pub struct Head {
     queue: Queue,
     moments: Floats,
     bias_moments: Floats,
+    /// Weights in f32, where the caller has them rounded to bf16.
+    master: Option<Floats>,
 }
 
 impl Head {
@@ -123,7 +127,20 @@ impl Head {
             tables,
             moments: Floats::zeros(2 * slice.rows * length)?,
             bias_moments: Floats::zeros(2 * slice.rows)?,
+            master: None,
         })
+    }
+
+    /// Keeps weights in f32 beside those of the caller, which are in bf16: small steps are then not lost to rounding.
+    pub fn keep_master(&mut self, rows: Matrix<'_>) -> Result<()> {
+        let mut master = match self.master.take() {
+            Some(master) => master,
+            None => Floats::zeros(self.slice.rows * self.length)?,
+        };
+        let (path, each) = (self.path, master.par_chunks_mut(self.length).enumerate());
+        each.for_each(|(row, out)| rows.copy(path, row, out));
+        self.master = Some(master);
+        Ok(())
     }
 
     /// The neurons that are here.
@@ -166,44 +183,47 @@ impl Head {
         self.tables.as_mut().map_or(Ok(0), |tables| tables.rehash(self.path, rows, &waiting))
     }
 
-    /// What the rows of a batch ask of this slice's tables, at most `each` neurons a row; in the pool of the caller.
-    pub fn ask(&self, batch: &Batch<'_>, each: usize) -> (Wanted, Asked) {
-        let mut wanted = Wanted::default();
-        let mut asked = Asked::default();
-        let Some(tables) = &self.tables else {
-            return (wanted, asked);
+    /// What the rows of a batch ask of this slice's neurons, at most `each` a row; in the pool of the caller.
+    pub fn ask(&self, weights: Weights<'_>, batch: &Batch<'_>, each: usize) -> (Wanted, Asked) {
+        let (wanted, returned) = match (&self.tables, self.sampling.method) {
+            (Some(tables), _) => self.ask_tables(tables, batch, each),
+            (None, Method::Exact) => {
+                let best = dense(self.path, weights, batch, each.min(self.slice.rows));
+                Wanted::exact(&best.ids, best.ids.len() / batch.rows(), self.slice.first)
+            }
+            (None, _) => (Wanted { ends: vec![0; batch.rows()], ..Wanted::default() }, 0),
         };
-        let (first, rows) = (self.slice.first, self.slice.rows);
-        let count = tables.hash().tables();
-        let found: Vec<(Wanted, Asked)> = (0..batch.columns / LANES)
+        let here = self.slice.first..self.slice.first + self.slice.rows as u32;
+        let mut asked = Asked { returned, ..Asked::default() };
+        for row in 0..batch.rows() {
+            let ids = wanted.row(row);
+            for label in batch.labels(row).iter().filter(|label| here.contains(label)) {
+                asked.labels += 1;
+                asked.found += u64::from(ids.contains(label));
+            }
+        }
+        (wanted, asked)
+    }
+
+    fn ask_tables(&self, tables: &Tables, batch: &Batch<'_>, each: usize) -> (Wanted, u64) {
+        let bucket = self.sampling.bucket;
+        let found: Vec<(Wanted, usize)> = (0..batch.columns / LANES)
             .into_par_iter()
             .map_init(
-                || (Counter::default(), Vec::new(), vec![0u32; count * LANES]),
+                || (Counter::default(), Scratch::default(), vec![0u32; tables.hash().tables() * LANES]),
                 |(counter, scratch, codes), block| {
-                    tables.hash().codes(self.path, &batch.side_by_side[block * LANES..], batch.columns, scratch, codes);
-                    let (mut wanted, mut asked) = (Wanted::default(), Asked::default());
-                    let end = ((block + 1) * LANES).min(batch.rows());
-                    let here = end - block * LANES;
-                    asked.returned += counter.ask(tables, codes, here, self.sampling.bucket, each, &mut wanted) as u64;
-                    for (lane, row) in (block * LANES..end).enumerate() {
-                        let labels = batch.labels(row).iter().filter(|l| (first..first + rows as u32).contains(l));
-                        let ids = wanted.row(lane);
-                        for label in labels {
-                            asked.labels += 1;
-                            asked.found += u64::from(ids.contains(label));
-                        }
-                    }
-                    (wanted, asked)
+                    let x = &batch.side_by_side[block * LANES..];
+                    tables.hash().codes(self.path, x, batch.columns, scratch, codes);
+                    let mut wanted = Wanted::default();
+                    let rows = batch.rows().min((block + 1) * LANES).saturating_sub(block * LANES);
+                    let returned = counter.ask(tables, codes, rows, bucket, each, &mut wanted);
+                    (wanted, returned)
                 },
             )
             .collect();
-        for (w, a) in found {
-            wanted.append(&w);
-            asked.returned += a.returned;
-            asked.found += a.found;
-            asked.labels += a.labels;
-        }
-        (wanted, asked)
+        let mut wanted = Wanted::default();
+        found.iter().for_each(|(part, _)| wanted.append(part));
+        (wanted, found.iter().map(|f| f.1 as u64).sum())
     }
 
     /// The active neurons of a batch: the same on all slices when they pass what all rows want of all slices.
@@ -238,8 +258,8 @@ impl Head {
                     bias.extend(ids.iter().map(|&id| weights.bias[id as usize]));
                     let of_part = shifts.get(part * PART..).unwrap_or(&[]);
                     bias.iter_mut().zip(of_part).for_each(|(b, shift)| *b += shift);
-                    let gathered = weights.rows.rows(ids, scratch, starts);
-                    multiply(self.path, gathered, &batch.side_by_side, columns, Some(bias), values);
+                    let gathered = weights.rows.rows(self.path, ids, scratch, starts);
+                    multiply(self.path, gathered, batch.inputs(self.length), columns, Some(bias), values);
                     let own = within(&hits, part).iter();
                     let at = |&(place, row, _): &(u32, u32, f32)| (place as usize - part * PART) * columns + row as usize;
                     let scores = own.map(|hit| (hit.1, hit.2 * values[at(hit)])).collect();
@@ -284,6 +304,7 @@ impl Head {
         let Forward { local, mut values, parts, hits, .. } = forward;
         let whole = Owned {
             rows: to.rows,
+            master: self.master.as_deref_mut(),
             moments: &mut self.moments,
             bias: to.bias,
             bias_moments: &mut self.bias_moments,
@@ -291,7 +312,9 @@ impl Head {
         };
         let length = self.length;
         let tasks = whole.cut(&local, TASK * PART, length);
-        let work = Work { path: self.path, step: self.adam.step(self.steps), batch, length };
+        let first = self.steps.wrapping_mul(self.slice.neurons as u64).wrapping_add(u64::from(self.slice.first));
+        let rounding = (Philox::new(self.seed, stream::ROUNDING), first.wrapping_mul(length as u64));
+        let work = Work { path: self.path, step: self.adam.step(self.steps), batch, length, rounding };
         let delta = Delta { path: self.path, loss: self.loss, weight, all, rows: batch.rows() };
         let gradients: Vec<Vec<f32>> = tasks
             .into_par_iter()

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`sparse`] | rows of (index, value) pairs |
 //! | [`xml`] | the text format of the Extreme Classification Repository |
-//! | [`dwta`] | densified winner-take-all hashes |
+//! | [`hash`] | families of hashes of vectors |
 //! | [`matrix`] | rows of weights in f32 or bf16 |
 //! | [`tables`] | hash tables over neurons |
 //! | [`queue`] | rows that wait to be hashed again |
@@ -14,19 +14,21 @@
 //! | [`softmax`] | losses over the active neurons |
 //! | [`adam`] | Adam for the rows that a step touched |
 //! | [`head`] | the wide output layer, or a slice of it |
-//! | [`network`] | weights, and what the dense network says |
+//! | [`predict`] | the best neurons of rows |
+//! | [`network`] | weights of a network |
 //! | [`train`] | training steps of a network |
 
 pub mod active;
 pub mod adam;
 mod backward;
 pub mod batch;
-pub mod dwta;
 mod error;
+pub mod hash;
 pub mod head;
 mod input;
 pub mod matrix;
 pub mod network;
+pub mod predict;
 pub mod queue;
 pub mod sampling;
 pub mod softmax;
@@ -44,4 +46,7 @@ mod stream {
     pub(crate) const PRIORITY: u64 = 0x736c_0003;
     pub(crate) const TOP_UP: u64 = 0x736c_0004;
     pub(crate) const SHUFFLE: u64 = 0x736c_0005;
+    pub(crate) const ROUNDING: u64 = 0x736c_0006;
+    pub(crate) const DIRECTIONS: u64 = 0x736c_0010;
+    pub(crate) const HASH_KEYS: u64 = 0x736c_0011;
 }

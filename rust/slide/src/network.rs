@@ -3,15 +3,15 @@
 
 use rayon::prelude::*;
 use thrifty_base::pages::Floats;
-use thrifty_base::math::{LANES, Rows, combine, multiply, padded};
+use thrifty_base::math::{Rows, combine, padded};
 use thrifty_base::memory::available;
 use thrifty_base::philox::Philox;
 use thrifty_base::pool::pool;
-use thrifty_base::progress::Progress;
-use thrifty_base::simd::{self, Path};
+use thrifty_base::simd::Path;
 
+use crate::batch::Batch;
 use crate::head::Weights;
-use crate::matrix::{Matrix, Values};
+use crate::matrix::Store;
 use crate::sparse::Sparse;
 use crate::{Error, Result, stream};
 
@@ -78,15 +78,10 @@ pub struct Network {
     /// A number for each hidden unit, padded.
     pub input_bias: Floats,
     /// Labels by hidden units.
-    pub output: Floats,
+    pub output: Store,
     /// A number for each label.
     pub output_bias: Floats,
 }
-
-/// Rows of the input that are scored together.
-const BATCH: usize = 64;
-/// Labels that are scored together.
-const LABELS: usize = 512;
 
 impl Network {
     /// Random weights of a seed: uniform within 1 / sqrt(hidden).
@@ -112,16 +107,14 @@ impl Network {
             width,
             input: matrix(shape.features, width, 0)?,
             input_bias: Floats::zeros(width)?,
-            output: matrix(shape.labels, shape.hidden, 1 << 60)?,
+            output: Store::F32(matrix(shape.labels, shape.hidden, 1 << 60)?),
             output_bias: Floats::zeros(shape.labels)?,
         })
     }
 
     /// The weights of the output layer.
     pub fn head(&self) -> Weights<'_> {
-        let Shape { hidden, .. } = self.shape;
-        let rows = Matrix { values: Values::F32(&self.output), stride: hidden, length: hidden };
-        Weights { rows, bias: &self.output_bias }
+        Weights { rows: self.output.matrix(self.shape.hidden), bias: &self.output_bias }
     }
 
     /// Hidden values of one row of the input, `width` numbers.
@@ -133,63 +126,11 @@ impl Network {
         out.iter_mut().for_each(|o| *o = o.max(0.0));
     }
 
-    /// The `k` labels of each row with the highest scores (logits), best first, by the whole network: ids and scores.
-    pub fn predict(
-        &self,
-        inputs: Sparse<'_>,
-        k: usize,
-        threads: usize,
-        progress: &Progress,
-    ) -> Result<(Vec<u32>, Vec<f32>)> {
-        inputs.check_valued("inputs", self.shape.features)?;
-        if k == 0 {
-            return Err(Error::argument("k", "0 is not possible; at least 1"));
-        }
-        let k = k.min(self.shape.labels);
-        let path = simd::path()?;
-        progress.start("predict", inputs.rows() as u64)?;
-        let mut out = vec![(0.0f32, 0u32); inputs.rows() * k];
-        let batch = |(b, out): (usize, &mut [(f32, u32)])| -> Result<()> {
-            let rows = out.len() / k;
-            let hidden_units = self.shape.hidden;
-            let mut side_by_side = vec![0.0; hidden_units * BATCH];
-            let mut hidden = vec![0.0; self.width];
-            for r in 0..rows {
-                self.hidden(path, inputs, b * BATCH + r, &mut hidden);
-                for (c, &h) in hidden[..hidden_units].iter().enumerate() {
-                    side_by_side[c * BATCH + r] = h;
-                }
-            }
-            let mut best: Vec<Vec<(f32, u32)>> = vec![Vec::with_capacity(2 * k); rows];
-            let mut scores = vec![0.0; LABELS * BATCH];
-            for first in (0..self.shape.labels).step_by(LABELS) {
-                let last = (first + LABELS).min(self.shape.labels);
-                let starts: Vec<usize> = (first..last).map(|l| l * hidden_units).collect();
-                let weights = Rows { data: &self.output, starts: &starts, length: hidden_units };
-                let scores = &mut scores[..starts.len() * BATCH];
-                let bias = &self.output_bias[first..last];
-                multiply(path, weights, &side_by_side, BATCH, Some(bias), scores);
-                for (r, best) in best.iter_mut().enumerate() {
-                    let mut least = if best.len() == k { best[k - 1].0 } else { f32::NEG_INFINITY };
-                    for (i, &score) in scores[r..].iter().step_by(BATCH).enumerate() {
-                        if score > least || best.len() < k {
-                            let at = best.partition_point(|&(s, _)| s >= score);
-                            best.insert(at, (score, (first + i) as u32));
-                            best.truncate(k);
-                            least = if best.len() == k { best[k - 1].0 } else { f32::NEG_INFINITY };
-                        }
-                    }
-                }
-            }
-            for (out, best) in out.chunks_exact_mut(k).zip(best) {
-                out.copy_from_slice(&best);
-            }
-            progress.advance(rows as u64)?;
-            Ok(())
-        };
-        pool(threads)?.install(|| out.par_chunks_mut(BATCH * k).enumerate().try_for_each(batch))?;
-        Ok(out.into_iter().map(|(score, id)| (id, score)).unzip())
+    /// The rows `rows` of `inputs` as a batch without labels; on the calling thread.
+    pub(crate) fn batch<'a>(&self, path: Path, inputs: Sparse<'_>, rows: &'a [u32], targets: Sparse<'a>) -> Batch<'a> {
+        let mut hidden = vec![0.0f32; padded(rows.len()) * self.width];
+        let values = hidden.par_chunks_mut(self.width).zip(rows);
+        values.for_each(|(out, &row)| self.hidden(path, inputs, row as usize, out));
+        Batch::new(targets, rows, hidden, self.width)
     }
 }
-
-const _: () = assert!(BATCH.is_multiple_of(LANES));

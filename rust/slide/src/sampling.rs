@@ -1,7 +1,7 @@
 //! How active neurons are chosen.
 
 use crate::active::Draw;
-use crate::dwta::Dwta as Hash;
+use crate::hash::{Family, Hash};
 use crate::head::Slice;
 use crate::tables::Tables;
 use crate::{Error, Result};
@@ -9,8 +9,8 @@ use crate::{Error, Result};
 /// Where the neurons come from that rows ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Hash tables.
-    Tables,
+    /// Hash tables, with hashes of a family.
+    Tables(Family),
     /// The highest scores of all neurons: what tables come close to, at the price of the whole layer.
     Exact,
     /// Nowhere: all but the labels are random.
@@ -26,6 +26,8 @@ pub struct Sampling {
     pub k: usize,
     /// Tables (L).
     pub tables: usize,
+    /// Bits of a table's codes (R).
+    pub range: usize,
     /// Neurons of a bucket that a query takes at most.
     pub bucket: usize,
     /// Active neurons of a batch.
@@ -44,8 +46,6 @@ impl Sampling {
     /// Refuses what is not possible.
     pub fn check(&self) -> Result<()> {
         for (argument, value, most) in [
-            ("k", self.k, 6),
-            ("tables", self.tables, 1024),
             ("bucket", self.bucket, usize::MAX),
             ("active", self.active, usize::MAX),
             ("each", self.each, usize::MAX),
@@ -60,7 +60,10 @@ impl Sampling {
 
     /// Tables for a slice of a layer with rows of `length` numbers, where this needs some.
     pub(crate) fn tables_for(&self, slice: Slice, length: usize, seed: u64) -> Result<Option<Tables>> {
-        Ok((self.method == Method::Tables)
-            .then(|| Tables::new(Hash::new(self.k, self.tables, length, seed), slice.first, slice.rows, seed)))
+        let Method::Tables(family) = self.method else {
+            return Ok(None);
+        };
+        let hash = Hash::new(family, self.k, self.tables, self.range, length, seed)?;
+        Ok(Some(Tables::new(hash, slice.first, slice.rows, seed)))
     }
 }

@@ -1,17 +1,16 @@
 //! Training steps of a network with a sparse input.
 
 use rayon::prelude::*;
-use thrifty_base::math::padded;
 use thrifty_base::philox::Philox;
 use thrifty_base::pool::pool;
 use thrifty_base::progress::Progress;
 use thrifty_base::simd::{self, Path};
 
 use crate::adam::Adam;
-use crate::batch::Batch;
 use crate::head::{Head, Slice, WeightsMut};
 use crate::input::Input;
 use crate::network::Network;
+use crate::predict::{Best, dense, sparse};
 use crate::sampling::Sampling;
 use crate::softmax::Loss;
 use crate::sparse::Sparse;
@@ -43,6 +42,9 @@ pub struct Epoch {
     /// Mean number of active neurons of a batch.
     pub active: f64,
 }
+
+/// Rows that are scored together.
+const BATCH: usize = 64;
 
 #[derive(Debug, Default)]
 struct Totals {
@@ -114,18 +116,67 @@ impl Trainer {
         })
     }
 
+    /// The `k` labels of each row with the highest scores: of all labels, or of the `candidates` that most tables return.
+    pub fn predict(
+        &mut self,
+        inputs: Sparse<'_>,
+        k: usize,
+        candidates: Option<usize>,
+        threads: usize,
+        progress: &Progress,
+    ) -> Result<Best> {
+        inputs.check_valued("inputs", self.network.shape.features)?;
+        if k == 0 {
+            return Err(Error::argument("k", "0 is not possible; at least 1"));
+        }
+        if candidates.is_some() && self.head.tables().is_none() {
+            return Err(Error::argument("sparse", "this head has no hash tables; take a family that has"));
+        }
+        let k = k.min(self.network.shape.labels);
+        progress.start("predict", inputs.rows() as u64)?;
+        let rows: Vec<u32> = (0..inputs.rows() as u32).collect();
+        let ends = vec![0; inputs.rows()];
+        let nothing = Sparse { ends: &ends, indices: &[], values: &[] };
+        let path = self.path;
+        pool(threads)?.install(|| {
+            if candidates.is_some() {
+                self.fresh_tables()?;
+            }
+            let (network, head) = (&self.network, &self.head);
+            let batches: Vec<Best> = rows
+                .par_chunks(BATCH)
+                .map(|rows| {
+                    let batch = network.batch(path, inputs, rows, nothing);
+                    let best = match candidates {
+                        Some(candidates) => sparse(path, head, network.head(), &batch, k, candidates),
+                        None => dense(path, network.head(), &batch, k),
+                    };
+                    progress.advance(rows.len() as u64)?;
+                    Ok(best)
+                })
+                .collect::<Result<_>>()?;
+            let mut all = Best::default();
+            batches.into_iter().for_each(|batch| all.append(batch));
+            Ok(all)
+        })
+    }
+
+    /// Sees to it that every row is in the buckets of its weights; in the pool of the caller.
+    fn fresh_tables(&mut self) -> Result<()> {
+        match self.head.tables() {
+            Some(tables) if !tables.is_built() => self.head.rebuild(self.network.head().rows),
+            _ => self.head.rehash(self.network.head().rows, usize::MAX).map(|_| ()),
+        }
+    }
+
     /// One step over some rows; in the pool of the caller.
     fn step(&mut self, inputs: Sparse<'_>, targets: Sparse<'_>, rows: &[u32], totals: &mut Totals) -> Result<()> {
         let (width, path, length) = (self.network.width, self.path, self.network.shape.hidden);
         if self.head.tables().is_some_and(|tables| !tables.is_built()) {
             self.head.rebuild(self.network.head().rows)?;
         }
-        let mut hidden = vec![0.0f32; padded(rows.len()) * width];
-        let values = hidden.par_chunks_mut(width).zip(rows);
-        values.for_each(|(out, &row)| self.network.hidden(path, inputs, row as usize, out));
-        let batch = Batch::new(targets, rows, hidden, width);
-
-        let (wanted, asked) = self.head.ask(&batch, self.head.sampling().each);
+        let batch = self.network.batch(path, inputs, rows, targets);
+        let (wanted, asked) = self.head.ask(self.network.head(), &batch, self.head.sampling().each);
         let active = self.head.choose(&batch, &wanted);
         let forward = self.head.forward(self.network.head(), &batch, &active);
         let all = forward.sums.clone();
@@ -133,7 +184,7 @@ impl Trainer {
         if !loss.is_finite() {
             return Err(Error::Diverged { step: self.steps(), loss: loss as f32 });
         }
-        let weights = WeightsMut { rows: &mut self.network.output, bias: &mut self.network.output_bias };
+        let weights = WeightsMut { rows: self.network.output.values_mut(), bias: &mut self.network.output_bias };
         let gradient = self.head.backward(weights, &batch, forward, &all, 1.0);
         let mut hidden_delta = vec![0.0f32; rows.len() * width];
         let each = hidden_delta.chunks_exact_mut(width).zip(gradient.chunks_exact(length));

@@ -13,7 +13,7 @@ use thrifty_base::simd::Path;
 
 pub use buckets::{Buckets, Priority, Span};
 
-use crate::dwta::Dwta as Hash;
+use crate::hash::{Hash, Scratch as Hashing};
 use crate::matrix::Matrix;
 use crate::{Error, Result, stream};
 
@@ -40,10 +40,12 @@ struct Move {
 }
 
 /// Memory for hashing rows.
+#[derive(Default)]
 struct Scratch {
-    rows: Vec<f32>,
-    block: Vec<f32>,
-    winners: Vec<u32>,
+    ids: Vec<u32>,
+    widened: Vec<f32>,
+    starts: Vec<usize>,
+    hashing: Hashing,
     codes: Vec<u32>,
 }
 
@@ -64,24 +66,12 @@ impl Tables {
         !self.codes.is_empty()
     }
 
-    fn scratch(&self, length: usize) -> Scratch {
-        Scratch {
-            rows: vec![0.0; length],
-            block: vec![0.0; length * LANES],
-            winners: Vec::new(),
-            codes: vec![0; self.hash.tables() * LANES],
-        }
-    }
-
     /// Codes of up to [`LANES`] rows, a line of [`LANES`] for each table.
     fn codes<'s>(&self, path: Path, matrix: Matrix<'_>, rows: impl Iterator<Item = u32>, s: &'s mut Scratch) -> &'s [u32] {
-        for (lane, row) in rows.enumerate() {
-            matrix.copy(row as usize, &mut s.rows);
-            for (block, &w) in s.block.chunks_exact_mut(LANES).zip(&s.rows) {
-                block[lane] = w;
-            }
-        }
-        self.hash.codes(path, &s.block, LANES, &mut s.winners, &mut s.codes);
+        s.ids.clear();
+        s.ids.extend(rows);
+        s.codes.resize(self.hash.tables() * LANES, 0);
+        self.hash.rows(path, matrix.rows(path, &s.ids, &mut s.widened, &mut s.starts), &mut s.hashing, &mut s.codes);
         &s.codes
     }
 
@@ -91,7 +81,7 @@ impl Tables {
         let mut codes = std::mem::take(&mut self.codes);
         codes.resize(self.rows * tables, 0);
         codes.par_chunks_mut(LANES * tables).enumerate().for_each_init(
-            || self.scratch(matrix.length),
+            Scratch::default,
             |scratch, (b, out)| {
                 let first = (b * LANES) as u32;
                 let rows = (out.len() / tables) as u32;
@@ -117,7 +107,7 @@ impl Tables {
         let found: Vec<Vec<Move>> = rows
             .par_chunks(LANES)
             .map_init(
-                || self.scratch(matrix.length),
+                Scratch::default,
                 |scratch, rows| {
                     let codes = self.codes(path, matrix, rows.iter().copied(), scratch);
                     let mut moves = Vec::new();
@@ -179,7 +169,12 @@ impl Tables {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hash::Family;
     use crate::matrix::Values;
+
+    fn hash(tables: usize, length: usize) -> Hash {
+        Hash::new(Family::Dwta, 2, tables, 6, length, 1).unwrap()
+    }
 
     fn matrix(weights: &[f32], length: usize) -> Matrix<'_> {
         Matrix { values: Values::F32(weights), stride: length, length }
@@ -190,10 +185,10 @@ mod tests {
         let (rows, length, first) = (500, 32, 1000);
         let random = Philox::new(9, 9);
         let weights: Vec<f32> = (0..(rows * length) as u64).map(|i| (random.u64_at(i) >> 40) as f32 - 8e6).collect();
-        let mut tables = Tables::new(Hash::new(2, 6, length, 1), first, rows, 1);
+        let mut tables = Tables::new(hash(6, length), first, rows, 1);
         for path in Path::usable() {
             tables.rebuild(path, matrix(&weights, length)).unwrap();
-            let mut other = Tables::new(Hash::new(2, 6, length, 1), first, rows, 1);
+            let mut other = Tables::new(hash(6, length), first, rows, 1);
             other.rebuild(Path::Scalar, matrix(&weights, length)).unwrap();
             assert!(other.same_as(&tables));
         }
@@ -217,7 +212,7 @@ mod tests {
         let random = Philox::new(3, 3);
         let number = |i: u64| (random.u64_at(i) >> 40) as f32 - 8e6;
         let mut weights: Vec<f32> = (0..(rows * length) as u64).map(number).collect();
-        let mut tables = Tables::new(Hash::new(2, 9, length, 1), 0, rows, 1);
+        let mut tables = Tables::new(hash(9, length), 0, rows, 1);
         tables.rebuild(Path::Scalar, matrix(&weights, length)).unwrap();
         for round in 1..6u64 {
             let mut touched: Vec<u32> = (0..40).map(|i| (random.u64_at(round << 40 | i) % rows as u64) as u32).collect();
@@ -229,7 +224,7 @@ mod tests {
                 }
             }
             let moves = tables.rehash(Path::Scalar, matrix(&weights, length), &touched).unwrap();
-            let mut fresh = Tables::new(Hash::new(2, 9, length, 1), 0, rows, 1);
+            let mut fresh = Tables::new(hash(9, length), 0, rows, 1);
             fresh.rebuild(Path::Scalar, matrix(&weights, length)).unwrap();
             assert!(moves > 0 && tables.same_as(&fresh));
         }
