@@ -2,7 +2,9 @@
 #![allow(unsafe_code)]
 
 use numpy::ndarray::ArrayView1;
-use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{
+    Element, PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadwriteArray1, PyUntypedArray, PyUntypedArrayMethods,
+};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use thrifty_base::recycled::Numbers;
@@ -43,4 +45,18 @@ pub(crate) fn numbers<'py>(py: Python<'py>, numbers: Numbers) -> PyResult<Bound<
     let view = ArrayView1::from(owner.get().numbers.as_slice());
     // SAFETY: the array keeps `owner` alive as its base, `owner` is frozen and nothing else reads or writes the memory.
     Ok(unsafe { PyArray1::borrow_from_array(&view, owner.clone().into_any()) })
+}
+
+/// A one-dimensional, contiguous, writable array of `T`.
+pub(crate) fn vector_mut<'py, T: Element>(
+    argument: &Bound<'py, PyAny>,
+    name: &str,
+    dtype: &str,
+) -> PyResult<PyReadwriteArray1<'py, T>> {
+    vector::<T>(argument, name, dtype)?;
+    argument
+        .cast::<PyArray1<T>>()
+        .map_err(PyErr::from)?
+        .try_readwrite()
+        .map_err(|e| PyValueError::new_err(format!("{name}: can't be written to: {e}")))
 }

@@ -317,7 +317,8 @@ mod tests {
         let random = Philox::new(4, 4);
         let weights: Vec<f32> = (0..(rows * length) as u64).map(|i| (random.u64_at(i) >> 40) as f32 - 8e6).collect();
         let tables = |first: usize, end: usize| {
-            let mut tables = Tables::new(Hash::new(Family::Dwta, 1, 20, 3, length, 1).unwrap(), first as u32, end - first, 1);
+            let mut tables =
+                Tables::new(Hash::new(Family::Dwta, 1, 20, 3, length, 1).unwrap(), first as u32, end - first, 1);
             let values = Values::F32(&weights[first * length..end * length]);
             tables.rebuild(Path::Scalar, Matrix { values, stride: length, length }).unwrap();
             tables
@@ -327,7 +328,10 @@ mod tests {
         for query in 0..5 {
             let codes: Vec<u32> = (0..20).map(|t| (random.u64_at(1 << 40 | query << 8 | t) % 8) as u32).collect();
             // The row in question is the second of two.
-            let lanes: Vec<u32> = codes.iter().flat_map(|&code| (0..LANES as u32).map(move |l| if l == 1 { code } else { l % 8 })).collect();
+            let lanes: Vec<u32> = codes
+                .iter()
+                .flat_map(|&code| (0..LANES as u32).map(move |l| if l == 1 { code } else { l % 8 }))
+                .collect();
             let second = |wanted: Wanted| Wanted {
                 ends: vec![wanted.row(1).len()],
                 ids: wanted.row(1).to_vec(),

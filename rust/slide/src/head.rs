@@ -9,8 +9,8 @@
 //! number of threads.
 
 use rayon::prelude::*;
+use thrifty_base::math::{LANES, Rows, accumulate, multiply, sum};
 use thrifty_base::pages::Floats;
-use thrifty_base::math::{LANES, multiply};
 use thrifty_base::philox::Philox;
 use thrifty_base::simd::{self, Path};
 
@@ -20,8 +20,8 @@ use crate::backward::{Delta, Owned, Room, Work};
 use crate::batch::Batch;
 use crate::hash::Scratch;
 use crate::matrix::{Matrix, ValuesMut};
-use crate::queue::Queue;
 use crate::predict::dense;
+use crate::queue::Queue;
 use crate::sampling::{Method, Sampling};
 use crate::softmax::{Loss, Sums, exponentials, sigmoids};
 use crate::tables::Tables;
@@ -226,6 +226,19 @@ impl Head {
         (wanted, found.iter().map(|f| f.1 as u64).sum())
     }
 
+    /// Instruction set of the kernels.
+    pub fn path(&self) -> Path {
+        self.path
+    }
+
+    /// The weights were changed by others: what was derived from them is made anew, in the pool of the caller.
+    pub fn refresh(&mut self, rows: Matrix<'_>) -> Result<()> {
+        if self.master.is_some() {
+            self.keep_master(rows)?;
+        }
+        self.rebuild(rows)
+    }
+
     /// The active neurons of a batch: the same on all slices when they pass what all rows want of all slices.
     pub fn choose(&self, batch: &Batch<'_>, wanted: &Wanted) -> Active {
         let labels: Vec<u32> = (0..batch.rows()).flat_map(|i| batch.labels(i)).copied().collect();
@@ -261,7 +274,8 @@ impl Head {
                     let gathered = weights.rows.rows(self.path, ids, scratch, starts);
                     multiply(self.path, gathered, batch.inputs(self.length), columns, Some(bias), values);
                     let own = within(&hits, part).iter();
-                    let at = |&(place, row, _): &(u32, u32, f32)| (place as usize - part * PART) * columns + row as usize;
+                    let at =
+                        |&(place, row, _): &(u32, u32, f32)| (place as usize - part * PART) * columns + row as usize;
                     let scores = own.map(|hit| (hit.1, hit.2 * values[at(hit)])).collect();
                     let sums = match self.loss {
                         Loss::Softmax => exponentials(self.path, values, columns),
@@ -338,6 +352,71 @@ impl Head {
         }
         batch.hidden_gradient(&gradients, length)
     }
+
+    /// Gradients of `weight` times the mean loss for whoever updates the weights; nothing changes but the number of steps. In
+    /// the pool of the caller.
+    pub fn gradients(
+        &mut self,
+        weights: Weights<'_>,
+        batch: &Batch<'_>,
+        forward: Forward,
+        all: &Sums,
+        weight: f32,
+    ) -> Gradients {
+        self.steps += 1;
+        let Forward { local, mut values, parts, hits, .. } = forward;
+        let (path, length, columns, width) = (self.path, self.length, batch.columns, batch.width);
+        let delta = Delta { path, loss: self.loss, weight, all, rows: batch.rows() };
+        let (mut rows, mut bias) = (vec![0.0f32; local.len() * length], vec![0.0f32; local.len()]);
+        let size = TASK * PART;
+        let gradients: Vec<Vec<f32>> = rows
+            .par_chunks_mut(size * length)
+            .zip(bias.par_chunks_mut(size))
+            .zip(local.par_chunks(size).zip(values.par_chunks_mut(size * columns)))
+            .enumerate()
+            .map(|(task, ((rows, bias), (ids, values)))| {
+                let mut hidden = vec![0.0f32; length * columns];
+                let (mut scratch, mut starts, mut padded) = (Vec::new(), Vec::new(), vec![0.0f32; PART * width]);
+                let each = ids.chunks(PART).zip(values.chunks_mut(PART * columns)).enumerate();
+                for (i, (ids, values)) in each {
+                    let part = task * TASK + i;
+                    delta.finish(values, &parts[part], within(&hits, part), part * PART);
+                    let gathered = weights.rows.rows(path, ids, &mut scratch, &mut starts);
+                    accumulate(path, gathered, values, columns, 0, &mut hidden);
+                    let deltas: Vec<usize> = (0..ids.len()).map(|i| i * columns).collect();
+                    let padded = &mut padded[..ids.len() * width];
+                    multiply(
+                        path,
+                        Rows { data: values, starts: &deltas, length: columns },
+                        &batch.hidden,
+                        width,
+                        None,
+                        padded,
+                    );
+                    let here = i * PART;
+                    let out = rows[here * length..].chunks_exact_mut(length);
+                    out.zip(padded.chunks_exact(width)).for_each(|(out, g)| out.copy_from_slice(&g[..length]));
+                    let out = bias[here..].iter_mut();
+                    out.zip(values.chunks_exact(columns)).for_each(|(out, delta)| *out = sum(path, delta));
+                }
+                hidden
+            })
+            .collect();
+        Gradients { ids: local, rows, bias, hidden: batch.hidden_gradient(&gradients, length) }
+    }
+}
+
+/// Gradients of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gradients {
+    /// Active neurons, numbered within the slice, ascending.
+    pub ids: Vec<u32>,
+    /// Gradients of their rows, one after the other.
+    pub rows: Vec<f32>,
+    /// Of their biases.
+    pub bias: Vec<f32>,
+    /// Of the hidden values: `length` numbers for each row of the batch.
+    pub hidden: Vec<f32>,
 }
 
 /// Labels whose places are in a part.

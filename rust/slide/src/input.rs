@@ -1,8 +1,8 @@
 //! Training of the input layer: gradients and Adam for the features of a batch.
 
 use rayon::prelude::*;
-use thrifty_base::pages::Floats;
 use thrifty_base::math::{Rows, combine};
+use thrifty_base::pages::Floats;
 use thrifty_base::simd::Path;
 
 use crate::Result;

@@ -35,6 +35,23 @@ pub enum ValuesMut<'a> {
 }
 
 impl<'a> ValuesMut<'a> {
+    /// The same numbers, for a while.
+    pub fn again(&mut self) -> ValuesMut<'_> {
+        match self {
+            Self::F32(values) => ValuesMut::F32(values),
+            Self::Bf16(values) => ValuesMut::Bf16(values),
+        }
+    }
+
+    /// For reading, in rows of `length` numbers.
+    pub fn matrix(&self, length: usize) -> Matrix<'_> {
+        let values = match self {
+            Self::F32(values) => Values::F32(values),
+            Self::Bf16(values) => Values::Bf16(values),
+        };
+        Matrix { values, stride: length, length }
+    }
+
     /// The numbers before `at`, and the others.
     pub fn split_at(self, at: usize) -> (Self, Self) {
         match self {

@@ -2,12 +2,13 @@
 //! network says.
 
 use rayon::prelude::*;
-use thrifty_base::pages::Floats;
+use thrifty_base::math::bf16::narrow;
 use thrifty_base::math::{Rows, combine, padded};
 use thrifty_base::memory::available;
+use thrifty_base::pages::{Floats, Pages};
 use thrifty_base::philox::Philox;
 use thrifty_base::pool::pool;
-use thrifty_base::simd::Path;
+use thrifty_base::simd::{self, Path};
 
 use crate::batch::Batch;
 use crate::head::Weights;
@@ -66,6 +67,32 @@ impl Shape {
     }
 }
 
+/// How the weights of the output layer are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// f32.
+    F32,
+    /// bf16, and f32 beside it, from which it is rounded.
+    Bf16,
+    /// bf16 alone, rounded at random so that small steps count in the mean.
+    Bf16Stochastic,
+}
+
+impl Precision {
+    /// The precision of a name.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "f32" => Ok(Self::F32),
+            "bf16" => Ok(Self::Bf16),
+            "bf16-stochastic" => Ok(Self::Bf16Stochastic),
+            other => Err(Error::argument(
+                "precision",
+                format!("'{other}' is not possible; one of f32, bf16, bf16-stochastic"),
+            )),
+        }
+    }
+}
+
 /// A network.
 #[derive(Debug)]
 pub struct Network {
@@ -81,11 +108,13 @@ pub struct Network {
     pub output: Store,
     /// A number for each label.
     pub output_bias: Floats,
+    /// How `output` is held.
+    pub precision: Precision,
 }
 
 impl Network {
     /// Random weights of a seed: uniform within 1 / sqrt(hidden).
-    pub fn new(shape: Shape, seed: u64) -> Result<Self> {
+    pub fn new(shape: Shape, precision: Precision, seed: u64) -> Result<Self> {
         shape.check()?;
         let width = padded(shape.hidden);
         let random = Philox::new(seed, stream::WEIGHTS);
@@ -102,12 +131,22 @@ impl Network {
             pool.install(|| weights.par_chunks_mut(width).enumerate().for_each(fill));
             Ok(weights)
         };
+        let output = matrix(shape.labels, shape.hidden, 1 << 60)?;
+        let output = match precision {
+            Precision::F32 => Store::F32(output),
+            Precision::Bf16 | Precision::Bf16Stochastic => {
+                let mut halves = Pages::<u16>::zeros(output.len())?;
+                narrow(simd::path()?, &output, &mut halves);
+                Store::Bf16(halves)
+            }
+        };
         Ok(Self {
             shape,
+            precision,
             width,
             input: matrix(shape.features, width, 0)?,
             input_bias: Floats::zeros(width)?,
-            output: Store::F32(matrix(shape.labels, shape.hidden, 1 << 60)?),
+            output,
             output_bias: Floats::zeros(shape.labels)?,
         })
     }

@@ -43,6 +43,15 @@ pub struct Sampling {
 }
 
 impl Sampling {
+    /// Hashes a table and bits of its codes that suit so many neurons: buckets of about four, at most two for each neuron.
+    pub fn fitting(family: Family, neurons: usize) -> (usize, usize) {
+        let bits = (neurons as f64 / 4.0).log2().max(1.0);
+        let k = (1..16).find(|&k| family.plain_bits(k + 1).is_none_or(|next| next as f64 > bits + 1.5)).unwrap_or(1);
+        let most = (neurons as f64 * 2.0).log2().ceil() as usize;
+        let k = if family.plain_bits(k).is_none() { 2 } else { k };
+        (k, family.plain_bits(k).unwrap_or(bits.round() as usize).min(most).clamp(1, 24))
+    }
+
     /// Refuses what is not possible.
     pub fn check(&self) -> Result<()> {
         for (argument, value, most) in [

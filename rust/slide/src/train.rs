@@ -9,7 +9,7 @@ use thrifty_base::simd::{self, Path};
 use crate::adam::Adam;
 use crate::head::{Head, Slice, WeightsMut};
 use crate::input::Input;
-use crate::network::Network;
+use crate::network::{Network, Precision};
 use crate::predict::{Best, dense, sparse};
 use crate::sampling::Sampling;
 use crate::softmax::Loss;
@@ -60,7 +60,10 @@ impl Trainer {
     pub fn new(network: Network, sampling: Sampling, loss: Loss, adam: Adam, seed: u64) -> Result<Self> {
         let labels = network.shape.labels;
         let slice = Slice { first: 0, rows: labels, neurons: labels };
-        let head = Head::new(slice, network.shape.hidden, sampling, loss, adam, seed)?;
+        let mut head = Head::new(slice, network.shape.hidden, sampling, loss, adam, seed)?;
+        if network.precision == Precision::Bf16 {
+            pool(0)?.install(|| head.keep_master(network.head().rows))?;
+        }
         Ok(Self { head, input: Input::new(&network)?, adam, seed, path: simd::path()?, network })
     }
 

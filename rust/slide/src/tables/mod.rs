@@ -67,7 +67,13 @@ impl Tables {
     }
 
     /// Codes of up to [`LANES`] rows, a line of [`LANES`] for each table.
-    fn codes<'s>(&self, path: Path, matrix: Matrix<'_>, rows: impl Iterator<Item = u32>, s: &'s mut Scratch) -> &'s [u32] {
+    fn codes<'s>(
+        &self,
+        path: Path,
+        matrix: Matrix<'_>,
+        rows: impl Iterator<Item = u32>,
+        s: &'s mut Scratch,
+    ) -> &'s [u32] {
         s.ids.clear();
         s.ids.extend(rows);
         s.codes.resize(self.hash.tables() * LANES, 0);
@@ -80,19 +86,16 @@ impl Tables {
         let tables = self.hash.tables();
         let mut codes = std::mem::take(&mut self.codes);
         codes.resize(self.rows * tables, 0);
-        codes.par_chunks_mut(LANES * tables).enumerate().for_each_init(
-            Scratch::default,
-            |scratch, (b, out)| {
-                let first = (b * LANES) as u32;
-                let rows = (out.len() / tables) as u32;
-                let codes = self.codes(path, matrix, first..first + rows, scratch);
-                for (lane, out) in out.chunks_exact_mut(tables).enumerate() {
-                    for (out, codes) in out.iter_mut().zip(codes.chunks_exact(LANES)) {
-                        *out = codes[lane];
-                    }
+        codes.par_chunks_mut(LANES * tables).enumerate().for_each_init(Scratch::default, |scratch, (b, out)| {
+            let first = (b * LANES) as u32;
+            let rows = (out.len() / tables) as u32;
+            let codes = self.codes(path, matrix, first..first + rows, scratch);
+            for (lane, out) in out.chunks_exact_mut(tables).enumerate() {
+                for (out, codes) in out.iter_mut().zip(codes.chunks_exact(LANES)) {
+                    *out = codes[lane];
                 }
-            },
-        );
+            }
+        });
         let (buckets, priority, first) = (1 << self.hash.bits(), self.priority, self.first);
         self.tables.clear();
         let build = |t| Buckets::build(buckets, first, codes.iter().skip(t).step_by(tables).copied(), priority);
@@ -106,23 +109,20 @@ impl Tables {
         let tables = self.hash.tables();
         let found: Vec<Vec<Move>> = rows
             .par_chunks(LANES)
-            .map_init(
-                Scratch::default,
-                |scratch, rows| {
-                    let codes = self.codes(path, matrix, rows.iter().copied(), scratch);
-                    let mut moves = Vec::new();
-                    for (lane, &row) in rows.iter().enumerate() {
-                        let old = &self.codes[row as usize * tables..][..tables];
-                        for (t, (&from, codes)) in old.iter().zip(codes.chunks_exact(LANES)).enumerate() {
-                            let to = codes[lane];
-                            if from != to {
-                                moves.push(Move { table: t as u32, row, from, to });
-                            }
+            .map_init(Scratch::default, |scratch, rows| {
+                let codes = self.codes(path, matrix, rows.iter().copied(), scratch);
+                let mut moves = Vec::new();
+                for (lane, &row) in rows.iter().enumerate() {
+                    let old = &self.codes[row as usize * tables..][..tables];
+                    for (t, (&from, codes)) in old.iter().zip(codes.chunks_exact(LANES)).enumerate() {
+                        let to = codes[lane];
+                        if from != to {
+                            moves.push(Move { table: t as u32, row, from, to });
                         }
                     }
-                    moves
-                },
-            )
+                }
+                moves
+            })
             .collect();
         let mut moves: Vec<Move> = found.into_iter().flatten().collect();
         for m in &moves {
@@ -215,7 +215,8 @@ mod tests {
         let mut tables = Tables::new(hash(9, length), 0, rows, 1);
         tables.rebuild(Path::Scalar, matrix(&weights, length)).unwrap();
         for round in 1..6u64 {
-            let mut touched: Vec<u32> = (0..40).map(|i| (random.u64_at(round << 40 | i) % rows as u64) as u32).collect();
+            let mut touched: Vec<u32> =
+                (0..40).map(|i| (random.u64_at(round << 40 | i) % rows as u64) as u32).collect();
             touched.sort_unstable();
             touched.dedup();
             for &row in &touched {

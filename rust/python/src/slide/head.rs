@@ -1,0 +1,447 @@
+//! A head whose weights lie with the caller.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadwriteArray1};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use thrifty_base::math::padded;
+use thrifty_base::pool::pool;
+use thrifty_slide::active::Wanted;
+use thrifty_slide::adam::Adam;
+use thrifty_slide::batch::Batch;
+use thrifty_slide::head::{Forward, Head, Slice, Weights, WeightsMut};
+use thrifty_slide::matrix::{Matrix, Values, ValuesMut};
+use thrifty_slide::predict::{dense, sparse};
+use thrifty_slide::softmax::Sums;
+use thrifty_slide::sparse::Sparse;
+
+use super::config::{Arrays, Config, loss};
+use crate::array::{vector, vector_mut};
+use crate::error::IntoPyErr;
+
+/// A forward pass whose gradients are yet to come.
+struct Pending {
+    hidden: Vec<f32>,
+    rows: usize,
+    forward: Forward,
+}
+
+struct State {
+    head: Head,
+    pending: HashMap<u64, Pending>,
+    next: u64,
+}
+
+/// An output layer, or a slice of it, over weights that Python holds.
+#[pyclass(frozen, module = "thrifty._core")]
+pub(crate) struct SlideHead {
+    state: Mutex<State>,
+    length: usize,
+    rows: usize,
+}
+
+type Floats<'py> = Bound<'py, PyArray1<f32>>;
+type Ids<'py> = Bound<'py, PyArray1<u32>>;
+
+enum Read<'py> {
+    F32(PyReadonlyArray1<'py, f32>),
+    Bf16(PyReadonlyArray1<'py, u16>),
+}
+
+enum Write<'py> {
+    F32(PyReadwriteArray1<'py, f32>),
+    Bf16(PyReadwriteArray1<'py, u16>),
+}
+
+fn is_bf16(weight: &Bound<'_, PyAny>) -> bool {
+    weight.cast::<PyArray1<u16>>().is_ok()
+}
+
+fn read<'py>(weight: &Bound<'py, PyAny>) -> PyResult<Read<'py>> {
+    Ok(if is_bf16(weight) {
+        Read::Bf16(vector(weight, "weight", "uint16")?)
+    } else {
+        Read::F32(vector(weight, "weight", "float32")?)
+    })
+}
+
+impl Read<'_> {
+    fn matrix(&self, rows: usize, length: usize) -> PyResult<Matrix<'_>> {
+        let (values, found) = match self {
+            Self::F32(x) => (Values::F32(x.as_slice()?), x.as_slice()?.len()),
+            Self::Bf16(x) => (Values::Bf16(x.as_slice()?), x.as_slice()?.len()),
+        };
+        expect("weight", found, rows * length)?;
+        Ok(Matrix { values, stride: length, length })
+    }
+}
+
+fn expect(name: &str, found: usize, needed: usize) -> PyResult<()> {
+    if found == needed {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!("{name}: {found} numbers, {needed} are needed")))
+}
+
+/// Figures of a head's tables.
+pub(crate) fn stats<'py>(py: Python<'py>, head: &Head) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    let (waiting, oldest) = head.waiting();
+    out.set_item("steps", head.steps())?;
+    out.set_item("k", head.sampling().k)?;
+    out.set_item("range", head.sampling().range)?;
+    out.set_item("tables", head.tables().map_or(0, |t| t.hash().tables()))?;
+    out.set_item("table_bytes", head.tables().map_or(0, thrifty_slide::tables::Tables::bytes))?;
+    out.set_item("queue", waiting)?;
+    out.set_item("oldest_stale_steps", oldest)?;
+    Ok(out)
+}
+
+impl SlideHead {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rows of `length` numbers with padding.
+    fn padded(&self, hidden: &PyReadonlyArray1<'_, f32>) -> PyResult<(Vec<f32>, usize)> {
+        let hidden = hidden.as_slice()?;
+        let rows = hidden.len() / self.length;
+        expect("hidden", hidden.len(), rows * self.length)?;
+        if let Some(at) = hidden.iter().position(|h| !h.is_finite()) {
+            let (row, unit) = (at / self.length, at % self.length);
+            return Err(PyValueError::new_err(format!("hidden: row {row} has {} at unit {unit}", hidden[at])));
+        }
+        let width = padded(self.length);
+        let mut out = vec![0.0f32; padded(rows) * width];
+        for (out, row) in out.chunks_exact_mut(width).zip(hidden.chunks_exact(self.length)) {
+            out[..self.length].copy_from_slice(row);
+        }
+        Ok((out, rows))
+    }
+}
+
+#[pymethods]
+impl SlideHead {
+    /// `slice`: (first neuron, neurons here, neurons of the whole layer).
+    #[new]
+    #[pyo3(signature = (head, slice, length, loss, rate, seed))]
+    fn new(
+        py: Python<'_>,
+        head: Config,
+        slice: (u32, usize, usize),
+        length: usize,
+        loss: &str,
+        rate: f32,
+        seed: u64,
+    ) -> PyResult<Self> {
+        let (first, rows, neurons) = slice;
+        if rows == 0 || first as usize + rows > neurons {
+            let what = format!("slice: {rows} neurons from {first} on are not a part of {neurons}");
+            return Err(PyValueError::new_err(what));
+        }
+        let (sampling, loss) = (head.sampling(py, neurons)?, self::loss(loss)?);
+        let adam = Adam { rate, ..Adam::default() };
+        let head = py.detach(|| Head::new(Slice { first, rows, neurons }, length, sampling, loss, adam, seed));
+        let head = head.map_err(|e| e.into_py_err(py))?;
+        Ok(Self { state: Mutex::new(State { head, pending: HashMap::new(), next: 0 }), length, rows })
+    }
+
+    /// Hashes all rows of the weights; with `master`, keeps them in f32 as well.
+    #[pyo3(signature = (weight, master, threads))]
+    fn refresh(&self, py: Python<'_>, weight: &Bound<'_, PyAny>, master: bool, threads: usize) -> PyResult<()> {
+        let weight = read(weight)?;
+        let rows = weight.matrix(self.rows, self.length)?;
+        let done = py.detach(|| {
+            pool(threads)?.install(|| {
+                let head = &mut self.lock().head;
+                if master {
+                    head.keep_master(rows)?;
+                }
+                head.refresh(rows)
+            })
+        });
+        done.map_err(|e| e.into_py_err(py))
+    }
+
+    /// What rows ask of this slice: (ends, neurons, counts), and (neurons returned, labels found, labels).
+    #[pyo3(signature = (weight, bias, hidden, targets, each, threads))]
+    fn ask<'py>(
+        &self,
+        py: Python<'py>,
+        weight: &Bound<'py, PyAny>,
+        bias: &Bound<'py, PyAny>,
+        hidden: &Bound<'py, PyAny>,
+        targets: [Bound<'py, PyAny>; 2],
+        each: Option<usize>,
+        threads: usize,
+    ) -> PyResult<((Ids<'py>, Ids<'py>, Bound<'py, PyArray1<u16>>), (u64, u64, u64))> {
+        let (weight, bias) = (read(weight)?, vector::<f32>(bias, "bias", "float32")?);
+        let weights = Weights { rows: weight.matrix(self.rows, self.length)?, bias: bias.as_slice()? };
+        expect("bias", weights.bias.len(), self.rows)?;
+        let (hidden, rows) = self.padded(&vector(hidden, "hidden", "float32")?)?;
+        let targets = Arrays::new("targets", &targets)?;
+        let targets = self.checked(py, targets.sparse()?, rows)?;
+        let numbers: Vec<u32> = (0..rows as u32).collect();
+        let asked = py.detach(|| {
+            pool(threads)?.install(|| {
+                let batch = Batch::new(targets, &numbers, hidden, padded(self.length));
+                let head = &self.lock().head;
+                Ok(head.ask(weights, &batch, each.unwrap_or(head.sampling().each)))
+            })
+        });
+        let (wanted, asked) = asked.map_err(|e: thrifty_slide::Error| e.into_py_err(py))?;
+        let ends: Vec<u32> = wanted.ends.iter().map(|&end| end as u32).collect();
+        let lists = (ends.into_pyarray(py), wanted.ids.into_pyarray(py), wanted.counts.into_pyarray(py));
+        Ok((lists, (asked.returned, asked.found, asked.labels)))
+    }
+
+    /// The most wanted neurons of each row over slices that were asked one by one, as `forward` takes them.
+    #[staticmethod]
+    fn merge<'py>(
+        py: Python<'py>,
+        slices: Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>)>,
+        each: usize,
+    ) -> PyResult<(Ids<'py>, Ids<'py>, Bound<'py, PyArray1<u16>>)> {
+        let slices: Vec<Wanted> = slices.iter().map(wanted).collect::<PyResult<_>>()?;
+        if slices.iter().any(|slice| slice.rows() != slices[0].rows()) {
+            return Err(PyValueError::new_err("slices: not the same number of rows"));
+        }
+        let merged = Wanted::merged(&slices, each);
+        let ends: Vec<u32> = merged.ends.iter().map(|&end| end as u32).collect();
+        Ok((ends.into_pyarray(py), merged.ids.into_pyarray(py), merged.counts.into_pyarray(py)))
+    }
+
+    /// Scores of a batch's active neurons in this slice. `asked` is what its rows want of all slices. Returns a number for
+    /// `backward`, then for each row the maximum of its scores, the sum of exponentials and the scores of its labels; and
+    /// the active neurons of all slices.
+    #[pyo3(signature = (weight, bias, hidden, targets, asked, threads))]
+    fn forward<'py>(
+        &self,
+        py: Python<'py>,
+        weight: &Bound<'py, PyAny>,
+        bias: &Bound<'py, PyAny>,
+        hidden: &Bound<'py, PyAny>,
+        targets: [Bound<'py, PyAny>; 2],
+        asked: (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>),
+        threads: usize,
+    ) -> PyResult<(u64, (Floats<'py>, Floats<'py>, Floats<'py>), Ids<'py>)> {
+        let (weight, bias) = (read(weight)?, vector::<f32>(bias, "bias", "float32")?);
+        let weights = Weights { rows: weight.matrix(self.rows, self.length)?, bias: bias.as_slice()? };
+        expect("bias", weights.bias.len(), self.rows)?;
+        let (hidden, rows) = self.padded(&vector(hidden, "hidden", "float32")?)?;
+        let targets = Arrays::new("targets", &targets)?;
+        let targets = self.checked(py, targets.sparse()?, rows)?;
+        let wanted = wanted(&asked)?;
+        expect("asked", wanted.rows(), rows)?;
+        let numbers: Vec<u32> = (0..rows as u32).collect();
+        let done = py.detach(|| {
+            pool(threads)?.install(|| {
+                let batch = Batch::new(targets, &numbers, hidden, padded(self.length));
+                let state = &mut *self.lock();
+                let active = state.head.choose(&batch, &wanted);
+                let forward = state.head.forward(weights, &batch, &active);
+                let sums = forward.sums.clone();
+                let of_labels = forward.of_labels.clone();
+                let token = state.next;
+                state.next += 1;
+                state.pending.insert(token, Pending { hidden: batch.hidden, rows, forward });
+                Ok((token, sums, of_labels, active.ids))
+            })
+        });
+        let (token, sums, of_labels, ids) = done.map_err(|e: thrifty_slide::Error| e.into_py_err(py))?;
+        let Sums { mut most, mut sums } = sums;
+        most.truncate(rows);
+        sums.truncate(rows);
+        let figures = (most.into_pyarray(py), sums.into_pyarray(py), of_labels.into_pyarray(py));
+        Ok((token, figures, ids.into_pyarray(py)))
+    }
+
+    /// Mean loss of a batch, from the sums and labels' scores of all slices.
+    fn loss(&self, most: &Bound<'_, PyAny>, sums: &Bound<'_, PyAny>, of_labels: &Bound<'_, PyAny>) -> PyResult<f64> {
+        let (most, sums) = (vector::<f32>(most, "most", "float32")?, vector::<f32>(sums, "sums", "float32")?);
+        let all = Sums { most: most.as_slice()?.to_vec(), sums: sums.as_slice()?.to_vec() };
+        let of_labels = vector::<f32>(of_labels, "of_labels", "float32")?;
+        Ok(self.lock().head.loss(&all, of_labels.as_slice()?) / all.most.len().max(1) as f64)
+    }
+
+    /// Updates the weights of a forward pass's active neurons and returns the gradient of the hidden values; then hashes as
+    /// many waiting rows again as the settings allow.
+    #[pyo3(signature = (token, weight, bias, most, sums, scale, threads))]
+    fn backward<'py>(
+        &self,
+        py: Python<'py>,
+        token: u64,
+        weight: &Bound<'py, PyAny>,
+        bias: &Bound<'py, PyAny>,
+        most: &Bound<'py, PyAny>,
+        sums: &Bound<'py, PyAny>,
+        scale: f32,
+        threads: usize,
+    ) -> PyResult<Floats<'py>> {
+        let mut weight = if is_bf16(weight) {
+            Write::Bf16(vector_mut(weight, "weight", "uint16")?)
+        } else {
+            Write::F32(vector_mut(weight, "weight", "float32")?)
+        };
+        let mut bias = vector_mut::<f32>(bias, "bias", "float32")?;
+        expect("bias", bias.as_slice()?.len(), self.rows)?;
+        let bias = bias.as_slice_mut()?;
+        let values = match &mut weight {
+            Write::F32(x) => ValuesMut::F32(x.as_slice_mut()?),
+            Write::Bf16(x) => ValuesMut::Bf16(x.as_slice_mut()?),
+        };
+        let found = match &values {
+            ValuesMut::F32(x) => x.len(),
+            ValuesMut::Bf16(x) => x.len(),
+        };
+        expect("weight", found, self.rows * self.length)?;
+        let Pending { hidden, rows, forward } = self.pending(token)?;
+        let all = all_sums(most, sums, rows)?;
+        let numbers: Vec<u32> = (0..rows as u32).collect();
+        let ends = vec![0; rows];
+        let done = py.detach(|| {
+            pool(threads)?.install(|| {
+                let nothing = Sparse { ends: &ends, indices: &[], values: &[] };
+                let batch = Batch::new(nothing, &numbers, hidden, padded(self.length));
+                let head = &mut self.lock().head;
+                let mut values = values;
+                let to = WeightsMut { rows: values.again(), bias };
+                let gradient = head.backward(to, &batch, forward, &all, scale);
+                let most = head.sampling().rehash;
+                head.rehash(values.matrix(self.length), most)?;
+                Ok(gradient)
+            })
+        });
+        Ok(done.map_err(|e: thrifty_slide::Error| e.into_py_err(py))?.into_pyarray(py))
+    }
+
+    /// Gradients of a forward pass: active neurons of the slice, those of their rows, biases and of the hidden values.
+    #[pyo3(signature = (token, weight, bias, most, sums, scale, threads))]
+    fn gradients<'py>(
+        &self,
+        py: Python<'py>,
+        token: u64,
+        weight: &Bound<'py, PyAny>,
+        bias: &Bound<'py, PyAny>,
+        most: &Bound<'py, PyAny>,
+        sums: &Bound<'py, PyAny>,
+        scale: f32,
+        threads: usize,
+    ) -> PyResult<(Ids<'py>, Floats<'py>, Floats<'py>, Floats<'py>)> {
+        let (weight, bias) = (read(weight)?, vector::<f32>(bias, "bias", "float32")?);
+        let weights = Weights { rows: weight.matrix(self.rows, self.length)?, bias: bias.as_slice()? };
+        expect("bias", weights.bias.len(), self.rows)?;
+        let Pending { hidden, rows, forward } = self.pending(token)?;
+        let all = all_sums(most, sums, rows)?;
+        let numbers: Vec<u32> = (0..rows as u32).collect();
+        let ends = vec![0; rows];
+        let done = py.detach(|| {
+            pool(threads)?.install(|| {
+                let nothing = Sparse { ends: &ends, indices: &[], values: &[] };
+                let batch = Batch::new(nothing, &numbers, hidden, padded(self.length));
+                Ok(self.lock().head.gradients(weights, &batch, forward, &all, scale))
+            })
+        });
+        let g = done.map_err(|e: thrifty_slide::Error| e.into_py_err(py))?;
+        Ok((g.ids.into_pyarray(py), g.rows.into_pyarray(py), g.bias.into_pyarray(py), g.hidden.into_pyarray(py)))
+    }
+
+    /// Forgets a forward pass that no backward pass follows.
+    fn forget(&self, token: u64) {
+        self.lock().pending.remove(&token);
+    }
+
+    /// Ids and scores of the `k` best neurons of each row, and how many were scored: all, or the `candidates` that most
+    /// tables return.
+    #[pyo3(signature = (weight, bias, hidden, k, candidates, threads))]
+    fn predict<'py>(
+        &self,
+        py: Python<'py>,
+        weight: &Bound<'py, PyAny>,
+        bias: &Bound<'py, PyAny>,
+        hidden: &Bound<'py, PyAny>,
+        k: usize,
+        candidates: Option<usize>,
+        threads: usize,
+    ) -> PyResult<(Ids<'py>, Floats<'py>, u64)> {
+        let (weight, bias) = (read(weight)?, vector::<f32>(bias, "bias", "float32")?);
+        let weights = Weights { rows: weight.matrix(self.rows, self.length)?, bias: bias.as_slice()? };
+        expect("bias", weights.bias.len(), self.rows)?;
+        if k == 0 || k > self.rows {
+            return Err(PyValueError::new_err(format!("k: {k} is not possible; from 1 to {}", self.rows)));
+        }
+        let (hidden, rows) = self.padded(&vector(hidden, "hidden", "float32")?)?;
+        let numbers: Vec<u32> = (0..rows as u32).collect();
+        let ends = vec![0; rows];
+        let done = py.detach(|| {
+            pool(threads)?.install(|| {
+                let nothing = Sparse { ends: &ends, indices: &[], values: &[] };
+                let batch = Batch::new(nothing, &numbers, hidden, padded(self.length));
+                let head = &mut self.lock().head;
+                match candidates {
+                    Some(candidates) => {
+                        head.rehash(weights.rows, usize::MAX)?;
+                        Ok(sparse(head.path(), head, weights, &batch, k, candidates))
+                    }
+                    None => Ok(dense(head.path(), weights, &batch, k)),
+                }
+            })
+        });
+        let best = done.map_err(|e: thrifty_slide::Error| e.into_py_err(py))?;
+        Ok((best.ids.into_pyarray(py), best.scores.into_pyarray(py), best.scored))
+    }
+
+    /// Figures of the tables.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        stats(py, &self.lock().head)
+    }
+}
+
+impl SlideHead {
+    fn pending(&self, token: u64) -> PyResult<Pending> {
+        let found = self.lock().pending.remove(&token);
+        found.ok_or_else(|| {
+            PyValueError::new_err("backward: there was no such forward pass, or its gradients were taken")
+        })
+    }
+
+    fn checked<'a>(&self, py: Python<'_>, targets: Sparse<'a>, rows: usize) -> PyResult<Sparse<'a>> {
+        let neurons = self.lock().head.slice().neurons;
+        targets.check("labels", neurons).map_err(|e| e.into_py_err(py))?;
+        if targets.rows() != rows {
+            let what = format!("labels: {} rows for {rows} rows of hidden values", targets.rows());
+            return Err(PyValueError::new_err(what));
+        }
+        if let Some(row) = (0..rows).find(|&row| targets.row(row).is_empty()) {
+            return Err(PyValueError::new_err(format!("labels: row {row} has none; leave such rows out")));
+        }
+        Ok(targets)
+    }
+}
+
+/// Sums of all columns of a batch, those of its padding included.
+fn all_sums(most: &Bound<'_, PyAny>, sums: &Bound<'_, PyAny>, rows: usize) -> PyResult<Sums> {
+    let (most, sums) = (vector::<f32>(most, "most", "float32")?, vector::<f32>(sums, "sums", "float32")?);
+    let (mut most, mut sums) = (most.as_slice()?.to_vec(), sums.as_slice()?.to_vec());
+    expect("most", most.len(), rows)?;
+    expect("sums", sums.len(), rows)?;
+    most.resize(padded(rows), 0.0);
+    sums.resize(padded(rows), 1.0);
+    Ok(Sums { most, sums })
+}
+
+fn wanted(lists: &(Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>)) -> PyResult<Wanted> {
+    let (ends, ids, counts) = lists;
+    let ends = vector::<u32>(ends, "asked ends", "uint32")?;
+    let ends: Vec<usize> = ends.as_slice()?.iter().map(|&end| end as usize).collect();
+    let ids = vector::<u32>(ids, "asked neurons", "uint32")?.as_slice()?.to_vec();
+    let counts = vector::<u16>(counts, "asked counts", "uint16")?.as_slice()?.to_vec();
+    expect("asked counts", counts.len(), ids.len())?;
+    if !ends.is_sorted() || ends.last().copied().unwrap_or(0) != ids.len() {
+        return Err(PyValueError::new_err("asked: ends must ascend to the number of neurons"));
+    }
+    Ok(Wanted { ends, ids, counts })
+}
