@@ -12,7 +12,7 @@ True
 1.0
 """
 
-from thrifty.slide.data import read_xml
+from thrifty.slide.data import read_xml, write_xml
 from thrifty.slide.trainer import Epoch, LSHConfig, Trainer
 
-__all__ = ["Epoch", "LSHConfig", "Trainer", "read_xml"]
+__all__ = ["Epoch", "LSHConfig", "Trainer", "read_xml", "write_xml"]

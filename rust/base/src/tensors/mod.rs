@@ -6,8 +6,8 @@
 //! ..    data             tensors in the order in which they were given, each at a multiple of 64
 //! ```
 //! The format allows no holes between tensors, so what lies between two is a tensor of zeros named `__pad.N`. The
-//! header's `__metadata__` begins with `xxh3`, the xxh3-128 of the header without these digits, and has `xxh3.NAME`, the
-//! xxh3-128 of the data, for every tensor. Opening checks the header, [`Tensors::verify`] a tensor.
+//! header's `__metadata__` begins with `xxh3`, the xxh3-128 of the header without these digits, and has `xxh3.NAME`,
+//! the xxh3-128 of the data, for every tensor. Opening checks the header, [`Tensors::verify`] a tensor.
 
 mod read;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The classes and functions of slide.
 
-use std::path::PathBuf;
+mod data;
+
 use std::sync::{Mutex, PoisonError};
 
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1};
@@ -10,11 +11,12 @@ use thrifty_slide::adam::Adam;
 use thrifty_slide::network::{Network, Shape};
 use thrifty_slide::sparse::Sparse;
 use thrifty_slide::train::{Sampling, Trainer};
-use thrifty_slide::xml;
 
 use crate::array::vector;
 use crate::error::IntoPyErr;
 use crate::interrupt::long_call;
+
+pub(crate) use self::data::{slide_read_xml, slide_write_xml};
 
 /// Rows as numpy arrays: where each ends, columns, values.
 struct Arrays<'py> {
@@ -128,22 +130,4 @@ impl SlideTrainer {
         out.set_item("output_bias", network.output_bias.weights[..labels].to_vec().into_pyarray(py))?;
         Ok(out)
     }
-}
-
-type FileRows<'py> = (
-    (Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<f32>>),
-    (Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<u32>>),
-    (usize, usize),
-);
-
-/// Reads a file of the Extreme Classification Repository: (features by row, labels by row, (features, labels)).
-#[pyfunction]
-#[pyo3(signature = (path, threads))]
-pub(crate) fn slide_read_xml(py: Python<'_>, path: PathBuf, threads: usize) -> PyResult<FileRows<'_>> {
-    let rows = py.detach(|| xml::read(&path, threads)).map_err(|e| e.into_py_err(py))?;
-    Ok((
-        (rows.ends.into_pyarray(py), rows.features.into_pyarray(py), rows.values.into_pyarray(py)),
-        (rows.label_ends.into_pyarray(py), rows.labels.into_pyarray(py)),
-        rows.shape,
-    ))
 }
