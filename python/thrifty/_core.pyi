@@ -23,6 +23,7 @@ __all__ = [
     "rambo_stack",
     "simd_path",
     "slide_read_xml",
+    "slide_write_xml",
     "threads",
 ]
 
@@ -166,5 +167,13 @@ class SlideTrainer:
     def weights(self) -> dict[str, NDArray[np.float32]]: ...
 
 def slide_read_xml(
-    path: _Path, threads: int
+    path: _Path, threads: int, progress: _Progress
 ) -> tuple[tuple[_Ends, _Ids, _Values], tuple[_Ends, _Ids], tuple[int, int]]: ...
+def slide_write_xml(
+    path: _Path,
+    inputs: tuple[_Ends, _Ids, _Values],
+    targets: tuple[_Ends, _Ids],
+    shape: tuple[int, int],
+    threads: int,
+    progress: _Progress,
+) -> None: ...

@@ -12,7 +12,19 @@ True
 1.0
 """
 
-from thrifty.slide.data import read_xml
+from thrifty.slide.data import read_xml, write_xml
+from thrifty.slide.metrics import ndcg_at, precision_at, propensities, psp_at, scores
 from thrifty.slide.trainer import Epoch, LSHConfig, Trainer
 
-__all__ = ["Epoch", "LSHConfig", "Trainer", "read_xml"]
+__all__ = [
+    "Epoch",
+    "LSHConfig",
+    "Trainer",
+    "ndcg_at",
+    "precision_at",
+    "propensities",
+    "psp_at",
+    "read_xml",
+    "scores",
+    "write_xml",
+]

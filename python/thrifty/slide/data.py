@@ -9,34 +9,44 @@ import numpy as np
 from thrifty import _core
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from os import PathLike
 
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
-__all__ = ["read_xml"]
+    Progress = Callable[[str, int, int], object]
+
+__all__ = ["read_xml", "write_xml"]
 
 
-def read_xml(path: str | PathLike[str], *, threads: int = 0) -> tuple[csr_matrix, csr_matrix]:
+def read_xml(
+    path: str | PathLike[str], *, threads: int = 0, progress: Progress | None = None
+) -> tuple[csr_matrix, csr_matrix]:
     r"""Read a file of the Extreme Classification Repository: a header ``rows features labels``, then a line a row.
 
     Parameters
     ----------
     path : path
-        Lines are ``label,label feature:value feature:value``; ids count from 0.
+        Lines are ``label,label feature:value feature:value``; ids count from 0. A row without labels begins with a
+        blank.
     threads : int
         0 for all cores.
+    progress : callable, optional
+        Called as ``progress(phase, done, total)``; an exception from it stops the reading.
 
     Returns
     -------
     inputs : scipy csr_matrix of float32, shape (rows, features)
+        Each value the float32 nearest to what the file says; the order within a row is the file's.
     targets : scipy csr_matrix of float32, shape (rows, labels)
         1 at the labels of each row.
 
     Raises
     ------
     DatasetError
-        At the first line that is not as it should be; the message names it.
+        At the first line that is not as it should be, features and labels that a row has twice included; the message
+        names it.
 
     Examples
     --------
@@ -51,22 +61,87 @@ def read_xml(path: str | PathLike[str], *, threads: int = 0) -> tuple[csr_matrix
     """
     from scipy.sparse import csr_matrix
 
-    (ends, features, values), (label_ends, labels), (columns, label_count) = _core.slide_read_xml(path, threads)
+    (ends, features, values), (label_ends, labels), shape = _core.slide_read_xml(path, threads, progress)
 
-    def matrix(ends: NDArray[np.uint64], indices: NDArray[np.uint32], values: Any, columns: int) -> csr_matrix:
-        starts = np.append(0, ends).astype(np.int64)
-        return csr_matrix((values, indices.astype(np.int64), starts), shape=(len(ends), columns))
+    def matrix(ends: NDArray[np.uint64], ids: Any, values: Any, columns: int) -> csr_matrix:
+        # scipy takes 32 bits where they do, and then no array is copied.
+        short = max(len(ids), columns) < 1 << 31
+        starts: Any = np.zeros(len(ends) + 1, np.int32 if short else np.int64)
+        starts[1:] = ends
+        indices: Any = ids.view(np.int32) if short else ids.astype(np.int64)
+        return csr_matrix((values, indices, starts), shape=(len(ends), columns))
 
     ones = np.ones(len(labels), np.float32)
-    return matrix(ends, features, values, columns), matrix(label_ends, labels, ones, label_count)
+    return matrix(ends, features, values, shape[0]), matrix(label_ends, labels, ones, shape[1])
+
+
+def write_xml(
+    path: str | PathLike[str], inputs: Any, targets: Any, *, threads: int = 0, progress: Progress | None = None
+) -> None:
+    """Write a file of the Extreme Classification Repository, which :func:`read_xml` reads back as it was.
+
+    The file appears under its name when it is complete.
+
+    Parameters
+    ----------
+    path : path
+        An older file is replaced.
+    inputs : scipy sparse matrix, shape (rows, features)
+        Values are written as float32, with the fewest digits that read back as the same number; entries that are stored
+        as 0 are written.
+    targets : scipy sparse matrix, shape (rows, labels)
+        The stored entries of a row are its labels; their values do not matter.
+    threads : int
+        0 for all cores.
+    progress : callable, optional
+        As for :func:`read_xml`.
+
+    Raises
+    ------
+    ValueError
+        When numbers of rows differ or a value is not finite.
+    LockedError
+        When another process writes the file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from scipy.sparse import csr_matrix
+    >>> from thrifty.slide import write_xml
+    >>> inputs, targets = csr_matrix([[0, 0.5], [3, 0.1]]), csr_matrix([[1, 0, 1], [0, 0, 0]])
+    >>> with TemporaryDirectory() as folder:
+    ...     write_xml(f"{folder}/train.txt", inputs, targets)
+    ...     Path(folder, "train.txt").read_text().splitlines()
+    ['2 2 3', '0,2 1:0.5', ' 0:3 1:0.1']
+    """
+    shape = tuple(_csr(matrix, name).shape[1] for matrix, name in ((inputs, "inputs"), (targets, "targets")))
+    x = rows(_once(inputs, "inputs"), "inputs", shape[0])
+    y = rows(_once(targets, "targets"), "targets", shape[1])[:2]
+    _core.slide_write_xml(path, x, y, (shape[0], shape[1]), threads, progress)
+
+
+def _csr(matrix: Any, name: str) -> Any:
+    if not hasattr(matrix, "tocsr"):
+        raise TypeError(f"{name}: a scipy sparse matrix is needed, got {type(matrix).__name__}")
+    return matrix.tocsr()
+
+
+def _once(matrix: Any, name: str) -> Any:
+    """Rows in which no column is stored twice; scipy means the sum where one is."""
+    csr = _csr(matrix, name)
+    if not csr.has_canonical_format:
+        csr = csr.copy()
+        csr.sum_duplicates()
+    return csr
 
 
 def rows(matrix: Any, name: str, columns: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.float32]]:
     """Where rows end, columns and values of a sparse matrix, as the core takes them."""
-    if not hasattr(matrix, "tocsr"):
-        raise TypeError(f"{name}: a scipy sparse matrix is needed, got {type(matrix).__name__}")
-    csr = matrix.tocsr()
+    csr = _csr(matrix, name)
     if csr.shape[1] != columns:
         raise ValueError(f"{name}: {csr.shape[1]} columns for a network with {columns}")
     indices = csr.indices.astype(np.uint32)
-    return csr.indptr[1:].astype(np.uint64), indices, np.ascontiguousarray(csr.data, np.float32)
+    with np.errstate(over="ignore"):  # the core refuses what is not finite, and says where it is
+        values = np.ascontiguousarray(csr.data, np.float32)
+    return csr.indptr[1:].astype(np.uint64), indices, values

@@ -13,6 +13,7 @@
 //! | [`recycled`] | memory for large results, used again |
 //! | [`files`] | atomic replacement of a file, and the lock of its writer |
 //! | [`container`] | the checksummed file format of indexes and journals |
+//! | [`tensors`] | files of learned weights |
 
 pub mod container;
 pub mod error;
@@ -27,5 +28,6 @@ pub mod pool;
 pub mod progress;
 pub mod recycled;
 pub mod simd;
+pub mod tensors;
 
 pub use error::{Error, Result};
