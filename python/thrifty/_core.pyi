@@ -22,6 +22,7 @@ __all__ = [
     "rambo_remove",
     "rambo_stack",
     "simd_path",
+    "slide_codes",
     "slide_read_xml",
     "threads",
 ]
@@ -165,6 +166,9 @@ class SlideTrainer:
     ) -> tuple[_Ids, _Values]: ...
     def weights(self) -> dict[str, NDArray[np.float32]]: ...
 
+def slide_codes(
+    vectors: _Values, shape: tuple[int, int], family: str, k: int, tables: int, bits: int | None, seed: int
+) -> _Ids: ...
 def slide_read_xml(
     path: _Path, threads: int
 ) -> tuple[tuple[_Ends, _Ids, _Values], tuple[_Ends, _Ids], tuple[int, int]]: ...

@@ -13,6 +13,7 @@ True
 """
 
 from thrifty.slide.data import read_xml
+from thrifty.slide.hashing import hash_codes
 from thrifty.slide.trainer import Epoch, LSHConfig, Trainer
 
-__all__ = ["Epoch", "LSHConfig", "Trainer", "read_xml"]
+__all__ = ["Epoch", "LSHConfig", "Trainer", "hash_codes", "read_xml"]

@@ -1,5 +1,7 @@
 //! The classes and functions of slide.
 
+mod hash;
+
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -15,6 +17,8 @@ use thrifty_slide::xml;
 use crate::array::vector;
 use crate::error::IntoPyErr;
 use crate::interrupt::long_call;
+
+pub(crate) use hash::slide_codes;
 
 /// Rows as numpy arrays: where each ends, columns, values.
 struct Arrays<'py> {
