@@ -10,6 +10,7 @@ __all__ = [
     "RamboBuilder",
     "RamboIndex",
     "RamboQueries",
+    "SlideHead",
     "SlideTrainer",
     "rambo_add",
     "rambo_build",
@@ -22,6 +23,7 @@ __all__ = [
     "rambo_remove",
     "rambo_stack",
     "simd_path",
+    "slide_codes",
     "slide_read_xml",
     "slide_write_xml",
     "threads",
@@ -34,6 +36,8 @@ _Progress: TypeAlias = Callable[[str, int, int], object] | None
 _Ends: TypeAlias = NDArray[np.uint64]
 _Ids: TypeAlias = NDArray[np.uint32]
 _Values: TypeAlias = NDArray[np.float32]
+_Weights: TypeAlias = NDArray[np.float32] | NDArray[np.uint16]
+_Asked: TypeAlias = tuple[_Ids, _Ids, NDArray[np.uint16]]
 
 class _Items(Protocol):
     @property
@@ -141,14 +145,73 @@ def rambo_stack(out: _Path, paths: Sequence[_Path], threads: int, progress: _Pro
 def simd_path() -> str: ...
 def threads() -> int: ...
 
+class _Head(Protocol):
+    @property
+    def family(self) -> str: ...
+    @property
+    def k(self) -> int | None: ...
+    @property
+    def tables(self) -> int: ...
+    @property
+    def range(self) -> int | None: ...
+    @property
+    def bucket(self) -> int: ...
+    @property
+    def active(self) -> int: ...
+    @property
+    def each(self) -> int: ...
+    @property
+    def rehash(self) -> int | None: ...
+    @property
+    def correction(self) -> str: ...
+
+@final
+class SlideHead:
+    def __new__(
+        cls, head: _Head, slice: tuple[int, int, int], length: int, loss: str, rate: float, seed: int
+    ) -> SlideHead: ...
+    def ask(
+        self,
+        weight: _Weights,
+        bias: _Values,
+        hidden: _Values,
+        targets: tuple[_Ends, _Ids],
+        each: int | None,
+        threads: int,
+    ) -> tuple[_Asked, tuple[int, int, int]]: ...
+    def backward(
+        self, token: int, weight: _Weights, bias: _Values, most: _Values, sums: _Values, scale: float, threads: int
+    ) -> _Values: ...
+    def forget(self, token: int) -> None: ...
+    def forward(
+        self,
+        weight: _Weights,
+        bias: _Values,
+        hidden: _Values,
+        targets: tuple[_Ends, _Ids],
+        asked: _Asked,
+        threads: int,
+    ) -> tuple[int, tuple[_Values, _Values, _Values], _Ids]: ...
+    def gradients(
+        self, token: int, weight: _Weights, bias: _Values, most: _Values, sums: _Values, scale: float, threads: int
+    ) -> tuple[_Ids, _Values, _Values, _Values]: ...
+    def loss(self, most: _Values, sums: _Values, of_labels: _Values) -> float: ...
+    @staticmethod
+    def merge(slices: Sequence[_Asked], each: int) -> _Asked: ...
+    def predict(
+        self, weight: _Weights, bias: _Values, hidden: _Values, k: int, candidates: int | None, threads: int
+    ) -> tuple[_Ids, _Values, int]: ...
+    def refresh(self, weight: _Weights, master: bool, threads: int) -> None: ...
+    def stats(self) -> dict[str, int]: ...
+
 @final
 class SlideTrainer:
     def __new__(
         cls,
-        features: int,
-        hidden: int,
-        labels: int,
-        sampling: tuple[int, int, int, int, int, int],
+        shape: tuple[int, int, int],
+        head: _Head,
+        loss: str,
+        precision: str,
         rate: float,
         seed: int,
     ) -> SlideTrainer: ...
@@ -162,10 +225,19 @@ class SlideTrainer:
         progress: _Progress,
     ) -> tuple[float, int, float, float, float]: ...
     def predict(
-        self, inputs: tuple[_Ends, _Ids, _Values], k: int, threads: int, progress: _Progress
-    ) -> tuple[_Ids, _Values]: ...
+        self,
+        inputs: tuple[_Ends, _Ids, _Values],
+        k: int,
+        candidates: int | None,
+        threads: int,
+        progress: _Progress,
+    ) -> tuple[_Ids, _Values, int]: ...
+    def stats(self) -> dict[str, int]: ...
     def weights(self) -> dict[str, NDArray[np.float32]]: ...
 
+def slide_codes(
+    vectors: _Values, shape: tuple[int, int], family: str, k: int, tables: int, bits: int | None, seed: int
+) -> _Ids: ...
 def slide_read_xml(
     path: _Path, threads: int, progress: _Progress
 ) -> tuple[tuple[_Ends, _Ids, _Values], tuple[_Ends, _Ids], tuple[int, int]]: ...

@@ -47,7 +47,7 @@ def test_steps_are_those_of_the_twin(hidden: int, labels: int, rows: int) -> Non
 
 def trained(threads: int) -> Trainer:
     inputs, targets = data(700, 300, 900, seed=1)
-    head = LSHConfig(k=2, tables=8, active=120, rehash=2)
+    head = LSHConfig(k=2, tables=8, active=120, rehash=40)
     trainer = Trainer(300, 900, hidden=40, head=head, batch=90, threads=threads)
     trainer.fit(inputs, targets, epochs=2)
     return trainer
@@ -128,5 +128,5 @@ def test_bad_input_names_its_argument() -> None:
         Trainer(4_000_000_000, 20, hidden=65_536)
     with pytest.raises(ValueError, match="lr: NaN is not possible"):
         Trainer(30, 20, lr=float("nan"))
-    with pytest.raises(ValueError, match="k: 9 is not possible"):
-        Trainer(30, 20, head=LSHConfig(k=9))
+    with pytest.raises(ValueError, match="k: 17 is not possible"):
+        Trainer(30, 20, head=LSHConfig(k=17))

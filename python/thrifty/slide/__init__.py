@@ -12,14 +12,17 @@ True
 1.0
 """
 
+from thrifty.slide.config import LSHConfig
 from thrifty.slide.data import read_xml, write_xml
+from thrifty.slide.hashing import hash_codes
 from thrifty.slide.metrics import ndcg_at, precision_at, propensities, psp_at, scores
-from thrifty.slide.trainer import Epoch, LSHConfig, Trainer
+from thrifty.slide.trainer import Epoch, Trainer
 
 __all__ = [
     "Epoch",
     "LSHConfig",
     "Trainer",
+    "hash_codes",
     "ndcg_at",
     "precision_at",
     "propensities",

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thrifty import _core
+from thrifty.slide.config import LSHConfig
 from thrifty.slide.data import rows
+from thrifty.slide.metrics import scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,36 +19,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, int, int], object]
 
-__all__ = ["Epoch", "LSHConfig", "Trainer"]
-
-
-@dataclass(frozen=True, slots=True)
-class LSHConfig:
-    """How the neurons of the output layer are hashed and chosen.
-
-    Attributes
-    ----------
-    k : int
-        Bins of eight coordinates whose winners make a table's code, three bits each (K). More of them return fewer,
-        closer neurons.
-    tables : int
-        Hash tables (L).
-    bucket : int
-        Neurons of a bucket that a query takes at most.
-    active : int
-        Neurons that a batch trains, its labels among them.
-    each : int
-        Neurons that a row asks of its tables at most: those that most of them return.
-    rehash : int
-        Steps after which all neurons are hashed again.
-    """
-
-    k: int = 4
-    tables: int = 50
-    bucket: int = 128
-    active: int = 1024
-    each: int = 8
-    rehash: int = 50
+__all__ = ["Epoch", "Trainer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +50,8 @@ class Epoch:
 class Trainer:
     """A network whose output layer costs what its active neurons cost.
 
-    Hidden units are rectified; the loss is the cross entropy of a softmax over the active neurons of a batch, with the
-    labels of a row as equal shares. Adam steps touch active rows only (as torch.optim.SparseAdam). The weights depend
-    on data, settings and seed, not on the number of threads.
+    Hidden units are rectified. Adam steps touch active rows only (as torch.optim.SparseAdam). The weights depend on data,
+    settings and seed, not on the number of threads.
 
     Parameters
     ----------
@@ -89,6 +61,12 @@ class Trainer:
         Units of the hidden layer.
     head : LSHConfig
         How active neurons are chosen.
+    loss : str
+        ``"softmax"``: cross entropy of a softmax over the active neurons of a batch, the labels of a row as equal shares.
+        ``"sigmoid"``: binary cross entropy of each active neuron, for rows with many labels.
+    precision : str
+        Of the output layer's weights: ``"f32"``; ``"bf16"``, with f32 beside it from which it is rounded;
+        ``"bf16-stochastic"``, bf16 alone and rounded at random, for layers that would not fit.
     lr : float
         Learning rate of Adam.
     batch : int
@@ -116,15 +94,15 @@ class Trainer:
         *,
         hidden: int = 128,
         head: LSHConfig | None = None,
+        loss: str = "softmax",
+        precision: str = "f32",
         lr: float = 0.01,
         batch: int = 128,
         seed: int = 0,
         threads: int = 0,
     ) -> None:
         self.features, self.labels, self.batch, self.threads = features, labels, batch, threads
-        head = head or LSHConfig()
-        sampling = (head.k, head.tables, head.bucket, head.active, head.each, head.rehash)
-        self._core = _core.SlideTrainer(features, hidden, labels, sampling, lr, seed)
+        self._core = _core.SlideTrainer((features, hidden, labels), head or LSHConfig(), loss, precision, lr, seed)
         self._epochs = 0
 
     def fit(
@@ -181,49 +159,79 @@ class Trainer:
         """
         return dict(self._core.weights())
 
+    def stats(self) -> dict[str, int]:
+        """Return figures of the hash tables.
+
+        Returns
+        -------
+        dict
+            ``steps``; ``k``, ``range`` and ``tables`` as chosen; ``table_bytes``; ``queue``, rows that wait to be hashed
+            again; ``oldest_stale_steps``, for how many steps the first of them does.
+        """
+        return dict(self._core.stats())
+
     def predict(
-        self, inputs: Any, k: int = 5, *, progress: Progress | None = None
+        self, inputs: Any, k: int = 5, *, candidates: int | None = None, progress: Progress | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the best labels of each row, by the whole output layer.
+        """Return the best labels of each row.
 
         Parameters
         ----------
         inputs : scipy sparse matrix, shape (rows, features)
         k : int
             How many.
+        candidates : int, optional
+            Score only so many neurons a row, those that most tables return. By default all.
         progress : callable, optional
             As for :meth:`fit`.
 
         Returns
         -------
         labels : int64 array of shape (rows, k)
-            Best first.
+            Best first; -1 where fewer neurons were scored.
         scores : float32 array of shape (rows, k)
-            Logits.
+            Logits; minus infinity where there is no label.
         """
-        x = rows(inputs, "inputs", self.features)
-        ids, scores = self._core.predict(x, k, self.threads, progress)
-        shape = (len(x[0]), min(k, self.labels))
-        return ids.astype(np.int64).reshape(shape), scores.reshape(shape)
+        labels, values, _ = self._best(inputs, k, candidates, progress)
+        return labels, values
 
-    def evaluate(self, inputs: Any, targets: Any, *, progress: Progress | None = None) -> dict[str, float]:
-        """Return the shares of right labels among the best 1, 3 and 5, over rows with labels.
+    def _best(
+        self, inputs: Any, k: int, candidates: int | None, progress: Progress | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], int]:
+        x = rows(inputs, "inputs", self.features)
+        ids, values, scored = self._core.predict(x, k, candidates, self.threads, progress)
+        shape = (len(x[0]), min(k, self.labels))
+        return ids.view(np.int32).astype(np.int64).reshape(shape), values.reshape(shape), scored
+
+    def evaluate(
+        self,
+        inputs: Any,
+        targets: Any,
+        *,
+        candidates: int | None = None,
+        propensity: NDArray[np.float64] | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, float]:
+        """Return how good the best 1, 3 and 5 labels are, over rows with labels.
 
         Parameters
         ----------
         inputs, targets : scipy sparse matrices
             As for :meth:`fit`.
+        candidates : int, optional
+            As for :meth:`predict`.
+        propensity : array of shape (labels,), optional
+            Of each label, from :func:`propensities`, for the propensity-scored precision.
+        progress : callable, optional
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        dict
+            As :func:`scores`, and ``scored_share``: the mean share of neurons that were scored for a row.
         """
-        ends, labels, _ = rows(targets, "targets", self.labels)
-        bounds = np.append(0, ends).astype(np.int64)
-        counts = bounds[1:] - bounds[:-1]
-        told = counts > 0
-        best = self.predict(inputs, 5, progress=progress)[0]
-        owners = np.repeat(np.arange(len(ends)), counts)
-        known = set(zip(owners.tolist(), labels.tolist(), strict=True))
-        right = np.array([[(i, label) in known for label in row] for i, row in enumerate(best.tolist())], bool)
-        right = right.reshape(best.shape)[told]
-        result: dict[str, float] = {"rows": int(told.sum())}
-        for k in (1, 3, 5):
-            result[f"p_at_{k}"] = float(right[:, :k].sum() / (k * max(len(right), 1)))
-        return result
+        best, _, scored = self._best(inputs, min(5, self.labels), candidates, progress)
+        return {
+            **scores(best, targets, propensity),
+            "scored_share": scored / (self.labels * max(len(best), 1)),
+        }

@@ -6,7 +6,7 @@ use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 use thrifty_slide::xml;
 
-use super::Arrays;
+use super::config::Arrays;
 use crate::interrupt::long_call;
 
 type FileRows<'py> = (

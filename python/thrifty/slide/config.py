@@ -1,0 +1,56 @@
+"""How the neurons of an output layer are chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["FAMILIES", "LSHConfig"]
+
+FAMILIES = ("dwta", "simhash", "doph", "minhash")
+"""Families of hashes; see :func:`thrifty.slide.hash_codes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LSHConfig:
+    """How neurons are hashed and how many are active.
+
+    The active neurons of a batch are its labels, then of each row the neurons that most of its tables return, then random
+    ones until there are ``active``.
+
+    Attributes
+    ----------
+    family : str
+        ``"dwta"``, ``"simhash"``, ``"doph"`` or ``"minhash"``: neurons come from hash tables. ``"exact"``: from the scores
+        of all neurons, which costs as much as the whole layer. ``"uniform"`` and ``"log_uniform"``: all but the labels are
+        random; log-uniform takes neurons to be numbered by falling frequency.
+    k : int, optional
+        Hashes a table (K): more of them return fewer, closer neurons. By default what the number of neurons suggests,
+        so that a bucket has about four.
+    tables : int
+        Hash tables (L).
+    range : int, optional
+        Bits of a table's code (R), at most 24. By default what K hashes need, or fewer for few neurons.
+    bucket : int
+        Neurons of a bucket that a query takes at most.
+    active : int
+        Neurons that a batch trains, its labels among them.
+    each : int
+        Neurons that a row asks for at most: those that most of its tables return.
+    rehash : int, optional
+        Rows with new weights that a step hashes again at most; the others wait in a queue. By default a quarter of
+        ``active``.
+    correction : str
+        ``"logq"``: scores of random neurons are raised by minus the logarithm of their chance to be drawn, so that the sum
+        of exponentials is in the mean that over all neurons, and scores become log-probabilities of the full softmax.
+        ``"none"``: scores as they are.
+    """
+
+    family: str = "dwta"
+    k: int | None = None
+    tables: int = 50
+    range: int | None = None
+    bucket: int = 128
+    active: int = 1024
+    each: int = 8
+    rehash: int | None = None
+    correction: str = "none"
