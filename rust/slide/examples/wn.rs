@@ -16,8 +16,8 @@ fn main() {
     let threads = get("threads", 1.0) as usize;
     let p = Progress::new();
     let t = Instant::now();
-    let train = xml::read(Path::new("/tmp/wn/train.txt"), threads).unwrap();
-    let test = xml::read(Path::new("/tmp/wn/test.txt"), threads).unwrap();
+    let train = xml::read(Path::new("/tmp/wn/train.txt"), threads, &p).unwrap();
+    let test = xml::read(Path::new("/tmp/wn/test.txt"), threads, &p).unwrap();
     println!("read {:.2}s", t.elapsed().as_secs_f64());
     let (features, labels) = train.shape;
     let network =
@@ -39,12 +39,12 @@ fn main() {
         correct: get("correct", 0.0) > 0.0,
     };
     let mut t_ =
-        Trainer::new(network, sampling, Loss::Softmax, Adam { rate: get("rate", 0.01) as f32, ..Adam::default() }, 1)
+        Trainer::new(network, sampling, Loss::Softmax, Adam { rate: get("rate", 0.01) as f32, ..Adam::default() }, 128, 1)
             .unwrap();
     let mut spent = 0.0;
     for e in 0..get("epochs", 4.0) as u64 {
         let t = Instant::now();
-        let r = t_.epoch(train.inputs(), train.targets(), 128, e, threads, &p).unwrap();
+        let r = t_.epoch(train.inputs(), train.targets(), threads, None, &p).unwrap();
         spent += t.elapsed().as_secs_f64();
         let ids = t_.predict(test.inputs(), 5, None, threads, &p).unwrap().ids;
         let hits = (0..test.ends.len()).filter(|&i| test.targets().row(i).contains(&ids[5 * i])).count();

@@ -169,7 +169,7 @@ impl Counter {
 }
 
 /// How random neurons are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Draw {
     /// All alike.
     Uniform,

@@ -7,7 +7,7 @@ use thrifty_base::simd::Path;
 use crate::{Error, Result};
 
 /// Settings of a step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Adam {
     /// Learning rate.
     pub rate: f32,

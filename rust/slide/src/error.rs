@@ -37,6 +37,20 @@ pub enum Error {
         /// What is needed, what there is, and what to do.
         what: String,
     },
+    /// A checkpoint is of another training.
+    #[error("{}: {field} there is {there}, here {here}; {hint}", path.display())]
+    Resume {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs.
+        field: &'static str,
+        /// What the checkpoint has.
+        there: String,
+        /// What was asked for.
+        here: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// The loss is no longer a number.
     #[error("the loss is {loss} at step {step}; weights are as the step before left them; try a smaller learning rate")]
     Diverged {

@@ -239,6 +239,40 @@ impl Head {
         self.rebuild(rows)
     }
 
+    /// Moments and, for bf16, weights in f32: what a checkpoint has beside weights.
+    pub(crate) fn kept(&self) -> (&Floats, &Floats, Option<&Floats>) {
+        (&self.moments, &self.bias_moments, self.master.as_ref())
+    }
+
+    /// The same to be filled, with the number of steps done.
+    pub(crate) fn restore(&mut self, steps: u64) -> (&mut Floats, &mut Floats, Option<&mut Floats>) {
+        self.steps = steps;
+        (&mut self.moments, &mut self.bias_moments, self.master.as_mut())
+    }
+
+    /// Another learning rate from now on.
+    pub fn set_rate(&mut self, rate: f32) -> Result<()> {
+        let adam = Adam { rate, ..self.adam };
+        adam.check()?;
+        self.adam = adam;
+        Ok(())
+    }
+
+    /// Settings of the optimizer.
+    pub fn adam(&self) -> Adam {
+        self.adam
+    }
+
+    /// What is minimised.
+    pub fn minimised(&self) -> Loss {
+        self.loss
+    }
+
+    /// Key of everything random.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The active neurons of a batch: the same on all slices when they pass what all rows want of all slices.
     pub fn choose(&self, batch: &Batch<'_>, wanted: &Wanted) -> Active {
         let labels: Vec<u32> = (0..batch.rows()).flat_map(|i| batch.labels(i)).copied().collect();

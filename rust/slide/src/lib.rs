@@ -16,6 +16,7 @@
 //! | [`head`] | the wide output layer, or a slice of it |
 //! | [`predict`] | the best neurons of rows |
 //! | [`network`] | weights of a network |
+//! | [`save`] | models and checkpoints as files |
 //! | [`train`] | training steps of a network |
 
 pub mod active;
@@ -31,6 +32,7 @@ pub mod network;
 pub mod predict;
 pub mod queue;
 pub mod sampling;
+pub mod save;
 pub mod softmax;
 pub mod sparse;
 pub mod tables;

@@ -17,7 +17,7 @@ use crate::sparse::Sparse;
 use crate::{Error, Result, stream};
 
 /// Sizes of a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Shape {
     /// Features of the input (D).
     pub features: usize,
@@ -68,7 +68,7 @@ impl Shape {
 }
 
 /// How the weights of the output layer are held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Precision {
     /// f32.
     F32,
@@ -113,6 +113,25 @@ pub struct Network {
 }
 
 impl Network {
+    /// Weights that are all zero.
+    pub(crate) fn empty(shape: Shape, precision: Precision) -> Result<Self> {
+        shape.check()?;
+        let width = padded(shape.hidden);
+        let numbers = shape.labels * shape.hidden;
+        Ok(Self {
+            shape,
+            precision,
+            width,
+            input: Floats::zeros(shape.features * width)?,
+            input_bias: Floats::zeros(width)?,
+            output: match precision {
+                Precision::F32 => Store::F32(Floats::zeros(numbers)?),
+                Precision::Bf16 | Precision::Bf16Stochastic => Store::Bf16(Pages::zeros(numbers)?),
+            },
+            output_bias: Floats::zeros(shape.labels)?,
+        })
+    }
+
     /// Random weights of a seed: uniform within 1 / sqrt(hidden).
     pub fn new(shape: Shape, precision: Precision, seed: u64) -> Result<Self> {
         shape.check()?;

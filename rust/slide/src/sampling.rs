@@ -1,5 +1,7 @@
 //! How active neurons are chosen.
 
+use serde::{Deserialize, Serialize};
+
 use crate::active::Draw;
 use crate::hash::{Family, Hash};
 use crate::head::Slice;
@@ -7,7 +9,7 @@ use crate::tables::Tables;
 use crate::{Error, Result};
 
 /// Where the neurons come from that rows ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
     /// Hash tables, with hashes of a family.
     Tables(Family),
@@ -18,7 +20,7 @@ pub enum Method {
 }
 
 /// How neurons are hashed and how many are active.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sampling {
     /// Where neurons come from.
     pub method: Method,

@@ -8,7 +8,7 @@ use thrifty_base::math::{dispatch, exp};
 use thrifty_base::simd::Path;
 
 /// What is minimised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Loss {
     /// Cross entropy of the softmax over the active neurons; labels of a row are equal shares.
     Softmax,

@@ -1,5 +1,7 @@
 //! Rows of (index, value) pairs, one after the other.
 
+use thrifty_base::hash::{xxh3_64, xxh3_64_with_seed};
+
 use crate::{Error, Result};
 
 /// A sparse matrix by rows (CSR).
@@ -28,6 +30,13 @@ impl<'a> Sparse<'a> {
     /// Columns of row `i`.
     pub fn row(&self, i: usize) -> &'a [u32] {
         &self.indices[self.range(i)]
+    }
+
+    /// A checksum of all that it holds.
+    pub fn checksum(&self) -> u64 {
+        let ends = xxh3_64(bytemuck::cast_slice(self.ends));
+        let indices = xxh3_64_with_seed(bytemuck::cast_slice(self.indices), ends);
+        xxh3_64_with_seed(bytemuck::cast_slice(self.values), indices)
     }
 
     /// [`Self::check`], and each pair must have a value.

@@ -1,6 +1,9 @@
 //! Training steps of a network with a sparse input.
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use thrifty_base::hash::mix64;
+use thrifty_base::pages::Floats;
 use thrifty_base::philox::Philox;
 use thrifty_base::pool::pool;
 use thrifty_base::progress::Progress;
@@ -12,8 +15,10 @@ use crate::input::Input;
 use crate::network::{Network, Precision};
 use crate::predict::{Best, dense, sparse};
 use crate::sampling::Sampling;
+use crate::save::{Spec, save};
 use crate::softmax::Loss;
 use crate::sparse::Sparse;
+use crate::tables::Tables;
 use crate::{Error, Result, stream};
 
 /// A network and what trains it.
@@ -22,10 +27,24 @@ pub struct Trainer {
     /// The network.
     pub network: Network,
     head: Head,
-    input: Input,
-    adam: Adam,
-    seed: u64,
+    pub(crate) input: Input,
+    pub(crate) position: Position,
+    batch: usize,
     path: Path,
+}
+
+/// Where training has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Steps done.
+    pub steps: u64,
+    /// Epochs that are complete.
+    pub epoch: u64,
+    /// Batches done of the next one.
+    pub batches: u64,
+    /// Checksum of the data that it goes through.
+    pub data: u64,
+    totals: Totals,
 }
 
 /// What an epoch did.
@@ -46,7 +65,7 @@ pub struct Epoch {
 /// Rows that are scored together.
 const BATCH: usize = 64;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Totals {
     loss: f64,
     returned: u64,
@@ -55,16 +74,51 @@ struct Totals {
     active: u64,
 }
 
+/// Where checkpoints go, and after how many steps.
+#[derive(Clone, Copy, Debug)]
+pub struct Checkpoint<'a> {
+    /// The file.
+    pub path: &'a std::path::Path,
+    /// Steps between two; there is one after each epoch as well.
+    pub every: u64,
+    /// What the file says beside.
+    pub note: &'a str,
+}
+
 impl Trainer {
-    /// A trainer of a new network.
-    pub fn new(network: Network, sampling: Sampling, loss: Loss, adam: Adam, seed: u64) -> Result<Self> {
+    /// A trainer of a new network, `batch` rows a step.
+    pub fn new(
+        network: Network,
+        sampling: Sampling,
+        loss: Loss,
+        adam: Adam,
+        batch: usize,
+        seed: u64,
+    ) -> Result<Self> {
+        if batch == 0 {
+            return Err(Error::argument("batch", "0 is not possible; at least 1"));
+        }
         let labels = network.shape.labels;
         let slice = Slice { first: 0, rows: labels, neurons: labels };
         let mut head = Head::new(slice, network.shape.hidden, sampling, loss, adam, seed)?;
         if network.precision == Precision::Bf16 {
             pool(0)?.install(|| head.keep_master(network.head().rows))?;
         }
-        Ok(Self { head, input: Input::new(&network)?, adam, seed, path: simd::path()?, network })
+        let (input, position) = (Input::new(&network)?, Position::default());
+        Ok(Self { head, input, position, batch, path: simd::path()?, network })
+    }
+
+    /// What it was made with.
+    pub fn spec(&self) -> Spec {
+        Spec {
+            shape: self.network.shape,
+            precision: self.network.precision,
+            sampling: *self.head.sampling(),
+            loss: self.head.minimised(),
+            adam: self.head.adam(),
+            seed: self.head.seed(),
+            batch: self.batch,
+        }
     }
 
     /// The output layer.
@@ -72,19 +126,32 @@ impl Trainer {
         &self.head
     }
 
-    /// Steps done.
-    pub fn steps(&self) -> u64 {
-        self.head.steps()
+    /// Another learning rate from now on.
+    pub fn set_rate(&mut self, rate: f32) -> Result<()> {
+        self.head.set_rate(rate)
     }
 
-    /// Trains once over all rows in a random order of (seed, epoch), `batch` rows a step.
+    /// Where training has come to.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Goes on from a position: what of the head is to be filled.
+    pub(crate) fn restore(&mut self, position: Position) -> (&mut Floats, &mut Floats, Option<&mut Floats>) {
+        self.position = position;
+        self.head.restore(position.steps)
+    }
+
+    /// Trains to the end of the epoch, over all rows in a random order of (seed, epoch).
+    ///
+    /// After an interruption, or from a checkpoint, it goes on with the batch that comes next, as long as the data are the
+    /// same.
     pub fn epoch(
         &mut self,
         inputs: Sparse<'_>,
         targets: Sparse<'_>,
-        batch: usize,
-        epoch: u64,
         threads: usize,
+        checkpoint: Option<Checkpoint<'_>>,
         progress: &Progress,
     ) -> Result<Epoch> {
         inputs.check_valued("inputs", self.network.shape.features)?;
@@ -93,30 +160,56 @@ impl Trainer {
             let why = format!("{} rows for {} rows of inputs", targets.rows(), inputs.rows());
             return Err(Error::argument("targets", why));
         }
-        if batch == 0 {
-            return Err(Error::argument("batch", "0 is not possible; at least 1"));
+        let data = mix64(inputs.checksum() ^ mix64(targets.checksum()));
+        if self.position.batches > 0 && self.position.data != data {
+            let path = checkpoint.map_or_else(|| "this trainer".into(), |c| c.path.to_owned());
+            let (there, here) = (format!("{:016x}", self.position.data), format!("{data:016x}"));
+            let hint = "an epoch is unfinished: give the data that it began with";
+            return Err(Error::Resume { path, field: "the checksum of the data", there, here, hint });
         }
+        self.position.data = data;
         let mut order: Vec<u32> = (0..inputs.rows() as u32).filter(|&r| !targets.row(r as usize).is_empty()).collect();
-        let random = Philox::new(self.seed, stream::SHUFFLE);
+        let (random, epoch) = (Philox::new(self.head.seed(), stream::SHUFFLE), self.position.epoch);
         order.sort_by_cached_key(|&r| (random.u64_at(epoch << 32 | u64::from(r)), r));
         progress.start("train", order.len() as u64)?;
-        let mut totals = Totals::default();
+        progress.advance((self.position.batches as usize * self.batch).min(order.len()) as u64)?;
         pool(threads)?.install(|| {
-            for rows in order.chunks(batch) {
-                self.step(inputs, targets, rows, &mut totals)?;
+            for rows in order.chunks(self.batch).skip(self.position.batches as usize) {
+                self.step(inputs, targets, rows)?;
+                self.position.batches += 1;
+                self.position.steps += 1;
+                if let Some(checkpoint) = checkpoint
+                    && self.position.steps.is_multiple_of(checkpoint.every.max(1))
+                {
+                    self.write(checkpoint)?;
+                }
                 progress.advance(rows.len() as u64)?;
             }
-            Ok::<(), Error>(())
-        })?;
-        let rows = order.len().max(1) as f64;
-        let batches = order.len().div_ceil(batch).max(1) as f64;
-        Ok(Epoch {
-            loss: totals.loss / rows,
-            rows: order.len() as u64,
-            returned: totals.returned as f64 / rows,
-            recall: totals.found as f64 / totals.labels.max(1) as f64,
-            active: totals.active as f64 / batches,
+            let totals = std::mem::take(&mut self.position.totals);
+            let batches = std::mem::take(&mut self.position.batches);
+            self.position.epoch += 1;
+            let rows = order.len().max(1) as f64;
+            Ok(Epoch {
+                loss: totals.loss / rows,
+                rows: order.len() as u64,
+                returned: totals.returned as f64 / rows,
+                recall: totals.found as f64 / totals.labels.max(1) as f64,
+                active: totals.active as f64 / batches.max(1) as f64,
+            })
         })
+    }
+
+    /// Writes a checkpoint. Waiting rows are hashed first, so that tables are those that whoever goes on from it makes of
+    /// the weights.
+    pub fn checkpoint(&mut self, checkpoint: Checkpoint<'_>, threads: usize) -> Result<()> {
+        pool(threads)?.install(|| self.write(checkpoint))
+    }
+
+    fn write(&mut self, checkpoint: Checkpoint<'_>) -> Result<()> {
+        if self.head.tables().is_some_and(Tables::is_built) {
+            self.head.rehash(self.network.head().rows, usize::MAX)?;
+        }
+        save(checkpoint.path, self, checkpoint.note, true, &Progress::new())
     }
 
     /// The `k` labels of each row with the highest scores: of all labels, or of the `candidates` that most tables return.
@@ -173,7 +266,7 @@ impl Trainer {
     }
 
     /// One step over some rows; in the pool of the caller.
-    fn step(&mut self, inputs: Sparse<'_>, targets: Sparse<'_>, rows: &[u32], totals: &mut Totals) -> Result<()> {
+    fn step(&mut self, inputs: Sparse<'_>, targets: Sparse<'_>, rows: &[u32]) -> Result<()> {
         let (width, path, length) = (self.network.width, self.path, self.network.shape.hidden);
         if self.head.tables().is_some_and(|tables| !tables.is_built()) {
             self.head.rebuild(self.network.head().rows)?;
@@ -185,7 +278,7 @@ impl Trainer {
         let all = forward.sums.clone();
         let loss = self.head.loss(&all, &forward.of_labels);
         if !loss.is_finite() {
-            return Err(Error::Diverged { step: self.steps(), loss: loss as f32 });
+            return Err(Error::Diverged { step: self.position.steps, loss: loss as f32 });
         }
         let weights = WeightsMut { rows: self.network.output.values_mut(), bias: &mut self.network.output_bias };
         let gradient = self.head.backward(weights, &batch, forward, &all, 1.0);
@@ -196,9 +289,10 @@ impl Trainer {
                 *o = if h > 0.0 { g } else { 0.0 };
             }
         }
-        let step = self.adam.step(self.head.steps());
+        let step = self.head.adam().step(self.head.steps());
         self.input.update(&mut self.network, path, step, inputs, rows, &hidden_delta);
         self.head.rehash(self.network.head().rows, self.head.sampling().rehash)?;
+        let totals = &mut self.position.totals;
         totals.loss += loss;
         totals.active += active.ids.len() as u64;
         totals.returned += asked.returned;

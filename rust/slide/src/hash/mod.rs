@@ -29,7 +29,7 @@ pub use dwta::BIN;
 pub use top::TOP;
 
 /// A family of hash functions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Family {
     /// Densified winner-take-all.
     Dwta,
