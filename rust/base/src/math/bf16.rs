@@ -196,7 +196,7 @@ mod tests {
                         toward_zero
                     } else {
                         let (below, above) = (exact - finite(toward_zero), finite(toward_zero + 1) - exact);
-                        if below < above || (below == above && toward_zero % 2 == 0) {
+                        if below < above || (below == above && toward_zero.is_multiple_of(2)) {
                             toward_zero
                         } else {
                             toward_zero + 1

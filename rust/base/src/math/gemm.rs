@@ -210,13 +210,13 @@ impl WithSimd for Combine<'_> {
         let lanes = S::F32_LANES;
         let mut column = 0;
         while self.out.len() - column >= lanes {
-            if self.out.len() - column >= 8 * lanes {
-                self.tile::<S, 8>(s, column);
-                column += 8 * lanes;
-            } else {
-                self.tile::<S, 1>(s, column);
-                column += lanes;
-            }
+            let vectors = match (self.out.len() - column) / lanes {
+                8.. => self.tile::<S, 8>(s, column),
+                4.. => self.tile::<S, 4>(s, column),
+                2.. => self.tile::<S, 2>(s, column),
+                _ => self.tile::<S, 1>(s, column),
+            };
+            column += vectors * lanes;
         }
         for (i, &scale) in self.scales.iter().enumerate() {
             for (out, &x) in self.out[column..].iter_mut().zip(&self.rows.row(i)[column..]) {
@@ -227,17 +227,20 @@ impl WithSimd for Combine<'_> {
 }
 
 impl Combine<'_> {
+    /// `V` vectors from `column` on; says how many these are.
     #[inline(always)]
-    fn tile<S: Simd, const V: usize>(&mut self, s: S, column: usize) {
-        let mut sums: [S::f32s; V] = load::<S, V>(&self.out[column..]);
+    fn tile<S: Simd, const V: usize>(&mut self, s: S, column: usize) -> usize {
+        let span = column..column + V * S::F32_LANES;
+        let mut sums: [S::f32s; V] = load::<S, V>(&self.out[span.clone()]);
         for (i, &scale) in self.scales.iter().enumerate() {
-            let row = load::<S, V>(&self.rows.row(i)[column..]);
+            let row = S::as_simd_f32s(&self.rows.row(i)[span.clone()]).0;
             let scale = s.splat_f32s(scale);
-            for (sum, &x) in sums.iter_mut().zip(&row) {
+            for (sum, &x) in sums.iter_mut().zip(row) {
                 *sum = s.mul_add_f32s(scale, x, *sum);
             }
         }
-        store::<S, V>(&mut self.out[column..], &sums);
+        store::<S, V>(&mut self.out[span], &sums);
+        V
     }
 }
 
