@@ -146,9 +146,8 @@ impl Tiled for Multiply<'_> {
             Some(initial) => std::array::from_fn(|r| [s.splat_f32s(initial[row + r]); V]),
             None => [[s.splat_f32s(0.0); V]; R],
         };
-        let b = self.b.get(column..).unwrap_or_default();
-        for (k, b) in b.chunks(self.columns).take(self.a.length).enumerate() {
-            add_outer(s, std::array::from_fn(|r| rows[r][k]), load::<S, V>(b), &mut sums);
+        for (k, b) in self.b.chunks_exact(self.columns).take(self.a.length).enumerate() {
+            add_outer(s, std::array::from_fn(|r| rows[r][k]), load::<S, V>(&b[column..]), &mut sums);
         }
         for (r, sums) in sums.iter().enumerate() {
             store::<S, V>(&mut self.out[(row + r) * self.columns + column..], sums);
@@ -185,10 +184,10 @@ impl Tiled for Accumulate<'_> {
     fn tile<S: Simd, const R: usize, const V: usize>(&mut self, s: S, row: usize, column: usize) {
         let at = |r: usize| (row + r) * self.columns + column;
         let mut sums: [[S::f32s; V]; R] = std::array::from_fn(|r| load::<S, V>(&self.out[at(r)..]));
-        for (&start, b) in self.a.starts.iter().zip(self.b[column..].chunks(self.columns)) {
-            let begin = start + self.first + row;
-            let a: &[f32; R] = self.a.data[begin..begin + R].try_into().expect("R numbers");
-            add_outer(s, *a, load::<S, V>(b), &mut sums);
+        let data = &self.a.data[(self.first + row).min(self.a.data.len())..];
+        for (&start, b) in self.a.starts.iter().zip(self.b.chunks_exact(self.columns)) {
+            let a = data[start..].first_chunk::<R>().expect("rows lie in the data");
+            add_outer(s, *a, load::<S, V>(&b[column..]), &mut sums);
         }
         for (r, sums) in sums.iter().enumerate() {
             store::<S, V>(&mut self.out[at(r)..], sums);
