@@ -57,8 +57,8 @@ trait Tiled {
     fn tile<S: Simd, const R: usize, const V: usize>(&mut self, s: S, row: usize, column: usize);
 }
 
-/// All tiles of a product. 24 sums, 4 vectors and a broadcast number fill the registers of AVX-512 and 12, 2 and 1 those
-/// of AVX2; a tile loads little for what it computes, so that `b` may lie in the second cache, aligned or not.
+/// All tiles of a product. 24 sums, 4 vectors and a broadcast number fill the registers of AVX-512 and 12, 2 and 1
+/// those of AVX2; a tile loads little for what it computes, so that `b` may lie in the second cache, aligned or not.
 #[inline(always)]
 fn tiles<S: Simd>(s: S, product: &mut impl Tiled, rows: usize, columns: usize) {
     let mut row = 0;
@@ -155,7 +155,7 @@ impl Tiled for Multiply<'_> {
     }
 }
 
-/// Rows of `a` whose products are summed before the next tile comes, so that their part of `b` stays in the second cache.
+/// Rows of `a` whose products are summed before the next tile comes: their part of `b` stays in the second cache.
 const PANEL: usize = 128;
 
 struct Accumulate<'a> {
@@ -280,9 +280,11 @@ mod tests {
         fn against_plain_sums(rows in 0usize..41, length in 1usize..40, wide in 1usize..18, seed in 0u64..1000) {
             let columns = wide * LANES;
             let data = numbers(seed, 3 * (rows + 1) * length);
-            let starts: Vec<usize> = (0..rows).map(|i| mix64(seed + i as u64) as usize % (data.len() - length)).collect();
+            let starts: Vec<usize> =
+                (0..rows).map(|i| mix64(seed + i as u64) as usize % (data.len() - length)).collect();
             let a = Rows { data: &data, starts: &starts, length };
-            let (b, c, initial) = (numbers(seed + 1, length * columns), numbers(seed + 2, rows * columns), numbers(seed + 3, rows));
+            let (b, c) = (numbers(seed + 1, length * columns), numbers(seed + 2, rows * columns));
+            let initial = numbers(seed + 3, rows);
             let from = length / 3;
             // One number after the other, in the order that the kernels promise.
             let mut plain = vec![0.0f32; rows * columns];
@@ -291,7 +293,8 @@ mod tests {
                 for j in 0..columns {
                     plain[i * columns + j] = (0..length)
                         .fold(initial[i], |sum, k| data[starts[i] + k].mul_add(b[k * columns + j], sum));
-                    let exact: f64 = (0..length).map(|k| f64::from(data[starts[i] + k]) * f64::from(b[k * columns + j])).sum();
+                    let exact: f64 =
+                        (0..length).map(|k| f64::from(data[starts[i] + k]) * f64::from(b[k * columns + j])).sum();
                     prop_assert!((f64::from(plain[i * columns + j]) - exact - f64::from(initial[i])).abs() < 1e-5);
                 }
             }
@@ -326,12 +329,14 @@ mod tests {
                 let (mut product, mut sums) = (vec![f32::NAN; rows * columns], vec![-1.0; length * columns]);
                 multiply(path, a, &b, columns, None, &mut product);
                 accumulate(path, a, &c, columns, 0, &mut sums);
-                let plain: Vec<f32> = (0..rows * columns)
-                    .map(|at| (0..length).fold(0.0, |s, k| data[starts[at / columns] + k].mul_add(b[k * columns + at % columns], s)))
-                    .collect();
-                let plain_sums: Vec<f32> = (0..length * columns)
-                    .map(|at| (0..rows).fold(-1.0, |s, i| data[starts[i] + at / columns].mul_add(c[i * columns + at % columns], s)))
-                    .collect();
+                let one = |i: usize, j: usize| {
+                    (0..length).fold(0.0, |sum: f32, k| data[starts[i] + k].mul_add(b[k * columns + j], sum))
+                };
+                let plain: Vec<f32> = (0..rows * columns).map(|at| one(at / columns, at % columns)).collect();
+                let one = |k: usize, j: usize| {
+                    (0..rows).fold(-1.0, |sum: f32, i| data[starts[i] + k].mul_add(c[i * columns + j], sum))
+                };
+                let plain_sums: Vec<f32> = (0..length * columns).map(|at| one(at / columns, at % columns)).collect();
                 prop_assert!(same(&product, &plain) && same(&sums, &plain_sums), "{path:?}");
             }
         }
