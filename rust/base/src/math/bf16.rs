@@ -32,8 +32,8 @@ const GROUP: usize = 16 * 8;
 
 /// The 16 bits that [`narrow_stochastic`] takes at a position.
 ///
-/// Positions come in groups of 128, served by 16 blocks of [`Philox`]: place p of a group takes block p mod 16, and of the
-/// block's eight half-words number p / 16.
+/// Positions come in groups of 128, served by 16 blocks of [`Philox`]: place p of a group takes block p mod 16, and of
+/// the block's eight half-words number p / 16.
 pub const fn random_bits(random: Philox, position: u64) -> u16 {
     let (group, within) = (position / GROUP as u64, position % GROUP as u64);
     let half = (within / 16) as usize;
@@ -246,8 +246,8 @@ mod tests {
                 *ones += u32::from(bits >> i & 1);
             }
         }
-        // 16 counts of sd 0.5 * sqrt(n) = 128: 6 sd is exceeded by chance in fewer than 1 of 10^7 runs. Equal neighbours
-        // are Poisson with mean 1: more than 12 in fewer than 1 of 10^9.
+        // 16 counts of sd 0.5 * sqrt(n) = 128: 6 sd is exceeded by chance in fewer than 1 of 10^7 runs. Equal
+        // neighbours are Poisson with mean 1: more than 12 in fewer than 1 of 10^9.
         assert!(ones.iter().all(|&c| (f64::from(c) - n as f64 / 2.0).abs() < 768.0), "{ones:?}");
         assert!(equal <= 12, "{equal}");
     }
@@ -264,8 +264,8 @@ mod tests {
             let below = (x.to_bits() >> 16) as u16;
             let share = f64::from(x.to_bits() & 0xFFFF) / 65_536.0;
             let step = (as_f64(below + 1) - as_f64(below)).abs();
-            // A Bernoulli step has sd step * sqrt(share (1 - share)): 5 sd of the mean is exceeded by chance in fewer than
-            // 1 of 10^6.
+            // A Bernoulli step has sd step * sqrt(share (1 - share)): 5 sd of the mean is exceeded by chance in fewer
+            // than 1 of 10^6.
             let limit = 5.0 * step * (share * (1.0 - share) / f64::from(n)).sqrt();
             assert!((mean - f64::from(x)).abs() <= limit + 1e-12 * f64::from(x).abs(), "{x} {mean} {limit}");
         }

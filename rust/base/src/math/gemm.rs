@@ -25,8 +25,8 @@ impl<'a> Rows<'a> {
 
 /// `out[i][..] = initial[i] + sum over k of a[i][k] * b[k][..]`.
 ///
-/// `b` has `a.length` rows and `out` a row for each of `a`, all of `columns` numbers, a multiple of [`LANES`]; `initial`
-/// is one number for each row of `a`, or nothing.
+/// `b` has `a.length` rows and `out` a row for each of `a`, all of `columns` numbers, a multiple of [`LANES`];
+/// `initial` is one number for each row of `a`, or nothing.
 pub fn multiply(path: Path, a: Rows<'_>, b: &[f32], columns: usize, initial: Option<&[f32]>, out: &mut [f32]) {
     assert!(columns.is_multiple_of(LANES) && b.len() == a.length * columns && out.len() == a.starts.len() * columns);
     dispatch(path, Multiply { a, b, columns, initial, out });
@@ -34,7 +34,8 @@ pub fn multiply(path: Path, a: Rows<'_>, b: &[f32], columns: usize, initial: Opt
 
 /// `out[k][..] += sum over i of a[i][k] * b[i][..]`: the other product with the same rows, a row of `b` for each.
 ///
-/// `b` and `out` have rows of `columns` numbers, a multiple of [`LANES`]; `out` has the rows `first..` of `a`'s columns.
+/// `b` and `out` have rows of `columns` numbers, a multiple of [`LANES`]; `out` has a row for each of `a`'s columns from
+/// `first` on.
 pub fn accumulate(path: Path, a: Rows<'_>, b: &[f32], columns: usize, first: usize, out: &mut [f32]) {
     let rows = out.len().checked_div(columns).unwrap_or(0);
     assert!(columns.is_multiple_of(LANES) && b.len() == a.starts.len() * columns && out.len() == rows * columns);
