@@ -34,8 +34,8 @@ pub fn multiply(path: Path, a: Rows<'_>, b: &[f32], columns: usize, initial: Opt
 
 /// `out[k][..] += sum over i of a[i][k] * b[i][..]`: the other product with the same rows, a row of `b` for each.
 ///
-/// `b` and `out` have rows of `columns` numbers, a multiple of [`LANES`]; `out` has a row for each of `a`'s columns from
-/// `first` on.
+/// `b` and `out` have rows of `columns` numbers, a multiple of [`LANES`]; `out` has a row for each of `a`'s columns
+/// from `first` on.
 pub fn accumulate(path: Path, a: Rows<'_>, b: &[f32], columns: usize, first: usize, out: &mut [f32]) {
     let rows = out.len().checked_div(columns).unwrap_or(0);
     assert!(columns.is_multiple_of(LANES) && b.len() == a.starts.len() * columns && out.len() == rows * columns);
