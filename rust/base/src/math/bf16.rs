@@ -20,8 +20,8 @@ pub fn narrow(path: Path, x: &[f32], out: &mut [u16]) {
 
 /// One of the two nearest bf16 at random, so that the mean is `x`: the farther, the less often. A NaN stays one.
 ///
-/// Element i is rounded with the 16 random bits that `random` has for `position + i`: [`random_bits`]. What is beyond the
-/// largest finite bf16 goes there or to infinity, as if that came next.
+/// Element i is rounded with the 16 random bits that `random` has for `position + i`: [`random_bits`]. What is beyond
+/// the largest finite bf16 goes there or to infinity, as if that came next.
 pub fn narrow_stochastic(path: Path, x: &[f32], random: Philox, position: u64, out: &mut [u16]) {
     assert!(x.len() == out.len());
     dispatch(path, NarrowStochastic { x, random, position, out });
@@ -32,7 +32,7 @@ const GROUP: usize = 16 * 8;
 
 /// The 16 bits that [`narrow_stochastic`] takes at a position.
 ///
-/// Positions come in groups of 128, served by 16 blocks of [`Philox`]: position p takes block p mod 16 of its group, and of
+/// Positions come in groups of 128, served by 16 blocks of [`Philox`]: place p of a group takes block p mod 16, and of
 /// the block's eight half-words number p / 16.
 pub const fn random_bits(random: Philox, position: u64) -> u16 {
     let (group, within) = (position / GROUP as u64, position % GROUP as u64);
@@ -175,7 +175,7 @@ mod tests {
         }
     }
 
-    /// The nearest of the neighbours, found by distance in double precision; infinity counts as the number that would follow.
+    /// The nearest of the neighbours by distance in double precision; infinity counts as the number that would follow.
     #[test]
     fn nearest_even() {
         let x = numbers();
@@ -196,7 +196,7 @@ mod tests {
                         toward_zero
                     } else {
                         let (below, above) = (exact - finite(toward_zero), finite(toward_zero + 1) - exact);
-                        if below < above || (below == above && toward_zero % 2 == 0) {
+                        if below < above || (below == above && toward_zero.is_multiple_of(2)) {
                             toward_zero
                         } else {
                             toward_zero + 1
@@ -246,8 +246,8 @@ mod tests {
                 *ones += u32::from(bits >> i & 1);
             }
         }
-        // 16 counts of sd 0.5 * sqrt(n) = 128: 6 sd is exceeded by chance in fewer than 1 of 10^7 runs. Equal neighbours are
-        // Poisson with mean 1: more than 12 in fewer than 1 of 10^9.
+        // 16 counts of sd 0.5 * sqrt(n) = 128: 6 sd is exceeded by chance in fewer than 1 of 10^7 runs. Equal
+        // neighbours are Poisson with mean 1: more than 12 in fewer than 1 of 10^9.
         assert!(ones.iter().all(|&c| (f64::from(c) - n as f64 / 2.0).abs() < 768.0), "{ones:?}");
         assert!(equal <= 12, "{equal}");
     }
@@ -264,8 +264,8 @@ mod tests {
             let below = (x.to_bits() >> 16) as u16;
             let share = f64::from(x.to_bits() & 0xFFFF) / 65_536.0;
             let step = (as_f64(below + 1) - as_f64(below)).abs();
-            // Each is off by a Bernoulli step of sd step * sqrt(share (1 - share)): 5 sd of the mean is exceeded by chance in
-            // fewer than 1 of 10^6.
+            // A Bernoulli step has sd step * sqrt(share (1 - share)): 5 sd of the mean is exceeded by chance in fewer
+            // than 1 of 10^6.
             let limit = 5.0 * step * (share * (1.0 - share) / f64::from(n)).sqrt();
             assert!((mean - f64::from(x)).abs() <= limit + 1e-12 * f64::from(x).abs(), "{x} {mean} {limit}");
         }

@@ -1,7 +1,7 @@
 //! Products and sums of vectors, of any length.
 //!
-//! Element i goes to lane i mod 16, whatever the instruction set; the lanes are then added in pairs. So all paths give the
-//! same bits, and a row gives the same number alone as among others.
+//! Element i goes to lane i mod 16, whatever the instruction set; the lanes are then added in pairs. So all paths give
+//! the same bits, and a row gives the same number alone as among others.
 
 use pulp::{Simd, WithSimd};
 

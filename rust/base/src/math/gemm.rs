@@ -25,8 +25,8 @@ impl<'a> Rows<'a> {
 
 /// `out[i][..] = initial[i] + sum over k of a[i][k] * b[k][..]`.
 ///
-/// `b` has `a.length` rows and `out` a row for each of `a`, all of `columns` numbers, a multiple of [`LANES`]; `initial`
-/// is one number for each row of `a`, or nothing.
+/// `b` has `a.length` rows and `out` a row for each of `a`, all of `columns` numbers, a multiple of [`LANES`];
+/// `initial` is one number for each row of `a`, or nothing.
 pub fn multiply(path: Path, a: Rows<'_>, b: &[f32], columns: usize, initial: Option<&[f32]>, out: &mut [f32]) {
     assert!(columns.is_multiple_of(LANES) && b.len() == a.length * columns && out.len() == a.starts.len() * columns);
     dispatch(path, Multiply { a, b, columns, initial, out });
@@ -34,7 +34,8 @@ pub fn multiply(path: Path, a: Rows<'_>, b: &[f32], columns: usize, initial: Opt
 
 /// `out[k][..] += sum over i of a[i][k] * b[i][..]`: the other product with the same rows, a row of `b` for each.
 ///
-/// `b` and `out` have rows of `columns` numbers, a multiple of [`LANES`]; `out` has the rows `first..` of `a`'s columns.
+/// `b` and `out` have rows of `columns` numbers, a multiple of [`LANES`]; `out` has a row for each of `a`'s columns
+/// from `first` on.
 pub fn accumulate(path: Path, a: Rows<'_>, b: &[f32], columns: usize, first: usize, out: &mut [f32]) {
     let rows = out.len().checked_div(columns).unwrap_or(0);
     assert!(columns.is_multiple_of(LANES) && b.len() == a.starts.len() * columns && out.len() == rows * columns);
@@ -57,8 +58,8 @@ trait Tiled {
     fn tile<S: Simd, const R: usize, const V: usize>(&mut self, s: S, row: usize, column: usize);
 }
 
-/// All tiles of a product. 24 sums, 4 vectors and a broadcast number fill the registers of AVX-512 and 12, 2 and 1 those
-/// of AVX2; a tile loads little for what it computes, so that `b` may lie in the second cache, aligned or not.
+/// All tiles of a product. 24 sums, 4 vectors and a broadcast number fill the registers of AVX-512 and 12, 2 and 1
+/// those of AVX2; a tile loads little for what it computes, so that `b` may lie in the second cache, aligned or not.
 #[inline(always)]
 fn tiles<S: Simd>(s: S, product: &mut impl Tiled, rows: usize, columns: usize) {
     let mut row = 0;
@@ -146,9 +147,8 @@ impl Tiled for Multiply<'_> {
             Some(initial) => std::array::from_fn(|r| [s.splat_f32s(initial[row + r]); V]),
             None => [[s.splat_f32s(0.0); V]; R],
         };
-        let b = self.b.get(column..).unwrap_or_default();
-        for (k, b) in b.chunks(self.columns).take(self.a.length).enumerate() {
-            add_outer(s, std::array::from_fn(|r| rows[r][k]), load::<S, V>(b), &mut sums);
+        for (k, b) in self.b.chunks_exact(self.columns).take(self.a.length).enumerate() {
+            add_outer(s, std::array::from_fn(|r| rows[r][k]), load::<S, V>(&b[column..]), &mut sums);
         }
         for (r, sums) in sums.iter().enumerate() {
             store::<S, V>(&mut self.out[(row + r) * self.columns + column..], sums);
@@ -156,7 +156,7 @@ impl Tiled for Multiply<'_> {
     }
 }
 
-/// Rows of `a` whose products are summed before the next tile comes, so that their part of `b` stays in the second cache.
+/// Rows of `a` whose products are summed before the next tile comes: their part of `b` stays in the second cache.
 const PANEL: usize = 128;
 
 struct Accumulate<'a> {
@@ -185,10 +185,10 @@ impl Tiled for Accumulate<'_> {
     fn tile<S: Simd, const R: usize, const V: usize>(&mut self, s: S, row: usize, column: usize) {
         let at = |r: usize| (row + r) * self.columns + column;
         let mut sums: [[S::f32s; V]; R] = std::array::from_fn(|r| load::<S, V>(&self.out[at(r)..]));
-        for (&start, b) in self.a.starts.iter().zip(self.b[column..].chunks(self.columns)) {
-            let begin = start + self.first + row;
-            let a: &[f32; R] = self.a.data[begin..begin + R].try_into().expect("R numbers");
-            add_outer(s, *a, load::<S, V>(b), &mut sums);
+        let data = &self.a.data[(self.first + row).min(self.a.data.len())..];
+        for (&start, b) in self.a.starts.iter().zip(self.b.chunks_exact(self.columns)) {
+            let a = data[start..].first_chunk::<R>().expect("rows lie in the data");
+            add_outer(s, *a, load::<S, V>(&b[column..]), &mut sums);
         }
         for (r, sums) in sums.iter().enumerate() {
             store::<S, V>(&mut self.out[at(r)..], sums);
@@ -210,13 +210,13 @@ impl WithSimd for Combine<'_> {
         let lanes = S::F32_LANES;
         let mut column = 0;
         while self.out.len() - column >= lanes {
-            if self.out.len() - column >= 8 * lanes {
-                self.tile::<S, 8>(s, column);
-                column += 8 * lanes;
-            } else {
-                self.tile::<S, 1>(s, column);
-                column += lanes;
-            }
+            let vectors = match (self.out.len() - column) / lanes {
+                8.. => self.tile::<S, 8>(s, column),
+                4.. => self.tile::<S, 4>(s, column),
+                2.. => self.tile::<S, 2>(s, column),
+                _ => self.tile::<S, 1>(s, column),
+            };
+            column += vectors * lanes;
         }
         for (i, &scale) in self.scales.iter().enumerate() {
             for (out, &x) in self.out[column..].iter_mut().zip(&self.rows.row(i)[column..]) {
@@ -227,17 +227,20 @@ impl WithSimd for Combine<'_> {
 }
 
 impl Combine<'_> {
+    /// `V` vectors from `column` on; says how many these are.
     #[inline(always)]
-    fn tile<S: Simd, const V: usize>(&mut self, s: S, column: usize) {
-        let mut sums: [S::f32s; V] = load::<S, V>(&self.out[column..]);
+    fn tile<S: Simd, const V: usize>(&mut self, s: S, column: usize) -> usize {
+        let span = column..column + V * S::F32_LANES;
+        let mut sums: [S::f32s; V] = load::<S, V>(&self.out[span.clone()]);
         for (i, &scale) in self.scales.iter().enumerate() {
-            let row = load::<S, V>(&self.rows.row(i)[column..]);
+            let row = S::as_simd_f32s(&self.rows.row(i)[span.clone()]).0;
             let scale = s.splat_f32s(scale);
-            for (sum, &x) in sums.iter_mut().zip(&row) {
+            for (sum, &x) in sums.iter_mut().zip(row) {
                 *sum = s.mul_add_f32s(scale, x, *sum);
             }
         }
-        store::<S, V>(&mut self.out[column..], &sums);
+        store::<S, V>(&mut self.out[span], &sums);
+        V
     }
 }
 
@@ -278,9 +281,11 @@ mod tests {
         fn against_plain_sums(rows in 0usize..41, length in 1usize..40, wide in 1usize..18, seed in 0u64..1000) {
             let columns = wide * LANES;
             let data = numbers(seed, 3 * (rows + 1) * length);
-            let starts: Vec<usize> = (0..rows).map(|i| mix64(seed + i as u64) as usize % (data.len() - length)).collect();
+            let starts: Vec<usize> =
+                (0..rows).map(|i| mix64(seed + i as u64) as usize % (data.len() - length)).collect();
             let a = Rows { data: &data, starts: &starts, length };
-            let (b, c, initial) = (numbers(seed + 1, length * columns), numbers(seed + 2, rows * columns), numbers(seed + 3, rows));
+            let (b, c) = (numbers(seed + 1, length * columns), numbers(seed + 2, rows * columns));
+            let initial = numbers(seed + 3, rows);
             let from = length / 3;
             // One number after the other, in the order that the kernels promise.
             let mut plain = vec![0.0f32; rows * columns];
@@ -289,7 +294,8 @@ mod tests {
                 for j in 0..columns {
                     plain[i * columns + j] = (0..length)
                         .fold(initial[i], |sum, k| data[starts[i] + k].mul_add(b[k * columns + j], sum));
-                    let exact: f64 = (0..length).map(|k| f64::from(data[starts[i] + k]) * f64::from(b[k * columns + j])).sum();
+                    let exact: f64 =
+                        (0..length).map(|k| f64::from(data[starts[i] + k]) * f64::from(b[k * columns + j])).sum();
                     prop_assert!((f64::from(plain[i * columns + j]) - exact - f64::from(initial[i])).abs() < 1e-5);
                 }
             }
@@ -324,12 +330,14 @@ mod tests {
                 let (mut product, mut sums) = (vec![f32::NAN; rows * columns], vec![-1.0; length * columns]);
                 multiply(path, a, &b, columns, None, &mut product);
                 accumulate(path, a, &c, columns, 0, &mut sums);
-                let plain: Vec<f32> = (0..rows * columns)
-                    .map(|at| (0..length).fold(0.0, |s, k| data[starts[at / columns] + k].mul_add(b[k * columns + at % columns], s)))
-                    .collect();
-                let plain_sums: Vec<f32> = (0..length * columns)
-                    .map(|at| (0..rows).fold(-1.0, |s, i| data[starts[i] + at / columns].mul_add(c[i * columns + at % columns], s)))
-                    .collect();
+                let one = |i: usize, j: usize| {
+                    (0..length).fold(0.0, |sum: f32, k| data[starts[i] + k].mul_add(b[k * columns + j], sum))
+                };
+                let plain: Vec<f32> = (0..rows * columns).map(|at| one(at / columns, at % columns)).collect();
+                let one = |k: usize, j: usize| {
+                    (0..rows).fold(-1.0, |sum: f32, i| data[starts[i] + k].mul_add(c[i * columns + j], sum))
+                };
+                let plain_sums: Vec<f32> = (0..length * columns).map(|at| one(at / columns, at % columns)).collect();
                 prop_assert!(same(&product, &plain) && same(&sums, &plain_sums), "{path:?}");
             }
         }
