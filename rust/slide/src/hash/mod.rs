@@ -8,7 +8,7 @@
 //! | [`Family::Dwta`] | which of eight coordinates is largest | rises with rank correlation |
 //! | [`Family::SimHash`] | the sign of a Gaussian projection | 1 - angle / pi |
 //! | [`Family::MinHash`] | the least hash of the [`TOP`] largest coordinates | Jaccard similarity of the two sets |
-//! | [`Family::Doph`] | the same within a bin of coordinates | nearly that, at the cost of one hash function |
+//! | [`Family::Doph`] | the least within a bin of coordinates | nearly that, by one hash function |
 
 mod doph;
 mod dwta;
