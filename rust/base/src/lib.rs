@@ -10,6 +10,7 @@
 //! | [`math`] | dense arithmetic on rows of f32 |
 //! | [`memory`] | bytes of a file: mapped, or copied onto huge pages |
 //! | [`pages`] | large arrays of numbers on huge pages |
+//! | [`prefetch`] | asking memory for what is needed next |
 //! | [`recycled`] | memory for large results, used again |
 //! | [`files`] | atomic replacement of a file, and the lock of its writer |
 //! | [`container`] | the checksummed file format of indexes and journals |
@@ -25,6 +26,7 @@ pub mod memory;
 pub mod pages;
 pub mod philox;
 pub mod pool;
+pub mod prefetch;
 pub mod progress;
 pub mod recycled;
 pub mod simd;

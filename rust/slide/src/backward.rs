@@ -3,6 +3,7 @@
 use thrifty_base::math::bf16::{narrow, narrow_stochastic, widen};
 use thrifty_base::math::{Rows, accumulate, multiply, sum};
 use thrifty_base::philox::Philox;
+use thrifty_base::prefetch::prefetch;
 use thrifty_base::simd::Path;
 
 use crate::adam::{Step, Updated, update};
@@ -54,6 +55,18 @@ pub(crate) struct Owned<'a> {
 }
 
 impl<'a> Owned<'a> {
+    /// Asks memory for some rows, as far as they are here.
+    pub(crate) fn prefetch(&self, ids: &[u32], length: usize) {
+        let here = self.moments.len() / (2 * length);
+        for at in ids.iter().map(|&id| id as usize - self.first).take_while(|&at| at < here) {
+            prefetch(&self.moments[2 * at * length..2 * (at + 1) * length]);
+            match &self.rows {
+                ValuesMut::F32(rows) => prefetch(&rows[at * length..(at + 1) * length]),
+                ValuesMut::Bf16(rows) => prefetch(&rows[at * length..(at + 1) * length]),
+            }
+        }
+    }
+
     /// One for each `size` of the rows `ids` (ascending).
     pub(crate) fn cut(self, ids: &[u32], size: usize, length: usize) -> Vec<Self> {
         let mut out = Vec::with_capacity(ids.len().div_ceil(size));

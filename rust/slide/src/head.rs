@@ -305,6 +305,7 @@ impl Head {
                     bias.extend(ids.iter().map(|&id| weights.bias[id as usize]));
                     let of_part = shifts.get(part * PART..).unwrap_or(&[]);
                     bias.iter_mut().zip(of_part).for_each(|(b, shift)| *b += shift);
+                    weights.rows.prefetch(following(&local, part));
                     let gathered = weights.rows.rows(self.path, ids, scratch, starts);
                     multiply(self.path, gathered, batch.inputs(self.length), columns, Some(bias), values);
                     let own = within(&hits, part).iter();
@@ -375,6 +376,7 @@ impl Head {
                 let each = ids.chunks(PART).zip(values.chunks_mut(PART * batch.columns)).enumerate();
                 for (i, (ids, values)) in each {
                     let part = task * TASK + i;
+                    owned.prefetch(following(&local, part), length);
                     delta.finish(values, &parts[part], within(&hits, part), part * PART);
                     work.part(&mut owned, ids, values, &mut hidden, &mut room);
                 }
@@ -451,6 +453,12 @@ pub struct Gradients {
     pub bias: Vec<f32>,
     /// Of the hidden values: `length` numbers for each row of the batch.
     pub hidden: Vec<f32>,
+}
+
+/// Neurons of the part behind one.
+fn following(ids: &[u32], part: usize) -> &[u32] {
+    let begin = ((part + 1) * PART).min(ids.len());
+    &ids[begin..(begin + PART).min(ids.len())]
 }
 
 /// Labels whose places are in a part.

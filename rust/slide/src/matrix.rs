@@ -3,6 +3,7 @@
 use thrifty_base::math::Rows;
 use thrifty_base::math::bf16::widen;
 use thrifty_base::pages::{Floats, Pages};
+use thrifty_base::prefetch::prefetch;
 use thrifty_base::simd::Path;
 
 /// Numbers of a matrix.
@@ -102,6 +103,17 @@ impl<'a> Matrix<'a> {
         match self.values {
             Values::F32(values) => out.copy_from_slice(&values[range]),
             Values::Bf16(values) => widen(path, &values[range], out),
+        }
+    }
+
+    /// Asks memory for some rows.
+    pub fn prefetch(&self, ids: &[u32]) {
+        for &id in ids {
+            let range = id as usize * self.stride..id as usize * self.stride + self.length;
+            match self.values {
+                Values::F32(values) => prefetch(&values[range]),
+                Values::Bf16(values) => prefetch(&values[range]),
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 //! A bucket is a run of numbers in one array, with room for a few more; runs that a bucket has outgrown are used again by
 //! others of that size.
 
+use std::hint::black_box;
+
 use bytemuck::{Pod, Zeroable};
 use thrifty_base::hash::mix64;
 use thrifty_base::pages::Pages;
@@ -123,6 +125,14 @@ impl Buckets {
     pub fn get(&self, code: u32) -> &[u32] {
         let Span { start, length } = self.spans[code as usize];
         &self.ids[start as usize..][..length as usize]
+    }
+
+    /// Reads where some buckets are and how they begin, so that loads which wait for memory wait together.
+    pub fn touch(&self, codes: impl Iterator<Item = u32> + Clone) {
+        let (spans, ids) = (self.spans(), self.ids());
+        black_box(codes.clone().fold(0, |all, code| all ^ spans[code as usize].start));
+        let first = |code: u32| ids.get(spans[code as usize].start as usize).copied().unwrap_or(0);
+        black_box(codes.fold(0, |all, code| all ^ first(code) ^ u32::from(self.classes[code as usize])));
     }
 
     /// Moves a neuron from one bucket to another.

@@ -9,6 +9,7 @@ mod buckets;
 use rayon::prelude::*;
 use thrifty_base::math::LANES;
 use thrifty_base::philox::Philox;
+use thrifty_base::prefetch::prefetch;
 use thrifty_base::simd::Path;
 
 pub use buckets::{Buckets, Priority, Span};
@@ -38,6 +39,9 @@ struct Move {
     from: u32,
     to: u32,
 }
+
+/// Rows that one task hashes again.
+const TASK: usize = 128;
 
 /// Memory for hashing rows.
 #[derive(Default)]
@@ -81,6 +85,13 @@ impl Tables {
         &s.codes
     }
 
+    /// Asks memory for some rows and their codes.
+    fn prefetch(&self, matrix: Matrix<'_>, rows: &[u32]) {
+        let tables = self.hash.tables();
+        matrix.prefetch(rows);
+        rows.iter().for_each(|&row| prefetch(&self.codes[row as usize * tables..][..tables]));
+    }
+
     /// Hashes all rows; in the pool of the caller.
     pub fn rebuild(&mut self, path: Path, matrix: Matrix<'_>) -> Result<()> {
         let tables = self.hash.tables();
@@ -108,16 +119,21 @@ impl Tables {
     pub fn rehash(&mut self, path: Path, matrix: Matrix<'_>, rows: &[u32]) -> Result<usize> {
         let tables = self.hash.tables();
         let found: Vec<Vec<Move>> = rows
-            .par_chunks(LANES)
+            .par_chunks(TASK)
             .map_init(Scratch::default, |scratch, rows| {
-                let codes = self.codes(path, matrix, rows.iter().copied(), scratch);
                 let mut moves = Vec::new();
-                for (lane, &row) in rows.iter().enumerate() {
-                    let old = &self.codes[row as usize * tables..][..tables];
-                    for (t, (&from, codes)) in old.iter().zip(codes.chunks_exact(LANES)).enumerate() {
-                        let to = codes[lane];
-                        if from != to {
-                            moves.push(Move { table: t as u32, row, from, to });
+                self.prefetch(matrix, &rows[..LANES.min(rows.len())]);
+                for (block, here) in rows.chunks(LANES).enumerate() {
+                    let next = ((block + 1) * LANES).min(rows.len());
+                    self.prefetch(matrix, &rows[next..(next + LANES).min(rows.len())]);
+                    let codes = self.codes(path, matrix, here.iter().copied(), scratch);
+                    for (lane, &row) in here.iter().enumerate() {
+                        let old = &self.codes[row as usize * tables..][..tables];
+                        for (t, (&from, codes)) in old.iter().zip(codes.chunks_exact(LANES)).enumerate() {
+                            let to = codes[lane];
+                            if from != to {
+                                moves.push(Move { table: t as u32, row, from, to });
+                            }
                         }
                     }
                 }
@@ -132,7 +148,9 @@ impl Tables {
         let (first, priority) = (self.first, self.priority);
         self.tables.par_iter_mut().enumerate().try_for_each(|(t, table)| {
             let begin = moves.partition_point(|m| (m.table as usize) < t);
-            for m in moves[begin..].iter().take_while(|m| m.table as usize == t) {
+            let end = moves.partition_point(|m| m.table as usize <= t);
+            table.touch(moves[begin..end].iter().flat_map(|m| [m.from, m.to]));
+            for m in &moves[begin..end] {
                 table.change(first + m.row, m.from, m.to, priority)?;
             }
             Ok::<(), Error>(())
