@@ -6,6 +6,7 @@
 use thrifty_base::hash::{mix64, reduce};
 use thrifty_base::math::LANES;
 use thrifty_base::philox::Philox;
+use thrifty_base::prefetch::prefetch;
 
 use crate::tables::{Span, Tables};
 
@@ -110,7 +111,15 @@ impl Counter {
         self.spans.clear();
         for (t, codes) in lines() {
             let spans = tables.table(t).spans();
-            self.spans.extend(codes.iter().map(|&code| spans[code as usize]));
+            codes.iter().for_each(|&code| prefetch(&spans[code as usize..=code as usize]));
+        }
+        for (t, codes) in lines() {
+            let (spans, ids) = (tables.table(t).spans(), tables.table(t).ids());
+            for &code in codes {
+                let span = spans[code as usize];
+                prefetch(&ids[span.range(cap)]);
+                self.spans.push(span);
+            }
         }
         self.returned.iter_mut().for_each(Vec::clear);
         for (t, spans) in self.spans.chunks_exact(LANES).enumerate() {
