@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from thrifty import _core
+from thrifty.errors import FormatError
 from thrifty.slide.config import LSHConfig
 from thrifty.slide.data import rows
 from thrifty.slide.metrics import scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from os import PathLike
 
     from numpy.typing import NDArray
 
@@ -101,9 +105,58 @@ class Trainer:
         seed: int = 0,
         threads: int = 0,
     ) -> None:
-        self.features, self.labels, self.batch, self.threads = features, labels, batch, threads
-        self._core = _core.SlideTrainer((features, hidden, labels), head or LSHConfig(), loss, precision, lr, seed)
-        self._epochs = 0
+        shape = (features, hidden, labels)
+        self.threads = threads
+        self._core = _core.SlideTrainer(shape, head or LSHConfig(), loss, precision, lr, batch, seed)
+        self._history: list[Epoch] = []
+
+    @staticmethod
+    def memory(
+        features: int, labels: int, *, hidden: int = 128, head: LSHConfig | None = None, precision: str = "f32"
+    ) -> dict[str, int]:
+        """Return the bytes that a trainer takes, without making one.
+
+        Parameters
+        ----------
+        features, labels, hidden, head, precision
+            As for :class:`Trainer`.
+
+        Returns
+        -------
+        dict
+            ``weights``; ``moments``, with copies in f32 of weights in bf16; ``tables``; ``total``.
+        """
+        parts = _core.SlideTrainer.memory((features, hidden, labels), head or LSHConfig(), precision)
+        return {**dict(zip(("weights", "moments", "tables"), parts, strict=True)), "total": sum(parts)}
+
+    @property
+    def features(self) -> int:
+        """Columns of inputs."""
+        return self._core.spec()[0][0]
+
+    @property
+    def hidden(self) -> int:
+        """Hidden units."""
+        return self._core.spec()[0][1]
+
+    @property
+    def labels(self) -> int:
+        """Columns of targets."""
+        return self._core.spec()[0][2]
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the steps to come; may be set."""
+        return self._core.spec()[2]
+
+    @lr.setter
+    def lr(self, rate: float) -> None:
+        self._core.set_rate(rate)
+
+    @property
+    def history(self) -> list[Epoch]:
+        """Figures of all complete epochs."""
+        return list(self._history)
 
     def fit(
         self,
@@ -111,10 +164,16 @@ class Trainer:
         targets: Any,
         *,
         epochs: int = 1,
+        checkpoint: str | PathLike[str] | None = None,
+        every: int = 1000,
         on_epoch: Callable[[Epoch], object] | None = None,
         progress: Progress | None = None,
     ) -> list[Epoch]:
-        """Train for some more epochs.
+        """Train for some more epochs, or with ``checkpoint`` until so many are complete in all.
+
+        After an interruption the next call goes on with the batch that comes next. With ``checkpoint``, so does the same
+        call in another process: a new trainer with the same settings takes the state that it finds there, and its weights
+        are in the end those of a training that nothing interrupted, byte for byte.
 
         Parameters
         ----------
@@ -123,6 +182,10 @@ class Trainer:
             The labels of each row; values do not matter.
         epochs : int
             Passes over the rows; rows without labels are left out.
+        checkpoint : path, optional
+            Folder for checkpoints.
+        every : int
+            Steps between two checkpoints; there is one after each epoch as well.
         on_epoch : callable, optional
             Called with each epoch's figures when it is done.
         progress : callable, optional
@@ -131,22 +194,85 @@ class Trainer:
         Returns
         -------
         list of Epoch
+            Those that this call completed.
 
         Raises
         ------
         ModelError
             When the loss is no longer a number; the weights are as the step before left them.
+        ResumeMismatch
+            When the checkpoint is of a training with other settings or data; the message names what differs.
         """
         x = rows(inputs, "inputs", self.features)
         y = rows(targets, "targets", self.labels)[:2]
+        file = None if checkpoint is None else self._checkpoint(Path(checkpoint), progress)
+        last = len(self._history) + epochs if file is None else epochs
         done = []
-        for _ in range(epochs):
-            epoch = Epoch(*self._core.epoch(x, y, self.batch, self._epochs, self.threads, progress))
-            self._epochs += 1
+        while len(self._history) < last:
+            place = None if file is None else (file, max(every, 1), self._note())
+            epoch = Epoch(*self._core.epoch(x, y, self.threads, place, progress))
+            self._history.append(epoch)
             done.append(epoch)
+            if file is not None:
+                self._core.save(file, self._note(), True, self.threads, None)
             if on_epoch is not None:
                 on_epoch(epoch)
         return done
+
+    def _note(self) -> str:
+        return json.dumps({"history": [astuple(epoch) for epoch in self._history]})
+
+    def _recall(self, note: str, path: Path) -> None:
+        try:
+            self._history = [Epoch(*figures) for figures in json.loads(note)["history"]]
+        except (ValueError, TypeError, KeyError) as error:
+            raise FormatError(f"{path}: the note in its metadata is not a list of epochs: {error}") from None
+
+    def _checkpoint(self, folder: Path, progress: Progress | None) -> Path:
+        """Make the folder; take the state that is there, unless this trainer has begun already."""
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "checkpoint.safetensors"
+        if file.exists() and self._core.spec()[4] == 0:
+            self._recall(self._core.resume(file, progress), file)
+        return file
+
+    def save(self, path: str | PathLike[str], *, progress: Progress | None = None) -> None:
+        """Write the weights and settings as a safetensors file (docs/formats.md).
+
+        Parameters
+        ----------
+        path : path
+            Replaced when the new file is complete.
+        progress : callable, optional
+            As for :meth:`fit`.
+        """
+        self._core.save(path, self._note(), False, self.threads, progress)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, threads: int = 0, progress: Progress | None = None) -> Trainer:
+        """Return the trainer that was saved: it predicts as before, and trains on with new moments.
+
+        Parameters
+        ----------
+        path : path
+            A file of :meth:`save`, or a checkpoint; from a checkpoint training goes on where it was.
+        threads : int
+            0 for all cores.
+        progress : callable, optional
+            As for :meth:`fit`.
+
+        Raises
+        ------
+        FormatError
+            When the file is no such model, or is damaged.
+        CapacityError
+            When the model does not fit into memory.
+        """
+        trainer = cls.__new__(cls)
+        trainer.threads = threads
+        trainer._core, note = _core.SlideTrainer.open(path, progress)
+        trainer._recall(note, Path(path))
+        return trainer
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Return copies of the weights.

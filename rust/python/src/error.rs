@@ -76,6 +76,7 @@ impl IntoPyErr for Slide {
             Slide::Base(e) => base(py, e),
             Slide::Input { .. } => ours(py, "DatasetError", self.to_string()),
             Slide::Argument { .. } => PyValueError::new_err(self.to_string()),
+            Slide::Resume { .. } => ours(py, "ResumeMismatch", self.to_string()),
             Slide::Capacity { .. } => ours(py, "CapacityError", self.to_string()),
             Slide::Diverged { .. } => ours(py, "ModelError", self.to_string()),
         }

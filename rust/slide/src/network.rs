@@ -13,6 +13,7 @@ use thrifty_base::simd::{self, Path};
 use crate::batch::Batch;
 use crate::head::Weights;
 use crate::matrix::Store;
+use crate::sampling::Sampling;
 use crate::sparse::Sparse;
 use crate::{Error, Result, stream};
 
@@ -28,12 +29,6 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Bytes of weights and their two moments.
-    pub fn bytes(&self) -> u64 {
-        let input = (self.features as u64 + 1) * padded(self.hidden) as u64;
-        3 * 4 * (input + self.labels as u64 * (self.hidden as u64 + 1))
-    }
-
     /// Refuses sizes that can't be, or that do not fit into the memory that is free.
     pub fn check(&self) -> Result<()> {
         const MOST: usize = u32::MAX as usize;
@@ -47,23 +42,63 @@ impl Shape {
                 return Err(Error::argument(argument, why));
             }
         }
-        if let Some(there) = available()
-            && self.bytes() > there
-        {
-            let gb = |bytes: u64| bytes as f64 / 1e9;
-            return Err(Error::Capacity {
-                what: format!(
-                    "weights and moments of {} features, {} hidden units and {} labels take {:.1} GB, and {:.1} GB are \
-                     free; take fewer hidden units or labels",
-                    self.features,
-                    self.hidden,
-                    self.labels,
-                    gb(self.bytes()),
-                    gb(there)
-                ),
-            });
-        }
         Ok(())
+    }
+}
+
+/// Bytes that a trainer takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Weights.
+    pub weights: u64,
+    /// Moments, and f32 copies of weights in bf16.
+    pub moments: u64,
+    /// Hash tables, once they are built, and the queue.
+    pub tables: u64,
+}
+
+impl Memory {
+    /// Of a network.
+    pub fn of(shape: Shape, precision: Precision, sampling: &Sampling) -> Self {
+        let input = (shape.features as u64 + 1) * padded(shape.hidden) as u64;
+        let output = shape.labels as u64 * shape.hidden as u64;
+        let (each, copies) = match precision {
+            Precision::F32 => (4, 0),
+            Precision::Bf16 => (2, 4 * output),
+            Precision::Bf16Stochastic => (2, 0),
+        };
+        let bias = 4 * shape.labels as u64;
+        Self {
+            weights: 4 * input + each * output + bias,
+            moments: 8 * (input + output) + copies + 2 * bias,
+            tables: sampling.table_bytes(shape.labels),
+        }
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.weights + self.moments + self.tables
+    }
+
+    /// Refuses what is more than the memory that is free.
+    pub fn check(&self) -> Result<()> {
+        match available() {
+            Some(free) if self.total() > free => {
+                let gb = |bytes: u64| bytes as f64 / 1e9;
+                let Self { weights, moments, tables } = *self;
+                Err(Error::Capacity {
+                    what: format!(
+                        "weights take {:.1} GB, moments {:.1} GB and hash tables {:.1} GB, and {:.1} GB are free; take \
+                         fewer hidden units, labels or tables, or bf16",
+                        gb(weights),
+                        gb(moments),
+                        gb(tables),
+                        gb(free)
+                    ),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thrifty_base::hash;
 use thrifty_base::philox;
@@ -16,7 +15,7 @@ use thrifty_base::tensors::{Dtype, Tensor, Tensors, write};
 use crate::adam::Adam;
 use crate::input::Input;
 use crate::matrix::Store;
-use crate::network::{Network, Precision, Shape};
+use crate::network::{Memory, Network, Precision, Shape};
 use crate::sampling::Sampling;
 use crate::softmax::Loss;
 use crate::train::{Position, Trainer};
@@ -53,7 +52,9 @@ impl Spec {
             let hint = "give the same settings, or another folder for checkpoints";
             if there == here { Ok(()) } else { Err(Error::Resume { path: path.to_owned(), field, there, here, hint }) }
         };
-        let text = |shape: Shape| format!("{} features, {} hidden units, {} labels", shape.features, shape.hidden, shape.labels);
+        let text = |shape: Shape| {
+            format!("{} features, {} hidden units, {} labels", shape.features, shape.hidden, shape.labels)
+        };
         differ("the network", text(self.shape), text(here.shape))?;
         differ("precision", format!("{:?}", self.precision), format!("{:?}", here.precision))?;
         differ("loss", format!("{:?}", self.loss), format!("{:?}", here.loss))?;
@@ -153,7 +154,8 @@ pub fn read(file: &Tensors) -> Result<Saved> {
         }
     }
     let spec: Spec = serde_json::from_str(of("spec")?).map_err(|e| bad(format!("spec: {e}")))?;
-    let position = metadata.get("position").map(|text| serde_json::from_str(text).map_err(|e| bad(format!("position: {e}"))));
+    let position =
+        metadata.get("position").map(|text| serde_json::from_str(text).map_err(|e| bad(format!("position: {e}"))));
     Ok(Saved { spec, position: position.transpose()?, note: metadata.get("note").cloned().unwrap_or_default() })
 }
 
@@ -163,6 +165,9 @@ pub fn open(path: &Path, progress: &Progress) -> Result<(Trainer, Saved)> {
     let saved = read(&file)?;
     file.verify_all(progress)?;
     let Spec { shape, precision, sampling, loss, adam, seed, batch } = saved.spec;
+    shape.check()?;
+    sampling.check()?;
+    Memory::of(shape, precision, &sampling).check()?;
     let mut network = Network::empty(shape, precision)?;
     let shapes = Shapes::of(&network);
     let fill = |name: &str, shape: &[usize], out: &mut [f32]| -> Result<()> {
@@ -180,7 +185,7 @@ pub fn open(path: &Path, progress: &Progress) -> Result<(Trainer, Saved)> {
     fill("output.bias", &shapes.output_bias, &mut network.output_bias)?;
     match &mut network.output {
         Store::F32(values) => fill("output.weight", &shapes.output, values)?,
-        Store::Bf16(values) => copy::<u16>(values, file.expect("output.weight", Dtype::Bf16, &shapes.output)?),
+        Store::Bf16(values) => copy(&mut values[..], file.expect("output.weight", Dtype::Bf16, &shapes.output)?),
     }
     let mut trainer = Trainer::new(network, sampling, loss, adam, batch, seed)?;
     if let Some(position) = saved.position {
@@ -199,11 +204,9 @@ pub fn open(path: &Path, progress: &Progress) -> Result<(Trainer, Saved)> {
     Ok((trainer, saved))
 }
 
-/// Bytes to numbers, in the pool of the caller.
-fn copy<T: bytemuck::Pod + Send + Sync>(out: &mut [T], bytes: &[u8]) {
-    const BLOCK: usize = 1 << 16;
-    let each = out.par_chunks_mut(BLOCK).zip(bytes.par_chunks(BLOCK * size_of::<T>()));
-    each.for_each(|(out, bytes)| bytemuck::cast_slice_mut(out).copy_from_slice(bytes));
+/// Bytes to numbers.
+fn copy<T: bytemuck::Pod>(out: &mut [T], bytes: &[u8]) {
+    bytemuck::cast_slice_mut(out).copy_from_slice(bytes);
 }
 
 fn json(value: &impl Serialize) -> String {

@@ -87,14 +87,7 @@ pub struct Checkpoint<'a> {
 
 impl Trainer {
     /// A trainer of a new network, `batch` rows a step.
-    pub fn new(
-        network: Network,
-        sampling: Sampling,
-        loss: Loss,
-        adam: Adam,
-        batch: usize,
-        seed: u64,
-    ) -> Result<Self> {
+    pub fn new(network: Network, sampling: Sampling, loss: Loss, adam: Adam, batch: usize, seed: u64) -> Result<Self> {
         if batch == 0 {
             return Err(Error::argument("batch", "0 is not possible; at least 1"));
         }

@@ -1,5 +1,6 @@
 //! The trainer of a network.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods};
@@ -7,8 +8,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use thrifty_slide::adam::Adam;
 use thrifty_slide::matrix::Matrix;
-use thrifty_slide::network::{Network, Precision, Shape};
-use thrifty_slide::train::Trainer;
+use thrifty_slide::network::{Memory, Network, Precision, Shape};
+use thrifty_slide::save::{self, Spec};
+use thrifty_slide::train::{Checkpoint, Trainer};
 
 use super::config::{Arrays, Config, loss};
 use crate::error::IntoPyErr;
@@ -27,7 +29,7 @@ type EpochFigures = (f64, u64, f64, f64, f64);
 impl SlideTrainer {
     /// `shape`: (features, hidden, labels); `head` has the attributes of `LSHConfig`.
     #[new]
-    #[pyo3(signature = (shape, head, loss, precision, rate, seed))]
+    #[pyo3(signature = (shape, head, loss, precision, rate, batch, seed))]
     fn new(
         py: Python<'_>,
         shape: (usize, usize, usize),
@@ -35,35 +37,111 @@ impl SlideTrainer {
         loss: &str,
         precision: &str,
         rate: f32,
+        batch: usize,
         seed: u64,
     ) -> PyResult<Self> {
         let (features, hidden, labels) = shape;
         let (sampling, loss) = (head.sampling(py, labels)?, self::loss(loss)?);
         let precision = Precision::named(precision).map_err(|e| e.into_py_err(py))?;
         let made = py.detach(|| {
-            let network = Network::new(Shape { features, hidden, labels }, precision, seed)?;
-            Trainer::new(network, sampling, loss, Adam { rate, ..Adam::default() }, seed)
+            let shape = Shape { features, hidden, labels };
+            shape.check()?;
+            sampling.check()?;
+            Memory::of(shape, precision, &sampling).check()?;
+            let network = Network::new(shape, precision, seed)?;
+            Trainer::new(network, sampling, loss, Adam { rate, ..Adam::default() }, batch, seed)
         });
         Ok(Self { trainer: Mutex::new(made.map_err(|e| e.into_py_err(py))?) })
     }
 
-    /// Trains over all rows: (mean loss, rows, neurons returned a row, recall of labels, active neurons a batch).
-    #[pyo3(signature = (inputs, targets, batch, epoch, threads, progress))]
+    /// A model or a checkpoint from a file, and the note that it was saved with.
+    #[staticmethod]
+    #[pyo3(signature = (path, progress))]
+    fn open(py: Python<'_>, path: PathBuf, progress: Option<&Bound<'_, PyAny>>) -> PyResult<(Self, String)> {
+        let (trainer, saved) = long_call(py, progress, |p| save::open(&path, p))?;
+        Ok((Self { trainer: Mutex::new(trainer) }, saved.note))
+    }
+
+    /// Takes the state of a checkpoint of the same training; returns its note.
+    #[pyo3(signature = (path, progress))]
+    fn resume(&self, py: Python<'_>, path: PathBuf, progress: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+        long_call(py, progress, |p| {
+            let mut trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
+            let (there, saved) = save::open(&path, p)?;
+            saved.spec.expect(&path, &trainer.spec())?;
+            *trainer = there;
+            Ok::<_, thrifty_slide::Error>(saved.note)
+        })
+    }
+
+    /// Writes the weights, or with `training` all that training needs to go on.
+    #[pyo3(signature = (path, note, training, threads, progress))]
+    fn save(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        note: &str,
+        training: bool,
+        threads: usize,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        long_call(py, progress, |p| {
+            let mut trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
+            if training {
+                return trainer.checkpoint(Checkpoint { path: &path, every: 1, note }, threads);
+            }
+            save::save(&path, &trainer, note, false, p)
+        })
+    }
+
+    /// (features, hidden units, labels), rows a step, learning rate, complete epochs, steps.
+    fn spec(&self) -> ((usize, usize, usize), usize, f32, u64, u64) {
+        let trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Spec { shape, batch, adam, .. } = trainer.spec();
+        let position = trainer.position();
+        ((shape.features, shape.hidden, shape.labels), batch, adam.rate, position.epoch, position.steps)
+    }
+
+    /// Another learning rate from now on.
+    fn set_rate(&self, py: Python<'_>, rate: f32) -> PyResult<()> {
+        let mut trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
+        trainer.set_rate(rate).map_err(|e| e.into_py_err(py))
+    }
+
+    /// Bytes that a trainer of such a network takes: (weights, moments and copies, tables).
+    #[staticmethod]
+    #[pyo3(signature = (shape, head, precision))]
+    fn memory(
+        py: Python<'_>,
+        shape: (usize, usize, usize),
+        head: Config,
+        precision: &str,
+    ) -> PyResult<(u64, u64, u64)> {
+        let (features, hidden, labels) = shape;
+        let precision = Precision::named(precision).map_err(|e| e.into_py_err(py))?;
+        let sampling = head.sampling(py, labels)?;
+        let memory = Memory::of(Shape { features, hidden, labels }, precision, &sampling);
+        Ok((memory.weights, memory.moments, memory.tables))
+    }
+
+    /// Trains to the end of the epoch: (mean loss, rows, neurons returned a row, recall of labels, active neurons a batch).
+    /// `checkpoint`: (file, steps between two, note).
+    #[pyo3(signature = (inputs, targets, threads, checkpoint, progress))]
     fn epoch(
         &self,
         py: Python<'_>,
         inputs: [Bound<'_, PyAny>; 3],
         targets: [Bound<'_, PyAny>; 2],
-        batch: usize,
-        epoch: u64,
         threads: usize,
+        checkpoint: Option<(PathBuf, u64, String)>,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<EpochFigures> {
         let (inputs, targets) = (Arrays::new("inputs", &inputs)?, Arrays::new("targets", &targets)?);
         let (inputs, targets) = (inputs.sparse()?, targets.sparse()?);
+        let checkpoint = checkpoint.as_ref().map(|(path, every, note)| Checkpoint { path, every: *every, note });
         let done = long_call(py, progress, |p| {
             let mut trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
-            trainer.epoch(inputs, targets, batch, epoch, threads, p)
+            trainer.epoch(inputs, targets, threads, checkpoint, p)
         })?;
         Ok((done.loss, done.rows, done.returned, done.recall, done.active))
     }
