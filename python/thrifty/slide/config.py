@@ -14,15 +14,15 @@ FAMILIES = ("dwta", "simhash", "doph", "minhash")
 class LSHConfig:
     """How neurons are hashed and how many are active.
 
-    The active neurons of a batch are its labels, then of each row the neurons that most of its tables return, then random
-    ones until there are ``active``.
+    The active neurons of a batch are its labels, then of each row the neurons that most of its tables return, then
+    random ones until there are ``active``.
 
     Attributes
     ----------
     family : str
-        ``"dwta"``, ``"simhash"``, ``"doph"`` or ``"minhash"``: neurons come from hash tables. ``"exact"``: from the scores
-        of all neurons, which costs as much as the whole layer. ``"uniform"`` and ``"log_uniform"``: all but the labels are
-        random; log-uniform takes neurons to be numbered by falling frequency.
+        ``"dwta"``, ``"simhash"``, ``"doph"`` or ``"minhash"``: neurons come from hash tables. ``"exact"``: from the
+        scores of all neurons, which costs as much as the whole layer. ``"uniform"`` and ``"log_uniform"``: all but
+        the labels are random; log-uniform takes neurons to be numbered by falling frequency.
     k : int, optional
         Hashes a table (K): more of them return fewer, closer neurons. By default what the number of neurons suggests,
         so that a bucket has about four.
@@ -40,9 +40,9 @@ class LSHConfig:
         Rows with new weights that a step hashes again at most; the others wait in a queue. By default a quarter of
         ``active``.
     correction : str
-        ``"logq"``: scores of random neurons are raised by minus the logarithm of their chance to be drawn, so that the sum
-        of exponentials is in the mean that over all neurons, and scores become log-probabilities of the full softmax.
-        ``"none"``: scores as they are.
+        ``"logq"``: scores of random neurons are raised by minus the logarithm of their chance to be drawn, so that
+        the sum of exponentials is in the mean that over all neurons, and scores become log-probabilities of the full
+        softmax. ``"none"``: scores as they are.
     """
 
     family: str = "dwta"

@@ -54,8 +54,8 @@ class Epoch:
 class Trainer:
     """A network whose output layer costs what its active neurons cost.
 
-    Hidden units are rectified. Adam steps touch active rows only (as torch.optim.SparseAdam). The weights depend on data,
-    settings and seed, not on the number of threads.
+    Hidden units are rectified. Adam steps touch active rows only (as torch.optim.SparseAdam). The weights depend on
+    data, settings and seed, not on the number of threads.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ class Trainer:
     head : LSHConfig
         How active neurons are chosen.
     loss : str
-        ``"softmax"``: cross entropy of a softmax over the active neurons of a batch, the labels of a row as equal shares.
-        ``"sigmoid"``: binary cross entropy of each active neuron, for rows with many labels.
+        ``"softmax"``: cross entropy of a softmax over the active neurons of a batch, the labels of a row as equal
+        shares. ``"sigmoid"``: binary cross entropy of each active neuron, for rows with many labels.
     precision : str
         Of the output layer's weights: ``"f32"``; ``"bf16"``, with f32 beside it from which it is rounded;
         ``"bf16-stochastic"``, bf16 alone and rounded at random, for layers that would not fit.
@@ -171,9 +171,9 @@ class Trainer:
     ) -> list[Epoch]:
         """Train for some more epochs, or with ``checkpoint`` until so many are complete in all.
 
-        After an interruption the next call goes on with the batch that comes next. With ``checkpoint``, so does the same
-        call in another process: a new trainer with the same settings takes the state that it finds there, and its weights
-        are in the end those of a training that nothing interrupted, byte for byte.
+        After an interruption the next call goes on with the batch that comes next. With ``checkpoint``, so does the
+        same call in another process: a new trainer with the same settings takes the state that it finds there, and
+        its weights are in the end those of a training that nothing interrupted, byte for byte.
 
         Parameters
         ----------
@@ -291,8 +291,8 @@ class Trainer:
         Returns
         -------
         dict
-            ``steps``; ``k``, ``range`` and ``tables`` as chosen; ``table_bytes``; ``queue``, rows that wait to be hashed
-            again; ``oldest_stale_steps``, for how many steps the first of them does.
+            ``steps``; ``k``, ``range`` and ``tables`` as chosen; ``table_bytes``; ``queue``, rows that wait to be
+            hashed again; ``oldest_stale_steps``, for how many steps the first of them does.
         """
         return dict(self._core.stats())
 

@@ -45,6 +45,8 @@ pub(crate) struct SlideHead {
 
 type Floats<'py> = Bound<'py, PyArray1<f32>>;
 type Ids<'py> = Bound<'py, PyArray1<u32>>;
+/// Where the neurons of each row end, the neurons, tables that returned each.
+type Lists<'py> = (Ids<'py>, Ids<'py>, Bound<'py, PyArray1<u16>>);
 
 enum Read<'py> {
     F32(PyReadonlyArray1<'py, f32>),
@@ -177,7 +179,7 @@ impl SlideHead {
         targets: [Bound<'py, PyAny>; 2],
         each: Option<usize>,
         threads: usize,
-    ) -> PyResult<((Ids<'py>, Ids<'py>, Bound<'py, PyArray1<u16>>), (u64, u64, u64))> {
+    ) -> PyResult<(Lists<'py>, (u64, u64, u64))> {
         let (weight, bias) = (read(weight)?, vector::<f32>(bias, "bias", "float32")?);
         let weights = Weights { rows: weight.matrix(self.rows, self.length)?, bias: bias.as_slice()? };
         expect("bias", weights.bias.len(), self.rows)?;
@@ -204,7 +206,7 @@ impl SlideHead {
         py: Python<'py>,
         slices: Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>)>,
         each: usize,
-    ) -> PyResult<(Ids<'py>, Ids<'py>, Bound<'py, PyArray1<u16>>)> {
+    ) -> PyResult<Lists<'py>> {
         let slices: Vec<Wanted> = slices.iter().map(wanted).collect::<PyResult<_>>()?;
         if slices.iter().any(|slice| slice.rows() != slices[0].rows()) {
             return Err(PyValueError::new_err("slices: not the same number of rows"));
