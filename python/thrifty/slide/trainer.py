@@ -153,6 +153,16 @@ class Trainer:
     def lr(self, rate: float) -> None:
         self._core.set_rate(rate)
 
+    def choose(self, head: LSHConfig) -> None:
+        """Choose neurons in another way from now on: more tables to predict with, for one, than to train with.
+
+        Parameters
+        ----------
+        head : LSHConfig
+            The new settings; tables are built when they are next needed.
+        """
+        self._core.set_head(head)
+
     @property
     def history(self) -> list[Epoch]:
         """Figures of all complete epochs."""

@@ -258,6 +258,15 @@ impl Head {
         Ok(())
     }
 
+    /// Chooses neurons in another way from now on; tables are built anew when they are next needed.
+    pub fn set_sampling(&mut self, sampling: Sampling) -> Result<()> {
+        sampling.check()?;
+        let tables = sampling.tables_for(self.slice, self.length, self.seed)?;
+        self.queue = Queue::new(if tables.is_some() { self.slice.rows } else { 0 });
+        (self.sampling, self.tables) = (sampling, tables);
+        Ok(())
+    }
+
     /// Settings of the optimizer.
     pub fn adam(&self) -> Adam {
         self.adam

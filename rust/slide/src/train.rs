@@ -124,6 +124,11 @@ impl Trainer {
         self.head.set_rate(rate)
     }
 
+    /// Chooses neurons in another way from now on.
+    pub fn set_sampling(&mut self, sampling: Sampling) -> Result<()> {
+        self.head.set_sampling(sampling)
+    }
+
     /// Where training has come to.
     pub fn position(&self) -> Position {
         self.position

@@ -108,6 +108,13 @@ impl SlideTrainer {
         trainer.set_rate(rate).map_err(|e| e.into_py_err(py))
     }
 
+    /// Chooses neurons in another way from now on.
+    fn set_head(&self, py: Python<'_>, head: Config) -> PyResult<()> {
+        let mut trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
+        let sampling = head.sampling(py, trainer.network.shape.labels)?;
+        trainer.set_sampling(sampling).map_err(|e| e.into_py_err(py))
+    }
+
     /// Bytes that a trainer of such a network takes: (weights, moments and copies, tables).
     #[staticmethod]
     #[pyo3(signature = (shape, head, precision))]
