@@ -36,6 +36,9 @@ class LSHConfig:
         Neurons that a batch trains, its labels among them.
     each : int
         Neurons that a row asks for at most: those that most of its tables return.
+    pool : int
+        Of the neurons that most of a row's tables return, how many are scored, so that the row asks for the ``each`` best
+        of them. With 0 none is scored, and the row asks for what most tables return.
     rehash : int, optional
         Rows with new weights that a step hashes again at most; the others wait in a queue. By default a quarter of
         ``active``.
@@ -52,5 +55,6 @@ class LSHConfig:
     bucket: int = 128
     active: int = 1024
     each: int = 8
+    pool: int = 64
     rehash: int | None = None
     correction: str = "none"

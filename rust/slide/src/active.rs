@@ -49,6 +49,20 @@ impl Wanted {
         (wanted, ids.len() as u64)
     }
 
+    /// Appends a row: the `each` neurons with the highest scores, best first.
+    pub(crate) fn push_best(&mut self, scored: impl Iterator<Item = (f32, u32)>, each: usize) {
+        let mut all: Vec<(f32, u32)> = scored.collect();
+        let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+        if all.len() > each {
+            all.select_nth_unstable_by(each - 1, order);
+            all.truncate(each);
+        }
+        all.sort_unstable_by(order);
+        self.ids.extend(all.iter().map(|s| s.1));
+        self.counts.extend((0..all.len()).map(|rank| (each - rank).min(usize::from(u16::MAX)) as u16));
+        self.ends.push(self.ids.len());
+    }
+
     /// Appends the rows of another.
     pub fn append(&mut self, other: &Self) {
         let base = self.ids.len();

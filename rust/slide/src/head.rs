@@ -9,7 +9,7 @@
 //! number of threads.
 
 use rayon::prelude::*;
-use thrifty_base::math::{LANES, Rows, accumulate, multiply, sum};
+use thrifty_base::math::{LANES, Rows, accumulate, dots, multiply, sum};
 use thrifty_base::pages::Floats;
 use thrifty_base::philox::Philox;
 use thrifty_base::simd::{self, Path};
@@ -186,6 +186,10 @@ impl Head {
     /// What the rows of a batch ask of this slice's neurons, at most `each` a row; in the pool of the caller.
     pub fn ask(&self, weights: Weights<'_>, batch: &Batch<'_>, each: usize) -> (Wanted, Asked) {
         let (wanted, returned) = match (&self.tables, self.sampling.method) {
+            (Some(tables), _) if self.sampling.pool > each => {
+                let (pool, returned) = self.ask_tables(tables, batch, self.sampling.pool);
+                (self.rank(weights, batch, &pool, each), returned)
+            }
             (Some(tables), _) => self.ask_tables(tables, batch, each),
             (None, Method::Exact) => {
                 let best = dense(self.path, weights, batch, each.min(self.slice.rows));
@@ -203,6 +207,40 @@ impl Head {
             }
         }
         (wanted, asked)
+    }
+
+    /// Of the neurons that rows want, those with the highest scores.
+    fn rank(&self, weights: Weights<'_>, batch: &Batch<'_>, pool: &Wanted, each: usize) -> Wanted {
+        let first = self.slice.first;
+        let parts: Vec<Wanted> = (0..batch.rows().div_ceil(LANES))
+            .into_par_iter()
+            .map_init(
+                || (Vec::new(), Vec::new(), Vec::new(), Vec::new()),
+                |(ids, scratch, starts, scores), block| {
+                    let mut out = Wanted::default();
+                    let end = batch.rows().min((block + 1) * LANES);
+                    for row in block * LANES..end {
+                        if row + 1 < end {
+                            ids.clear();
+                            ids.extend(pool.row(row + 1).iter().map(|id| id - first));
+                            weights.rows.prefetch(ids);
+                        }
+                        ids.clear();
+                        ids.extend(pool.row(row).iter().map(|id| id - first));
+                        scores.resize(ids.len(), 0.0);
+                        let gathered = weights.rows.rows(self.path, ids, scratch, starts);
+                        dots(self.path, gathered, batch.row(row, self.length), scores);
+                        let bias = |id: &u32| weights.bias[*id as usize];
+                        let best = ids.iter().zip(&*scores).map(|(id, score)| (score + bias(id), first + id));
+                        out.push_best(best, each);
+                    }
+                    out
+                },
+            )
+            .collect();
+        let mut wanted = Wanted::default();
+        parts.iter().for_each(|part| wanted.append(part));
+        wanted
     }
 
     fn ask_tables(&self, tables: &Tables, batch: &Batch<'_>, each: usize) -> (Wanted, u64) {

@@ -36,6 +36,9 @@ pub struct Sampling {
     pub active: usize,
     /// Neurons that a row asks of its tables at most.
     pub each: usize,
+    /// Of the neurons that most of a row's tables return, how many are scored, so that the row asks for the best of them;
+    /// no more than `each`: none, the row asks for what most tables return.
+    pub pool: usize,
     /// Rows that a step hashes again at most.
     pub rehash: usize,
     /// How random neurons are drawn.

@@ -22,6 +22,7 @@ pub(crate) struct Config {
     bucket: usize,
     active: usize,
     each: usize,
+    pool: usize,
     rehash: Option<usize>,
     correction: String,
 }
@@ -49,8 +50,8 @@ impl Config {
             _ => (1, 1),
         };
         let rehash = self.rehash.unwrap_or((self.active / 4).max(16));
-        let Self { tables, bucket, active, each, .. } = *self;
-        Ok(Sampling { method, k, tables, range, bucket, active, each, rehash, draw, correct })
+        let Self { tables, bucket, active, each, pool, .. } = *self;
+        Ok(Sampling { method, k, tables, range, bucket, active, each, pool, rehash, draw, correct })
     }
 }
 
