@@ -24,6 +24,8 @@ pub enum Method {
 pub struct Sampling {
     /// Where neurons come from.
     pub method: Method,
+    /// Whether `k` and `range` follow from how many neurons the tables return.
+    pub tuned: bool,
     /// Hashes a table (K).
     pub k: usize,
     /// Tables (L).
@@ -79,6 +81,29 @@ impl Sampling {
         };
         let (neurons, buckets) = (neurons as u64, 1u64 << self.range);
         self.tables as u64 * (neurons * 4 + buckets * 9 + neurons * 4 * 5 / 4) + 8 * neurons
+    }
+
+    /// Fewer hashes a table where rows are returned too few neurons, more where too many: those that suit so many neurons
+    /// a row; `None` where they do already.
+    pub(crate) fn retuned(&self, returned: f64, neurons: usize) -> Option<Self> {
+        let Method::Tables(family) = self.method else {
+            return None;
+        };
+        let target = 2.0 * self.pool.max(self.each) as f64;
+        let k = match (returned / target, family.plain_bits(1)) {
+            (_, None) => return None,
+            (ratio, _) if ratio > 3.0 => self.k + 1,
+            (ratio, Some(bits)) if ratio < 0.3 && ratio * f64::from(1u32 << bits) < 3.0 => self.k - 1,
+            _ => return None,
+        };
+        let most = (neurons as f64 * 2.0).log2().ceil() as usize;
+        let range = family.plain_bits(k)?.min(most).clamp(1, 24);
+        (self.tuned && (1..=16).contains(&k)).then_some(Self { k, range, ..*self })
+    }
+
+    /// The same, but for what is tuned.
+    pub(crate) fn as_asked(&self) -> Self {
+        if self.tuned { Self { k: 0, range: 0, ..*self } } else { *self }
     }
 
     /// Tables for a slice of a layer with rows of `length` numbers, where this needs some.

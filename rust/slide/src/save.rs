@@ -61,7 +61,7 @@ impl Spec {
         differ("seed", self.seed.to_string(), here.seed.to_string())?;
         differ("batch", self.batch.to_string(), here.batch.to_string())?;
         differ("lr", self.adam.rate.to_string(), here.adam.rate.to_string())?;
-        differ("the head", format!("{:?}", self.sampling), format!("{:?}", here.sampling))
+        differ("the head", format!("{:?}", self.sampling.as_asked()), format!("{:?}", here.sampling.as_asked()))
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Position {
     pub batches: u64,
     /// Checksum of the data that it goes through.
     pub data: u64,
+    /// Neurons that tables returned since they were last tuned, and to how many rows.
+    returned: (u64, u64),
     totals: Totals,
 }
 
@@ -263,9 +265,24 @@ impl Trainer {
         }
     }
 
+    /// After 16, 32, 64, ... steps: another number of hashes a table if they return too many neurons or too few.
+    fn retune(&mut self) -> Result<()> {
+        let steps = self.position.steps;
+        if steps < 16 || !steps.is_power_of_two() {
+            return Ok(());
+        }
+        let (returned, rows) = std::mem::take(&mut self.position.returned);
+        let mean = returned as f64 / rows.max(1) as f64;
+        match self.head.sampling().retuned(mean, self.network.shape.labels) {
+            Some(sampling) => self.head.set_sampling(sampling),
+            None => Ok(()),
+        }
+    }
+
     /// One step over some rows; in the pool of the caller.
     fn step(&mut self, inputs: Sparse<'_>, targets: Sparse<'_>, rows: &[u32]) -> Result<()> {
         let (width, path, length) = (self.network.width, self.path, self.network.shape.hidden);
+        self.retune()?;
         if self.head.tables().is_some_and(|tables| !tables.is_built()) {
             self.head.rebuild(self.network.head().rows)?;
         }
@@ -294,6 +311,8 @@ impl Trainer {
         totals.loss += loss;
         totals.active += active.ids.len() as u64;
         totals.returned += asked.returned;
+        self.position.returned.0 += asked.returned;
+        self.position.returned.1 += rows.len() as u64;
         totals.found += asked.found;
         totals.labels += asked.labels;
         Ok(())

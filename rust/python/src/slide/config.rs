@@ -50,8 +50,9 @@ impl Config {
             _ => (1, 1),
         };
         let rehash = self.rehash.unwrap_or((self.active / 4).max(16));
+        let tuned = self.k.is_none() && self.range.is_none();
         let Self { tables, bucket, active, each, pool, .. } = *self;
-        Ok(Sampling { method, k, tables, range, bucket, active, each, pool, rehash, draw, correct })
+        Ok(Sampling { method, tuned, k, tables, range, bucket, active, each, pool, rehash, draw, correct })
     }
 }
 

@@ -72,7 +72,8 @@ impl Span {
 }
 
 impl Buckets {
-    /// Puts the neurons `first..` into the buckets that `codes` names, one code each, all below `buckets`.
+    /// Puts the neurons `first..` into the buckets that `codes` names, one code each; neurons whose code is not below
+    /// `buckets` into none.
     pub fn build(
         buckets: usize,
         first: u32,
@@ -80,7 +81,8 @@ impl Buckets {
         priority: Priority,
     ) -> Result<Self> {
         let mut counts = vec![0u32; buckets];
-        codes.clone().for_each(|code| counts[code as usize] += 1);
+        let within = |code: &u32| (*code as usize) < buckets;
+        codes.clone().filter(within).for_each(|code| counts[code as usize] += 1);
         let classes: Vec<u8> = counts.iter().map(|&count| class_for(count as usize)).collect();
         let mut spans = Pages::<Span>::zeros(buckets)?;
         let mut used = 0;
@@ -91,7 +93,7 @@ impl Buckets {
         let mut ids = Pages::<u32>::zeros(used)?;
         {
             let (spans, ids) = (&mut spans[..], &mut ids[..]);
-            for (id, code) in (first..).zip(codes) {
+            for (id, code) in (first..).zip(codes).filter(|(_, code)| within(code)) {
                 let span = &mut spans[code as usize];
                 ids[(span.start + span.length) as usize] = id;
                 span.length += 1;
@@ -135,10 +137,12 @@ impl Buckets {
         black_box(codes.fold(0, |all, code| all ^ first(code) ^ u32::from(self.classes[code as usize])));
     }
 
-    /// Moves a neuron from one bucket to another.
+    /// Moves a neuron from one bucket to another; a code beyond the last bucket is none.
     pub fn change(&mut self, id: u32, from: u32, to: u32, priority: Priority) -> Result<()> {
-        self.remove(id, from);
-        self.insert(id, to, priority)
+        if (from as usize) < self.spans.len() {
+            self.remove(id, from);
+        }
+        if (to as usize) < self.spans.len() { self.insert(id, to, priority) } else { Ok(()) }
     }
 
     fn remove(&mut self, id: u32, code: u32) {
@@ -210,12 +214,12 @@ mod tests {
     proptest! {
         /// Whatever moves there were, buckets are those of a fresh table.
         #[test]
-        fn moves_equal_a_build(rows in 1usize..200, bits in 0u32..6, moves in proptest::collection::vec((0usize..200, 0u32..64), 0..400), key: u64) {
+        fn moves_equal_a_build(rows in 1usize..200, bits in 0u32..6, moves in proptest::collection::vec((0usize..200, 0u32..70), 0..400), key: u64) {
             let buckets = 1usize << bits;
             let mut codes: Vec<u32> = (0..rows).map(|i| (mix64(key ^ i as u64) % buckets as u64) as u32).collect();
             let mut moved = Buckets::build(buckets, 0, codes.iter().copied(), Priority(key)).unwrap();
             for (row, to) in moves {
-                let (row, to) = (row % rows, to % buckets as u32);
+                let (row, to) = (row % rows, if to < 64 { to % buckets as u32 } else { u32::MAX });
                 moved.change(row as u32, codes[row], to, Priority(key)).unwrap();
                 codes[row] = to;
             }

@@ -3,11 +3,15 @@
 //! A bucket lists its rows in the order of a keyed priority, a pure function of (seed, row), so that it does not depend on
 //! how it came about: tables whose rows were hashed again one by one equal new ones. A query that takes few rows of a large
 //! bucket takes the first ones.
+//!
+//! Hashes see directions, scores are products. A row that is short cannot have a high score, and most rows of a huge layer
+//! are short: labels that were rarely or never seen. So the longer a row, the more tables it is in.
 
 mod buckets;
 
 use rayon::prelude::*;
-use thrifty_base::math::LANES;
+use thrifty_base::hash::{mix64, reduce};
+use thrifty_base::math::{LANES, dot};
 use thrifty_base::philox::Philox;
 use thrifty_base::prefetch::prefetch;
 use thrifty_base::simd::Path;
@@ -29,6 +33,18 @@ pub struct Tables {
     /// Code of each row in each table, a row's together.
     codes: Vec<u32>,
     tables: Vec<Buckets>,
+}
+
+/// Code of a row in a table that it is not in.
+const ABSENT: u32 = u32::MAX;
+/// Rows no longer than this, as random initial ones are (uniform within 1/sqrt(H)), are in one table; from four times that
+/// on they are in all.
+const SHORT: f32 = 0.577_350_3;
+
+/// In how many of `tables` tables a row of a length is.
+fn share(length: f32, tables: usize) -> usize {
+    let long = ((length / SHORT - 1.0) / 3.0).clamp(0.0, 1.0);
+    ((long * long * tables as f32) as usize).clamp(1, tables)
 }
 
 /// A row that has another code in a table.
@@ -81,7 +97,17 @@ impl Tables {
         s.ids.clear();
         s.ids.extend(rows);
         s.codes.resize(self.hash.tables() * LANES, 0);
-        self.hash.rows(path, matrix.rows(path, &s.ids, &mut s.widened, &mut s.starts), &mut s.hashing, &mut s.codes);
+        let rows = matrix.rows(path, &s.ids, &mut s.widened, &mut s.starts);
+        self.hash.rows(path, rows, &mut s.hashing, &mut s.codes);
+        let tables = self.hash.tables();
+        for (lane, (&id, &start)) in s.ids.iter().zip(rows.starts).enumerate() {
+            let row = &rows.data[start..start + rows.length];
+            let begin = reduce(mix64(self.priority.0 ^ mix64(u64::from(self.first + id))), tables as u64) as usize;
+            for i in share(dot(path, row, row).sqrt(), tables)..tables {
+                let table = if begin + i < tables { begin + i } else { begin + i - tables };
+                s.codes[table * LANES + lane] = ABSENT;
+            }
+        }
         &s.codes
     }
 
@@ -149,7 +175,7 @@ impl Tables {
         self.tables.par_iter_mut().enumerate().try_for_each(|(t, table)| {
             let begin = moves.partition_point(|m| (m.table as usize) < t);
             let end = moves.partition_point(|m| m.table as usize <= t);
-            table.touch(moves[begin..end].iter().flat_map(|m| [m.from, m.to]));
+            table.touch(moves[begin..end].iter().flat_map(|m| [m.from, m.to]).filter(|&code| code != ABSENT));
             for m in &moves[begin..end] {
                 table.change(first + m.row, m.from, m.to, priority)?;
             }
@@ -211,6 +237,7 @@ mod tests {
             assert!(other.same_as(&tables));
         }
         for t in 0..6 {
+            // These rows are long, so each is in every table.
             let mut all: Vec<u32> = Vec::new();
             for code in 0..64 {
                 let bucket = tables.bucket(t, code, usize::MAX);
@@ -220,6 +247,32 @@ mod tests {
             }
             all.sort_unstable();
             assert_eq!(all, (first..first + rows as u32).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn short_rows_are_in_few_tables() {
+        let (rows, length, tables) = (200usize, 32, 20);
+        let random = Philox::new(5, 5);
+        let mut weights: Vec<f32> =
+            (0..(rows * length) as u64).map(|i| (random.u64_at(i) >> 40) as f32 / (1 << 23) as f32 - 1.0).collect();
+        let mut wanted = Vec::new();
+        for (i, row) in weights.chunks_exact_mut(length).enumerate() {
+            let long = i as f32 * 3.0 / rows as f32;
+            let now = row.iter().map(|w| w * w).sum::<f32>().sqrt();
+            row.iter_mut().for_each(|w| *w *= long / now);
+            wanted.push(long);
+        }
+        let mut made = Tables::new(hash(tables, length), 0, rows, 1);
+        made.rebuild(Path::Scalar, matrix(&weights, length)).unwrap();
+        let mut counts = vec![0usize; rows];
+        for t in 0..tables {
+            (0..64).for_each(|code| made.bucket(t, code, 1000).iter().for_each(|&id| counts[id as usize] += 1));
+        }
+        for (&long, &count) in wanted.iter().zip(&counts) {
+            let expected = share(long, tables);
+            assert!(count.abs_diff(expected) <= 1, "{long}: {count}, {expected}"); // rounding of the length
+            assert!((long > SHORT || count == 1) && (long < 4.01 * SHORT || count == tables));
         }
     }
 
