@@ -42,6 +42,9 @@ class LSHConfig:
     rehash : int, optional
         Rows with new weights that a step hashes again at most; the others wait in a queue. By default a quarter of
         ``active``.
+    random : str
+        How random neurons are drawn where there are tables. ``"length"``: the more often the longer their weights are, as
+        often as they are in a table; neurons that are no rare label's can hardly be wrong. ``"uniform"``: all alike.
     correction : str
         ``"logq"``: scores of random neurons are raised by minus the logarithm of their chance to be drawn, so that
         the sum of exponentials is in the mean that over all neurons, and scores become log-probabilities of the full
@@ -57,4 +60,5 @@ class LSHConfig:
     each: int = 8
     pool: int = 64
     rehash: int | None = None
+    random: str = "length"
     correction: str = "none"

@@ -198,6 +198,8 @@ pub enum Draw {
     Uniform,
     /// Neuron i with a probability of ln((i + 2) / (i + 1)) / ln(n + 1): for neurons in the order of their frequency.
     LogUniform,
+    /// The more often the longer its row is: as often as it is in a hash table. Needs tables over all neurons.
+    Length,
 }
 
 /// The set of a batch.
@@ -241,7 +243,7 @@ impl Ids {
 
 /// What [`choose`] fills up a set with.
 #[derive(Clone, Copy, Debug)]
-pub struct TopUp {
+pub struct TopUp<'a> {
     /// Neurons that there are.
     pub neurons: usize,
     /// Neurons of the set.
@@ -254,11 +256,14 @@ pub struct TopUp {
     pub random: Philox,
     /// Number of the step, another draw for each.
     pub step: u64,
+    /// Tables over all neurons, for [`Draw::Length`]; without them that is [`Draw::Uniform`].
+    pub tables: Option<&'a Tables>,
 }
 
 /// The set of a batch: `labels` whatever their number, then what rows want, each row in turn, then random neurons.
-pub fn choose(labels: &[u32], wanted: &Wanted, top_up: TopUp) -> Active {
-    let TopUp { neurons, size, draw, correct, random, step } = top_up;
+pub fn choose(labels: &[u32], wanted: &Wanted, top_up: TopUp<'_>) -> Active {
+    let TopUp { neurons, size, draw, correct, random, step, tables } = top_up;
+    let tables = tables.filter(|tables| draw == Draw::Length && tables.is_built());
     let size = size.min(neurons);
     let mut seen = Ids::new(size.max(labels.len()));
     let mut out: Vec<u32> = labels.iter().copied().filter(|&l| seen.insert(l)).collect();
@@ -274,20 +279,26 @@ pub fn choose(labels: &[u32], wanted: &Wanted, top_up: TopUp) -> Active {
     }
     let certain = out.len();
     let spread = ((neurons + 1) as f64).ln();
+    let most = 64 * size as u64;
     let mut tries = 0;
     while out.len() < size {
         let bits = random.u64_at(step << 32 | tries);
         tries += 1;
         let id = match draw {
             // Rare neurons of a large set would be waited for too long.
-            _ if tries > 64 * size as u64 => (tries - 64 * size as u64 - 1) as u32,
-            Draw::Uniform => reduce(bits, neurons as u64) as u32,
+            _ if tries > most => (tries - most - 1) as u32,
+            Draw::Uniform | Draw::Length => reduce(bits, neurons as u64) as u32,
             Draw::LogUniform => {
                 let uniform = (bits >> 11) as f64 / (1u64 << 53) as f64;
                 (((uniform * spread).exp() - 1.0) as u32).min(neurons as u32 - 1)
             }
         };
-        if seen.insert(id) {
+        // Of the products of the bits and the number of neurons, the upper half is the neuron and the lower one is free.
+        let accepted = tables.is_none_or(|tables| {
+            let rest = bits.wrapping_mul(neurons as u64);
+            reduce(rest, tables.hash().tables() as u64) < tables.share(id) as u64
+        });
+        if (accepted || tries > most) && seen.insert(id) {
             out.push(id);
         }
     }
@@ -298,12 +309,13 @@ pub fn choose(labels: &[u32], wanted: &Wanted, top_up: TopUp) -> Active {
     out.sort_unstable();
     if correct {
         let uniform = -((drawn as f64 / (neurons - certain).max(1) as f64).ln()) as f32;
-        let chance = |id: u32| match draw {
-            Draw::Uniform => uniform,
-            Draw::LogUniform => {
-                let p = (f64::from(id) + 2.0).ln() - (f64::from(id) + 1.0).ln();
-                -((tries as f64 * (-p / spread).ln_1p()).exp_m1().abs().ln()) as f32
+        let in_tries = |p: f64| -((tries as f64 * (-p).ln_1p()).exp_m1().abs().ln()) as f32;
+        let chance = |id: u32| match (draw, tables) {
+            (Draw::LogUniform, _) => in_tries(((f64::from(id) + 2.0).ln() - (f64::from(id) + 1.0).ln()) / spread),
+            (Draw::Length, Some(tables)) => {
+                in_tries(tables.share(id) as f64 / (tables.hash().tables() * neurons) as f64)
             }
+            _ => uniform,
         };
         shifts = out.iter().map(|&id| if random_ones.binary_search(&id).is_ok() { chance(id) } else { 0.0 }).collect();
     }
@@ -318,9 +330,9 @@ mod tests {
     use crate::hash::{Family, Hash};
     use crate::matrix::{Matrix, Values};
 
-    fn top_up(neurons: usize, size: usize) -> TopUp {
+    fn top_up(neurons: usize, size: usize) -> TopUp<'static> {
         let random = Philox::new(1, 1);
-        TopUp { neurons, size, draw: Draw::Uniform, correct: false, random, step: 0 }
+        TopUp { neurons, size, draw: Draw::Uniform, correct: false, random, step: 0, tables: None }
     }
 
     fn wanted(rows: &[&[u32]]) -> Wanted {
@@ -402,10 +414,16 @@ mod tests {
     fn corrected_sums_are_unbiased() {
         let value = |id: u32| 1.0 + f64::from(id % 7);
         let whole: f64 = (0..500).map(value).sum();
-        for (draw, slack) in [(Draw::Uniform, 0.0), (Draw::LogUniform, 0.02)] {
+        let length = 8;
+        let weights: Vec<f32> = (0..500 * length).map(|i| (1.0 + (i / length % 9) as f32) * 0.1).collect();
+        let hash = Hash::new(Family::Dwta, 1, 20, 3, length, 1).unwrap();
+        let mut tables = Tables::new(hash, 0, 500, 1);
+        tables.rebuild(Path::Scalar, Matrix { values: Values::F32(&weights), stride: length, length }).unwrap();
+        assert!((0..9).all(|id| tables.share(id) <= tables.share(id + 1) || id == 8) && tables.share(8) > tables.share(0));
+        for (draw, slack) in [(Draw::Uniform, 0.0), (Draw::LogUniform, 0.02), (Draw::Length, 0.02)] {
             let sums: Vec<f64> = (0..400)
                 .map(|step| {
-                    let top_up = TopUp { draw, correct: true, step, ..top_up(500, 90) };
+                    let top_up = TopUp { draw, correct: true, step, tables: Some(&tables), ..top_up(500, 90) };
                     let set = choose(&[3, 50], &wanted(&[&[9, 80]]), top_up);
                     assert_eq!(set.shifts[set.ids.binary_search(&50).unwrap()], 0.0);
                     set.ids.iter().zip(&set.shifts).map(|(&id, &s)| value(id) * f64::from(s).exp()).sum()

@@ -325,7 +325,9 @@ impl Head {
         let labels: Vec<u32> = (0..batch.rows()).flat_map(|i| batch.labels(i)).copied().collect();
         let Sampling { active, draw, correct, .. } = self.sampling;
         let random = Philox::new(self.seed, stream::TOP_UP);
-        let top_up = TopUp { neurons: self.slice.neurons, size: active, draw, correct, random, step: self.steps };
+        let tables = self.tables.as_ref().filter(|_| self.slice.rows == self.slice.neurons);
+        let neurons = self.slice.neurons;
+        let top_up = TopUp { neurons, size: active, draw, correct, random, step: self.steps, tables };
         choose(&labels, wanted, top_up)
     }
 

@@ -24,6 +24,7 @@ pub(crate) struct Config {
     each: usize,
     pool: usize,
     rehash: Option<usize>,
+    random: String,
     correction: String,
 }
 
@@ -34,7 +35,17 @@ impl Config {
             "uniform" => (Method::Random, Draw::Uniform),
             "log_uniform" => (Method::Random, Draw::LogUniform),
             "exact" => (Method::Exact, Draw::Uniform),
-            name => (Method::Tables(Family::named(name).map_err(|e| e.into_py_err(py))?), Draw::Uniform),
+            name => {
+                let draw = match self.random.as_str() {
+                    "length" => Draw::Length,
+                    "uniform" => Draw::Uniform,
+                    other => {
+                        let what = format!("random: '{other}' is none of 'length', 'uniform'");
+                        return Err(PyValueError::new_err(what));
+                    }
+                };
+                (Method::Tables(Family::named(name).map_err(|e| e.into_py_err(py))?), draw)
+            }
         };
         let correct = match self.correction.as_str() {
             "none" => false,

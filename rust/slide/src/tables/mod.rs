@@ -33,6 +33,8 @@ pub struct Tables {
     /// Code of each row in each table, a row's together.
     codes: Vec<u32>,
     tables: Vec<Buckets>,
+    /// In how many tables each row is.
+    shares: Vec<u16>,
 }
 
 /// Code of a row in a table that it is not in.
@@ -73,7 +75,7 @@ impl Tables {
     /// Tables for `rows` rows, the first of which has the number `first`; empty until they are built.
     pub fn new(hash: Hash, first: u32, rows: usize, seed: u64) -> Self {
         let priority = Priority(Philox::new(seed, stream::PRIORITY).u64_at(0));
-        Self { hash, first, rows, priority, codes: Vec::new(), tables: Vec::new() }
+        Self { hash, first, rows, priority, codes: Vec::new(), tables: Vec::new(), shares: vec![0; rows] }
     }
 
     /// The hash functions.
@@ -137,6 +139,8 @@ impl Tables {
         self.tables.clear();
         let build = |t| Buckets::build(buckets, first, codes.iter().skip(t).step_by(tables).copied(), priority);
         self.tables = (0..tables).into_par_iter().map(build).collect::<Result<_>>()?;
+        let count = |codes: &[u32]| codes.iter().filter(|&&code| code != ABSENT).count() as u16;
+        self.shares.par_iter_mut().zip(codes.par_chunks(tables)).for_each(|(share, codes)| *share = count(codes));
         self.codes = codes;
         Ok(())
     }
@@ -169,6 +173,8 @@ impl Tables {
         let mut moves: Vec<Move> = found.into_iter().flatten().collect();
         for m in &moves {
             self.codes[m.row as usize * tables + m.table as usize] = m.to;
+            let share = &mut self.shares[m.row as usize];
+            *share = *share + u16::from(m.from == ABSENT) - u16::from(m.to == ABSENT);
         }
         moves.sort_unstable_by_key(|m| (m.table, m.from, m.row));
         let (first, priority) = (self.first, self.priority);
@@ -191,6 +197,12 @@ impl Tables {
         &all[..all.len().min(cap)]
     }
 
+    /// In how many tables a neuron is.
+    #[inline(always)]
+    pub fn share(&self, id: u32) -> usize {
+        usize::from(self.shares[(id - self.first) as usize])
+    }
+
     /// The buckets of a table.
     #[inline(always)]
     pub fn table(&self, table: usize) -> &Buckets {
@@ -206,6 +218,7 @@ impl Tables {
     pub fn same_as(&self, other: &Self) -> bool {
         let buckets = 1u32 << self.hash.bits();
         self.codes == other.codes
+            && self.shares == other.shares
             && self.tables.iter().zip(&other.tables).all(|(a, b)| (0..buckets).all(|code| a.get(code) == b.get(code)))
     }
 }
