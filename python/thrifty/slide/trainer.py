@@ -205,7 +205,7 @@ class Trainer:
         """
         x = rows(inputs, "inputs", self.features)
         y = rows(targets, "targets", self.labels)[:2]
-        file = None if checkpoint is None else self._checkpoint(Path(checkpoint), progress)
+        file = None if checkpoint is None else self._checkpoint(Path(checkpoint), x, y, progress)
         last = len(self._history) + epochs if file is None else epochs
         done = []
         while len(self._history) < last:
@@ -228,12 +228,12 @@ class Trainer:
         except (ValueError, TypeError, KeyError) as error:
             raise FormatError(f"{path}: the note in its metadata is not a list of epochs: {error}") from None
 
-    def _checkpoint(self, folder: Path, progress: Progress | None) -> Path:
+    def _checkpoint(self, folder: Path, x: Any, y: Any, progress: Progress | None) -> Path:
         """Make the folder; take the state that is there, unless this trainer has begun already."""
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "checkpoint.safetensors"
         if file.exists() and self._core.spec()[4] == 0:
-            self._recall(self._core.resume(file, progress), file)
+            self._recall(self._core.resume(file, x, y, progress), file)
         return file
 
     def save(self, path: str | PathLike[str], *, progress: Progress | None = None) -> None:

@@ -69,13 +69,14 @@ impl Sampling {
         Ok(())
     }
 
-    /// Bytes that tables over so many neurons take, about: codes, buckets with some room, the queue.
+    /// Bytes that tables over so many neurons take at most, about: codes, buckets, which keep the room that they had once
+    /// as neurons move, and the queue.
     pub fn table_bytes(&self, neurons: usize) -> u64 {
         let Method::Tables(_) = self.method else {
             return 0;
         };
         let (neurons, buckets) = (neurons as u64, 1u64 << self.range);
-        self.tables as u64 * (neurons * 4 + buckets * 9 + neurons * 4 * 5 / 4) + 8 * neurons
+        self.tables as u64 * (neurons * 4 + buckets * 9 + neurons * 16 + buckets * 4) + 8 * neurons
     }
 
     /// Tables for a slice of a layer with rows of `length` numbers, where this needs some.

@@ -62,13 +62,23 @@ impl SlideTrainer {
         Ok((Self { trainer: Mutex::new(trainer) }, saved.note))
     }
 
-    /// Takes the state of a checkpoint of the same training; returns its note.
-    #[pyo3(signature = (path, progress))]
-    fn resume(&self, py: Python<'_>, path: PathBuf, progress: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
+    /// Takes the state of a checkpoint of the same training over the same data; returns its note.
+    #[pyo3(signature = (path, inputs, targets, progress))]
+    fn resume(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        inputs: [Bound<'_, PyAny>; 3],
+        targets: [Bound<'_, PyAny>; 2],
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<String> {
+        let (inputs, targets) = (Arrays::new("inputs", &inputs)?, Arrays::new("targets", &targets)?);
+        let (inputs, targets) = (inputs.sparse()?, targets.sparse()?);
         long_call(py, progress, |p| {
             let mut trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
             let (there, saved) = save::open(&path, p)?;
             saved.spec.expect(&path, &trainer.spec())?;
+            there.expect(&path, inputs, targets)?;
             *trainer = there;
             Ok::<_, thrifty_slide::Error>(saved.note)
         })
