@@ -3,8 +3,8 @@
     python benches/cases/slide_subset.py FOLDER
 
 FOLDER holds train.txt.xz, test.txt.xz and labels.tsv. Labels stay that at least LEAST rows of the training have; of a
-label's training rows the first MOST stay. Features stay that two rows have. Both are numbered anew in their old order; rows of
-the test lose what is not left, and go when no label or no feature is.
+label's training rows the first MOST stay. Features stay that two rows have. Both are numbered anew in their old order.
+Rows of the test lose what is not left, and go when no label or no feature is.
 """
 
 from __future__ import annotations
