@@ -68,7 +68,7 @@ def tell(folder: Path, *, full: bool, threads: int, seed: int, progress: Progres
         f"and {labels:,} labels which noun is directly above each; {test[0].shape[0]:,} others ask. A batch trains "
         f"{ours.active:.0f} of the {labels:,} output neurons: its labels, and those that hash tables over the neurons "
         "return for the hidden values of its rows.\n\nBeside it are the same network, trained by the same code, with "
-        "random neurons instead of returned ones, whose steps hash nothing and cost less, and with all neurons in every "
+        "random neurons instead of returned ones, whose steps hash nothing and cost less, and with all neurons in each "
         "step: the dense layer. The curves show what each gets out of a CPU-second, on rows that none was trained on.",
         [
             Figure(

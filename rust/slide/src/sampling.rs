@@ -76,7 +76,8 @@ impl Sampling {
             return 0;
         };
         let (neurons, buckets) = (neurons as u64, 1u64 << self.range);
-        self.tables as u64 * (neurons * 4 + buckets * 9 + neurons * 16 + buckets * 4) + 8 * neurons
+        let runs = (neurons * 16 + buckets * 4).next_multiple_of(1 << 16);
+        self.tables as u64 * (neurons * 6 + buckets * 9 + runs) + 8 * neurons
     }
 
     /// Tables for a slice of a layer with rows of `length` numbers, where this needs some.

@@ -33,6 +33,7 @@ pub struct Trainer {
     pub(crate) position: Position,
     batch: usize,
     path: simd::Path,
+    last: Option<Epoch>,
 }
 
 /// Where training has come to.
@@ -100,7 +101,7 @@ impl Trainer {
             pool(0)?.install(|| head.keep_master(network.head().rows))?;
         }
         let (input, position) = (Input::new(&network)?, Position::default());
-        Ok(Self { head, input, position, batch, path: simd::path()?, network })
+        Ok(Self { head, input, position, batch, path: simd::path()?, last: None, network })
     }
 
     /// What it was made with.
@@ -129,6 +130,11 @@ impl Trainer {
     /// Where training has come to.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// What the last complete epoch did, of those that this trainer did itself.
+    pub fn last(&self) -> Option<Epoch> {
+        self.last
     }
 
     /// Goes on from a position: what of the head is to be filled.
@@ -201,13 +207,15 @@ impl Trainer {
             let batches = std::mem::take(&mut self.position.batches);
             self.position.epoch += 1;
             let rows = order.len().max(1) as f64;
-            Ok(Epoch {
+            let done = Epoch {
                 loss: totals.loss / rows,
                 rows: order.len() as u64,
                 returned: totals.returned as f64 / rows,
                 recall: totals.found as f64 / totals.labels.max(1) as f64,
                 active: totals.active as f64 / batches.max(1) as f64,
-            })
+            };
+            self.last = Some(done);
+            Ok(done)
         })
     }
 
