@@ -45,8 +45,8 @@ def test_python_in_pages_runs(page: Path, tmp_path: Path, monkeypatch: pytest.Mo
 def test_shell_in_pages_runs(page: Path, tmp_path: Path) -> None:
     """Blocks marked `sh run`: each line that starts with thrifty works, one after the other, in one folder."""
     blocks = re.findall(r"^```sh run\n(.*?)^```", page.read_text(), re.S | re.M)
-    viruses = Path(thrifty.__file__).parent / "data" / "rambo" / "viruses.fasta.xz"
-    shutil.copy(viruses, tmp_path / "viruses.fasta.xz")
+    for path in (Path(thrifty.__file__).parent / "data").glob("*/*"):
+        shutil.copy(path, tmp_path)
     for line in "\n".join(blocks).splitlines():
         command = line.replace("thrifty ", f"{sys.executable} -m thrifty ", 1)
         done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -10,20 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.command import ok, thrifty
 from tests.rambo import twin
 from thrifty.rambo import RamboIndex, hash_items
-
-
-def thrifty(*arguments: object, data: bytes | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "thrifty", *map(str, arguments)]
-    done = subprocess.run(command, input=data, capture_output=True, check=False)
-    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
-
-
-def ok(*arguments: object, data: bytes | None = None) -> str:
-    done = thrifty(*arguments, data=data)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +221,7 @@ def test_info() -> None:
 
 
 def test_demo(tmp_path: Path) -> None:
-    result = json.loads(ok("demo", "--out", tmp_path / "out", "--json"))
+    result = json.loads(ok("demo", "--part", "rambo", "--out", tmp_path / "out", "--json"))
     page = (tmp_path / "out" / "report.html").read_text()
     values = json.loads((tmp_path / "out" / "results.json").read_text())
     assert result["figures"]["rambo.missed"] == 0

@@ -10,28 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix, random_array
+from scipy.sparse import csr_matrix
 
+from tests.slide.rows import random_rows
 from tests.slide.twin import Twin
 from thrifty.errors import CapacityError, ModelError
 from thrifty.slide import LSHConfig, Trainer
 
 
-def data(rows: int, features: int, labels: int, seed: int) -> tuple[Any, Any]:
-    """Random sparse rows with one to three labels each."""
-    rng = np.random.default_rng(seed)
-    inputs = random_array((rows, features), density=0.1, format="csr", dtype=np.float32, rng=rng)
-    inputs.data -= 0.5
-    owners = np.repeat(np.arange(rows), rng.integers(1, 4, rows))
-    ids = rng.integers(0, labels, len(owners))
-    targets = csr_matrix((np.ones(len(owners), np.float32), (owners, ids)), shape=(rows, labels))
-    targets.data[:] = 1
-    return csr_matrix(inputs), targets
-
-
 @pytest.mark.parametrize(("hidden", "labels", "rows"), [(16, 30, 20), (24, 100, 33), (130, 57, 128)])
 def test_steps_are_those_of_the_twin(hidden: int, labels: int, rows: int) -> None:
-    inputs, targets = data(rows, 50, labels, seed=hidden)
+    inputs, targets = random_rows(rows, 50, labels, seed=hidden)
     trainer = Trainer(50, labels, hidden=hidden, head=LSHConfig(k=1, tables=4, active=labels), batch=rows, lr=0.01)
     twin = Twin(trainer.weights(), lr=0.01)
     for epoch in trainer.fit(inputs, targets, epochs=5):
@@ -46,7 +35,7 @@ def test_steps_are_those_of_the_twin(hidden: int, labels: int, rows: int) -> Non
 
 
 def trained(threads: int) -> Trainer:
-    inputs, targets = data(700, 300, 900, seed=1)
+    inputs, targets = random_rows(700, 300, 900, seed=1)
     head = LSHConfig(k=2, tables=8, active=120, rehash=40)
     trainer = Trainer(300, 900, hidden=40, head=head, batch=90, threads=threads)
     trainer.fit(inputs, targets, epochs=2)
@@ -91,7 +80,7 @@ def test_active_neurons_are_learned() -> None:
 
 
 def test_rows_without_labels_are_left_out() -> None:
-    inputs, targets = data(50, 30, 20, seed=3)
+    inputs, targets = random_rows(50, 30, 20, seed=3)
     targets = targets.multiply(np.where((np.arange(50) >= 10) & (np.arange(50) < 30), 0, 1)[:, None]).tocsr()
     targets.eliminate_zeros()
     trainer = Trainer(30, 20, hidden=16)
@@ -102,14 +91,14 @@ def test_rows_without_labels_are_left_out() -> None:
 
 
 def test_training_that_diverges_stops_at_its_step() -> None:
-    inputs, targets = data(200, 30, 20, seed=3)
+    inputs, targets = random_rows(200, 30, 20, seed=3)
     trainer = Trainer(30, 20, hidden=16, lr=1e38, batch=50)
     with pytest.raises(ModelError, match="the loss is .* at step"):
         trainer.fit(inputs, targets, epochs=20)
 
 
 def test_bad_input_names_its_argument() -> None:
-    inputs, targets = data(50, 30, 20, seed=3)
+    inputs, targets = random_rows(50, 30, 20, seed=3)
     trainer = Trainer(30, 20, hidden=16)
     with pytest.raises(ValueError, match="inputs: 30 columns for a network with 31"):
         Trainer(31, 20).fit(inputs, targets)

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from thrifty.cli import common, demo, rambo
+from thrifty.cli import common, demo, rambo, slide
 from thrifty.errors import ThriftyError
 
 __all__ = ["app", "main"]
@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(rambo.app, name="rambo")
+app.add_typer(slide.app, name="slide")
 app.command("demo")(demo.demo)
 
 

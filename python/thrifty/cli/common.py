@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-__all__ = ["Json", "Seed", "Threads", "emit", "note", "progress", "repeat_option", "size", "table"]
+__all__ = ["Json", "Seed", "Threads", "emit", "note", "progress", "repeat_option", "replaced", "size", "table"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable results on stdout and nothing else there.")]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 for all cores.")]
@@ -69,6 +71,23 @@ def progress() -> Iterator[Callable[[str, int, int], None] | None]:
                 bars.update(tasks[phase], completed=done, total=total or None)
 
         yield update
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[TextIO]:
+    """Yield a file beside ``path`` that takes its name when all is written, and goes away on an error."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException as error:
+        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
 
 
 def repeat_option(arguments: list[str], option: str, *, after: int) -> list[str]:

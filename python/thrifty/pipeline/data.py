@@ -6,7 +6,7 @@ from pathlib import Path
 
 import thrifty
 
-__all__ = ["folder", "viruses"]
+__all__ = ["folder", "nouns", "viruses"]
 
 
 def folder() -> Path:
@@ -17,3 +17,8 @@ def folder() -> Path:
 def viruses() -> Path:
     """Return 367 virus genomes, one a record (xz-compressed FASTA)."""
     return folder() / "rambo" / "viruses.fasta.xz"
+
+
+def nouns() -> Path:
+    """Return the folder of 44,948 nouns of WordNet and what is above them: train.txt.xz, test.txt.xz, labels.txt."""
+    return folder() / "slide"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from thrifty import _core
+from thrifty.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,6 +122,42 @@ def write_xml(
     x = rows(_once(inputs, "inputs"), "inputs", shape[0])
     y = rows(_once(targets, "targets"), "targets", shape[1])[:2]
     _core.slide_write_xml(path, x, y, (shape[0], shape[1]), threads, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What a file holds, and the bytes that its rows take in memory while a network learns from them."""
+
+    rows: int
+    features: int
+    labels: int
+    bytes: int
+
+
+def sizes(path: str | PathLike[str]) -> Sizes:
+    """Count what a file of the Extreme Classification Repository holds, without taking memory for it.
+
+    Raises
+    ------
+    DatasetError
+        When the header is not three numbers.
+    """
+    counts = {b":": 0, b",": 0, b"\n": 0}
+    with Path(path).open("rb") as file:
+        header = file.readline(1000)
+        words = header.split()
+        if len(words) != 3 or not all(word.isdigit() for word in words):
+            raise DatasetError(f"{path}, line 1: the header must be three numbers: rows, features, labels")
+        while block := file.read(1 << 20):
+            for sign in counts:
+                counts[sign] += block.count(sign)
+    rows, features, labels = (int(word) for word in words)
+    if max(features, labels) > 1 << 32:
+        raise DatasetError(f"{path}, line 1: the header says {max(features, labels)} columns; ids have 32 bits")
+    pairs, lines = counts[b":"], counts[b"\n"] + 1
+    # Values and columns, columns as the core takes them; ends of rows twice, their order, its keys.
+    taken = 12 * (pairs + counts[b","] + lines) + 56 * lines
+    return Sizes(rows, features, labels, taken)
 
 
 def _csr(matrix: Any, name: str) -> Any:

@@ -109,6 +109,7 @@ class Trainer:
         self.threads = threads
         self._core = _core.SlideTrainer(shape, head or LSHConfig(), loss, precision, lr, batch, seed)
         self._history: list[Epoch] = []
+        self._unsaved = False  # an epoch is complete that has no checkpoint yet
 
     @staticmethod
     def memory(
@@ -215,19 +216,37 @@ class Trainer:
         """
         x = rows(inputs, "inputs", self.features)
         y = rows(targets, "targets", self.labels)[:2]
-        file = None if checkpoint is None else self._checkpoint(Path(checkpoint), progress)
+        file = None if checkpoint is None else self._checkpoint(Path(checkpoint), x, y, progress)
         last = len(self._history) + epochs if file is None else epochs
         done = []
+        if file is not None and self._unsaved:
+            self._keep(file)
         while len(self._history) < last:
             place = None if file is None else (file, max(every, 1), self._note())
-            epoch = Epoch(*self._core.epoch(x, y, self.threads, place, progress))
-            self._history.append(epoch)
+            try:
+                self._core.epoch(x, y, self.threads, place, progress)
+            finally:
+                self._unsaved = self._remember() and file is not None
+            epoch = self._history[-1]
             done.append(epoch)
             if file is not None:
-                self._core.save(file, self._note(), True, self.threads, None)
+                self._keep(file)
             if on_epoch is not None:
                 on_epoch(epoch)
         return done
+
+    def _remember(self) -> bool:
+        """Take down the epoch that the core completed, if it did: an interruption may come just then."""
+        figures = self._core.last()
+        if figures is None or self._core.spec()[3] == len(self._history):
+            return False
+        self._history.append(Epoch(*figures))
+        return True
+
+    def _keep(self, file: Path) -> None:
+        """Write the checkpoint after an epoch."""
+        self._core.save(file, self._note(), True, self.threads, None)
+        self._unsaved = False
 
     def _note(self) -> str:
         return json.dumps({"history": [astuple(epoch) for epoch in self._history]})
@@ -238,12 +257,15 @@ class Trainer:
         except (ValueError, TypeError, KeyError) as error:
             raise FormatError(f"{path}: the note in its metadata is not a list of epochs: {error}") from None
 
-    def _checkpoint(self, folder: Path, progress: Progress | None) -> Path:
+    def _checkpoint(self, folder: Path, x: Any, y: Any, progress: Progress | None) -> Path:
         """Make the folder; take the state that is there, unless this trainer has begun already."""
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "checkpoint.safetensors"
         if file.exists() and self._core.spec()[4] == 0:
-            self._recall(self._core.resume(file, progress), file)
+            there, note = _core.SlideTrainer.open(file, progress)
+            self._core.expect(there, file, x, y)
+            self._recall(note, file)
+            self._core = there
         return file
 
     def save(self, path: str | PathLike[str], *, progress: Progress | None = None) -> None:
@@ -280,6 +302,7 @@ class Trainer:
         """
         trainer = cls.__new__(cls)
         trainer.threads = threads
+        trainer._unsaved = False
         trainer._core, note = _core.SlideTrainer.open(path, progress)
         trainer._recall(note, Path(path))
         return trainer

@@ -74,13 +74,15 @@ impl Sampling {
         Ok(())
     }
 
-    /// Bytes that tables over so many neurons take, about: codes, buckets with some room, the queue.
+    /// Bytes that tables over so many neurons take at most, about: codes, buckets, which keep the room that they had once
+    /// as neurons move, and the queue.
     pub fn table_bytes(&self, neurons: usize) -> u64 {
         let Method::Tables(_) = self.method else {
             return 0;
         };
         let (neurons, buckets) = (neurons as u64, 1u64 << self.range);
-        self.tables as u64 * (neurons * 4 + buckets * 9 + neurons * 4 * 5 / 4) + 8 * neurons
+        let runs = (neurons * 16 + buckets * 4).next_multiple_of(1 << 16);
+        self.tables as u64 * (neurons * 6 + buckets * 9 + runs) + 8 * neurons
     }
 
     /// Fewer hashes a table where rows are returned too few neurons, more where too many: those that suit so many neurons

@@ -1,5 +1,7 @@
 //! Training steps of a network with a sparse input.
 
+use std::path::Path;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thrifty_base::hash::mix64;
@@ -7,7 +9,7 @@ use thrifty_base::pages::Floats;
 use thrifty_base::philox::Philox;
 use thrifty_base::pool::pool;
 use thrifty_base::progress::Progress;
-use thrifty_base::simd::{self, Path};
+use thrifty_base::simd;
 
 use crate::adam::Adam;
 use crate::head::{Head, Slice, WeightsMut};
@@ -30,7 +32,8 @@ pub struct Trainer {
     pub(crate) input: Input,
     pub(crate) position: Position,
     batch: usize,
-    path: Path,
+    path: simd::Path,
+    last: Option<Epoch>,
 }
 
 /// Where training has come to.
@@ -80,7 +83,7 @@ struct Totals {
 #[derive(Clone, Copy, Debug)]
 pub struct Checkpoint<'a> {
     /// The file.
-    pub path: &'a std::path::Path,
+    pub path: &'a Path,
     /// Steps between two; there is one after each epoch as well.
     pub every: u64,
     /// What the file says beside.
@@ -100,7 +103,7 @@ impl Trainer {
             pool(0)?.install(|| head.keep_master(network.head().rows))?;
         }
         let (input, position) = (Input::new(&network)?, Position::default());
-        Ok(Self { head, input, position, batch, path: simd::path()?, network })
+        Ok(Self { head, input, position, batch, path: simd::path()?, last: None, network })
     }
 
     /// What it was made with.
@@ -136,10 +139,40 @@ impl Trainer {
         self.position
     }
 
+    /// What the last complete epoch did, of those that this trainer did itself.
+    pub fn last(&self) -> Option<Epoch> {
+        self.last
+    }
+
     /// Goes on from a position: what of the head is to be filled.
     pub(crate) fn restore(&mut self, position: Position) -> (&mut Floats, &mut Floats, Option<&mut Floats>) {
         self.position = position;
         self.head.restore(position.steps)
+    }
+
+    /// Checksum of data that can be trained on.
+    fn checksum(&self, inputs: Sparse<'_>, targets: Sparse<'_>) -> Result<u64> {
+        inputs.check_valued("inputs", self.network.shape.features)?;
+        targets.check("targets", self.network.shape.labels)?;
+        if inputs.rows() != targets.rows() {
+            let why = format!("{} rows for {} rows of inputs", targets.rows(), inputs.rows());
+            return Err(Error::argument("targets", why));
+        }
+        Ok(mix64(inputs.checksum() ^ mix64(targets.checksum())))
+    }
+
+    fn expect_data(&self, path: &Path, data: u64, hint: &'static str) -> Result<()> {
+        if self.position.data == data {
+            return Ok(());
+        }
+        let (there, here) = (format!("{:016x}", self.position.data), format!("{data:016x}"));
+        Err(Error::Resume { path: path.to_owned(), field: "the checksum of the data", there, here, hint })
+    }
+
+    /// Refuses to go on from a checkpoint, which this was read from, with other data.
+    pub fn expect(&self, path: &Path, inputs: Sparse<'_>, targets: Sparse<'_>) -> Result<()> {
+        let data = self.checksum(inputs, targets)?;
+        self.expect_data(path, data, "give the same data, or another folder for checkpoints")
     }
 
     /// Trains to the end of the epoch, over all rows in a random order of (seed, epoch).
@@ -154,18 +187,10 @@ impl Trainer {
         checkpoint: Option<Checkpoint<'_>>,
         progress: &Progress,
     ) -> Result<Epoch> {
-        inputs.check_valued("inputs", self.network.shape.features)?;
-        targets.check("targets", self.network.shape.labels)?;
-        if inputs.rows() != targets.rows() {
-            let why = format!("{} rows for {} rows of inputs", targets.rows(), inputs.rows());
-            return Err(Error::argument("targets", why));
-        }
-        let data = mix64(inputs.checksum() ^ mix64(targets.checksum()));
-        if self.position.batches > 0 && self.position.data != data {
-            let path = checkpoint.map_or_else(|| "this trainer".into(), |c| c.path.to_owned());
-            let (there, here) = (format!("{:016x}", self.position.data), format!("{data:016x}"));
-            let hint = "an epoch is unfinished: give the data that it began with";
-            return Err(Error::Resume { path, field: "the checksum of the data", there, here, hint });
+        let data = self.checksum(inputs, targets)?;
+        if self.position.batches > 0 {
+            let path = checkpoint.map_or_else(|| Path::new("this trainer"), |c| c.path);
+            self.expect_data(path, data, "an epoch is unfinished: give the data that it began with")?;
         }
         self.position.data = data;
         let mut order: Vec<u32> = (0..inputs.rows() as u32).filter(|&r| !targets.row(r as usize).is_empty()).collect();
@@ -189,13 +214,15 @@ impl Trainer {
             let batches = std::mem::take(&mut self.position.batches);
             self.position.epoch += 1;
             let rows = order.len().max(1) as f64;
-            Ok(Epoch {
+            let done = Epoch {
                 loss: totals.loss / rows,
                 rows: order.len() as u64,
                 returned: totals.returned as f64 / rows,
                 recall: totals.found as f64 / totals.labels.max(1) as f64,
                 active: totals.active as f64 / batches.max(1) as f64,
-            })
+            };
+            self.last = Some(done);
+            Ok(done)
         })
     }
 

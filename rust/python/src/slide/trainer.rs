@@ -62,16 +62,26 @@ impl SlideTrainer {
         Ok((Self { trainer: Mutex::new(trainer) }, saved.note))
     }
 
-    /// Takes the state of a checkpoint of the same training; returns its note.
-    #[pyo3(signature = (path, progress))]
-    fn resume(&self, py: Python<'_>, path: PathBuf, progress: Option<&Bound<'_, PyAny>>) -> PyResult<String> {
-        long_call(py, progress, |p| {
-            let mut trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
-            let (there, saved) = save::open(&path, p)?;
-            saved.spec.expect(&path, &trainer.spec())?;
-            *trainer = there;
-            Ok::<_, thrifty_slide::Error>(saved.note)
-        })
+    /// Refuses to go on with `there`, which was read from a checkpoint at `path`, where this one's settings or the data
+    /// are not those of its training.
+    #[pyo3(signature = (there, path, inputs, targets))]
+    fn expect(
+        &self,
+        py: Python<'_>,
+        there: &Self,
+        path: PathBuf,
+        inputs: [Bound<'_, PyAny>; 3],
+        targets: [Bound<'_, PyAny>; 2],
+    ) -> PyResult<()> {
+        let (inputs, targets) = (Arrays::new("inputs", &inputs)?, Arrays::new("targets", &targets)?);
+        let (inputs, targets) = (inputs.sparse()?, targets.sparse()?);
+        let here = self.trainer.lock().unwrap_or_else(PoisonError::into_inner).spec();
+        let done = py.detach(|| {
+            let there = there.trainer.lock().unwrap_or_else(PoisonError::into_inner);
+            there.spec().expect(&path, &here)?;
+            there.expect(&path, inputs, targets)
+        });
+        done.map_err(|e| e.into_py_err(py))
     }
 
     /// Writes the weights, or with `training` all that training needs to go on.
@@ -131,8 +141,7 @@ impl SlideTrainer {
         Ok((memory.weights, memory.moments, memory.tables))
     }
 
-    /// Trains to the end of the epoch: (mean loss, rows, neurons returned a row, recall of labels, active neurons a batch).
-    /// `checkpoint`: (file, steps between two, note).
+    /// Trains to the end of the epoch. `checkpoint`: (file, steps between two, note).
     #[pyo3(signature = (inputs, targets, threads, checkpoint, progress))]
     fn epoch(
         &self,
@@ -142,15 +151,22 @@ impl SlideTrainer {
         threads: usize,
         checkpoint: Option<(PathBuf, u64, String)>,
         progress: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<EpochFigures> {
+    ) -> PyResult<()> {
         let (inputs, targets) = (Arrays::new("inputs", &inputs)?, Arrays::new("targets", &targets)?);
         let (inputs, targets) = (inputs.sparse()?, targets.sparse()?);
         let checkpoint = checkpoint.as_ref().map(|(path, every, note)| Checkpoint { path, every: *every, note });
-        let done = long_call(py, progress, |p| {
+        long_call(py, progress, |p| {
             let mut trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
             trainer.epoch(inputs, targets, threads, checkpoint, p)
         })?;
-        Ok((done.loss, done.rows, done.returned, done.recall, done.active))
+        Ok(())
+    }
+
+    /// Of the last epoch that [`Self::epoch`] completed, even where it was stopped thereafter: (mean loss, rows, neurons
+    /// returned a row, recall of labels, active neurons a batch).
+    fn last(&self) -> Option<EpochFigures> {
+        let last = self.trainer.lock().unwrap_or_else(PoisonError::into_inner).last();
+        last.map(|done| (done.loss, done.rows, done.returned, done.recall, done.active))
     }
 
     /// Ids and scores of the `k` best labels of each row, one row after the other, and how many neurons were scored:
