@@ -58,7 +58,7 @@ class LSHConfig:
     bucket: int = 128
     active: int = 1024
     each: int = 8
-    pool: int = 64
+    pool: int = 128
     rehash: int | None = None
     random: str = "length"
     correction: str = "none"

@@ -353,7 +353,7 @@ mod tests {
         let weights: Vec<f32> = (0..(rows * length) as u64).map(|i| (random.u64_at(i) >> 40) as f32 - 8e6).collect();
         let tables = |first: usize, end: usize| {
             let mut tables =
-                Tables::new(Hash::new(Family::Dwta, 1, 20, 3, length, 1).unwrap(), first as u32, end - first, 1);
+                Tables::new(Hash::new(Family::Dwta, 1, 20, 3, length, 1).unwrap(), first as u32, end - first, rows, 1);
             let values = Values::F32(&weights[first * length..end * length]);
             tables.rebuild(Path::Scalar, Matrix { values, stride: length, length }).unwrap();
             tables
@@ -417,7 +417,7 @@ mod tests {
         let length = 8;
         let weights: Vec<f32> = (0..500 * length).map(|i| (1.0 + (i / length % 9) as f32) * 0.1).collect();
         let hash = Hash::new(Family::Dwta, 1, 20, 3, length, 1).unwrap();
-        let mut tables = Tables::new(hash, 0, 500, 1);
+        let mut tables = Tables::new(hash, 0, 500, 1 << 20, 1);
         tables.rebuild(Path::Scalar, Matrix { values: Values::F32(&weights), stride: length, length }).unwrap();
         assert!((0..9).all(|id| tables.share(id) <= tables.share(id + 1) || id == 8) && tables.share(8) > tables.share(0));
         for (draw, slack) in [(Draw::Uniform, 0.0), (Draw::LogUniform, 0.02), (Draw::Length, 0.02)] {

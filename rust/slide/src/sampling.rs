@@ -114,6 +114,6 @@ impl Sampling {
             return Ok(None);
         };
         let hash = Hash::new(family, self.k, self.tables, self.range, length, seed)?;
-        Ok(Some(Tables::new(hash, slice.first, slice.rows, seed)))
+        Ok(Some(Tables::new(hash, slice.first, slice.rows, slice.neurons, seed)))
     }
 }

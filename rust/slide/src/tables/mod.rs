@@ -33,20 +33,33 @@ pub struct Tables {
     /// Code of each row in each table, a row's together.
     codes: Vec<u32>,
     tables: Vec<Buckets>,
+    /// From how many times the initial length on rows are in all tables.
+    long: f32,
     /// In how many tables each row is.
     shares: Vec<u16>,
 }
 
 /// Code of a row in a table that it is not in.
 const ABSENT: u32 = u32::MAX;
-/// Rows no longer than this, as random initial ones are (uniform within 1/sqrt(H)), are in one table; from four times that
-/// on they are in all.
+/// Length of random initial rows (uniform within 1/sqrt(H)).
 const SHORT: f32 = 0.577_350_3;
+/// Layers of no more neurons have all of them in all tables.
+const SMALL: f32 = 16_384.0;
 
-/// In how many of `tables` tables a row of a length is.
-fn share(length: f32, tables: usize) -> usize {
-    let long = ((length / SHORT - 1.0) / 3.0).clamp(0.0, 1.0);
-    ((long * long * tables as f32) as usize).clamp(1, tables)
+/// From how many times the initial length on a row is in all tables: 1 for small layers, 4 for sixteen times larger ones.
+fn long(neurons: usize) -> f32 {
+    1.0 + 3.0 * ((neurons as f32 / SMALL).log2() / 4.0).clamp(0.0, 1.0)
+}
+
+/// In how many of `tables` tables a row of a length is: one for rows as short as at the beginning, all from `long` times
+/// that on.
+fn share(length: f32, long: f32, tables: usize) -> usize {
+    let grown = length / SHORT - 1.0;
+    if grown >= long - 1.0 || long <= 1.0 {
+        return tables;
+    }
+    let part = (grown / (long - 1.0)).max(0.0);
+    ((part * part * tables as f32) as usize).clamp(1, tables)
 }
 
 /// A row that has another code in a table.
@@ -72,10 +85,10 @@ struct Scratch {
 }
 
 impl Tables {
-    /// Tables for `rows` rows, the first of which has the number `first`; empty until they are built.
-    pub fn new(hash: Hash, first: u32, rows: usize, seed: u64) -> Self {
+    /// Tables for `rows` rows of a layer of `neurons`, the first of which has the number `first`; empty until they are built.
+    pub fn new(hash: Hash, first: u32, rows: usize, neurons: usize, seed: u64) -> Self {
         let priority = Priority(Philox::new(seed, stream::PRIORITY).u64_at(0));
-        Self { hash, first, rows, priority, codes: Vec::new(), tables: Vec::new(), shares: vec![0; rows] }
+        Self { hash, first, rows, priority, codes: Vec::new(), tables: Vec::new(), shares: vec![0; rows], long: long(neurons) }
     }
 
     /// The hash functions.
@@ -105,7 +118,7 @@ impl Tables {
         for (lane, (&id, &start)) in s.ids.iter().zip(rows.starts).enumerate() {
             let row = &rows.data[start..start + rows.length];
             let begin = reduce(mix64(self.priority.0 ^ mix64(u64::from(self.first + id))), tables as u64) as usize;
-            for i in share(dot(path, row, row).sqrt(), tables)..tables {
+            for i in share(dot(path, row, row).sqrt(), self.long, tables)..tables {
                 let table = if begin + i < tables { begin + i } else { begin + i - tables };
                 s.codes[table * LANES + lane] = ABSENT;
             }
@@ -242,10 +255,10 @@ mod tests {
         let (rows, length, first) = (500, 32, 1000);
         let random = Philox::new(9, 9);
         let weights: Vec<f32> = (0..(rows * length) as u64).map(|i| (random.u64_at(i) >> 40) as f32 - 8e6).collect();
-        let mut tables = Tables::new(hash(6, length), first, rows, 1);
+        let mut tables = Tables::new(hash(6, length), first, rows, rows, 1);
         for path in Path::usable() {
             tables.rebuild(path, matrix(&weights, length)).unwrap();
-            let mut other = Tables::new(hash(6, length), first, rows, 1);
+            let mut other = Tables::new(hash(6, length), first, rows, rows, 1);
             other.rebuild(Path::Scalar, matrix(&weights, length)).unwrap();
             assert!(other.same_as(&tables));
         }
@@ -276,14 +289,14 @@ mod tests {
             row.iter_mut().for_each(|w| *w *= long / now);
             wanted.push(long);
         }
-        let mut made = Tables::new(hash(tables, length), 0, rows, 1);
+        let mut made = Tables::new(hash(tables, length), 0, rows, 1 << 20, 1);
         made.rebuild(Path::Scalar, matrix(&weights, length)).unwrap();
         let mut counts = vec![0usize; rows];
         for t in 0..tables {
             (0..64).for_each(|code| made.bucket(t, code, 1000).iter().for_each(|&id| counts[id as usize] += 1));
         }
         for (&long, &count) in wanted.iter().zip(&counts) {
-            let expected = share(long, tables);
+            let expected = share(long, 4.0, tables);
             assert!(count.abs_diff(expected) <= 1, "{long}: {count}, {expected}"); // rounding of the length
             assert!((long > SHORT || count == 1) && (long < 4.01 * SHORT || count == tables));
         }
@@ -296,7 +309,7 @@ mod tests {
         let random = Philox::new(3, 3);
         let number = |i: u64| (random.u64_at(i) >> 40) as f32 - 8e6;
         let mut weights: Vec<f32> = (0..(rows * length) as u64).map(number).collect();
-        let mut tables = Tables::new(hash(9, length), 0, rows, 1);
+        let mut tables = Tables::new(hash(9, length), 0, rows, rows, 1);
         tables.rebuild(Path::Scalar, matrix(&weights, length)).unwrap();
         for round in 1..6u64 {
             let mut touched: Vec<u32> =
@@ -309,7 +322,7 @@ mod tests {
                 }
             }
             let moves = tables.rehash(Path::Scalar, matrix(&weights, length), &touched).unwrap();
-            let mut fresh = Tables::new(hash(9, length), 0, rows, 1);
+            let mut fresh = Tables::new(hash(9, length), 0, rows, rows, 1);
             fresh.rebuild(Path::Scalar, matrix(&weights, length)).unwrap();
             assert!(moves > 0 && tables.same_as(&fresh));
         }
