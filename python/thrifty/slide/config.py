@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 __all__ = ["FAMILIES", "LSHConfig"]
@@ -62,3 +63,20 @@ class LSHConfig:
     rehash: int | None = None
     random: str = "length"
     correction: str = "none"
+
+    @classmethod
+    def for_prediction(cls, labels: int) -> LSHConfig:
+        """Return settings that find nearly all of the best neurons: more tables than training needs, and shorter codes.
+
+        Parameters
+        ----------
+        labels : int
+            Neurons of the layer.
+
+        Examples
+        --------
+        >>> LSHConfig.for_prediction(15_792).tables
+        200
+        """
+        k = max(1, math.floor(math.log2(max(labels, 8) / 4) / 3))
+        return cls(k=k, tables=200, bucket=labels)

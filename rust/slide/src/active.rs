@@ -263,7 +263,7 @@ pub struct TopUp<'a> {
 /// The set of a batch: `labels` whatever their number, then what rows want, each row in turn, then random neurons.
 pub fn choose(labels: &[u32], wanted: &Wanted, top_up: TopUp<'_>) -> Active {
     let TopUp { neurons, size, draw, correct, random, step, tables } = top_up;
-    let tables = tables.filter(|tables| draw == Draw::Length && tables.is_built());
+    let lengths = tables.filter(|tables| draw == Draw::Length && tables.is_built()).map(Tables::shares);
     let size = size.min(neurons);
     let mut seen = Ids::new(size.max(labels.len()));
     let mut out: Vec<u32> = labels.iter().copied().filter(|&l| seen.insert(l)).collect();
@@ -281,24 +281,27 @@ pub fn choose(labels: &[u32], wanted: &Wanted, top_up: TopUp<'_>) -> Active {
     let spread = ((neurons + 1) as f64).ln();
     let most = 64 * size as u64;
     let mut tries = 0;
+    let mut words = [0; 4];
     while out.len() < size {
-        let bits = random.u64_at(step << 32 | tries);
+        if tries % 2 == 0 {
+            words = random.words_at(step << 32 | tries / 2);
+        }
+        let half = 2 * (tries % 2) as usize;
+        let bits = u64::from(words[half]) | u64::from(words[half + 1]) << 32;
         tries += 1;
         let id = match draw {
             // Rare neurons of a large set would be waited for too long.
             _ if tries > most => (tries - most - 1) as u32,
+            Draw::Length if lengths.is_some_and(|lengths| lengths.total() > 0) => {
+                lengths.map_or(0, |lengths| lengths.find(reduce(bits, lengths.total())) as u32)
+            }
             Draw::Uniform | Draw::Length => reduce(bits, neurons as u64) as u32,
             Draw::LogUniform => {
                 let uniform = (bits >> 11) as f64 / (1u64 << 53) as f64;
                 (((uniform * spread).exp() - 1.0) as u32).min(neurons as u32 - 1)
             }
         };
-        // Of the products of the bits and the number of neurons, the upper half is the neuron and the lower one is free.
-        let accepted = tables.is_none_or(|tables| {
-            let rest = bits.wrapping_mul(neurons as u64);
-            reduce(rest, tables.hash().tables() as u64) < tables.share(id) as u64
-        });
-        if (accepted || tries > most) && seen.insert(id) {
+        if seen.insert(id) {
             out.push(id);
         }
     }
@@ -310,11 +313,9 @@ pub fn choose(labels: &[u32], wanted: &Wanted, top_up: TopUp<'_>) -> Active {
     if correct {
         let uniform = -((drawn as f64 / (neurons - certain).max(1) as f64).ln()) as f32;
         let in_tries = |p: f64| -((tries as f64 * (-p).ln_1p()).exp_m1().abs().ln()) as f32;
-        let chance = |id: u32| match (draw, tables) {
+        let chance = |id: u32| match (draw, lengths) {
             (Draw::LogUniform, _) => in_tries(((f64::from(id) + 2.0).ln() - (f64::from(id) + 1.0).ln()) / spread),
-            (Draw::Length, Some(tables)) => {
-                in_tries(tables.share(id) as f64 / (tables.hash().tables() * neurons) as f64)
-            }
+            (Draw::Length, Some(lengths)) => in_tries(lengths.of(id as usize) as f64 / lengths.total() as f64),
             _ => uniform,
         };
         shifts = out.iter().map(|&id| if random_ones.binary_search(&id).is_ok() { chance(id) } else { 0.0 }).collect();
@@ -419,7 +420,8 @@ mod tests {
         let hash = Hash::new(Family::Dwta, 1, 20, 3, length, 1).unwrap();
         let mut tables = Tables::new(hash, 0, 500, 1 << 20, 1);
         tables.rebuild(Path::Scalar, Matrix { values: Values::F32(&weights), stride: length, length }).unwrap();
-        assert!((0..9).all(|id| tables.share(id) <= tables.share(id + 1) || id == 8) && tables.share(8) > tables.share(0));
+        let share = |id| tables.shares().of(id);
+        assert!((0..8).all(|id| share(id) <= share(id + 1)) && share(8) > share(0));
         for (draw, slack) in [(Draw::Uniform, 0.0), (Draw::LogUniform, 0.02), (Draw::Length, 0.02)] {
             let sums: Vec<f64> = (0..400)
                 .map(|step| {

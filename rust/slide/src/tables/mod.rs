@@ -8,6 +8,7 @@
 //! are short: labels that were rarely or never seen. So the longer a row, the more tables it is in.
 
 mod buckets;
+mod shares;
 
 use rayon::prelude::*;
 use thrifty_base::hash::{mix64, reduce};
@@ -17,6 +18,7 @@ use thrifty_base::prefetch::prefetch;
 use thrifty_base::simd::Path;
 
 pub use buckets::{Buckets, Priority, Span};
+pub use shares::Shares;
 
 use crate::hash::{Hash, Scratch as Hashing};
 use crate::matrix::Matrix;
@@ -36,7 +38,7 @@ pub struct Tables {
     /// From how many times the initial length on rows are in all tables.
     long: f32,
     /// In how many tables each row is.
-    shares: Vec<u16>,
+    shares: Shares,
 }
 
 /// Code of a row in a table that it is not in.
@@ -88,7 +90,7 @@ impl Tables {
     /// Tables for `rows` rows of a layer of `neurons`, the first of which has the number `first`; empty until they are built.
     pub fn new(hash: Hash, first: u32, rows: usize, neurons: usize, seed: u64) -> Self {
         let priority = Priority(Philox::new(seed, stream::PRIORITY).u64_at(0));
-        Self { hash, first, rows, priority, codes: Vec::new(), tables: Vec::new(), shares: vec![0; rows], long: long(neurons) }
+        Self { hash, first, rows, priority, codes: Vec::new(), tables: Vec::new(), shares: Shares::default(), long: long(neurons) }
     }
 
     /// The hash functions.
@@ -153,7 +155,7 @@ impl Tables {
         let build = |t| Buckets::build(buckets, first, codes.iter().skip(t).step_by(tables).copied(), priority);
         self.tables = (0..tables).into_par_iter().map(build).collect::<Result<_>>()?;
         let count = |codes: &[u32]| codes.iter().filter(|&&code| code != ABSENT).count() as u16;
-        self.shares.par_iter_mut().zip(codes.par_chunks(tables)).for_each(|(share, codes)| *share = count(codes));
+        self.shares = Shares::new(codes.par_chunks(tables).map(count).collect());
         self.codes = codes;
         Ok(())
     }
@@ -186,8 +188,9 @@ impl Tables {
         let mut moves: Vec<Move> = found.into_iter().flatten().collect();
         for m in &moves {
             self.codes[m.row as usize * tables + m.table as usize] = m.to;
-            let share = &mut self.shares[m.row as usize];
-            *share = *share + u16::from(m.from == ABSENT) - u16::from(m.to == ABSENT);
+            if (m.from == ABSENT) != (m.to == ABSENT) {
+                self.shares.change(m.row as usize, m.from == ABSENT);
+            }
         }
         moves.sort_unstable_by_key(|m| (m.table, m.from, m.row));
         let (first, priority) = (self.first, self.priority);
@@ -210,10 +213,9 @@ impl Tables {
         &all[..all.len().min(cap)]
     }
 
-    /// In how many tables a neuron is.
-    #[inline(always)]
-    pub fn share(&self, id: u32) -> usize {
-        usize::from(self.shares[(id - self.first) as usize])
+    /// In how many tables each row is.
+    pub fn shares(&self) -> &Shares {
+        &self.shares
     }
 
     /// The buckets of a table.
@@ -224,7 +226,7 @@ impl Tables {
 
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        4 * self.codes.capacity() + self.tables.iter().map(Buckets::bytes).sum::<usize>()
+        self.shares.bytes() + 4 * self.codes.capacity() + self.tables.iter().map(Buckets::bytes).sum::<usize>()
     }
 
     /// Whether all rows are in the same buckets as in `other`, in the same order.
