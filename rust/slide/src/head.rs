@@ -27,6 +27,10 @@ use crate::softmax::{Loss, Sums, exponentials, sigmoids};
 use crate::tables::Tables;
 use crate::{Result, stream};
 
+mod outside;
+
+pub use outside::Memory;
+
 /// Which neurons of a layer are here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
@@ -97,6 +101,7 @@ pub struct Head {
     sampling: Sampling,
     loss: Loss,
     adam: Adam,
+    has_bias: bool,
     seed: u64,
     path: Path,
     steps: u64,
@@ -120,6 +125,7 @@ impl Head {
             sampling,
             loss,
             adam,
+            has_bias: true,
             seed,
             path: simd::path()?,
             steps: 0,
@@ -328,7 +334,8 @@ impl Head {
         let tasks = whole.cut(&local, TASK * PART, length);
         let first = self.steps.wrapping_mul(self.slice.neurons as u64).wrapping_add(u64::from(self.slice.first));
         let rounding = (Philox::new(self.seed, stream::ROUNDING), first.wrapping_mul(length as u64));
-        let work = Work { path: self.path, step: self.adam.step(self.steps), batch, length, rounding };
+        let (path, step, has_bias) = (self.path, self.adam.step(self.steps), self.has_bias);
+        let work = Work { path, step, batch, length, has_bias, rounding };
         let delta = Delta { path: self.path, loss: self.loss, weight, all, rows: batch.rows() };
         let gradients: Vec<Vec<f32>> = tasks
             .into_par_iter()
