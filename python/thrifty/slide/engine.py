@@ -30,7 +30,7 @@ PRECISIONS = {"f32": torch.float32, "bf16": torch.bfloat16, "bf16-stochastic": t
 RANDOM = ("uniform", "log_uniform")
 
 
-def _forget(core: _core.SlideHead, pending: dict[int, tuple[Floats, Floats]], token: int) -> None:
+def _forget(core: _core.SlideHead, pending: dict[int, tuple[Floats, Floats, int]], token: int) -> None:
     pending.pop(token, None)
     core.forget(token)
 
@@ -56,7 +56,7 @@ class Engine:
         self.core = _core.SlideHead(config, (0, neurons, neurons), length, loss, 1e-3, seed, bias)
         self.no_bias = None if bias else np.zeros(neurons, np.float32)
         self.lock = RLock()
-        self.pending: dict[int, tuple[Floats, Floats]] = {}
+        self.pending: dict[int, tuple[Floats, Floats, int]] = {}
         self.last = (0, 0, 0, 0)
         self.seen: tuple[int, int] | None = None
 
@@ -106,7 +106,7 @@ class Engine:
             token, (most, sums, of_labels), active = core.forward(*arrays, x, targets, asked, self.threads)
             self.last = (len(active), *figures)
             loss = core.loss(most, sums, of_labels)
-            self.pending[token] = most, sums
+            self.pending[token] = most, sums, weight.data_ptr()
             number = np.array(token)
             finalize(number, _forget, core, self.pending, token).atexit = False
         if not np.isfinite(loss):
@@ -115,13 +115,16 @@ class Engine:
             )
         return torch.tensor(loss, dtype=torch.float32), torch.from_numpy(number)
 
-    def sums(self, grad: float, token: int) -> tuple[Floats, Floats]:
+    def sums(self, weight: torch.Tensor, grad: float, token: int) -> tuple[Floats, Floats]:
         """Return what a forward pass left, once."""
         if not np.isfinite(grad):
             raise ModelError(f"loss: its gradient is {grad}; nothing was updated")
         if token not in self.pending:
             raise ValueError("backward: the gradients of this loss were taken; a loss has one backward pass")
-        return self.pending.pop(token)
+        most, sums, place = self.pending.pop(token)
+        if place != weight.data_ptr():
+            raise ValueError("backward: the head has another weight than when the loss was taken; take the loss again")
+        return most, sums
 
     def back(
         self, weight: torch.Tensor, bias: torch.Tensor | None, grad: float, token: int, train: bool
@@ -129,7 +132,7 @@ class Engine:
         """Return the gradient of the hidden values; with ``train``, update active rows."""
         with self.lock:
             self.fresh(weight)
-            arrays, (most, sums) = self.arrays(weight, bias), self.sums(grad, token)
+            arrays, (most, sums) = self.arrays(weight, bias), self.sums(weight, grad, token)
             if not train:
                 return torch.from_numpy(self.core.gradients(token, *arrays, most, sums, grad, self.threads)[3])
             gradient = self.core.backward(token, *arrays, most, sums, grad, self.threads)
@@ -144,7 +147,7 @@ class Engine:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Return gradients of the hidden values, and sparse ones of weight and bias."""
         with self.lock:
-            arrays, (most, sums) = self.arrays(weight, bias), self.sums(grad, token)
+            arrays, (most, sums) = self.arrays(weight, bias), self.sums(weight, grad, token)
             ids, rows, of_bias, hidden = self.core.gradients(token, *arrays, most, sums, grad, self.threads)
         at = torch.from_numpy(ids.astype(np.int64)).view(1, -1)
 

@@ -33,7 +33,9 @@ def register(head: LSHLinear) -> int:
     handle = next(_handles)
     heads[handle] = head
     if not head.fused and not _watched:
-        _watched.append(torch.optim.optimizer.register_optimizer_step_post_hook(_stepped))
+        from torch.optim.optimizer import register_optimizer_step_post_hook
+
+        _watched.append(register_optimizer_step_post_hook(_stepped))
     return handle
 
 
@@ -54,10 +56,6 @@ def _loss(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean loss of a batch, and a number by which its gradients are asked for."""
     head = heads[handle]
-    if weight.data_ptr() != head.weight.data_ptr():
-        raise ValueError(
-            "weight: not that of the head, which trains its own (torch.func.functional_call puts others there)"
-        )
     return head._engine.ahead(head.weight, head.bias, hidden, labels, indptr)
 
 
@@ -72,18 +70,18 @@ def _step(
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:
-    hidden, _, _, clock, _, _, ctx.handle = inputs
+    hidden, _, _, ctx.clock, _, _, ctx.handle = inputs  # not saved: backward passes of other losses may move the clock
     ctx.shape = hidden.shape
-    ctx.save_for_backward(output[1], clock)
+    ctx.save_for_backward(output[1])
 
 
 def _backward(ctx: Any, grad: torch.Tensor, _: object) -> tuple[torch.Tensor | None, ...]:
-    token, clock = ctx.saved_tensors
+    (token,) = ctx.saved_tensors
     head, train = heads[ctx.handle], bool(ctx.needs_input_grad[1])
     if train and not head.fused:
         hidden, weight, bias = head._engine.gradients(head.weight, head.bias, float(grad), int(token))
         return hidden.view(ctx.shape), weight, bias, None, None, None, None
-    hidden = torch.ops.thrifty.slide_step(grad, token, clock, *ctx.shape, train, ctx.handle)
+    hidden = torch.ops.thrifty.slide_step(grad, token, ctx.clock, *ctx.shape, train, ctx.handle)
     return hidden, None, None, None, None, None, None
 
 
