@@ -37,7 +37,7 @@ def apart(got: Any, exact: Any) -> float:
     return float((got.double() - exact.double()).abs().max() / exact.double().abs().max())
 
 
-def reference(head: LSHLinear, h: Any, labels: Any, ids: Any = None, loss: str = "softmax") -> dict[str, Any]:
+def reference(head: Any, h: Any, labels: Any, ids: Any = None, loss: str = "softmax") -> dict[str, Any]:
     """Loss and gradients in float64 by autograd, over the neurons ``ids`` alone; ``labels`` is a 0/1 matrix."""
     w, x = head.weight.detach().double().requires_grad_(), h.detach().double().requires_grad_()
     b = (torch.zeros(head.out_features) if head.bias is None else head.bias.detach()).double().requires_grad_()
