@@ -92,7 +92,9 @@ def bf16() -> None:
     """Rows of heads with weights in bf16."""
     cases = [gradients(s, everything(s[2]), "softmax", "bf16") for s in SHAPES]
     for name, value in largest(cases).items():
-        what = f"{NAMES[name]}, a weight rounded to bf16, from autograd in float64 before, the farthest of {len(cases)} heads"
+        what = (
+            f"{NAMES[name]}, the weight rounded to bf16, from autograd in float64 without, the farthest of {len(cases)}"
+        )
         goal.row(f"bf16/{NAMES[name]}", what, "<= 2e-2", value)
 
 

@@ -35,6 +35,6 @@ mod tests {
         assert_eq!(of(&|c| c as f32 - 50.0), (70..100).collect::<Vec<_>>());
         assert_eq!(of(&|_| -1.0), (0..30).collect::<Vec<_>>());
         assert_eq!(of(&|c| if c % 20 == 0 { -2.0 } else { 0.0 }), [0, 20, 40, 60, 80]);
-        assert_eq!(of(&|c| if c == 7 { f32::NAN } else { -0.0 }), []);
+        assert_eq!(of(&|c| if c == 7 { f32::NAN } else { -0.0 }), [0u32; 0]);
     }
 }

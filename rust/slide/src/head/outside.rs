@@ -77,3 +77,113 @@ impl Head {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use thrifty_base::math::padded;
+    use thrifty_base::philox::Philox;
+
+    use super::*;
+    use crate::adam::Adam;
+    use crate::batch::Batch;
+    use crate::head::{Slice, Weights, WeightsMut};
+    use crate::matrix::{Matrix, Values, ValuesMut};
+    use crate::sampling::{Method, Sampling};
+    use crate::softmax::Loss;
+    use crate::sparse::Sparse;
+    use crate::{active::Draw, hash::Family};
+
+    const ROWS: usize = 60;
+    const LENGTH: usize = 16;
+
+    fn head() -> Head {
+        let (method, draw) = (Method::Tables(Family::Dwta), Draw::Uniform);
+        let sizes = Sampling {
+            method,
+            k: 2,
+            tables: 6,
+            range: 6,
+            bucket: 64,
+            active: ROWS,
+            each: 4,
+            rehash: 8,
+            draw,
+            correct: false,
+        };
+        let slice = Slice { first: 0, rows: ROWS, neurons: ROWS };
+        Head::new(slice, LENGTH, sizes, Loss::Softmax, Adam::default(), 1).unwrap()
+    }
+
+    fn numbers(count: usize, seed: u64) -> Vec<f32> {
+        let random = Philox::new(seed, 9);
+        (0..count as u64).map(|i| (random.u64_at(i) >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
+    }
+
+    fn matrix(values: &[f32]) -> Matrix<'_> {
+        Matrix { values: Values::F32(values), stride: LENGTH, length: LENGTH }
+    }
+
+    fn step(head: &mut Head, weights: &mut [f32], bias: &mut [f32], seed: u64) {
+        let mut hidden = vec![0.0; padded(3) * padded(LENGTH)];
+        hidden[..3 * LENGTH].copy_from_slice(&numbers(3 * LENGTH, seed));
+        let targets = Sparse { ends: &[1, 2, 3], indices: &[5, 40, 7], values: &[] };
+        let batch = Batch::new(targets, &[0, 1, 2], hidden, padded(LENGTH));
+        let from = Weights { rows: matrix(weights), bias };
+        let (wanted, _) = head.ask(from, &batch, 4);
+        let active = head.choose(&batch, &wanted);
+        let forward = head.forward(from, &batch, &active);
+        let sums = forward.sums.clone();
+        head.backward(WeightsMut { rows: ValuesMut::F32(weights), bias }, &batch, forward, &sums, 1.0);
+    }
+
+    #[test]
+    fn a_head_goes_on_from_the_memory_of_another() {
+        let (mut a, mut b) = (head(), head());
+        let (mut weights, mut bias) = (numbers(ROWS * LENGTH, 1), numbers(ROWS, 2));
+        a.rebuild(matrix(&weights)).unwrap();
+        (0..3).for_each(|seed| step(&mut a, &mut weights, &mut bias, seed));
+        let (mut other, mut other_bias) = (weights.clone(), bias.clone());
+        b.rebuild(matrix(&other)).unwrap();
+        b.remember(a.memory()).unwrap();
+        assert_eq!(a.memory(), b.memory());
+        (3..6).for_each(|seed| step(&mut a, &mut weights, &mut bias, seed));
+        (3..6).for_each(|seed| step(&mut b, &mut other, &mut other_bias, seed));
+        assert_eq!((weights, bias, a.memory().steps), (other, other_bias, 6));
+        assert!(b.remember(Memory { moments: &[0.0], ..a.memory() }).is_err());
+    }
+
+    #[test]
+    fn rates_and_biases() {
+        let mut head = head().without_bias();
+        let (mut weights, mut bias) = (numbers(ROWS * LENGTH, 1), vec![0.0; ROWS]);
+        let before = weights.clone();
+        head.rebuild(matrix(&weights)).unwrap();
+        assert!(head.set_rate(-1.0).is_err() && head.set_rate(f32::NAN).is_err());
+        head.set_rate(0.0).unwrap();
+        step(&mut head, &mut weights, &mut bias, 1);
+        assert_eq!(weights, before);
+        head.set_rate(0.1).unwrap();
+        step(&mut head, &mut weights, &mut bias, 2);
+        assert_ne!(weights, before);
+        assert!(bias.iter().all(|&b| b == 0.0));
+    }
+
+    /// Tables whose touched rows were hashed again equal those that are made from the new weights.
+    #[test]
+    fn touched_rows_are_hashed_again() {
+        let (mut head, mut anew) = (head(), head());
+        let mut weights = numbers(ROWS * LENGTH, 1);
+        head.rebuild(matrix(&weights)).unwrap();
+        weights[LENGTH..3 * LENGTH].copy_from_slice(&numbers(2 * LENGTH, 3));
+        head.touch(&[1, 2, 1]).unwrap();
+        assert_eq!(head.waiting().0, 2);
+        head.rehash(matrix(&weights), usize::MAX).unwrap();
+        anew.rebuild(matrix(&weights)).unwrap();
+        let buckets = |head: &Head| -> Vec<Vec<u32>> {
+            let tables = head.tables().unwrap();
+            (0..6).flat_map(|t| (0..64).map(move |code| tables.bucket(t, code, ROWS).to_vec())).collect()
+        };
+        assert_eq!(buckets(&head), buckets(&anew));
+        assert!(head.touch(&[ROWS as u32]).is_err());
+    }
+}
