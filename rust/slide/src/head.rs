@@ -186,18 +186,22 @@ impl Head {
     /// Hashes the rows that wait longest again, at most `most`; in the pool of the caller. Returns moves between buckets.
     pub fn rehash(&mut self, rows: Matrix<'_>, most: usize) -> Result<usize> {
         let waiting = self.queue.take(most);
-        self.tables.as_mut().map_or(Ok(0), |tables| tables.rehash(self.path, rows, &waiting))
+        match &mut self.tables {
+            Some(tables) if tables.is_built() => tables.rehash(self.path, rows, &waiting),
+            _ => self.rebuild(rows).map(|()| 0),
+        }
     }
 
-    /// What the rows of a batch ask of this slice's neurons, at most `each` a row; in the pool of the caller.
+    /// What the rows of a batch ask of this slice's neurons, at most `each` a row, and nothing before tables were built; in the
+    /// pool of the caller.
     pub fn ask(&self, weights: Weights<'_>, batch: &Batch<'_>, each: usize) -> (Wanted, Asked) {
         let (wanted, returned) = match (&self.tables, self.sampling.method) {
-            (Some(tables), _) => self.ask_tables(tables, batch, each),
+            (Some(tables), _) if tables.is_built() => self.ask_tables(tables, batch, each),
             (None, Method::Exact) => {
                 let best = dense(self.path, weights, batch, each.min(self.slice.rows));
                 Wanted::exact(&best.ids, best.ids.len() / batch.rows(), self.slice.first)
             }
-            (None, _) => (Wanted { ends: vec![0; batch.rows()], ..Wanted::default() }, 0),
+            _ => (Wanted { ends: vec![0; batch.rows()], ..Wanted::default() }, 0),
         };
         let here = self.slice.first..self.slice.first + self.slice.rows as u32;
         let mut asked = Asked { returned, ..Asked::default() };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -19,7 +19,7 @@ use thrifty_slide::softmax::Sums;
 use thrifty_slide::sparse::Sparse;
 
 use super::config::{Arrays, Config, loss};
-use super::weights::{Floats, Ids, Write, all_sums, expect, is_bf16, read, wanted};
+use super::weights::{Floats, Ids, Lists, Write, all_sums, expect, is_bf16, read, wanted};
 use crate::array::{vector, vector_mut};
 use crate::error::IntoPyErr;
 
@@ -144,7 +144,7 @@ impl SlideHead {
         targets: [Bound<'py, PyAny>; 2],
         each: Option<usize>,
         threads: usize,
-    ) -> PyResult<((Ids<'py>, Ids<'py>, Bound<'py, PyArray1<u16>>), (u64, u64, u64))> {
+    ) -> PyResult<(Lists<'py>, (u64, u64, u64))> {
         let (weight, bias) = (read(weight)?, vector::<f32>(bias, "bias", "float32")?);
         let weights = Weights { rows: weight.matrix(self.rows, self.length)?, bias: bias.as_slice()? };
         expect("bias", weights.bias.len(), self.rows)?;
@@ -171,7 +171,7 @@ impl SlideHead {
         py: Python<'py>,
         slices: Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>)>,
         each: usize,
-    ) -> PyResult<(Ids<'py>, Ids<'py>, Bound<'py, PyArray1<u16>>)> {
+    ) -> PyResult<Lists<'py>> {
         let slices: Vec<Wanted> = slices.iter().map(wanted).collect::<PyResult<_>>()?;
         if slices.iter().any(|slice| slice.rows() != slices[0].rows()) {
             return Err(PyValueError::new_err("slices: not the same number of rows"));

@@ -12,6 +12,8 @@ use crate::array::vector;
 
 pub(super) type Floats<'py> = Bound<'py, PyArray1<f32>>;
 pub(super) type Ids<'py> = Bound<'py, PyArray1<u32>>;
+/// What rows ask for: where the neurons of each end, neurons, and how many tables returned each.
+pub(super) type Lists<'py> = (Ids<'py>, Ids<'py>, Bound<'py, PyArray1<u16>>);
 
 /// Weights for reading, in f32 or bf16.
 pub(super) enum Read<'py> {
