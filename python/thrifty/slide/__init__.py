@@ -12,15 +12,21 @@ True
 1.0
 """
 
+from typing import TYPE_CHECKING
+
 from thrifty.slide.config import LSHConfig
 from thrifty.slide.data import read_xml, write_xml
 from thrifty.slide.hashing import hash_codes
 from thrifty.slide.metrics import ndcg_at, precision_at, propensities, psp_at, scores
 from thrifty.slide.trainer import Epoch, Trainer
 
+if TYPE_CHECKING:
+    from thrifty.slide.linear import LSHLinear
+
 __all__ = [
     "Epoch",
     "LSHConfig",
+    "LSHLinear",
     "Trainer",
     "hash_codes",
     "ndcg_at",
@@ -31,3 +37,11 @@ __all__ = [
     "scores",
     "write_xml",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "LSHLinear":  # the only name that needs torch
+        from thrifty.slide.linear import LSHLinear
+
+        return LSHLinear
+    raise AttributeError(f"module 'thrifty.slide' has no attribute {name!r}")

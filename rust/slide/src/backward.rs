@@ -103,6 +103,8 @@ pub(crate) struct Work<'a> {
     pub(crate) step: Step,
     pub(crate) batch: &'a Batch<'a>,
     pub(crate) length: usize,
+    /// Whether biases are trained.
+    pub(crate) has_bias: bool,
     /// Where the bits come from that round weights to bf16, and the position of row 0.
     pub(crate) rounding: (Philox, u64),
 }
@@ -110,7 +112,7 @@ pub(crate) struct Work<'a> {
 impl Work<'_> {
     /// Adds a part's share of the gradient of the hidden values to `hidden`, then updates its rows `ids`.
     pub(crate) fn part(&self, owned: &mut Owned<'_>, ids: &[u32], delta: &[f32], hidden: &mut [f32], room: &mut Room) {
-        let Self { path, step, batch, length, rounding: (random, base) } = *self;
+        let Self { path, step, batch, length, has_bias, rounding: (random, base) } = *self;
         let (columns, width) = (batch.columns, batch.width);
         let Room { starts, places, deltas, packed, rows, gradients } = room;
         let local = |&id: &u32| id as usize - owned.first;
@@ -150,6 +152,9 @@ impl Work<'_> {
                     }
                 }
             }
+        }
+        if !has_bias {
+            return;
         }
         for (id, delta) in ids.iter().zip(delta.chunks_exact(columns)) {
             let at = local(id);

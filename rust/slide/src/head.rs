@@ -27,6 +27,10 @@ use crate::softmax::{Loss, Sums, exponentials, sigmoids};
 use crate::tables::Tables;
 use crate::{Result, stream};
 
+mod outside;
+
+pub use outside::Memory;
+
 /// Which neurons of a layer are here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
@@ -97,6 +101,7 @@ pub struct Head {
     sampling: Sampling,
     loss: Loss,
     adam: Adam,
+    has_bias: bool,
     seed: u64,
     path: Path,
     steps: u64,
@@ -120,6 +125,7 @@ impl Head {
             sampling,
             loss,
             adam,
+            has_bias: true,
             seed,
             path: simd::path()?,
             steps: 0,
@@ -180,22 +186,26 @@ impl Head {
     /// Hashes the rows that wait longest again, at most `most`; in the pool of the caller. Returns moves between buckets.
     pub fn rehash(&mut self, rows: Matrix<'_>, most: usize) -> Result<usize> {
         let waiting = self.queue.take(most);
-        self.tables.as_mut().map_or(Ok(0), |tables| tables.rehash(self.path, rows, &waiting))
+        match &mut self.tables {
+            Some(tables) if tables.is_built() => tables.rehash(self.path, rows, &waiting),
+            _ => self.rebuild(rows).map(|()| 0),
+        }
     }
 
-    /// What the rows of a batch ask of this slice's neurons, at most `each` a row; in the pool of the caller.
+    /// What the rows of a batch ask of this slice's neurons, at most `each` a row, and nothing before tables were built; in the
+    /// pool of the caller.
     pub fn ask(&self, weights: Weights<'_>, batch: &Batch<'_>, each: usize) -> (Wanted, Asked) {
         let (wanted, returned) = match (&self.tables, self.sampling.method) {
-            (Some(tables), _) if self.sampling.pool > each => {
+            (Some(tables), _) if tables.is_built() && self.sampling.pool > each => {
                 let (pool, returned) = self.ask_tables(tables, batch, self.sampling.pool);
                 (self.rank(weights, batch, &pool, each), returned)
             }
-            (Some(tables), _) => self.ask_tables(tables, batch, each),
+            (Some(tables), _) if tables.is_built() => self.ask_tables(tables, batch, each),
             (None, Method::Exact) => {
                 let best = dense(self.path, weights, batch, each.min(self.slice.rows));
                 Wanted::exact(&best.ids, best.ids.len() / batch.rows(), self.slice.first)
             }
-            (None, _) => (Wanted { ends: vec![0; batch.rows()], ..Wanted::default() }, 0),
+            _ => (Wanted { ends: vec![0; batch.rows()], ..Wanted::default() }, 0),
         };
         let here = self.slice.first..self.slice.first + self.slice.rows as u32;
         let mut asked = Asked { returned, ..Asked::default() };
@@ -275,49 +285,6 @@ impl Head {
             self.keep_master(rows)?;
         }
         self.rebuild(rows)
-    }
-
-    /// Moments and, for bf16, weights in f32: what a checkpoint has beside weights.
-    pub(crate) fn kept(&self) -> (&Floats, &Floats, Option<&Floats>) {
-        (&self.moments, &self.bias_moments, self.master.as_ref())
-    }
-
-    /// The same to be filled, with the number of steps done.
-    pub(crate) fn restore(&mut self, steps: u64) -> (&mut Floats, &mut Floats, Option<&mut Floats>) {
-        self.steps = steps;
-        (&mut self.moments, &mut self.bias_moments, self.master.as_mut())
-    }
-
-    /// Another learning rate from now on.
-    pub fn set_rate(&mut self, rate: f32) -> Result<()> {
-        let adam = Adam { rate, ..self.adam };
-        adam.check()?;
-        self.adam = adam;
-        Ok(())
-    }
-
-    /// Chooses neurons in another way from now on; tables are built anew when they are next needed.
-    pub fn set_sampling(&mut self, sampling: Sampling) -> Result<()> {
-        sampling.check()?;
-        let tables = sampling.tables_for(self.slice, self.length, self.seed)?;
-        self.queue = Queue::new(if tables.is_some() { self.slice.rows } else { 0 });
-        (self.sampling, self.tables) = (sampling, tables);
-        Ok(())
-    }
-
-    /// Settings of the optimizer.
-    pub fn adam(&self) -> Adam {
-        self.adam
-    }
-
-    /// What is minimised.
-    pub fn minimised(&self) -> Loss {
-        self.loss
-    }
-
-    /// Key of everything random.
-    pub fn seed(&self) -> u64 {
-        self.seed
     }
 
     /// The active neurons of a batch: the same on all slices when they pass what all rows want of all slices.
@@ -412,7 +379,8 @@ impl Head {
         let tasks = whole.cut(&local, TASK * PART, length);
         let first = self.steps.wrapping_mul(self.slice.neurons as u64).wrapping_add(u64::from(self.slice.first));
         let rounding = (Philox::new(self.seed, stream::ROUNDING), first.wrapping_mul(length as u64));
-        let work = Work { path: self.path, step: self.adam.step(self.steps), batch, length, rounding };
+        let (path, step, has_bias) = (self.path, self.adam.step(self.steps), self.has_bias);
+        let work = Work { path, step, batch, length, has_bias, rounding };
         let delta = Delta { path: self.path, loss: self.loss, weight, all, rows: batch.rows() };
         let gradients: Vec<Vec<f32>> = tasks
             .into_par_iter()

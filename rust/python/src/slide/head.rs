@@ -1,9 +1,9 @@
 //! A head whose weights lie with the caller.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadwriteArray1};
+use numpy::{IntoPyArray, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -12,13 +12,14 @@ use thrifty_base::pool::pool;
 use thrifty_slide::active::Wanted;
 use thrifty_slide::adam::Adam;
 use thrifty_slide::batch::Batch;
-use thrifty_slide::head::{Forward, Head, Slice, Weights, WeightsMut};
-use thrifty_slide::matrix::{Matrix, Values, ValuesMut};
+use thrifty_slide::head::{Forward, Head, Memory, Slice, Weights, WeightsMut};
+use thrifty_slide::matrix::ValuesMut;
 use thrifty_slide::predict::{dense, sparse};
 use thrifty_slide::softmax::Sums;
 use thrifty_slide::sparse::Sparse;
 
 use super::config::{Arrays, Config, loss};
+use super::weights::{Floats, Ids, Lists, Write, all_sums, expect, is_bf16, read, wanted};
 use crate::array::{vector, vector_mut};
 use crate::error::IntoPyErr;
 
@@ -39,53 +40,10 @@ struct State {
 #[pyclass(frozen, module = "thrifty._core")]
 pub(crate) struct SlideHead {
     state: Mutex<State>,
+    /// Forward passes to be forgotten when the state is free: the collector of garbage may not wait for it.
+    forgotten: Mutex<Vec<u64>>,
     length: usize,
     rows: usize,
-}
-
-type Floats<'py> = Bound<'py, PyArray1<f32>>;
-type Ids<'py> = Bound<'py, PyArray1<u32>>;
-/// Where the neurons of each row end, the neurons, tables that returned each.
-type Lists<'py> = (Ids<'py>, Ids<'py>, Bound<'py, PyArray1<u16>>);
-
-enum Read<'py> {
-    F32(PyReadonlyArray1<'py, f32>),
-    Bf16(PyReadonlyArray1<'py, u16>),
-}
-
-enum Write<'py> {
-    F32(PyReadwriteArray1<'py, f32>),
-    Bf16(PyReadwriteArray1<'py, u16>),
-}
-
-fn is_bf16(weight: &Bound<'_, PyAny>) -> bool {
-    weight.cast::<PyArray1<u16>>().is_ok()
-}
-
-fn read<'py>(weight: &Bound<'py, PyAny>) -> PyResult<Read<'py>> {
-    Ok(if is_bf16(weight) {
-        Read::Bf16(vector(weight, "weight", "uint16")?)
-    } else {
-        Read::F32(vector(weight, "weight", "float32")?)
-    })
-}
-
-impl Read<'_> {
-    fn matrix(&self, rows: usize, length: usize) -> PyResult<Matrix<'_>> {
-        let (values, found) = match self {
-            Self::F32(x) => (Values::F32(x.as_slice()?), x.as_slice()?.len()),
-            Self::Bf16(x) => (Values::Bf16(x.as_slice()?), x.as_slice()?.len()),
-        };
-        expect("weight", found, rows * length)?;
-        Ok(Matrix { values, stride: length, length })
-    }
-}
-
-fn expect(name: &str, found: usize, needed: usize) -> PyResult<()> {
-    if found == needed {
-        return Ok(());
-    }
-    Err(PyValueError::new_err(format!("{name}: {found} numbers, {needed} are needed")))
 }
 
 /// Figures of a head's tables.
@@ -104,7 +62,11 @@ pub(crate) fn stats<'py>(py: Python<'py>, head: &Head) -> PyResult<Bound<'py, Py
 
 impl SlideHead {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for token in self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            state.pending.remove(&token);
+        }
+        state
     }
 
     /// Rows of `length` numbers with padding.
@@ -127,9 +89,9 @@ impl SlideHead {
 
 #[pymethods]
 impl SlideHead {
-    /// `slice`: (first neuron, neurons here, neurons of the whole layer).
+    /// `slice`: (first neuron, neurons here, neurons of the whole layer). Without `bias` steps leave the biases as they are.
     #[new]
-    #[pyo3(signature = (head, slice, length, loss, rate, seed))]
+    #[pyo3(signature = (head, slice, length, loss, rate, seed, bias))]
     fn new(
         py: Python<'_>,
         head: Config,
@@ -138,6 +100,7 @@ impl SlideHead {
         loss: &str,
         rate: f32,
         seed: u64,
+        bias: bool,
     ) -> PyResult<Self> {
         let (first, rows, neurons) = slice;
         if rows == 0 || first as usize + rows > neurons {
@@ -148,7 +111,9 @@ impl SlideHead {
         let adam = Adam { rate, ..Adam::default() };
         let head = py.detach(|| Head::new(Slice { first, rows, neurons }, length, sampling, loss, adam, seed));
         let head = head.map_err(|e| e.into_py_err(py))?;
-        Ok(Self { state: Mutex::new(State { head, pending: HashMap::new(), next: 0 }), length, rows })
+        let head = if bias { head } else { head.without_bias() };
+        let state = Mutex::new(State { head, pending: HashMap::new(), next: 0 });
+        Ok(Self { state, forgotten: Mutex::default(), length, rows })
     }
 
     /// Hashes all rows of the weights; with `master`, keeps them in f32 as well.
@@ -351,9 +316,67 @@ impl SlideHead {
         Ok((g.ids.into_pyarray(py), g.rows.into_pyarray(py), g.bias.into_pyarray(py), g.hidden.into_pyarray(py)))
     }
 
-    /// Forgets a forward pass that no backward pass follows.
+    /// Forgets a forward pass that no backward pass follows; never waits.
     fn forget(&self, token: u64) {
-        self.lock().pending.remove(&token);
+        match self.state.try_lock() {
+            Ok(mut state) => drop(state.pending.remove(&token)),
+            Err(TryLockError::Poisoned(state)) => drop(state.into_inner().pending.remove(&token)),
+            Err(TryLockError::WouldBlock) => {
+                self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).push(token);
+            }
+        }
+    }
+
+    /// Another learning rate from the next step on.
+    fn set_rate(&self, py: Python<'_>, rate: f32) -> PyResult<()> {
+        self.lock().head.set_rate(rate).map_err(|e| e.into_py_err(py))
+    }
+
+    /// Rows of the slice that others changed: they join those that wait to be hashed again.
+    fn touch(&self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<()> {
+        let ids = vector::<u32>(ids, "ids", "uint32")?;
+        self.lock().head.touch(ids.as_slice()?).map_err(|e| e.into_py_err(py))
+    }
+
+    /// Hashes rows that wait again: as many as a step may, or `all`.
+    #[pyo3(signature = (weight, all, threads))]
+    fn rehash(&self, py: Python<'_>, weight: &Bound<'_, PyAny>, all: bool, threads: usize) -> PyResult<usize> {
+        let weight = read(weight)?;
+        let rows = weight.matrix(self.rows, self.length)?;
+        let done = py.detach(|| {
+            pool(threads)?.install(|| {
+                let head = &mut self.lock().head;
+                let most = if all { usize::MAX } else { head.sampling().rehash };
+                head.rehash(rows, most)
+            })
+        });
+        done.map_err(|e| e.into_py_err(py))
+    }
+
+    /// Copies of what training left beside the weights: (steps, moments, those of biases, weights in f32).
+    fn memory<'py>(&self, py: Python<'py>) -> (u64, Floats<'py>, Floats<'py>, Option<Floats<'py>>) {
+        let (steps, moments, of_bias, master) = {
+            let state = self.lock();
+            let memory = state.head.memory();
+            let own = |x: &[f32]| x.to_vec();
+            (memory.steps, own(memory.moments), own(memory.bias_moments), memory.master.map(own))
+        };
+        (steps, moments.into_pyarray(py), of_bias.into_pyarray(py), master.map(|m| m.into_pyarray(py)))
+    }
+
+    /// Goes on from another head's memory.
+    fn remember(
+        &self,
+        py: Python<'_>,
+        memory: (u64, Bound<'_, PyAny>, Bound<'_, PyAny>, Option<Bound<'_, PyAny>>),
+    ) -> PyResult<()> {
+        let (steps, moments, of_bias, master) = memory;
+        let moments = vector::<f32>(&moments, "moments", "float32")?;
+        let of_bias = vector::<f32>(&of_bias, "bias_moments", "float32")?;
+        let master = master.map(|m| vector::<f32>(&m, "master", "float32")).transpose()?;
+        let master = master.as_ref().map(|m| m.as_slice()).transpose()?;
+        let memory = Memory { steps, moments: moments.as_slice()?, bias_moments: of_bias.as_slice()?, master };
+        self.lock().head.remember(memory).map_err(|e| e.into_py_err(py))
     }
 
     /// Ids and scores of the `k` best neurons of each row, and how many were scored: all, or the `candidates` that most
@@ -398,7 +421,10 @@ impl SlideHead {
 
     /// Figures of the tables.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        stats(py, &self.lock().head)
+        let state = self.lock();
+        let out = stats(py, &state.head)?;
+        out.set_item("pending", state.pending.len())?;
+        Ok(out)
     }
 }
 
@@ -422,28 +448,4 @@ impl SlideHead {
         }
         Ok(targets)
     }
-}
-
-/// Sums of all columns of a batch, those of its padding included.
-fn all_sums(most: &Bound<'_, PyAny>, sums: &Bound<'_, PyAny>, rows: usize) -> PyResult<Sums> {
-    let (most, sums) = (vector::<f32>(most, "most", "float32")?, vector::<f32>(sums, "sums", "float32")?);
-    let (mut most, mut sums) = (most.as_slice()?.to_vec(), sums.as_slice()?.to_vec());
-    expect("most", most.len(), rows)?;
-    expect("sums", sums.len(), rows)?;
-    most.resize(padded(rows), 0.0);
-    sums.resize(padded(rows), 1.0);
-    Ok(Sums { most, sums })
-}
-
-fn wanted(lists: &(Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>)) -> PyResult<Wanted> {
-    let (ends, ids, counts) = lists;
-    let ends = vector::<u32>(ends, "asked ends", "uint32")?;
-    let ends: Vec<usize> = ends.as_slice()?.iter().map(|&end| end as usize).collect();
-    let ids = vector::<u32>(ids, "asked neurons", "uint32")?.as_slice()?.to_vec();
-    let counts = vector::<u16>(counts, "asked counts", "uint16")?.as_slice()?.to_vec();
-    expect("asked counts", counts.len(), ids.len())?;
-    if !ends.is_sorted() || ends.last().copied().unwrap_or(0) != ids.len() {
-        return Err(PyValueError::new_err("asked: ends must ascend to the number of neurons"));
-    }
-    Ok(Wanted { ends, ids, counts })
 }

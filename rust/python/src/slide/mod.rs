@@ -5,6 +5,7 @@ mod data;
 mod hash;
 mod head;
 mod trainer;
+mod weights;
 
 pub(crate) use self::data::{slide_read_xml, slide_write_xml};
 pub(crate) use self::hash::slide_codes;

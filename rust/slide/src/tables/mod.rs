@@ -90,7 +90,16 @@ impl Tables {
     /// Tables for `rows` rows of a layer of `neurons`, the first of which has the number `first`; empty until they are built.
     pub fn new(hash: Hash, first: u32, rows: usize, neurons: usize, seed: u64) -> Self {
         let priority = Priority(Philox::new(seed, stream::PRIORITY).u64_at(0));
-        Self { hash, first, rows, priority, codes: Vec::new(), tables: Vec::new(), shares: Shares::default(), long: long(neurons) }
+        Self {
+            hash,
+            first,
+            rows,
+            priority,
+            codes: Vec::new(),
+            tables: Vec::new(),
+            shares: Shares::default(),
+            long: long(neurons),
+        }
     }
 
     /// The hash functions.
