@@ -6,6 +6,7 @@ use std::path::Path;
 
 use bytemuck::Pod;
 use memmap2::MmapMut;
+use rayon::prelude::*;
 
 use crate::Result;
 use crate::memory::{lengthen, zeroed};
@@ -17,6 +18,10 @@ pub struct Pages<T> {
     numbers: PhantomData<T>,
 }
 
+/// Bytes of the smallest page, and of what one task touches.
+const PAGE: usize = 4096;
+const TOUCHED: usize = 1 << 23;
+
 /// Weights and moments.
 pub type Floats = Pages<f32>;
 
@@ -25,6 +30,18 @@ impl<T: Pod> Pages<T> {
     pub fn zeros(length: usize) -> Result<Self> {
         let memory = zeroed(size_of::<T>() * length, Path::new("(memory)"))?;
         Ok(Self { memory, length, numbers: PhantomData })
+    }
+
+    /// `length` zeros whose memory is taken now, by the threads of the caller's pool, and not in the middle of the work.
+    pub fn taken(length: usize) -> Result<Self> {
+        let mut pages = Self::zeros(length)?;
+        pages.memory.par_chunks_mut(TOUCHED).for_each(|chunk| {
+            chunk.iter_mut().step_by(PAGE).for_each(|byte| {
+                // A write that stays: the page is there afterwards.
+                *std::hint::black_box(byte) = 0;
+            });
+        });
+        Ok(pages)
     }
 
     /// Makes the array at least `length` long, with zeros, in steps that make many calls cheap.
@@ -73,6 +90,8 @@ mod tests {
         x[99_999] = 1.5;
         assert_eq!(x.iter().sum::<f32>(), 1.5);
         assert!(Floats::zeros(0).unwrap().is_empty());
+        let x = Floats::taken(3_000_000).unwrap();
+        assert!(x.len() == 3_000_000 && x.iter().all(|&x| x == 0.0));
     }
 
     #[test]

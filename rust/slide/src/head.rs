@@ -131,7 +131,7 @@ impl Head {
             steps: 0,
             queue: Queue::new(if tables.is_some() { slice.rows } else { 0 }),
             tables,
-            moments: Floats::zeros(2 * slice.rows * length)?,
+            moments: Floats::taken(2 * slice.rows * length)?,
             bias_moments: Floats::zeros(2 * slice.rows)?,
             master: None,
         })

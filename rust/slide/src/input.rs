@@ -30,7 +30,7 @@ struct Owned<'a> {
 impl Input {
     /// For a network.
     pub(crate) fn new(network: &Network) -> Result<Self> {
-        let moments = Floats::zeros(2 * network.input.len())?;
+        let moments = Floats::taken(2 * network.input.len())?;
         Ok(Self { moments, bias_moments: Floats::zeros(2 * network.width)? })
     }
 
