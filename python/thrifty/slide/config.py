@@ -39,6 +39,8 @@ class LSHConfig:
     rehash : int, optional
         Rows with new weights that a step hashes again at most; the others wait in a queue. By default a quarter of
         ``active``.
+    random : str
+        How random neurons are drawn where there are tables: ``"uniform"`` or ``"log_uniform"``.
     correction : str
         ``"logq"``: scores of random neurons are raised by minus the logarithm of their chance to be drawn, so that the sum
         of exponentials is in the mean that over all neurons, and scores become log-probabilities of the full softmax.
@@ -53,4 +55,5 @@ class LSHConfig:
     active: int = 1024
     each: int = 8
     rehash: int | None = None
+    random: str = "uniform"
     correction: str = "none"
