@@ -135,8 +135,8 @@ def test_fused_steps_are_those_of_sparse_adam(config: LSHConfig, bias: bool) -> 
 def test_logq_is_unbiased() -> None:
     """Sums of exponentials over random sets are in the mean that of all neurons, within 4 standard errors."""
     h, labels = batch(4, 16, 300)
-    for family in ("uniform", "log_uniform"):
-        config = LSHConfig(family=family, active=60, correction="logq")
+    for family, draw in (("uniform", "uniform"), ("log_uniform", "log_uniform"), ("exact", "log_uniform")):
+        config = LSHConfig(family=family, active=60, each=5, random=draw, correction="logq")
         head = LSHLinear(16, 300, config=config, lr=1.0)
         with torch.no_grad():
             head.weight.mul_(4)
@@ -152,7 +152,7 @@ def test_logq_is_unbiased() -> None:
                 rows.append(np.exp(loss.item()))
             values.append(np.mean(rows))
         error = np.std(values) / len(values) ** 0.5
-        slack = 0.02 * float(whole) if family == "log_uniform" else 0.0
+        slack = 0.02 * float(whole) if draw == "log_uniform" else 0.0
         assert abs(np.mean(values) - float(whole)) < 4 * error + slack
 
 
@@ -476,6 +476,7 @@ ERRORS = [
     (lambda head, h, y: LSHLinear(16, 100, precision="f16"), ValueError, "precision: 'f16'"),
     (lambda head, h, y: LSHLinear(16, 100, loss="hinge"), ValueError, "loss: 'hinge'"),
     (lambda head, h, y: LSHLinear(16, 0), ValueError, "out_features: 0"),
+    (lambda head, h, y: LSHLinear(16, 100, config=LSHConfig(random="x")), ValueError, "random: 'x'"),
     (
         lambda head, h, y: LSHLinear(16, 100, config=LSHConfig(correction="logq"), loss="sigmoid"),
         ValueError,

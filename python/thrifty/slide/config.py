@@ -46,6 +46,7 @@ class LSHConfig:
     random : str
         How random neurons are drawn where there are tables. ``"length"``: the more often the longer their weights are, as
         often as they are in a table; neurons that are no rare label's can hardly be wrong. ``"uniform"``: all alike.
+        ``"log_uniform"``: as for the family of that name.
     correction : str
         ``"logq"``: scores of random neurons are raised by minus the logarithm of their chance to be drawn, so that
         the sum of exponentials is in the mean that over all neurons, and scores become log-probabilities of the full

@@ -31,21 +31,20 @@ pub(crate) struct Config {
 impl Config {
     /// For a layer of so many neurons.
     pub(crate) fn sampling(&self, py: Python<'_>, neurons: usize) -> PyResult<Sampling> {
+        let draw = match self.random.as_str() {
+            "length" => Draw::Length,
+            "uniform" => Draw::Uniform,
+            "log_uniform" => Draw::LogUniform,
+            other => {
+                let what = format!("random: '{other}' is none of 'length', 'uniform', 'log_uniform'");
+                return Err(PyValueError::new_err(what));
+            }
+        };
         let (method, draw) = match self.family.as_str() {
             "uniform" => (Method::Random, Draw::Uniform),
             "log_uniform" => (Method::Random, Draw::LogUniform),
-            "exact" => (Method::Exact, Draw::Uniform),
-            name => {
-                let draw = match self.random.as_str() {
-                    "length" => Draw::Length,
-                    "uniform" => Draw::Uniform,
-                    other => {
-                        let what = format!("random: '{other}' is none of 'length', 'uniform'");
-                        return Err(PyValueError::new_err(what));
-                    }
-                };
-                (Method::Tables(Family::named(name).map_err(|e| e.into_py_err(py))?), draw)
-            }
+            "exact" => (Method::Exact, draw),
+            name => (Method::Tables(Family::named(name).map_err(|e| e.into_py_err(py))?), draw),
         };
         let correct = match self.correction.as_str() {
             "none" => false,
