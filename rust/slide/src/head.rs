@@ -183,6 +183,21 @@ impl Head {
         self.tables.as_mut().map_or(Ok(0), |tables| tables.rehash(self.path, rows, &waiting))
     }
 
+    /// Builds new tables of the weights and compares: (buckets in which the present ones differ, buckets). They differ in
+    /// none when no row waits. In the pool of the caller; for tests, it costs what a rebuild costs.
+    pub fn check_tables(&self, rows: Matrix<'_>) -> Result<(usize, usize)> {
+        let Some((tables, mut fresh)) =
+            self.tables.as_ref().zip(self.sampling.tables_for(self.slice, self.length, self.seed)?)
+        else {
+            return Ok((0, 0));
+        };
+        fresh.rebuild(self.path, rows)?;
+        let all = tables.hash().tables() << tables.hash().bits();
+        let differing = if tables.is_built() { tables.differing(&fresh) } else { all };
+        let other = differing == 0 && !tables.same_as(&fresh);
+        Ok((differing + usize::from(other), all))
+    }
+
     /// What the rows of a batch ask of this slice's neurons, at most `each` a row; in the pool of the caller.
     pub fn ask(&self, weights: Weights<'_>, batch: &Batch<'_>, each: usize) -> (Wanted, Asked) {
         let (wanted, returned) = match (&self.tables, self.sampling.method) {
