@@ -1,11 +1,12 @@
 """A head whose neurons are spread over ranks: what one process trains, in slices that exchange messages.
 
-A rank's part of training is a generator: it yields messages and is sent what all ranks yielded. :func:`together` runs any
-number of ranks in one process; ``torchrun --nproc-per-node 2 tests/slide/ranks.py OUT`` runs one a process, over gloo, and
-rank 0 writes its losses there as JSON. All ranks have the input layer and train it alike.
+A rank's part of training is a generator: it yields messages and is sent what all ranks yielded. :func:`together` runs
+any number of ranks in one process; ``torchrun --nproc-per-node 2 tests/slide/ranks.py OUT`` runs one a process, over
+gloo, and rank 0 writes its losses there as JSON. All ranks have the input layer and train it alike.
 
-Slices choose the neurons that the whole would where ranks can tell which those are from what tables returned: buckets are
-not cut short, rows are ranked by counts alone (``pool=0``), random neurons are drawn alike, and no row waits to be hashed.
+Slices choose the neurons that the whole would where ranks can tell which those are from what tables returned: buckets
+are not cut short, rows are ranked by counts alone (``pool=0``), random neurons are drawn alike, and no row waits to be
+hashed.
 """
 
 from __future__ import annotations
