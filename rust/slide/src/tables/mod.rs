@@ -312,9 +312,10 @@ mod tests {
                     weights[row as usize * length + c] += number(round << 32 | u64::from(row) << 8 | c as u64) / 4.0;
                 }
             }
-            let moves = tables.rehash(Path::Scalar, matrix(&weights, length), &touched).unwrap();
             let mut fresh = Tables::new(hash(9, length), 0, rows, 1);
             fresh.rebuild(Path::Scalar, matrix(&weights, length)).unwrap();
+            assert!(tables.differing(&fresh) > 0);
+            let moves = tables.rehash(Path::Scalar, matrix(&weights, length), &touched).unwrap();
             assert!(moves > 0 && tables.same_as(&fresh));
         }
     }
