@@ -226,6 +226,7 @@ class SlideTrainer:
         batch: int,
         seed: int,
     ) -> SlideTrainer: ...
+    def check_tables(self, drain: bool, threads: int) -> tuple[int, int]: ...
     def epoch(
         self,
         inputs: tuple[_Ends, _Ids, _Values],

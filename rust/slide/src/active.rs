@@ -284,7 +284,7 @@ pub fn choose(labels: &[u32], wanted: &Wanted, top_up: TopUp<'_>) -> Active {
     let mut words = [0; 4];
     while out.len() < size {
         if tries % 2 == 0 {
-            words = random.words_at(step << 32 | tries / 2);
+            words = random.words_at((step << 32) | (tries / 2));
         }
         let half = 2 * (tries % 2) as usize;
         let bits = u64::from(words[half]) | u64::from(words[half + 1]) << 32;

@@ -239,6 +239,16 @@ impl Trainer {
         save(checkpoint.path, self, checkpoint.note, true, &Progress::new())
     }
 
+    /// Compares the tables with new ones, as [`Head::check_tables`]; with `drain`, rows that wait are hashed before.
+    pub fn check_tables(&mut self, drain: bool, threads: usize) -> Result<(usize, usize)> {
+        pool(threads)?.install(|| {
+            if drain {
+                self.head.rehash(self.network.head().rows, usize::MAX)?;
+            }
+            self.head.check_tables(self.network.head().rows)
+        })
+    }
+
     /// The `k` labels of each row with the highest scores: of all labels, or of the `candidates` that most tables return.
     pub fn predict(
         &mut self,

@@ -141,6 +141,16 @@ impl SlideTrainer {
         Ok((memory.weights, memory.moments, memory.tables))
     }
 
+    /// For tests: compares the tables, bucket by bucket, with new ones of the weights, after hashing the rows that wait if
+    /// `drain`. Returns (buckets that differ, buckets); nothing differs when no row waits.
+    fn check_tables(&self, py: Python<'_>, drain: bool, threads: usize) -> PyResult<(usize, usize)> {
+        let done = py.detach(|| {
+            let mut trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
+            trainer.check_tables(drain, threads)
+        });
+        done.map_err(|e| e.into_py_err(py))
+    }
+
     /// Trains to the end of the epoch. `checkpoint`: (file, steps between two, note).
     #[pyo3(signature = (inputs, targets, threads, checkpoint, progress))]
     fn epoch(

@@ -4,6 +4,7 @@ use thrifty_base::pages::Floats;
 
 use super::Head;
 use crate::adam::Adam;
+use crate::matrix::Matrix;
 use crate::queue::Queue;
 use crate::sampling::Sampling;
 use crate::softmax::Loss;
@@ -74,6 +75,21 @@ impl Head {
         self.seed
     }
 
+    /// Builds new tables of the weights and compares: (buckets in which the present ones differ, buckets). They differ in
+    /// none when no row waits. In the pool of the caller; for tests, it costs what a rebuild costs.
+    pub fn check_tables(&self, rows: Matrix<'_>) -> Result<(usize, usize)> {
+        let Some((tables, mut fresh)) =
+            self.tables.as_ref().zip(self.sampling.tables_for(self.slice, self.length, self.seed)?)
+        else {
+            return Ok((0, 0));
+        };
+        fresh.rebuild(self.path, rows)?;
+        let all = tables.hash().tables() << tables.hash().bits();
+        let differing = if tables.is_built() { tables.differing(&fresh) } else { all };
+        let other = differing == 0 && !tables.same_as(&fresh);
+        Ok((differing + usize::from(other), all))
+    }
+
     /// Others changed these rows of the slice: they wait to be hashed again.
     pub fn touch(&mut self, rows: &[u32]) -> Result<()> {
         if let Some(row) = rows.iter().find(|&&row| row as usize >= self.slice.rows) {
@@ -126,6 +142,7 @@ mod tests {
     use crate::adam::Adam;
     use crate::batch::Batch;
     use crate::head::{Slice, Weights, WeightsMut};
+    use crate::matrix::Matrix;
     use crate::matrix::{Matrix, Values, ValuesMut};
     use crate::sampling::{Method, Sampling};
     use crate::softmax::Loss;

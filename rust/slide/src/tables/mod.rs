@@ -238,12 +238,16 @@ impl Tables {
         self.shares.bytes() + 4 * self.codes.capacity() + self.tables.iter().map(Buckets::bytes).sum::<usize>()
     }
 
+    /// Buckets that have not the same rows in the same order as in `other`, of tables with the same hash functions.
+    pub fn differing(&self, other: &Self) -> usize {
+        let buckets = 1u32 << self.hash.bits();
+        let of_table = |(a, b): (&Buckets, &Buckets)| (0..buckets).filter(|&code| a.get(code) != b.get(code)).count();
+        self.tables.iter().zip(&other.tables).map(of_table).sum()
+    }
+
     /// Whether all rows are in the same buckets as in `other`, in the same order.
     pub fn same_as(&self, other: &Self) -> bool {
-        let buckets = 1u32 << self.hash.bits();
-        self.codes == other.codes
-            && self.shares == other.shares
-            && self.tables.iter().zip(&other.tables).all(|(a, b)| (0..buckets).all(|code| a.get(code) == b.get(code)))
+        self.codes == other.codes && self.shares == other.shares && self.differing(other) == 0
     }
 }
 
@@ -332,9 +336,10 @@ mod tests {
                     weights[row as usize * length + c] += number(round << 32 | u64::from(row) << 8 | c as u64) / 4.0;
                 }
             }
-            let moves = tables.rehash(Path::Scalar, matrix(&weights, length), &touched).unwrap();
             let mut fresh = Tables::new(hash(9, length), 0, rows, rows, 1);
             fresh.rebuild(Path::Scalar, matrix(&weights, length)).unwrap();
+            assert!(tables.differing(&fresh) > 0);
+            let moves = tables.rehash(Path::Scalar, matrix(&weights, length), &touched).unwrap();
             assert!(moves > 0 && tables.same_as(&fresh));
         }
     }
