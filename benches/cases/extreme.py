@@ -1,4 +1,5 @@
-"""Rows like those of Amazon-670K, of any number of labels, from a seed: what labels mean is known, so accuracy has a sense.
+"""Rows like those of Amazon-670K, of any number of labels, from a seed: what labels mean is known, so accuracy has a
+sense.
 
 A label is 30 features drawn by Zipf's law with exponent 1.1. A row has one to five labels, drawn by Zipf's law with
 exponent 1, and about 76 features: seven tenths from its labels, the others noise from the same law as a label's. Values
@@ -60,7 +61,9 @@ def make(labels: int, *, features: int = 135_909, rows: int = 49_045, tests: int
     ids = rng.permutation(labels)[of_labels.of(rng.random(len(owners)))]
     targets = csr_matrix((np.ones(len(ids), np.float32), (owners, ids)), shape=(total, labels))
     targets.data[:] = 1
-    which = targets.indptr[:-1, None] + (rng.random((total, FROM_LABELS)) * np.diff(targets.indptr)[:, None]).astype(int)
+    which = targets.indptr[:-1, None] + (rng.random((total, FROM_LABELS)) * np.diff(targets.indptr)[:, None]).astype(
+        int
+    )
     key = targets.indices[which].astype(np.uint64) * np.uint64(PROTOTYPE)
     key += rng.integers(0, PROTOTYPE, which.shape).astype(np.uint64)
     uniform = (mix(mix(key) ^ np.uint64(seed)) >> np.uint64(11)).astype(np.float64) / 2**53

@@ -1,7 +1,7 @@
 """Output layers that take the same steps: ours, and torch's dense and uniformly sampled ones.
 
-As a program: ``heads.py LABELS SEED`` prints CPU-milliseconds of a step of ours with every neuron in every table, and the
-peak of the process' memory in GB.
+As a program: ``heads.py LABELS SEED`` prints CPU-milliseconds of a step of ours with every neuron in every table, and
+the peak of the process' memory in GB.
 """
 
 from __future__ import annotations
@@ -45,7 +45,13 @@ def batches(weights: dict[str, Any], inputs: Any, targets: Any, size: int) -> li
     for first in range(0, inputs.shape[0] - size + 1, size):
         hidden = np.maximum(inputs[first : first + size] @ weights["input"] + weights["input_bias"], 0)
         own = targets[first : first + size]
-        out.append(Batch(np.ascontiguousarray(hidden, np.float32), own.indptr[1:].astype(np.uint64), own.indices.astype(np.uint32)))
+        out.append(
+            Batch(
+                np.ascontiguousarray(hidden, np.float32),
+                own.indptr[1:].astype(np.uint64),
+                own.indices.astype(np.uint32),
+            )
+        )
     return out
 
 
@@ -55,7 +61,7 @@ class Ours:
     def __init__(self, weight: Any, bias: Any, settings: LSHConfig, *, seed: int, lr: float = 1e-3) -> None:
         labels, width = weight.shape
         self.weight, self.bias = weight.copy().reshape(-1), bias.copy()
-        self.core = _core.SlideHead(settings, (0, labels, labels), width, "softmax", lr, seed)
+        self.core = _core.SlideHead(settings, (0, labels, labels), width, "softmax", lr, seed, True)
         self.core.refresh(self.weight, False, 0)
         self.labels = labels
 
@@ -71,7 +77,9 @@ class Ours:
         return self.core.stats()
 
     def _asked(self, batch: Batch) -> tuple[Any, Any]:
-        (ends, ids, _), _ = self.core.ask(self.weight, self.bias, batch.hidden.reshape(-1), (batch.ends, batch.labels), None, 1)
+        (ends, ids, _), _ = self.core.ask(
+            self.weight, self.bias, batch.hidden.reshape(-1), (batch.ends, batch.labels), None, 1
+        )
         return ends, ids
 
     def recall(self, held_back: list[Batch], *, shuffled: bool) -> tuple[float, float, float]:
@@ -157,7 +165,10 @@ class TorchNetwork:
         """Return the rectified hidden values of sparse rows."""
         import torch
 
-        indices, offsets = torch.from_numpy(rows.indices.astype(np.int64)), torch.from_numpy(rows.indptr[:-1].astype(np.int64))
+        indices, offsets = (
+            torch.from_numpy(rows.indices.astype(np.int64)),
+            torch.from_numpy(rows.indptr[:-1].astype(np.int64)),
+        )
         return torch.relu(self.input(indices, offsets, per_sample_weights=torch.from_numpy(rows.data)) + self.bias)
 
     def train(self, data: tuple[Any, Any], size: int, budget: float, tests: tuple[Any, Any]) -> float:
@@ -193,7 +204,10 @@ class TorchNetwork:
         right = 0
         with torch.no_grad():
             for first in range(0, tests[0].shape[0], 250):
-                scores = self.hidden(tests[0][first : first + 250]) @ self.layer.weight.weight.T + self.layer.bias.weight[:, 0]
+                scores = (
+                    self.hidden(tests[0][first : first + 250]) @ self.layer.weight.weight.T
+                    + self.layer.bias.weight[:, 0]
+                )
                 targets = tests[1][first : first + 250]
                 for row, label in enumerate(scores.argmax(dim=1).tolist()):
                     right += label in targets.indices[targets.indptr[row] : targets.indptr[row + 1]]
@@ -258,7 +272,7 @@ def main(labels: int, seed: int) -> None:
     bias = np.zeros(labels, np.float32)
     ours = Ours.__new__(Ours)
     ours.weight, ours.bias, ours.labels = weight.reshape(-1), bias, labels
-    ours.core = _core.SlideHead(settings, (0, labels, labels), width, "softmax", 1e-3, seed)
+    ours.core = _core.SlideHead(settings, (0, labels, labels), width, "softmax", 1e-3, seed, True)
     ours.core.refresh(ours.weight, False, 0)
     for batch in data[:100]:
         ours.step(batch)

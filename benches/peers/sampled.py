@@ -1,4 +1,5 @@
-"""The output layer in torch: dense, and sampled softmax with uniform negatives. One step: forward, backward, optimizer."""
+"""The output layer in torch: dense, and sampled softmax with uniform negatives. One step: forward, backward,
+optimizer."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 
 class Dense:
@@ -21,7 +22,7 @@ class Dense:
     def step(self, hidden: Any, labels: Any) -> Any:
         """Train on a batch; return the gradient of the hidden values."""
         h = torch.from_numpy(hidden).to(self.weight.dtype).requires_grad_()
-        loss = F.cross_entropy(F.linear(h, self.weight, self.bias).float(), torch.from_numpy(labels))
+        loss = functional.cross_entropy(functional.linear(h, self.weight, self.bias).float(), torch.from_numpy(labels))
         self.optimizer.zero_grad(set_to_none=False)
         loss.backward()
         self.optimizer.step()
@@ -29,7 +30,8 @@ class Dense:
 
 
 class Uniform:
-    """The batch's labels and uniform negatives; SparseAdam on the rows of those (what PyTorch users write themselves)."""
+    """The batch's labels and uniform negatives; SparseAdam on the rows of those (what PyTorch users write
+    themselves)."""
 
     def __init__(self, weight: Any, *, lr: float, active: int, seed: int) -> None:
         labels, width = weight.shape
@@ -52,12 +54,12 @@ class Uniform:
         ids = self.choose(labels if shares is None else labels[1])
         chosen = torch.from_numpy(ids)
         h = torch.from_numpy(hidden).requires_grad_()
-        scores = F.linear(h, self.weight(chosen), self.bias(chosen)[:, 0])
+        scores = functional.linear(h, self.weight(chosen), self.bias(chosen)[:, 0])
         if shares is None:
-            loss = F.cross_entropy(scores, torch.from_numpy(np.searchsorted(ids, labels)))
+            loss = functional.cross_entropy(scores, torch.from_numpy(np.searchsorted(ids, labels)))
         else:
             at = torch.from_numpy(np.searchsorted(ids, labels[1]))
-            own = F.log_softmax(scores, dim=1)[torch.from_numpy(labels[0]), at]
+            own = functional.log_softmax(scores, dim=1)[torch.from_numpy(labels[0]), at]
             loss = -(own * torch.from_numpy(shares)).sum() / len(hidden)
         self.optimizer.zero_grad()
         loss.backward()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thrifty import _core
-from thrifty.slide import LSHConfig
+from thrifty.slide import LSHConfig, slices
 
 Floats = NDArray[np.float32]
-Messages = Generator[tuple[str, Any], Any, "Trained"]
+Messages = Generator[tuple[str, Any], Any, Any]
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,15 @@ class Trained:
     bias: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
-def merged(figures: Sequence[tuple[Floats, Floats, Floats]]) -> tuple[Floats, Floats, Floats]:
-    """Return maxima, sums of exponentials relative to them, and scores of labels, of all slices together."""
-    most = np.max([f[0] for f in figures], axis=0)
-    with np.errstate(invalid="ignore"):  # a slice without active neurons: no maximum, no sum
-        sums = np.sum([np.where(f[1] > 0, f[1] * np.exp(f[0] - most), 0) for f in figures], axis=0)
-    return most, sums.astype(np.float32), np.sum([f[2] for f in figures], axis=0, dtype=np.float32)
+def deaf(messages: Messages) -> Messages:
+    """Let a slice take its own array for the sum of all."""
+    answer: Any = None
+    while True:
+        try:
+            kind, content = messages.send(answer)
+        except StopIteration as end:
+            return end.value
+        answer = content if kind == "sum" else (yield kind, content)
 
 
 def rank(task: Task, number: int, ranks: int, *, rate: float = 0.01) -> Messages:
@@ -98,24 +101,18 @@ def rank(task: Task, number: int, ranks: int, *, rate: float = 0.01) -> Messages
     first, second = task.weights()
     weight, bias = second[begin:end].ravel().copy(), np.zeros(end - begin, np.float32)
     settings = task.head()
-    head = _core.SlideHead(settings, (begin, end - begin, task.neurons), task.hidden, task.loss, rate, task.seed)
+    head = _core.SlideHead(settings, (begin, end - begin, task.neurons), task.hidden, task.loss, rate, task.seed, True)
     head.refresh(weight, False, 1)
     out = Trained()
     ends = np.arange(1, task.rows + 1, dtype=np.uint64)
     for step in range(task.steps):
         x, labels = task.batch(step)
         hidden = np.maximum(x @ first, 0)
-        targets, flat = (ends, labels), hidden.ravel()
-        asked, _ = head.ask(weight, bias, flat, targets, None, 1)
-        wanted = head.merge((yield "gather", asked), settings.each)
-        token, figures, active = head.forward(weight, bias, flat, targets, wanted, 1)
-        most, sums, scores = merged((yield "gather", figures))
-        out.losses.append(head.loss(most, sums, scores))
+        messages = slices.step(head, weight, bias, hidden, (ends, labels), settings.each, threads=1)
+        loss, gradient, active = yield from deaf(messages) if task.deaf else messages
+        out.losses.append(loss)
         out.active.append(active.tolist())
-        gradient = head.backward(token, weight, bias, most, sums, 1.0, 1)
-        if not task.deaf:
-            gradient = yield "sum", gradient
-        first -= np.float32(0.5) * (x.T @ (gradient.reshape(hidden.shape) * (hidden > 0)))
+        first -= np.float32(0.5) * (x.T @ (gradient * (hidden > 0)))
     out.input, out.output, out.bias = first, weight.reshape(-1, task.hidden), bias
     return out
 

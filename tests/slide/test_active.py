@@ -92,7 +92,7 @@ def test_a_head_is_the_twin_over_its_active_neurons(case: Case) -> None:
     inputs, targets = random_rows(case.rows, FEATURES, case.neurons, seed=case.seed)
     w = first_weights(case)
     weight, bias = w["output"].ravel().copy(), w["output_bias"].copy()
-    new = (case.head, (0, case.neurons, case.neurons), case.hidden, case.loss, 0.01, case.seed)
+    new = (case.head, (0, case.neurons, case.neurons), case.hidden, case.loss, 0.01, case.seed, True)
     trains, tells = _core.SlideHead(*new), _core.SlideHead(*new)
     trains.refresh(weight, False, 1)
     pairs = targets.indptr[1:].astype(np.uint64), targets.indices.astype(np.uint32)
@@ -145,7 +145,7 @@ def test_a_trainer_is_the_twin_over_its_active_neurons(case: Case) -> None:
         seed=case.seed,
         lr=0.01,
     )
-    tells = _core.SlideHead(case.head, (0, case.neurons, case.neurons), case.hidden, case.loss, 0.01, case.seed)
+    tells = _core.SlideHead(case.head, (0, case.neurons, case.neurons), case.hidden, case.loss, 0.01, case.seed, True)
     twin = Twin(trainer.weights(), lr=0.01)
     pairs = targets.indptr[1:].astype(np.uint64), targets.indices.astype(np.uint32)
     zeros = np.zeros(case.rows * case.hidden, np.float32)

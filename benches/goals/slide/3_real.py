@@ -1,10 +1,10 @@
 """Real data: nouns of WordNet and what they are kinds of (65,683 rows, 44,605 features, 15,792 labels).
 
 CPU-seconds are those of training on one thread, evaluation apart. Epochs that are compared have the same learning rate,
-batch and number of active neurons. Recall is that of what hash tables return for a test row alone, at most 3 % of the neurons
-by how many tables return them, before labels, other rows' neurons or random ones are added; random neurons would have
-their share as recall. Label trees (omikuji, napkinXC)
-stand beside, and what was tried to come closer to them: each try has a row, asked to be no worse than the plain network.
+batch and number of active neurons. Recall is that of what hash tables return for a test row alone, at most 3 % of the
+neurons by how many tables return them, before labels, other rows' neurons or random ones are added; random neurons
+would have their share as recall. Label trees (omikuji, napkinXC) stand beside, and what was tried to come closer to
+them: each try has a row, asked to be no worse than the plain network.
 
 ``--planted``: the tables are asked with other hash functions than those that rows were put in with.
 """
@@ -114,10 +114,18 @@ if goal.wants("P@1") or goal.wants("recall") or goal.planted:
     middle = statistics.median
     for least, most in ((0.35, 5), (0.38, 12)):
         seconds = middle(reached(course, least) for course in courses["tables"])
-        goal.row(f"P@1/{least}", f"CPU-s of training until test P@1 >= {least} (median of 3 seeds)", f"<= {most}", seconds, "s")
+        goal.row(
+            f"P@1/{least}",
+            f"CPU-s of training until test P@1 >= {least} (median of 3 seeds)",
+            f"<= {most}",
+            seconds,
+            "s",
+        )
     for epoch in (1, 4):
         ours, theirs = (middle(c[epoch - 1][1] for c in courses[name]) for name in ("tables", "uniform"))
-        what = f"P@1 after epoch {epoch} less that of random neurons, both {ACTIVE} active ({ours:.4f} and {theirs:.4f})"
+        what = (
+            f"P@1 after epoch {epoch} less that of random neurons, both {ACTIVE} active ({ours:.4f} and {theirs:.4f})"
+        )
         goal.row(f"P@1/uniform {epoch}", what, ">= 0.02", ours - theirs)
     plain = middle(c[3][1] for c in courses["tables"])
 

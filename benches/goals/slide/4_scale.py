@@ -1,10 +1,11 @@
 """Scale: the head's step at 670,091 labels and more, with what its sets are worth.
 
 step: hidden values and labels are those of a network that was trained on the generated set (benches/cases/extreme.py, a
-tenth of its rows); a step is query, forward, backward, Adam and re-hashing over live tables. Ours, torch's uniform sampled
-softmax with SparseAdam and torch's dense layers take turns in one process on one thread; times are CPU-milliseconds,
-medians. The sets that were timed are then judged: of batches of held-back rows, the share of their labels in what their
-rows ask for, before labels and random neurons are added, as a multiple of that set's share of all neurons.
+tenth of its rows); a step is query, forward, backward, Adam and re-hashing over live tables. Ours, torch's uniform
+sampled softmax with SparseAdam and torch's dense layers take turns in one process on one thread; times are
+CPU-milliseconds, medians. The sets that were timed are then judged: of batches of held-back rows, the share of their
+labels in what their rows ask for, before labels and random neurons are added, as a multiple of that set's share of
+all neurons.
 
 full: the same step with weights so long that every neuron is in every table, the most that tables can cost.
 
@@ -20,10 +21,9 @@ sparse: on the nouns of WordNet, P@1 over at most a twentieth of the neurons.
 
 from __future__ import annotations
 
+import itertools
 import lzma
 import os
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -40,10 +40,10 @@ WARM = {"MALLOC_MMAP_THRESHOLD_": str(1 << 40), "MALLOC_TRIM_THRESHOLD_": str(1 
 if any(os.environ.get(name) != value for name, value in WARM.items()):
     os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | WARM)
 
-from rows import Goal
+from rows import Goal  # noqa: E402
 
-from cases import extreme, heads
-from thrifty.slide import LSHConfig, Trainer, read_xml
+from cases import extreme, heads  # noqa: E402
+from thrifty.slide import LSHConfig, Trainer, read_xml  # noqa: E402
 
 LABELS, WIDTH, BATCH = 670_091, 128, 128
 SETTINGS = {
@@ -71,10 +71,14 @@ def steps(goal: Goal) -> None:
         what = f"{active} active: ms of torch's uniform sampled softmax ({times['uniform']:.2f}) over ours ({mine:.2f})"
         goal.row(f"step/uniform {active}", what, ">= 2", times["uniform"] / mine)
         recall, share, size = ours.recall(held_back, shuffled=goal.planted)
-        what = f"{active} active: recall {recall:.3f} of held-back labels in a batch's set of {size:.0f}, over that of random ones"
+        what = (
+            f"{active} active: recall {recall:.3f} of held-back labels in a set of {size:.0f}, over that of random ones"
+        )
         goal.row(f"step/recall {active}", what, ">= 20", recall / share)
         own, returned = ours.recall_of_rows(held_back, shuffled=goal.planted)
-        what = f"{active} active: recall {own:.3f} of a row's labels in the {returned:.1f} neurons it asks for, over random ones"
+        what = (
+            f"{active} active: recall {own:.3f} of a row's labels in the {returned:.1f} it asks for, over random ones"
+        )
         goal.row(f"step/row recall {active}", what, ">= 20", own / (returned / LABELS))
         if goal.planted:
             continue
@@ -86,7 +90,9 @@ def steps(goal: Goal) -> None:
             "f32": ({1_000: 260, 3_350: 130}[active], False),
             "bf16": ({1_000: 135, 3_350: 68}[active], True),
         }.items():
-            dense = heads.race({"dense": heads.TorchDense(weights["output"], bf16=bf16)}, train, rounds=5, block=1)["dense"]
+            dense = heads.race({"dense": heads.TorchDense(weights["output"], bf16=bf16)}, train, rounds=5, block=1)[
+                "dense"
+            ]
             what = f"{active} active: ms of torch's dense {name} ({dense:.0f}) over ours ({mine:.2f})"
             goal.row(f"step/dense {name} {active}", what, f">= {factor}", dense / mine)
 
@@ -95,13 +101,16 @@ def growth(goal: Goal) -> None:
     """Times by the number of labels, each in a process of its own."""
     milliseconds, peak = {}, 0.0
     for labels in (65_536, LABELS, 7_500_000):
-        done = subprocess.run([sys.executable, heads.__file__, str(labels), str(goal.seed)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, heads.__file__, str(labels), str(goal.seed)], capture_output=True, text=True, check=True
+        )
         milliseconds[labels], peak = map(float, done.stdout.split()[-2:])
     sizes = list(milliseconds)
-    for small, large in zip(sizes, sizes[1:], strict=False):
+    for small, large in itertools.pairwise(sizes):
         tens = np.log10(large / small)
         ratio = (milliseconds[large] / milliseconds[small]) ** (1 / tens)
-        what = f"{small} to {large} labels ({milliseconds[small]:.2f} to {milliseconds[large]:.2f} ms): factor per ten times"
+        times = f"{milliseconds[small]:.2f} to {milliseconds[large]:.2f} ms"
+        what = f"{small} to {large} labels ({times}): factor per ten times"
         goal.row(f"growth/{large}", what, "<= 1.5", ratio)
     goal.row("growth/memory", "peak GB with 7.5 million labels", "<= 20", peak, "GB")
 
@@ -134,7 +143,10 @@ def accuracy(goal: Goal) -> None:
     best = max(own.values())
     what = f"P@1 after {budget:.1f} CPU-s ({mine:.4f}) less the best of our uniform sampler by then ({best:.4f})"
     goal.row("accuracy/own uniform", what, ">= 0.02", mine - best)
-    peers = {lr: heads.TorchNetwork(data.train[0].shape[1], labels, WIDTH, lr=lr, active=1_000, seed=goal.seed) for lr in (0.01, 0.003)}
+    peers = {
+        lr: heads.TorchNetwork(data.train[0].shape[1], labels, WIDTH, lr=lr, active=1_000, seed=goal.seed)
+        for lr in (0.01, 0.003)
+    }
     theirs = max(peer.train(data.train, BATCH, budget, tests) for peer in peers.values())
     what = f"P@1 after {budget:.1f} CPU-s ({mine:.4f}) less the best of torch's uniform sampler by then ({theirs:.4f})"
     goal.row("accuracy/torch uniform", what, ">= 0.02", mine - theirs)
@@ -159,6 +171,8 @@ def sparse(goal: Goal) -> None:
 
 goal = Goal(__file__, __doc__, ("torch", "scipy"))
 for section in (steps, growth, accuracy, sparse):
-    if goal.wants({"steps": "step"}.get(section.__name__, section.__name__)) and not (goal.planted and section is not steps):
+    if goal.wants({"steps": "step"}.get(section.__name__, section.__name__)) and not (
+        goal.planted and section is not steps
+    ):
         section(goal)
 goal.end()

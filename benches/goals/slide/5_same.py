@@ -53,7 +53,7 @@ for number, model in enumerate(models):
     for family in ("dwta", "simhash", "doph", "minhash"):
         found[f"codes {number} {family}"] = hash_codes(w["output"], family, tables=10)
     for family in ("dwta", "simhash"):
-        head = _core.SlideHead(LSHConfig(family=family), (0, labels, labels), length, "softmax", 0.01, 1)
+        head = _core.SlideHead(LSHConfig(family=family), (0, labels, labels), length, "softmax", 0.01, 1, True)
         head.refresh(weight, False, 2)
         for at in range(0, 1280, 128):
             x, y = inputs[at:at + 128], targets[at:at + 128]

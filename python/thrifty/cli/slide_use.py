@@ -94,8 +94,13 @@ def _same(what: str, there: int, rows: Path, here: int, model: Path) -> None:
 
 
 def _candidates(sparse: int | None, trainer: Trainer) -> int | None:
-    """Take a twentieth of the labels, at least 100, where no number is given."""
-    return None if sparse is None else sparse or max(100, trainer.labels // 20)
+    """Take tables that find nearly all of the best; a twentieth of the labels, at least 100, where no number is given."""
+    from thrifty.slide import LSHConfig
+
+    if sparse is None:
+        return None
+    trainer.choose(LSHConfig.for_prediction(trainer.labels))
+    return sparse or max(100, trainer.labels // 20)
 
 
 def _names(path: Path, labels: int) -> list[str]:

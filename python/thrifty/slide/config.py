@@ -38,15 +38,15 @@ class LSHConfig:
     each : int
         Neurons that a row asks for at most: those that most of its tables return.
     pool : int
-        Of the neurons that most of a row's tables return, how many are scored, so that the row asks for the ``each`` best
-        of them. With 0 none is scored, and the row asks for what most tables return.
+        Of the neurons that most of a row's tables return, how many are scored, so that the row asks for the ``each``
+        best of them. With 0 none is scored, and the row asks for what most tables return.
     rehash : int, optional
         Rows with new weights that a step hashes again at most; the others wait in a queue. By default a quarter of
         ``active``.
     random : str
-        How random neurons are drawn where there are tables. ``"length"``: the more often the longer their weights are, as
-        often as they are in a table; neurons that are no rare label's can hardly be wrong. ``"uniform"``: all alike.
-        ``"log_uniform"``: as for the family of that name.
+        How random neurons are drawn where there are tables. ``"length"``: the more often the longer their weights
+        are, as often as they are in a table; neurons that are no rare label's can hardly be wrong. ``"uniform"``: all
+        alike. ``"log_uniform"``: as for the family of that name.
     correction : str
         ``"logq"``: scores of random neurons are raised by minus the logarithm of their chance to be drawn, so that
         the sum of exponentials is in the mean that over all neurons, and scores become log-probabilities of the full

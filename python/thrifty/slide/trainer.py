@@ -307,6 +307,21 @@ class Trainer:
         trainer._recall(note, Path(path))
         return trainer
 
+    def check_tables(self, *, drain: bool = True) -> tuple[int, int]:
+        """Build new hash tables of the weights and compare the present ones with them.
+
+        Parameters
+        ----------
+        drain : bool
+            Hash the rows that wait first; the tables are then those of a full rebuild.
+
+        Returns
+        -------
+        differing, buckets : int
+            Buckets that have not the same neurons in the same order, of all.
+        """
+        return self._core.check_tables(drain, self.threads)
+
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Return copies of the weights.
 

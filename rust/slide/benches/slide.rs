@@ -105,7 +105,7 @@ fn tables(c: &mut Criterion) {
         .collect();
     for rows in LAYERS {
         let mut weights = numbers(2, rows * HIDDEN);
-        let mut tables = Tables::new(hash.clone(), 0, rows, 1);
+        let mut tables = Tables::new(hash.clone(), 0, rows, rows, 1);
         pool.install(|| tables.rebuild(path, matrix(&weights))).unwrap();
         let mut group = c.benchmark_group("query");
         short(&mut group);
