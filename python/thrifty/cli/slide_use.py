@@ -94,7 +94,7 @@ def _same(what: str, there: int, rows: Path, here: int, model: Path) -> None:
 
 
 def _candidates(sparse: int | None, trainer: Trainer) -> int | None:
-    """Take tables that find nearly all of the best; a twentieth of the labels, at least 100, where no number is given."""
+    """Take tables that find nearly all of the best; a twentieth of the labels, at least 100, by default."""
     from thrifty.slide import LSHConfig
 
     if sparse is None:

@@ -142,7 +142,6 @@ mod tests {
     use crate::adam::Adam;
     use crate::batch::Batch;
     use crate::head::{Slice, Weights, WeightsMut};
-    use crate::matrix::Matrix;
     use crate::matrix::{Matrix, Values, ValuesMut};
     use crate::sampling::{Method, Sampling};
     use crate::softmax::Loss;
@@ -155,6 +154,8 @@ mod tests {
     fn head() -> Head {
         let (method, draw) = (Method::Tables(Family::Dwta), Draw::Uniform);
         let sizes = Sampling {
+            tuned: false,
+            pool: 0,
             method,
             k: 2,
             tables: 6,
