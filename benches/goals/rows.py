@@ -108,11 +108,13 @@ class Goal:
         self.item, _, self.script = path.stem.partition("_")
         parser = argparse.ArgumentParser(prog=path.stem, description=doc)
         parser.add_argument("--planted", action="store_true", help="plant a fault, and fail unless it is caught")
+        parser.add_argument("--dry", action="store_true", help="print rows and keep none")
         parser.add_argument("--seed", type=int, default=1)
         parser.add_argument("--data", type=Path, help="folder of the real data sets (or THRIFTY_DATA, or shared/data)")
         parser.add_argument("--only", help="run a part of the script: the part of a row's name before the first /")
         arguments = parser.parse_args()
         self.planted: bool = arguments.planted
+        self._kept: bool = not (arguments.planted or arguments.dry)
         self.seed: int = arguments.seed
         self.only: str | None = arguments.only
         self._data: Path | None = arguments.data
@@ -161,7 +163,7 @@ class Goal:
         self._begun = now
         self._rows.append(row)
         print(json.dumps(asdict(row)), flush=True)
-        if not self.planted:
+        if self._kept:
             append(row)
         return row.passed
 
