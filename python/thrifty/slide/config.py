@@ -48,8 +48,8 @@ class LSHConfig:
         are, as often as they are in a table; neurons that are no rare label's can hardly be wrong. ``"uniform"``: all
         alike. ``"log_uniform"``: as for the family of that name.
     sets : str
-        ``"batch"``: one set of active neurons serves all rows of a batch. ``"row"``: the softmax of a row is over its own
-        labels, what it asked for and the random neurons; the others of the batch do not count for it.
+        ``"batch"``: one set of active neurons serves all rows of a batch. ``"row"``: the softmax of a row is over its
+        own labels, what it asked for and the random neurons; the others of the batch do not count for it.
     correction : str
         ``"logq"``: scores of random neurons are raised by minus the logarithm of their chance to be drawn, so that
         the sum of exponentials is in the mean that over all neurons, and scores become log-probabilities of the full
