@@ -26,6 +26,17 @@ HEADLINES = [
     ("rambo", "3", "10000/cobs/genes"),
     ("rambo", "3", "growth/10000/absent"),
     ("rambo", "3", "10000/build"),
+    ("slide", "4", "step/uniform 1000"),
+    ("slide", "4", "step/dense f32 1000"),
+    ("slide", "4", "step/recall 1000"),
+    ("slide", "4", "growth/7500000"),
+    ("slide", "4", "accuracy/own uniform"),
+    ("slide", "3", "P@1/0.35"),
+    ("slide", "3", "tries/wider"),
+    ("slide", "3", "tries/ensemble"),
+    ("slide", "3", "peers/omikuji"),
+    ("slide", "6", "words/dwta/perplexity"),
+    ("slide", "6", "words/dwta/step"),
 ]
 """Rows of the README, where they were measured."""
 

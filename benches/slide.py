@@ -1,8 +1,8 @@
 """SLIDE beside its peers: nouns of WordNet, 670,091 labels and more, a language model of words.
 
-The measurements are those of ``make goals PART=slide`` items 3, 4 and 6: ours and each peer take the same inputs on one
-thread, answers are judged beside times, and CPU-seconds are compared. This prints their figures as one table and keeps no
-rows. ``--items 3,4`` leaves some out; ``--data`` names the folder of the real data sets.
+The measurements are those of ``make goals PART=slide`` items 3, 4 and 6: ours and each peer take the same inputs on
+one thread, answers are judged beside times, and CPU-seconds are compared. This prints their figures as one table and
+keeps no rows. ``--items 3,4`` leaves some out; ``--data`` names the folder of the real data sets.
 """
 
 from __future__ import annotations

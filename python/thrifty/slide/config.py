@@ -47,6 +47,9 @@ class LSHConfig:
         How random neurons are drawn where there are tables. ``"length"``: the more often the longer their weights
         are, as often as they are in a table; neurons that are no rare label's can hardly be wrong. ``"uniform"``: all
         alike. ``"log_uniform"``: as for the family of that name.
+    sets : str
+        ``"batch"``: one set of active neurons serves all rows of a batch. ``"row"``: the softmax of a row is over its
+        own labels, what it asked for and the random neurons; the others of the batch do not count for it.
     correction : str
         ``"logq"``: scores of random neurons are raised by minus the logarithm of their chance to be drawn, so that
         the sum of exponentials is in the mean that over all neurons, and scores become log-probabilities of the full
@@ -63,6 +66,7 @@ class LSHConfig:
     pool: int = 128
     rehash: int | None = None
     random: str = "length"
+    sets: str = "batch"
     correction: str = "none"
 
     @classmethod

@@ -170,6 +170,7 @@ fn step(c: &mut Criterion) {
             active,
             each: 1,
             pool: 0,
+            own: false,
             rehash: 1,
             draw: Draw::Uniform,
             correct: false,
@@ -185,7 +186,9 @@ fn step(c: &mut Criterion) {
         let sets: Vec<Active> = (0..SETS as u64).map(set).collect();
         // Memory of moments is there from the second step of a row on.
         for set in &sets {
-            let forward = pool.install(|| head.forward(Weights { rows: matrix(&weights), bias: &bias }, &batch, set));
+            let forward = pool.install(|| {
+                head.forward(Weights { rows: matrix(&weights), bias: &bias }, &batch, set, &Wanted::default())
+            });
             let all = forward.sums.clone();
             let to = WeightsMut { rows: ValuesMut::F32(&mut weights), bias: &mut bias };
             pool.install(|| head.backward(to, &batch, forward, &all, 1.0));
@@ -198,7 +201,7 @@ fn step(c: &mut Criterion) {
             b.iter(|| {
                 round += 1;
                 let weights = Weights { rows: matrix(&weights), bias: &bias };
-                pool.install(|| head.forward(weights, &batch, &sets[round % SETS]))
+                pool.install(|| head.forward(weights, &batch, &sets[round % SETS], &Wanted::default()))
             });
         });
         group.finish();
@@ -211,7 +214,7 @@ fn step(c: &mut Criterion) {
                 for _ in 0..times {
                     round += 1;
                     let from = Weights { rows: matrix(&weights), bias: &bias };
-                    let forward = pool.install(|| head.forward(from, &batch, &sets[round % SETS]));
+                    let forward = pool.install(|| head.forward(from, &batch, &sets[round % SETS], &Wanted::default()));
                     let all = forward.sums.clone();
                     let to = WeightsMut { rows: ValuesMut::F32(&mut weights), bias: &mut bias };
                     let begun = Instant::now();

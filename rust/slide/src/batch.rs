@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 use thrifty_base::math::{LANES, padded};
 
+use crate::active::Wanted;
 use crate::softmax::Loss;
 use crate::sparse::Sparse;
 
@@ -63,6 +64,27 @@ impl<'a> Batch<'a> {
             out.extend(places.map(|place| (place as u32, row as u32, share)));
         }
         out.sort_unstable_by_key(|&(place, row, _)| (place, row));
+        out
+    }
+
+    /// Neurons of `ids` (ascending) that are not in a row's own set, by their place there: (place, row). A neuron that no row
+    /// wants or has as a label is random and in the sets of all.
+    pub(crate) fn others(&self, ids: &[u32], wanted: &Wanted) -> Vec<(u32, u32)> {
+        let rows = self.rows();
+        let mut member = vec![false; ids.len() * rows];
+        for row in 0..rows {
+            let asked: &[u32] = if row < wanted.rows() { wanted.row(row) } else { &[] };
+            for id in self.labels(row).iter().chain(asked) {
+                if let Ok(place) = ids.binary_search(id) {
+                    member[place * rows + row] = true;
+                }
+            }
+        }
+        let mut out = Vec::new();
+        for (place, members) in member.chunks_exact(rows).enumerate().filter(|(_, members)| members.contains(&true)) {
+            let absent = members.iter().enumerate().filter(|(_, member)| !**member);
+            out.extend(absent.map(|(row, _)| (place as u32, row as u32)));
+        }
         out
     }
 

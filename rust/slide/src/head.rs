@@ -88,6 +88,9 @@ pub struct Forward {
     pub of_labels: Vec<f32>,
 }
 
+/// Score of a neuron that is not in a row's set: no number that a score can be, and small enough that differences of it are
+/// numbers too.
+const NEVER: f32 = -1e30;
 /// Rows of weights that are worked on while they are in the cache.
 const PART: usize = 48;
 /// Parts of a task; each task sums its own gradient of the hidden values.
@@ -298,8 +301,8 @@ impl Head {
         choose(&labels, wanted, top_up)
     }
 
-    /// Scores of this slice's active neurons; in the pool of the caller.
-    pub fn forward(&self, weights: Weights<'_>, batch: &Batch<'_>, active: &Active) -> Forward {
+    /// Scores of this slice's active neurons; in the pool of the caller. `wanted` is what [`Self::choose`] took.
+    pub fn forward(&self, weights: Weights<'_>, batch: &Batch<'_>, active: &Active, wanted: &Wanted) -> Forward {
         let Slice { first, rows, .. } = self.slice;
         let begin = active.ids.partition_point(|&id| id < first);
         let end = active.ids.partition_point(|&id| (id as usize) < first as usize + rows);
@@ -309,6 +312,7 @@ impl Head {
         let hits = batch.hits(&active.ids[begin..end], self.loss);
         let scale = 1.0 / batch.rows() as f32;
         let factors: Vec<f32> = (0..columns).map(|c| if c < batch.rows() { scale } else { 0.0 }).collect();
+        let others = if self.sampling.own { batch.others(&active.ids[begin..end], wanted) } else { Vec::new() };
         let mut values = vec![0.0f32; local.len() * columns];
         let done: Vec<(Sums, Vec<(u32, f32)>)> = values
             .par_chunks_mut(PART * columns)
@@ -328,6 +332,9 @@ impl Head {
                     let at =
                         |&(place, row, _): &(u32, u32, f32)| (place as usize - part * PART) * columns + row as usize;
                     let scores = own.map(|hit| (hit.1, hit.2 * values[at(hit)])).collect();
+                    for &(place, row) in within_others(&others, part) {
+                        values[(place as usize - part * PART) * columns + row as usize] = NEVER;
+                    }
                     let sums = match self.loss {
                         Loss::Softmax => exponentials(self.path, values, columns),
                         Loss::Sigmoid => Sums { most: vec![0.0; columns], sums: sigmoids(self.path, values, &factors) },
@@ -476,6 +483,13 @@ pub struct Gradients {
 fn following(ids: &[u32], part: usize) -> &[u32] {
     let begin = ((part + 1) * PART).min(ids.len());
     &ids[begin..(begin + PART).min(ids.len())]
+}
+
+/// The same for neurons that are not in rows' sets.
+fn within_others(others: &[(u32, u32)], part: usize) -> &[(u32, u32)] {
+    let begin = others.partition_point(|other| (other.0 as usize) < part * PART);
+    let end = others.partition_point(|other| (other.0 as usize) < (part + 1) * PART);
+    &others[begin..end]
 }
 
 /// Labels whose places are in a part.

@@ -41,6 +41,8 @@ pub struct Sampling {
     /// Of the neurons that most of a row's tables return, how many are scored, so that the row asks for the best of them;
     /// no more than `each`: none, the row asks for what most tables return.
     pub pool: usize,
+    /// Whether each row has a set of its own: its labels, what it asked for, and the random neurons. Else one set serves all.
+    pub own: bool,
     /// Rows that a step hashes again at most.
     pub rehash: usize,
     /// How random neurons are drawn.

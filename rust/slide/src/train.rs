@@ -326,7 +326,7 @@ impl Trainer {
         let batch = self.network.batch(path, inputs, rows, targets);
         let (wanted, asked) = self.head.ask(self.network.head(), &batch, self.head.sampling().each);
         let active = self.head.choose(&batch, &wanted);
-        let forward = self.head.forward(self.network.head(), &batch, &active);
+        let forward = self.head.forward(self.network.head(), &batch, &active, &wanted);
         let all = forward.sums.clone();
         let loss = self.head.loss(&all, &forward.of_labels);
         if !loss.is_finite() {

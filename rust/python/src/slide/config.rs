@@ -25,6 +25,7 @@ pub(crate) struct Config {
     pool: usize,
     rehash: Option<usize>,
     random: String,
+    sets: String,
     correction: String,
 }
 
@@ -60,9 +61,14 @@ impl Config {
             _ => (1, 1),
         };
         let rehash = self.rehash.unwrap_or((self.active / 4).max(16));
+        let own = match self.sets.as_str() {
+            "batch" => false,
+            "row" => true,
+            other => return Err(PyValueError::new_err(format!("sets: '{other}' is none of 'batch', 'row'"))),
+        };
         let tuned = self.k.is_none() && self.range.is_none();
         let Self { tables, bucket, active, each, pool, .. } = *self;
-        Ok(Sampling { method, tuned, k, tables, range, bucket, active, each, pool, rehash, draw, correct })
+        Ok(Sampling { method, tuned, k, tables, range, bucket, active, each, pool, own, rehash, draw, correct })
     }
 }
 

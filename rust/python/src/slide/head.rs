@@ -209,7 +209,7 @@ impl SlideHead {
                 let batch = Batch::new(targets, &numbers, hidden, padded(self.length));
                 let state = &mut *self.lock();
                 let active = state.head.choose(&batch, &wanted);
-                let forward = state.head.forward(weights, &batch, &active);
+                let forward = state.head.forward(weights, &batch, &active, &wanted);
                 let sums = forward.sums.clone();
                 let of_labels = forward.of_labels.clone();
                 let token = state.next;

@@ -139,14 +139,15 @@ mod tests {
     use thrifty_base::philox::Philox;
 
     use super::*;
+    use crate::active::{Draw, Wanted};
     use crate::adam::Adam;
     use crate::batch::Batch;
+    use crate::hash::Family;
     use crate::head::{Slice, Weights, WeightsMut};
     use crate::matrix::{Matrix, Values, ValuesMut};
     use crate::sampling::{Method, Sampling};
     use crate::softmax::Loss;
     use crate::sparse::Sparse;
-    use crate::{active::Draw, hash::Family};
 
     const ROWS: usize = 60;
     const LENGTH: usize = 16;
@@ -156,6 +157,7 @@ mod tests {
         let sizes = Sampling {
             tuned: false,
             pool: 0,
+            own: false,
             method,
             k: 2,
             tables: 6,
@@ -188,7 +190,7 @@ mod tests {
         let from = Weights { rows: matrix(weights), bias };
         let (wanted, _) = head.ask(from, &batch, 4);
         let active = head.choose(&batch, &wanted);
-        let forward = head.forward(from, &batch, &active);
+        let forward = head.forward(from, &batch, &active, &Wanted::default());
         let sums = forward.sums.clone();
         head.backward(WeightsMut { rows: ValuesMut::F32(weights), bias }, &batch, forward, &sums, 1.0);
     }
