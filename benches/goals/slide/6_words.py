@@ -135,7 +135,7 @@ def run(name: str, rate: float, folder: Path, seed: int, planted: bool) -> Resul
     ]
     own = None if isinstance(head, LSHLinear) else torch.optim.Adam(head.parameters())
     order = torch.randperm(len(text) - CONTEXT, generator=torch.Generator().manual_seed(seed)) + CONTEXT
-    steps = len(order) // (1500 if planted else 4) // BATCH
+    steps = len(order) // (100 if planted else 4) // BATCH
     times = []
     for step in range(steps):
         lr = rate * (1 - step / steps)
