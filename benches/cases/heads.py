@@ -56,11 +56,11 @@ def batches(weights: dict[str, Any], inputs: Any, targets: Any, size: int) -> li
 
 
 class Ours:
-    """A head of this library over weights of its own."""
+    """A head of this library over weights that it changes."""
 
     def __init__(self, weight: Any, bias: Any, settings: LSHConfig, *, seed: int, lr: float = 1e-3) -> None:
         labels, width = weight.shape
-        self.weight, self.bias = weight.copy().reshape(-1), bias.copy()
+        self.weight, self.bias = weight.reshape(-1), bias
         self.core = _core.SlideHead(settings, (0, labels, labels), width, "softmax", lr, seed, True)
         self.core.refresh(self.weight, False, 0)
         self.labels = labels
@@ -270,10 +270,7 @@ def main(labels: int, seed: int) -> None:
     settings = LSHConfig(active=1_000, each=4, pool=64)
     data = synthetic(labels, width, 128, 200, weight, seed)
     bias = np.zeros(labels, np.float32)
-    ours = Ours.__new__(Ours)
-    ours.weight, ours.bias, ours.labels = weight.reshape(-1), bias, labels
-    ours.core = _core.SlideHead(settings, (0, labels, labels), width, "softmax", 1e-3, seed, True)
-    ours.core.refresh(ours.weight, False, 0)
+    ours = Ours(weight, bias, settings, seed=seed)
     for batch in data[:100]:
         ours.step(batch)
     milliseconds = race({"ours": ours}, data, rounds=50)["ours"]

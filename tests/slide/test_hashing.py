@@ -174,7 +174,8 @@ def test_codes_do_not_depend_on_the_instruction_set() -> None:
 
 
 def test_tensors() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     x = np.random.default_rng(3).normal(size=(5, 16)).astype(np.float32)
     assert np.array_equal(hash_codes(torch.from_numpy(x)), hash_codes(x))
 

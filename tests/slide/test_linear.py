@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from scipy.sparse import csr_matrix
+from torch import library
 
-torch = pytest.importorskip("torch")
-
-from scipy.sparse import csr_matrix  # noqa: E402
-
-from thrifty.errors import ModelError  # noqa: E402
-from thrifty.slide import LSHConfig, LSHLinear  # noqa: E402
+from thrifty.errors import ModelError
+from thrifty.slide import LSHConfig, LSHLinear
 
 F = torch.nn.functional
 Tensor: Any = torch.Tensor
@@ -448,9 +447,7 @@ def test_operators_are_well_defined() -> None:
     head = LSHLinear(16, 50, config=everything(50))
     h, labels = batch(4, 16, 50)
     arguments = (h, head.weight, head.bias, head._clock, labels, None, head._handle)
-    torch.library.opcheck(
-        torch.ops.thrifty.slide_loss.default, arguments, test_utils=("test_schema", "test_faketensor")
-    )
+    library.opcheck(torch.ops.thrifty.slide_loss.default, arguments, test_utils=("test_schema", "test_faketensor"))
 
 
 ERRORS = [

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from tests.slide.ranks import Task, together, torchrun
+from thrifty import _core
+from thrifty.slide import LSHConfig
 
 TASKS: list[dict[str, Any]] = [
     {},
@@ -51,9 +53,18 @@ def test_slices_that_do_not_sum_gradients_are_noticed() -> None:
 
 def test_two_ranks_train_what_one_process_trains(tmp_path: Path) -> None:
     """Two processes under torchrun, by plain gathers and reductions over loopback."""
-    pytest.importorskip("torch")
     task = Task(steps=10)
     (whole,) = together(task, 1)
     ranks = torchrun(task, 2, tmp_path / "losses.json")
     assert ranks["active"] == whole.active
     assert ranks["losses"] == pytest.approx(whole.losses, rel=1e-5)
+
+
+@pytest.mark.parametrize("neuron", [30, 2**32 - 1])
+def test_neurons_that_are_none_are_refused(neuron: int) -> None:
+    head = _core.SlideHead(LSHConfig(active=10), (0, 30, 30), 16, "softmax", 0.01, 1, True)
+    weight, bias, hidden = np.zeros(480, np.float32), np.zeros(30, np.float32), np.zeros(16, np.float32)
+    asked = np.array([1], np.uint32), np.array([neuron], np.uint32), np.array([1], np.uint16)
+    targets = np.array([1], np.uint64), np.array([3], np.uint32)
+    with pytest.raises(ValueError, match=f"asked: neuron {neuron} is not below 30"):
+        head.forward(weight, bias, hidden, targets, asked, 1)

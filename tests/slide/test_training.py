@@ -117,5 +117,8 @@ def test_bad_input_names_its_argument() -> None:
         Trainer(4_000_000_000, 20, hidden=65_536)
     with pytest.raises(ValueError, match="lr: NaN is not possible"):
         Trainer(30, 20, lr=float("nan"))
+    for rate in (0.0, -1.0, float("inf")):
+        with pytest.raises(ValueError, match="lr: .* is not possible"):
+            trainer.lr = rate
     with pytest.raises(ValueError, match="k: 17 is not possible"):
         Trainer(30, 20, head=LSHConfig(k=17))

@@ -26,7 +26,7 @@ class LSHConfig:
         the labels are random; log-uniform takes neurons to be numbered by falling frequency.
     k : int, optional
         Hashes a table (K): more of them return fewer, closer neurons. By default what the number of neurons suggests,
-        so that a bucket has about four.
+        so that a bucket has about four; a :class:`Trainer` then takes more or fewer by what its tables return.
     tables : int
         Hash tables (L).
     range : int, optional

@@ -87,8 +87,10 @@ def _backward(ctx: Any, grad: torch.Tensor, _: object) -> tuple[torch.Tensor | N
 
 def _define() -> Any:
     """Define the operators; their types come from the annotations, which are text here."""
+    from torch import library
+
     tags = (torch.Tag.nondeterministic_seeded,)
-    loss = torch.library.custom_op(
+    loss = library.custom_op(
         "thrifty::slide_loss",
         _loss,
         mutates_args=(),
@@ -96,7 +98,7 @@ def _define() -> Any:
         schema="(Tensor hidden, Tensor weight, Tensor? bias, Tensor clock, Tensor labels, Tensor? indptr, int handle)"
         " -> (Tensor, Tensor)",
     )
-    step = torch.library.custom_op(
+    step = library.custom_op(
         "thrifty::slide_step",
         _step,
         mutates_args=("clock",),

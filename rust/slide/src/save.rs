@@ -13,6 +13,7 @@ use thrifty_base::progress::Progress;
 use thrifty_base::tensors::{Dtype, Tensor, Tensors, write};
 
 use crate::adam::Adam;
+use crate::head::Memory as Learned;
 use crate::input::Input;
 use crate::matrix::Store;
 use crate::network::{Memory, Network, Precision, Shape};
@@ -93,7 +94,7 @@ pub fn save(path: &Path, trainer: &Trainer, note: &str, training: bool, progress
     if training {
         tell("position", json(&trainer.position));
     }
-    let (moments, bias_moments, master) = trainer.head().kept();
+    let Learned { moments, bias_moments, master, .. } = trainer.head().memory();
     let (dtype, output): (Dtype, &[u8]) = match &network.output {
         Store::F32(values) => (Dtype::F32, bytemuck::cast_slice(values)),
         Store::Bf16(values) => (Dtype::Bf16, bytemuck::cast_slice(values)),

@@ -126,6 +126,7 @@ impl Trainer {
 
     /// Another learning rate from now on.
     pub fn set_rate(&mut self, rate: f32) -> Result<()> {
+        Adam { rate, ..self.head.adam() }.check()?;
         self.head.set_rate(rate)
     }
 

@@ -19,7 +19,7 @@ use thrifty_slide::softmax::Sums;
 use thrifty_slide::sparse::Sparse;
 
 use super::config::{Arrays, Config, loss};
-use super::weights::{Floats, Ids, Lists, Write, all_sums, expect, is_bf16, read, wanted};
+use super::weights::{Floats, Ids, Lists, Read, Write, all_sums, expect, is_bf16, read, wanted};
 use crate::array::{vector, vector_mut};
 use crate::error::IntoPyErr;
 
@@ -67,6 +67,13 @@ impl SlideHead {
             state.pending.remove(&token);
         }
         state
+    }
+
+    /// The weights of all neurons that are here.
+    fn weights<'a>(&self, weight: &'a Read<'_>, bias: &'a PyReadonlyArray1<'_, f32>) -> PyResult<Weights<'a>> {
+        let bias = bias.as_slice()?;
+        expect("bias", bias.len(), self.rows)?;
+        Ok(Weights { rows: weight.matrix(self.rows, self.length)?, bias })
     }
 
     /// Rows of `length` numbers with padding.
@@ -146,8 +153,7 @@ impl SlideHead {
         threads: usize,
     ) -> PyResult<(Lists<'py>, (u64, u64, u64))> {
         let (weight, bias) = (read(weight)?, vector::<f32>(bias, "bias", "float32")?);
-        let weights = Weights { rows: weight.matrix(self.rows, self.length)?, bias: bias.as_slice()? };
-        expect("bias", weights.bias.len(), self.rows)?;
+        let weights = self.weights(&weight, &bias)?;
         let (hidden, rows) = self.padded(&vector(hidden, "hidden", "float32")?)?;
         let targets = Arrays::new("targets", &targets)?;
         let targets = self.checked(py, targets.sparse()?, rows)?;
@@ -196,13 +202,16 @@ impl SlideHead {
         threads: usize,
     ) -> PyResult<(u64, (Floats<'py>, Floats<'py>, Floats<'py>), Ids<'py>)> {
         let (weight, bias) = (read(weight)?, vector::<f32>(bias, "bias", "float32")?);
-        let weights = Weights { rows: weight.matrix(self.rows, self.length)?, bias: bias.as_slice()? };
-        expect("bias", weights.bias.len(), self.rows)?;
+        let weights = self.weights(&weight, &bias)?;
         let (hidden, rows) = self.padded(&vector(hidden, "hidden", "float32")?)?;
         let targets = Arrays::new("targets", &targets)?;
         let targets = self.checked(py, targets.sparse()?, rows)?;
         let wanted = wanted(&asked)?;
         expect("asked", wanted.rows(), rows)?;
+        let neurons = self.lock().head.slice().neurons;
+        if let Some(id) = wanted.ids.iter().find(|&&id| id as usize >= neurons) {
+            return Err(PyValueError::new_err(format!("asked: neuron {id} is not below {neurons}")));
+        }
         let numbers: Vec<u32> = (0..rows as u32).collect();
         let done = py.detach(|| {
             pool(threads)?.install(|| {
@@ -299,8 +308,7 @@ impl SlideHead {
         threads: usize,
     ) -> PyResult<(Ids<'py>, Floats<'py>, Floats<'py>, Floats<'py>)> {
         let (weight, bias) = (read(weight)?, vector::<f32>(bias, "bias", "float32")?);
-        let weights = Weights { rows: weight.matrix(self.rows, self.length)?, bias: bias.as_slice()? };
-        expect("bias", weights.bias.len(), self.rows)?;
+        let weights = self.weights(&weight, &bias)?;
         let Pending { hidden, rows, forward } = self.pending(token)?;
         let all = all_sums(most, sums, rows)?;
         let numbers: Vec<u32> = (0..rows as u32).collect();
@@ -393,8 +401,7 @@ impl SlideHead {
         threads: usize,
     ) -> PyResult<(Ids<'py>, Floats<'py>, u64)> {
         let (weight, bias) = (read(weight)?, vector::<f32>(bias, "bias", "float32")?);
-        let weights = Weights { rows: weight.matrix(self.rows, self.length)?, bias: bias.as_slice()? };
-        expect("bias", weights.bias.len(), self.rows)?;
+        let weights = self.weights(&weight, &bias)?;
         if k == 0 || k > self.rows {
             return Err(PyValueError::new_err(format!("k: {k} is not possible; from 1 to {}", self.rows)));
         }

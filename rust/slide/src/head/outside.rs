@@ -40,12 +40,7 @@ impl Head {
         Ok(())
     }
 
-    /// Moments and, for bf16, weights in f32: what a checkpoint has beside weights.
-    pub(crate) fn kept(&self) -> (&Floats, &Floats, Option<&Floats>) {
-        (&self.moments, &self.bias_moments, self.master.as_ref())
-    }
-
-    /// The same to be filled, with the number of steps done.
+    /// What [`Self::memory`] gives, to be filled, with the number of steps done.
     pub(crate) fn restore(&mut self, steps: u64) -> (&mut Floats, &mut Floats, Option<&mut Floats>) {
         self.steps = steps;
         (&mut self.moments, &mut self.bias_moments, self.master.as_mut())
