@@ -45,7 +45,7 @@ class LSHConfig:
         ``active``.
     random : str
         How random neurons are drawn where there are tables. ``"length"``: the more often the longer their weights
-        are, as often as they are in a table; neurons that are no rare label's can hardly be wrong. ``"uniform"``: all
+        are, as often as they are in a table; short ones can hardly have high scores. ``"uniform"``: all
         alike. ``"log_uniform"``: as for the family of that name.
     sets : str
         ``"batch"``: one set of active neurons serves all rows of a batch. ``"row"``: the softmax of a row is over its

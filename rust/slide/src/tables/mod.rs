@@ -216,8 +216,8 @@ impl Tables {
     }
 
     /// Numbers of the rows with this code in a table, by priority, at most `cap`.
-    #[inline(always)]
-    pub fn bucket(&self, table: usize, code: u32, cap: usize) -> &[u32] {
+    #[cfg(test)]
+    pub(crate) fn bucket(&self, table: usize, code: u32, cap: usize) -> &[u32] {
         let all = self.tables[table].get(code);
         &all[..all.len().min(cap)]
     }
