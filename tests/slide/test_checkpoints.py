@@ -21,6 +21,8 @@ VARIANTS: list[dict[str, Any]] = [
     {"precision": "bf16"},
     {"precision": "bf16-stochastic"},
     {"loss": "sigmoid"},
+    {"adam": "dense"},
+    {"adam": "dense", "precision": "bf16-stochastic"},
     {"head": replace(HEAD, family="uniform", correction="logq")},
     {"head": replace(HEAD, family="simhash", k=None)},
 ]
@@ -119,6 +121,31 @@ def test_an_interruption_at_the_end_of_an_epoch(tmp_path: Path, checkpoint: bool
             assert weights_of(loaded) == weights_of(trainer)
 
 
+@pytest.mark.parametrize("at", [300, 1_200, 1_999])
+def test_a_learning_rate_that_falls_goes_on(tmp_path: Path, at: int) -> None:
+    """Wherever it is stopped; once in the first epoch, at the rate that it began with."""
+    rows = random_rows(2_000, 300, 900, seed=1)
+
+    def train(folder: Path, **options: Any) -> Trainer:
+        trainer = Trainer(300, 900, **SETTINGS)
+
+        def falls(_: Any) -> None:
+            trainer.lr /= 2
+
+        trainer.fit(*rows, epochs=3, checkpoint=folder, every=7, on_epoch=falls, **options)
+        return trainer
+
+    whole = train(tmp_path / "a")
+    with pytest.raises(Enough):
+        train(tmp_path / "b", progress=stop_after(at))
+    with pytest.raises(Enough):
+        train(tmp_path / "b", progress=stop_after(1_000))
+    stopped = train(tmp_path / "b")
+    assert stopped.lr == whole.lr == pytest.approx(0.01 / 8)
+    assert weights_of(stopped) == weights_of(whole)
+    assert Trainer.load(tmp_path / "b" / "checkpoint.safetensors").lr == whole.lr
+
+
 def test_a_checkpoint_is_a_model_that_trains_on(tmp_path: Path) -> None:
     rows = random_rows(500, 300, 900, seed=1)
     whole = Trainer(300, 900, **SETTINGS)
@@ -138,6 +165,7 @@ def test_a_checkpoint_is_a_model_that_trains_on(tmp_path: Path) -> None:
         ({"seed": 6}, "seed there is 5, here 6"),
         ({"batch": 91}, "batch there is 90, here 91"),
         ({"lr": 0.5}, "lr there is 0.01, here 0.5"),
+        ({"adam": "dense"}, "adam there is sparse, here dense"),
         ({"loss": "sigmoid"}, "loss there is Softmax, here Sigmoid"),
         ({"precision": "bf16"}, "precision there is F32, here Bf16"),
         ({"head": replace(HEAD, active=121)}, "the head there is .*active: 120.* here .*active: 121"),
@@ -252,6 +280,9 @@ def test_memory_of_weights_is_as_announced(tmp_path: Path, precision: str, weigh
     announced = Trainer.memory(100, 5_000, hidden=64, precision=precision)
     assert announced["weights"] == 4 * (101 * 64 + 5_000) + weight * 5_000 * 64
     assert announced["moments"] == 8 * (101 * 64 + 5_000) + moment * 5_000 * 64
+    assert Trainer.memory(100, 5_000, precision=precision, adam="dense")["total"] == (
+        Trainer.memory(100, 5_000, precision=precision)["total"] + 4 * 5_100
+    )
     trainer = Trainer(100, 5_000, hidden=64, precision=precision)
     trainer.save(tmp_path / "model")
     assert abs((tmp_path / "model").stat().st_size - announced["weights"]) < 10_000

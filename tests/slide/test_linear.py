@@ -102,35 +102,6 @@ def test_forms_of_labels() -> None:
     assert len(losses) == 1
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("config", [everything(70), LSHConfig(family="exact", active=30, each=3)])
-def test_fused_steps_are_those_of_sparse_adam(config: LSHConfig, bias: bool) -> None:
-    """Twenty steps, each over the same active neurons, with a learning rate that changes."""
-    fused = LSHLinear(21, 70, bias, config, lr=0.01, seed=3)
-    plain = LSHLinear(21, 70, bias, config, fused=False, seed=3)
-    plain.load_state_dict(fused.state_dict())
-    optimizer = torch.optim.SparseAdam(list(plain.parameters()), lr=0.01)
-    touched = set()
-    for step in range(20):
-        rate = 0.01 / (1 + step)
-        fused.lr = optimizer.param_groups[0]["lr"] = rate
-        h, labels = batch(9, 21, 70, seed=step)
-        gradients = []
-        for head in (fused, plain):
-            x = h.clone().requires_grad_()
-            optimizer.zero_grad()
-            head.loss(x, labels).backward()
-            gradients.append(x.grad)
-        assert apart(*gradients) < 1e-5
-        touched.update(plain.weight.grad._indices()[0].tolist())
-        optimizer.step()
-        assert fused.stats()["active"] == plain.stats()["active"]
-        assert apart(fused.weight.detach(), plain.weight.detach()) < 1e-5
-        assert not bias or apart(fused.bias.detach(), plain.bias.detach()) < 1e-5
-    assert len(touched) == 70 if config.active == 70 else 30 <= len(touched) <= 70
-    assert bias or not fused._engine.no_bias.any()
-
-
 def test_logq_is_unbiased() -> None:
     """Sums of exponentials over random sets are in the mean that of all neurons, within 4 standard errors."""
     h, labels = batch(4, 16, 300)

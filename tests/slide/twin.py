@@ -10,11 +10,11 @@ import numpy as np
 class Twin:
     """The network of a trainer, and the moments of Adam."""
 
-    def __init__(self, weights: dict[str, Any], lr: float) -> None:
+    def __init__(self, weights: dict[str, Any], lr: float, dense: bool = False) -> None:
         self.w = {name: w.astype(np.float64) for name, w in weights.items()}
         self.m = {name: np.zeros_like(w) for name, w in self.w.items()}
         self.v = {name: np.zeros_like(w) for name, w in self.w.items()}
-        self.lr, self.steps = lr, 0
+        self.lr, self.steps, self.dense = lr, 0, dense
         self.gradients: dict[str, Any] = {}
 
     def hidden(self, inputs: Any) -> Any:
@@ -60,7 +60,8 @@ class Twin:
         }
         self.steps += 1
         size = self.lr * np.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
-        for name, rows in touched.items():
+        for name, with_gradient in touched.items():
+            rows = slice(None) if self.dense else with_gradient
             g, m, v = self.gradients[name], self.m[name], self.v[name]
             m[rows] = 0.9 * m[rows] + 0.1 * g[rows]
             v[rows] = 0.999 * v[rows] + 0.001 * g[rows] ** 2

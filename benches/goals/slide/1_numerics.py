@@ -5,7 +5,9 @@ are no multiples of anything, softmax and sigmoid, one to four labels a row; the
 largest number. subset: the same where hash tables chose the neurons, against autograd over those alone. bf16: with a
 weight rounded to bf16, against the gradients of the weight before. adam: 20 fused steps, the learning rate falling,
 against SparseAdam over the sparse gradients of a head that makes the same choices: the largest difference of weights
-and biases after any step.
+and biases after any step. dense: 40 steps with ``adam="dense"``, a tenth of the neurons active, all brought up to date
+at the end, against SparseAdam over gradients that have a row for every neuron: the root of the mean square, since a
+gradient that is nothing but rounding moves its weight as much as any other.
 
 --planted takes one neuron too many into the reference, doubles the gradient of a row, and gives SparseAdam another
 beta.
@@ -24,6 +26,7 @@ from rows import ROOT, Goal
 
 sys.path.insert(0, str(ROOT))
 import torch
+from tests.slide.test_adam import rms, with_zeros
 from tests.slide.test_linear import apart, batch, everything, reference
 
 from thrifty.slide import LSHConfig, LSHLinear
@@ -119,8 +122,32 @@ def adam() -> None:
     goal.row("adam/weights", what, "<= 1e-5", most)
 
 
+def dense() -> None:
+    """A row of forty steps that most neurons have no gradient of."""
+    most = 0.0
+    for rows, length, neurons in SHAPES:
+        config = LSHConfig(family="uniform", active=max(neurons // 10, 20))
+        linear = torch.nn.Linear(length, neurons)
+        fused = LSHLinear.from_linear(linear, config, lr=0.01, adam="sparse" if goal.planted else "dense")
+        plain = LSHLinear.from_linear(linear, config, fused=False)
+        optimizer = torch.optim.SparseAdam(list(plain.parameters()), lr=0.01)
+        for step in range(40):
+            fused.lr = optimizer.param_groups[0]["lr"] = 0.01 / (1 + step / 10)
+            optimizer.zero_grad()
+            for head in (fused, plain):
+                head.loss(*batch(rows, length, neurons, seed=goal.seed * 1000 + step)).backward()
+            for parameter in plain.parameters():
+                parameter.grad = with_zeros(parameter)
+            optimizer.step()
+        fused.settle()
+        pairs = zip(fused.parameters(), plain.parameters(), strict=True)
+        most = max(most, *(rms(a.detach(), b.detach()) for a, b in pairs))
+    what = "weights and biases after 40 steps of adam=dense from SparseAdam with a gradient for every row, 4 heads"
+    goal.row("dense/weights", what, "<= 1e-5", most)
+
+
 torch.manual_seed(goal.seed)
-for name, part in (("all", all_), ("subset", subset), ("bf16", bf16), ("adam", adam)):
+for name, part in (("all", all_), ("subset", subset), ("bf16", bf16), ("adam", adam), ("dense", dense)):
     if goal.wants(name):
         part()
 goal.end()

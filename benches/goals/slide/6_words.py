@@ -3,9 +3,9 @@
 Words are lower case, ``[a-z']+``; outputs are all types of train.txt by falling frequency, and <unk>, which half of
 the words that occur once become, so that it is learned. The network sees six words (embedding of 64 each), a layer of
 256 and one of 128 rectified units; all but the head is torch's in all runs, with the same seeds, batches of 1,024 and
-a learning rate that falls to 0. An epoch passes over a random quarter of the positions of train.txt, with whichever of
-two learning rates is better for that head on valid.txt (whole epochs take four times as long: most of it the dense
-head's). test.txt is read whole, with the full softmax.
+a learning rate that falls to 0. Each head first passes over a random quarter of the positions of train.txt with each of
+three learning rates; the one that is best for it on valid.txt is that of a whole epoch from new weights, whose figures
+are the rows. test.txt is read whole, with the full softmax.
 
 words: test perplexity of the head of hash tables, and of random neurons, over that of the dense head; CPU time of the
 head alone (forward, loss, backward, optimizer; the median of all steps, one thread, memory that malloc keeps) against
@@ -39,7 +39,8 @@ from torch import nn
 from thrifty.slide import LSHConfig, LSHLinear
 
 CONTEXT, EMBEDDING, WIDE, HIDDEN, BATCH = 6, 64, 256, 128, 1024
-RATES = (8e-3, 1.6e-2)
+RATES = (8e-3, 1.6e-2, 3.2e-2)
+TUNING = 0.25  # of an epoch
 HEADS: dict[str, dict[str, Any] | str] = {
     "dense": "Linear",
     "dwta": {"family": "dwta", "active": 8192, "each": 1, "random": "log_uniform"},
@@ -54,6 +55,7 @@ class Result:
     """What came of a run."""
 
     rate: float
+    steps: int
     valid: float
     perplexity: float
     step: float
@@ -119,8 +121,8 @@ def make(kind: dict[str, Any] | str, outputs: int, planted: bool) -> Any:
     return LSHLinear(HIDDEN, outputs, config=config, threads=1)
 
 
-def run(name: str, rate: float, folder: Path, seed: int, planted: bool) -> Result:
-    """Train a network with one of the heads for an epoch."""
+def run(name: str, rate: float, epochs: float, folder: Path, seed: int, planted: bool) -> Result:
+    """Train a network with one of the heads for so much of an epoch, a hundredth of that when planted."""
     torch.set_num_threads(1)
     begun = time.process_time()
     texts, outputs = corpus(folder, seed)
@@ -135,7 +137,7 @@ def run(name: str, rate: float, folder: Path, seed: int, planted: bool) -> Resul
     ]
     own = None if isinstance(head, LSHLinear) else torch.optim.Adam(head.parameters())
     order = torch.randperm(len(text) - CONTEXT, generator=torch.Generator().manual_seed(seed)) + CONTEXT
-    steps = len(order) // (100 if planted else 4) // BATCH
+    steps = int(len(order) * epochs * (0.01 if planted else 1)) // BATCH
     times = []
     for step in range(steps):
         lr = rate * (1 - step / steps)
@@ -165,7 +167,7 @@ def run(name: str, rate: float, folder: Path, seed: int, planted: bool) -> Resul
         with torch.no_grad():
             figures["recall_10"] = head.recall(trunk(before(texts["valid"], at)), 10)
     valid, test = (perplexity(trunk, head, texts[name]) for name in ("valid", "test"))
-    return Result(rate, valid, test, float(np.median(times)), time.process_time() - begun, figures)
+    return Result(rate, steps, valid, test, float(np.median(times)), time.process_time() - begun, figures)
 
 
 def compiled(seed: int, planted: bool) -> float:
@@ -197,6 +199,14 @@ def compiled(seed: int, planted: bool) -> float:
     return max(abs(a / b - 1) for a, b in zip(plain, fast, strict=True))
 
 
+def shown(name: str, r: Result) -> Result:
+    figures = {k: round(v, 3) for k, v in r.figures.items()}
+    text = f"{r.steps} steps of {1e3 * r.step:.1f} ms for the head, {r.seconds:.0f} CPU s in all"
+    print(f"{name}, rate {r.rate}: valid {r.valid:.1f}, test {r.perplexity:.1f}, {text}", figures, file=sys.stderr)
+    sys.stderr.flush()
+    return r
+
+
 def main() -> None:
     goal = Goal(__file__, __doc__, ("torch",))
     if goal.wants("words"):
@@ -204,19 +214,14 @@ def main() -> None:
         # Without these malloc gives the dense head's memory back after each step, and half of its time is page faults.
         os.environ |= {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 33)}
         with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-            runs = {
-                name: [pool.submit(run, name, rate, folder, goal.seed, goal.planted) for rate in RATES]
-                for name in HEADS
-            }
-            results = {}
+            fixed = (folder, goal.seed, goal.planted)
+            runs = {name: [pool.submit(run, name, rate, TUNING, *fixed) for rate in RATES] for name in HEADS}
+            whole = {}
             for name, futures in runs.items():
-                both = [future.result() for future in futures]
-                for r in both:
-                    figures = {k: round(v, 3) for k, v in r.figures.items()}
-                    times = f"head {1e3 * r.step:.1f} ms a step, {r.seconds:.0f} CPU s in all"
-                    print(f"{name}, rate {r.rate}: valid {r.valid:.1f}, {times}", figures, file=sys.stderr)
-                results[name] = min(both, key=lambda r: r.valid)
-                print(f"{name}: test {results[name].perplexity:.1f}", file=sys.stderr, flush=True)
+                tuned = [shown(name, future.result()) for future in futures]
+                best = min(tuned, key=lambda r: r.valid)
+                whole[name] = pool.submit(run, name, best.rate, 1, *fixed)
+            results = {name: shown(name, future.result()) for name, future in whole.items()}
         dense = results["dense"]
         for name, label in (
             ("dwta", "a head of tables, log Q corrected,"),

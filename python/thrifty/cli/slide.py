@@ -42,6 +42,13 @@ class Precision(StrEnum):
     bf16_stochastic = "bf16-stochastic"
 
 
+class Adam(StrEnum):
+    """What the optimizer does to rows without a gradient."""
+
+    sparse = "sparse"
+    dense = "dense"
+
+
 class Correction(StrEnum):
     """Whether scores of random neurons are corrected for the chance of being drawn."""
 
@@ -91,6 +98,7 @@ def train(
     ),
     loss: Annotated[Loss, typer.Option("--loss", help="Sigmoid for rows with many labels.")] = Loss.softmax,
     precision: Annotated[Precision, typer.Option("--precision", help="Of the output layer.")] = Precision.f32,
+    adam: Annotated[Adam, typer.Option("--adam", help="Dense: rows without a gradient move on as well.")] = Adam.sparse,
     threads: common.Threads = 0,
     seed: common.Seed = 0,
     json_: common.Json = False,
@@ -117,6 +125,7 @@ def train(
             "head": head,
             "loss": loss.value,
             "precision": precision.value,
+            "adam": adam.value,
             "lr": lr,
             "batch": batch,
             "seed": seed,

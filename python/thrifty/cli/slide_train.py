@@ -155,7 +155,8 @@ def _memory(files: list[tuple[Path, Sizes]], network: dict[str, Any], checkpoint
     from thrifty.slide import Trainer
 
     shape, hidden, head, precision = files[0][1], network["hidden"], network["head"], network["precision"]
-    model = Trainer.memory(shape.features, shape.labels, hidden=hidden, head=head, precision=precision)
+    given = {name: network[name] for name in ("hidden", "head", "precision", "adam")}
+    model = Trainer.memory(shape.features, shape.labels, **given)
     active = min(head.active, shape.labels) + network["batch"]
     step = 4 * network["batch"] * (2 * active + (active // 384 + 6) * hidden)
     # A checkpoint is read beside the new weights, before there are tables.

@@ -47,13 +47,15 @@ class Engine:
         seed: int,
         threads: int,
         *,
+        adam: str,
         bias: bool,
         fused: bool,
     ) -> None:
         self.shape, self.config, self.precision, self.threads = shape, config, precision, threads
         self.master = fused and precision == "bf16"
         neurons, length = shape
-        self.core = _core.SlideHead(config, (0, neurons, neurons), length, loss, 1e-3, seed, bias)
+        self.core = _core.SlideHead(config, (0, neurons, neurons), length, loss, 1e-3, seed, bias, adam)
+        self.dense = adam == "dense"
         self.no_bias = None if bias else np.zeros(neurons, np.float32)
         self.lock = RLock()
         self.pending: dict[int, tuple[Floats, Floats, int]] = {}
@@ -84,6 +86,21 @@ class Engine:
         if self.seen is None or state(weight) != self.seen:
             self.refresh(weight)
 
+    def changed(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        """Tell torch that Rust changed the weights."""
+        for tensor in (weight, bias):
+            if tensor is not None:
+                torch.autograd.graph.increment_version(tensor)
+        self.seen = state(weight)
+
+    def settle(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        """Bring all rows up to date, with dense Adam."""
+        with self.lock:
+            if self.dense:
+                self.fresh(weight)
+                if self.core.settle(*self.arrays(weight, bias), self.threads):
+                    self.changed(weight, bias)
+
     def ahead(
         self,
         weight: torch.Tensor,
@@ -104,6 +121,8 @@ class Engine:
             else:
                 asked, figures = core.ask(*arrays, x, targets, None, self.threads)
             token, (most, sums, of_labels), active = core.forward(*arrays, x, targets, asked, self.threads)
+            if self.dense:
+                self.changed(weight, bias)
             self.last = (len(active), *figures)
             loss = core.loss(most, sums, of_labels)
             self.pending[token] = most, sums, weight.data_ptr()
@@ -136,10 +155,7 @@ class Engine:
             if not train:
                 return torch.from_numpy(self.core.gradients(token, *arrays, most, sums, grad, self.threads)[3])
             gradient = self.core.backward(token, *arrays, most, sums, grad, self.threads)
-            for tensor in (weight, bias):
-                if tensor is not None:
-                    torch.autograd.graph.increment_version(tensor)
-            self.seen = state(weight)
+            self.changed(weight, bias)
             return torch.from_numpy(gradient)
 
     def gradients(
@@ -175,6 +191,7 @@ class Engine:
         self, weight: torch.Tensor, bias: torch.Tensor | None, hidden: torch.Tensor, k: int, candidates: int | None
     ) -> tuple[NDArray[np.uint32], Floats]:
         """Return ids and scores of the best ``k``, of all or of so many candidates of the tables."""
+        self.settle(weight, bias)
         with self.lock:
             self.fresh(weight)
             ids, scores, _ = self.core.predict(*self.arrays(weight, bias), flat(hidden), k, candidates, self.threads)

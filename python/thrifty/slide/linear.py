@@ -60,6 +60,11 @@ class LSHLinear(torch.nn.Module):
         alone and rounded at random. The bias is float32.
     fused : bool
         See above.
+    adam : str
+        Of the fused optimizer. ``"sparse"``: rows that are not active stand still, and their moments. ``"dense"``: they
+        move on by their moments, which decay, as with torch.optim.Adam; a row is brought up to date when it is next
+        needed. :attr:`weight` and :attr:`bias` then lack steps until :meth:`settle`, which all methods here and
+        ``state_dict`` call first.
     lr : float
         Learning rate of the fused optimizer; :attr:`lr` may be set between steps.
     seed : int
@@ -115,6 +120,7 @@ class LSHLinear(torch.nn.Module):
         loss: Literal["softmax", "sigmoid"] = "softmax",
         precision: Literal["f32", "bf16", "bf16-stochastic"] = "f32",
         fused: bool = True,
+        adam: Literal["sparse", "dense"] = "sparse",
         lr: float = 1e-3,
         seed: int = 0,
         threads: int = 0,
@@ -129,9 +135,11 @@ class LSHLinear(torch.nn.Module):
         self.config = LSHConfig() if config is None else config
         if loss == "sigmoid" and self.config.correction != "none":
             raise ValueError("correction: 'logq' is for the softmax; the sigmoid needs 'none'")
+        if adam == "dense" and not fused:
+            raise ValueError("adam: 'dense' is for the fused optimizer; fused=False leaves steps to others")
         self.precision: str = precision
         self.fused, self.seed, self.threads = fused, seed, threads
-        self._loss, self._lr = loss, lr
+        self._loss, self._adam, self._lr = loss, adam, lr
         self.weight = torch.nn.Parameter(torch.empty(out_features, in_features, dtype=PRECISIONS[precision]))
         self.bias = torch.nn.Parameter(torch.empty(out_features)) if bias else None
         self._clock: torch.Tensor
@@ -156,6 +164,7 @@ class LSHLinear(torch.nn.Module):
             self.precision,
             self.seed,
             self.threads,
+            adam=self._adam,
             bias=self.bias is not None,
             fused=self.fused,
         )
@@ -165,7 +174,20 @@ class LSHLinear(torch.nn.Module):
         self.lr = self._lr
         self._handle = operators.register(self)
 
+    def settle(self) -> None:
+        """Bring all rows up to date, with ``adam="dense"``: before weight or bias are read past the methods here."""
+        self._engine.settle(self.weight, self.bias)
+
+    def _save_to_state_dict(self, *args: Any, **options: Any) -> None:
+        self.settle()
+        super()._save_to_state_dict(*args, **options)
+
+    def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
+        self.settle()  # what rows lack is not for the weights that come
+        super()._load_from_state_dict(*args, **options)
+
     def __getstate__(self) -> dict[str, Any]:
+        self.settle()
         left = {name: value for name, value in self.__dict__.items() if name not in ("_engine", "_handle")}
         return {**left, "_memory": self._engine.core.memory()}
 
@@ -181,6 +203,7 @@ class LSHLinear(torch.nn.Module):
             raise ValueError(f"device: {probe.device} is not possible; LSHLinear works on the CPU")
         if probe.dtype not in PRECISIONS.values():
             raise TypeError(f"dtype: {probe.dtype} is not possible; float32 or bfloat16 (see precision)")
+        self.settle()
         bias = None if self.bias is None else self.bias.detach()
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self.bias is not None and bias is not None and self.bias.dtype != bias.dtype:
@@ -218,7 +241,7 @@ class LSHLinear(torch.nn.Module):
     def extra_repr(self) -> str:
         """Return the settings, for ``print``."""
         changed = {k: v for k, v in asdict(self.config).items() if v != getattr(LSHConfig(), k)}
-        options = {"precision": self.precision, "fused": self.fused, "loss": self._loss, **changed}
+        options = {"precision": self.precision, "fused": self.fused, "loss": self._loss, "adam": self._adam, **changed}
         text = ", ".join(f"{name}={value}" for name, value in options.items())
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}, {text}"
 
@@ -243,6 +266,8 @@ class LSHLinear(torch.nn.Module):
         -------
         tensor of shape (..., out_features)
         """
+        if self._adam == "dense":
+            torch.compiler.disable(self.settle)()  # type: ignore[no-untyped-call]
         bias = None if self.bias is None else self.bias.to(h.dtype)
         return torch.nn.functional.linear(h, self.weight.to(h.dtype), bias)
 

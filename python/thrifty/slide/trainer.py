@@ -54,7 +54,7 @@ class Epoch:
 class Trainer:
     """A network whose output layer costs what its active neurons cost.
 
-    Hidden units are rectified. Adam steps touch active rows only (as torch.optim.SparseAdam). The weights depend on
+    Hidden units are rectified. The weights depend on
     data, settings and seed, not on the number of threads.
 
     Parameters
@@ -71,6 +71,12 @@ class Trainer:
     precision : str
         Of the output layer's weights: ``"f32"``; ``"bf16"``, with f32 beside it from which it is rounded;
         ``"bf16-stochastic"``, bf16 alone and rounded at random, for layers that would not fit.
+    adam : str
+        ``"sparse"``: a step touches active rows and the features of its batch only, and moments of the others stand
+        still (as torch.optim.SparseAdam). ``"dense"``: all rows move on by their moments, which decay (as
+        torch.optim.Adam, but for epsilon, which is added as in SparseAdam). A row is brought up to date when it is next
+        needed, so a step costs little more. Whatever needs all rows (:meth:`predict`, :meth:`save`, a checkpoint)
+        brings all up to date, which rounds: training goes on within the last digits of one where nobody asked.
     lr : float
         Learning rate of Adam.
     batch : int
@@ -100,6 +106,7 @@ class Trainer:
         head: LSHConfig | None = None,
         loss: str = "softmax",
         precision: str = "f32",
+        adam: str = "sparse",
         lr: float = 0.01,
         batch: int = 128,
         seed: int = 0,
@@ -107,19 +114,25 @@ class Trainer:
     ) -> None:
         shape = (features, hidden, labels)
         self.threads = threads
-        self._core = _core.SlideTrainer(shape, head or LSHConfig(), loss, precision, lr, batch, seed)
+        self._core = _core.SlideTrainer(shape, head or LSHConfig(), loss, precision, adam, lr, batch, seed)
         self._history: list[Epoch] = []
         self._unsaved = False  # an epoch is complete that has no checkpoint yet
 
     @staticmethod
     def memory(
-        features: int, labels: int, *, hidden: int = 128, head: LSHConfig | None = None, precision: str = "f32"
+        features: int,
+        labels: int,
+        *,
+        hidden: int = 128,
+        head: LSHConfig | None = None,
+        precision: str = "f32",
+        adam: str = "sparse",
     ) -> dict[str, int]:
         """Return the bytes that a trainer takes, without making one.
 
         Parameters
         ----------
-        features, labels, hidden, head, precision
+        features, labels, hidden, head, precision, adam
             As for :class:`Trainer`.
 
         Returns
@@ -127,7 +140,7 @@ class Trainer:
         dict
             ``weights``; ``moments``, with copies in f32 of weights in bf16; ``tables``; ``total``.
         """
-        parts = _core.SlideTrainer.memory((features, hidden, labels), head or LSHConfig(), precision)
+        parts = _core.SlideTrainer.memory((features, hidden, labels), head or LSHConfig(), precision, adam)
         return {**dict(zip(("weights", "moments", "tables"), parts, strict=True)), "total": sum(parts)}
 
     @property
@@ -147,7 +160,7 @@ class Trainer:
 
     @property
     def lr(self) -> float:
-        """Learning rate of the steps to come; may be set."""
+        """Learning rate of the steps to come; may be set, and goes with checkpoints."""
         return self._core.spec()[2]
 
     @lr.setter
@@ -198,7 +211,7 @@ class Trainer:
         every : int
             Steps between two checkpoints; there is one after each epoch as well.
         on_epoch : callable, optional
-            Called with each epoch's figures when it is done.
+            Called with each epoch's figures when it is done, before its checkpoint: it may set :attr:`lr`.
         progress : callable, optional
             Called as ``progress(phase, done, total)``; an exception from it stops the training between steps.
 
@@ -229,10 +242,10 @@ class Trainer:
                 self._unsaved = self._remember() and file is not None
             epoch = self._history[-1]
             done.append(epoch)
+            if on_epoch is not None:
+                on_epoch(epoch)  # before the checkpoint: what it changes goes with it
             if file is not None:
                 self._keep(file)
-            if on_epoch is not None:
-                on_epoch(epoch)
         return done
 
     def _remember(self) -> bool:
@@ -331,7 +344,7 @@ class Trainer:
             ``input`` of shape (features, hidden), ``input_bias`` (hidden,), ``output`` (labels, hidden) and
             ``output_bias`` (labels,).
         """
-        return dict(self._core.weights())
+        return dict(self._core.weights(self.threads))
 
     def stats(self) -> dict[str, int]:
         """Return figures of the hash tables.

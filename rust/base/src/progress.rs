@@ -1,7 +1,7 @@
 //! Progress of long work, and the request to stop it.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::{Error, Result};
 
@@ -13,7 +13,7 @@ use crate::{Error, Result};
 pub struct Progress {
     done: AtomicU64,
     total: AtomicU64,
-    cancelled: AtomicBool,
+    cancelled: Arc<AtomicBool>,
     phase: Mutex<&'static str>,
 }
 
@@ -32,6 +32,11 @@ impl Progress {
     /// Nothing done, nothing known.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// For work within the work that nobody counts; it stops when this does.
+    pub fn uncounted(&self) -> Self {
+        Self { cancelled: Arc::clone(&self.cancelled), ..Self::default() }
     }
 
     /// Begins a phase of `total` units (0: unknown).
@@ -81,5 +86,16 @@ mod tests {
         p.cancel();
         assert!(matches!(p.advance(1), Err(Error::Cancelled)));
         assert!(matches!(p.start("next", 0), Err(Error::Cancelled)));
+    }
+
+    #[test]
+    fn work_within_work_stops_with_it() {
+        let p = Progress::new();
+        p.start("count", 10).unwrap();
+        let within = p.uncounted();
+        within.advance(7).unwrap();
+        assert_eq!(p.read().done, 0);
+        p.cancel();
+        assert!(matches!(within.check(), Err(Error::Cancelled)));
     }
 }

@@ -1,4 +1,5 @@
-//! Adam for the rows that a step touched (the semantics of torch.optim.SparseAdam).
+//! Adam for the rows that a step touched (the semantics of torch.optim.SparseAdam). What dense Adam does to the others is
+//! in [`crate::drift`].
 
 use pulp::{Simd, WithSimd};
 use thrifty_base::math::dispatch;
@@ -17,11 +18,15 @@ pub struct Adam {
     pub beta2: f32,
     /// Added to the root of the latter.
     pub epsilon: f32,
+    /// Whether rows without a gradient move on and their moments decay, as with torch.optim.Adam; or all stand still, as
+    /// with torch.optim.SparseAdam.
+    #[serde(default)]
+    pub dense: bool,
 }
 
 impl Default for Adam {
     fn default() -> Self {
-        Self { rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+        Self { rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, dense: false }
     }
 }
 
@@ -46,6 +51,13 @@ impl Adam {
         let n = number.min(1 << 30) as i32;
         let (c1, c2) = (1.0 - f64::from(self.beta1).powi(n), 1.0 - f64::from(self.beta2).powi(n));
         Step { adam: self, size: (f64::from(self.rate) * c2.sqrt() / c1) as f32 }
+    }
+}
+
+impl Step {
+    /// What the ratio of the moments is multiplied by.
+    pub(crate) fn size(&self) -> f32 {
+        self.size
     }
 }
 
@@ -76,7 +88,7 @@ struct Update<'a> {
 }
 
 /// Moments below this are zero: subnormal numbers are slow.
-const TINY: f32 = f32::MIN_POSITIVE;
+pub(crate) const TINY: f32 = f32::MIN_POSITIVE;
 
 impl WithSimd for Update<'_> {
     type Output = ();

@@ -18,6 +18,7 @@ use crate::active::{Active, Counter, TopUp, Wanted, choose};
 use crate::adam::Adam;
 use crate::backward::{Delta, Owned, Room, Work};
 use crate::batch::Batch;
+use crate::drift::Drift;
 use crate::hash::Scratch;
 use crate::matrix::{Matrix, ValuesMut};
 use crate::predict::dense;
@@ -27,6 +28,7 @@ use crate::softmax::{Loss, Sums, exponentials, sigmoids};
 use crate::tables::Tables;
 use crate::{Result, stream};
 
+mod drifting;
 mod outside;
 
 pub use outside::Memory;
@@ -58,6 +60,18 @@ pub struct WeightsMut<'a> {
     pub rows: ValuesMut<'a>,
     /// A number for each neuron.
     pub bias: &'a mut [f32],
+}
+
+impl WeightsMut<'_> {
+    /// The same weights, for a while.
+    pub fn again(&mut self) -> WeightsMut<'_> {
+        WeightsMut { rows: self.rows.again(), bias: self.bias }
+    }
+
+    /// For reading, in rows of `length` numbers.
+    pub fn weights(&self, length: usize) -> Weights<'_> {
+        Weights { rows: self.rows.matrix(length), bias: self.bias }
+    }
 }
 
 /// What a batch's tables returned, in figures.
@@ -112,6 +126,8 @@ pub struct Head {
     queue: Queue,
     moments: Floats,
     bias_moments: Floats,
+    /// Where rows without a gradient move as well: the steps that they lack.
+    drift: Option<Drift>,
     /// Weights in f32, where the caller has them rounded to bf16.
     master: Option<Floats>,
 }
@@ -136,6 +152,7 @@ impl Head {
             tables,
             moments: Floats::taken(2 * slice.rows * length)?,
             bias_moments: Floats::zeros(2 * slice.rows)?,
+            drift: Drift::new(adam, slice.rows),
             master: None,
         })
     }
@@ -366,12 +383,14 @@ impl Head {
     /// gradient of the hidden values: `length` numbers for each row of the batch; in the pool of the caller.
     pub fn backward(
         &mut self,
-        to: WeightsMut<'_>,
+        mut to: WeightsMut<'_>,
         batch: &Batch<'_>,
         forward: Forward,
         all: &Sums,
         weight: f32,
     ) -> Vec<f32> {
+        // Of two forward passes before this one, the other's backward pass may have been another step.
+        self.move_rows(to.again(), forward.local.iter().copied());
         self.steps += 1;
         let Forward { local, mut values, parts, hits, .. } = forward;
         let whole = Owned {
@@ -407,6 +426,9 @@ impl Head {
                 hidden
             })
             .collect();
+        if let Some(drift) = &mut self.drift {
+            drift.stepped(step.size(), &local);
+        }
         if self.tables.is_some() {
             local.iter().for_each(|&id| self.queue.push(id, self.steps));
         }

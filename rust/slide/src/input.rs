@@ -6,7 +6,8 @@ use thrifty_base::pages::Floats;
 use thrifty_base::simd::Path;
 
 use crate::Result;
-use crate::adam::{Step, Updated, update};
+use crate::adam::{Adam, Step, Updated, update};
+use crate::drift::{Drift, Due};
 use crate::network::Network;
 use crate::sparse::Sparse;
 
@@ -18,6 +19,8 @@ const TASK: usize = 128;
 pub(crate) struct Input {
     pub(crate) moments: Floats,
     pub(crate) bias_moments: Floats,
+    /// Where features without a gradient move as well: the steps that they lack.
+    pub(crate) drift: Option<Drift>,
 }
 
 /// Weights and moments of the features of a task, the first of which is `first`.
@@ -29,9 +32,43 @@ struct Owned<'a> {
 
 impl Input {
     /// For a network.
-    pub(crate) fn new(network: &Network) -> Result<Self> {
+    pub(crate) fn new(network: &Network, adam: Adam) -> Result<Self> {
         let moments = Floats::taken(2 * network.input.len())?;
-        Ok(Self { moments, bias_moments: Floats::zeros(2 * network.width)? })
+        let drift = Drift::new(adam, network.shape.features);
+        Ok(Self { moments, bias_moments: Floats::zeros(2 * network.width)?, drift })
+    }
+
+    /// Brings the features of some rows up to date, where features without a gradient move as well; in the pool of the caller.
+    pub(crate) fn catch_up(&mut self, network: &mut Network, path: Path, inputs: Sparse<'_>, rows: &[u32]) {
+        if self.drift.is_some() {
+            let each = rows.iter().flat_map(|&row| inputs.range(row as usize));
+            let mut features: Vec<u32> = each.map(|i| inputs.indices[i]).collect();
+            features.sort_unstable();
+            features.dedup();
+            self.move_features(network, path, features.into_iter());
+        }
+    }
+
+    /// Brings all features up to date; in the pool of the caller.
+    pub(crate) fn settle(&mut self, network: &mut Network, path: Path) {
+        let features = network.shape.features as u32;
+        self.move_features(network, path, 0..features);
+        if let Some(drift) = &mut self.drift {
+            drift.settle();
+        }
+    }
+
+    fn move_features(&mut self, network: &mut Network, path: Path, features: impl Iterator<Item = u32>) {
+        let Some(drift) = &mut self.drift else { return };
+        let (features, had) = drift.take(features);
+        let (drift, width) = (&*drift, network.width);
+        let tasks = cut(&mut network.input, &mut self.moments, &features, width).into_par_iter();
+        tasks.zip(features.par_chunks(TASK).zip(had.par_chunks(TASK))).for_each(|(owned, (features, had))| {
+            let Owned { weights, moments, first } = owned;
+            let dues: Vec<Due> = had.iter().map(|&had| drift.due(had)).collect();
+            let (starts, places) = places(features, first, width);
+            drift.rows(path, Updated { weights, moments, places: &places, length: width }, &starts, &dues);
+        });
     }
 
     /// Updates the weights of the features that the rows `rows` have. `hidden_delta` is the gradient of their hidden values
@@ -71,12 +108,14 @@ impl Input {
                 }
                 combine(path, Rows { data: hidden_delta, starts: &places, length: width }, &values, gradient);
             }
-            let starts: Vec<usize> = features.iter().map(|&f| (f as usize - owned.first) * width).collect();
-            let places: Vec<usize> = starts.iter().map(|s| 2 * s).collect();
-            let Owned { weights, moments, .. } = owned;
+            let Owned { weights, moments, first } = owned;
+            let (starts, places) = self::places(features, first, width);
             let rows = Updated { weights, moments, places: &places, length: width };
             update(path, step, rows, &starts, &gradients, width);
         });
+        if let Some(drift) = &mut self.drift {
+            drift.stepped(step.size(), &features);
+        }
         let mut sums = vec![0.0f32; width];
         for delta in hidden_delta.chunks_exact(width) {
             sums.iter_mut().zip(delta).for_each(|(sum, d)| *sum += d);
@@ -84,6 +123,13 @@ impl Input {
         let (weights, moments) = (&mut network.input_bias[..], &mut self.bias_moments[..]);
         update(path, step, Updated { weights, moments, places: &[0], length: width }, &[0], &sums, width);
     }
+}
+
+/// Where the weights of features begin, and where their moments.
+fn places(features: &[u32], first: usize, width: usize) -> (Vec<usize>, Vec<usize>) {
+    let starts: Vec<usize> = features.iter().map(|&f| (f as usize - first) * width).collect();
+    let places = starts.iter().map(|start| 2 * start).collect();
+    (starts, places)
 }
 
 /// One for each [`TASK`] of the features (ascending).

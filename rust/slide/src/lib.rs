@@ -13,6 +13,7 @@
 //! | [`batch`] | rows that are trained together |
 //! | [`softmax`] | losses over the active neurons |
 //! | [`adam`] | Adam for the rows that a step touched |
+//! | `drift` | what dense Adam does to the others |
 //! | [`head`] | the wide output layer, or a slice of it |
 //! | [`predict`] | the best neurons of rows |
 //! | [`network`] | weights of a network |
@@ -23,6 +24,7 @@ pub mod active;
 pub mod adam;
 mod backward;
 pub mod batch;
+mod drift;
 mod error;
 pub mod hash;
 pub mod head;
@@ -49,6 +51,7 @@ mod stream {
     pub(crate) const TOP_UP: u64 = 0x736c_0004;
     pub(crate) const SHUFFLE: u64 = 0x736c_0005;
     pub(crate) const ROUNDING: u64 = 0x736c_0006;
+    pub(crate) const DRIFT: u64 = 0x736c_0007;
     pub(crate) const DIRECTIONS: u64 = 0x736c_0010;
     pub(crate) const HASH_KEYS: u64 = 0x736c_0011;
 }

@@ -10,8 +10,9 @@ use thrifty_base::philox::Philox;
 use thrifty_base::pool::pool;
 use thrifty_base::simd::{self, Path};
 
+use crate::adam::Adam;
 use crate::batch::Batch;
-use crate::head::Weights;
+use crate::head::{Weights, WeightsMut};
 use crate::matrix::Store;
 use crate::sampling::Sampling;
 use crate::sparse::Sparse;
@@ -51,7 +52,7 @@ impl Shape {
 pub struct Memory {
     /// Weights.
     pub weights: u64,
-    /// Moments, and f32 copies of weights in bf16.
+    /// Moments, how many steps rows lack, and f32 copies of weights in bf16.
     pub moments: u64,
     /// Hash tables, once they are built, and the queue.
     pub tables: u64,
@@ -59,7 +60,7 @@ pub struct Memory {
 
 impl Memory {
     /// Of a network.
-    pub fn of(shape: Shape, precision: Precision, sampling: &Sampling) -> Self {
+    pub fn of(shape: Shape, precision: Precision, sampling: &Sampling, adam: Adam) -> Self {
         let input = (shape.features as u64 + 1) * padded(shape.hidden) as u64;
         let output = shape.labels as u64 * shape.hidden as u64;
         let (each, copies) = match precision {
@@ -68,9 +69,10 @@ impl Memory {
             Precision::Bf16Stochastic => (2, 0),
         };
         let bias = 4 * shape.labels as u64;
+        let lacking = if adam.dense { 4 * (shape.features + shape.labels) as u64 } else { 0 };
         Self {
             weights: 4 * input + each * output + bias,
-            moments: 8 * (input + output) + copies + 2 * bias,
+            moments: 8 * (input + output) + copies + 2 * bias + lacking,
             tables: sampling.table_bytes(shape.labels),
         }
     }
@@ -208,6 +210,11 @@ impl Network {
     /// The weights of the output layer.
     pub fn head(&self) -> Weights<'_> {
         Weights { rows: self.output.matrix(self.shape.hidden), bias: &self.output_bias }
+    }
+
+    /// The same for a step.
+    pub(crate) fn head_mut(&mut self) -> WeightsMut<'_> {
+        WeightsMut { rows: self.output.values_mut(), bias: &mut self.output_bias }
     }
 
     /// Hidden values of one row of the input, `width` numbers.

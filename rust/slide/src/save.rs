@@ -56,11 +56,13 @@ impl Spec {
         let text = |shape: Shape| {
             format!("{} features, {} hidden units, {} labels", shape.features, shape.hidden, shape.labels)
         };
+        let adam = |adam: Adam| if adam.dense { "dense" } else { "sparse" }.to_owned();
         differ("the network", text(self.shape), text(here.shape))?;
         differ("precision", format!("{:?}", self.precision), format!("{:?}", here.precision))?;
         differ("loss", format!("{:?}", self.loss), format!("{:?}", here.loss))?;
         differ("seed", self.seed.to_string(), here.seed.to_string())?;
         differ("batch", self.batch.to_string(), here.batch.to_string())?;
+        differ("adam", adam(self.adam), adam(here.adam))?;
         differ("lr", self.adam.rate.to_string(), here.adam.rate.to_string())?;
         differ("the head", format!("{:?}", self.sampling.as_asked()), format!("{:?}", here.sampling.as_asked()))
     }
@@ -77,8 +79,8 @@ pub struct Saved {
     pub note: String,
 }
 
-/// Writes the weights; with a position also what training needs to go on from there.
-pub fn save(path: &Path, trainer: &Trainer, note: &str, training: bool, progress: &Progress) -> Result<()> {
+/// Writes the weights, which are up to date; with `training` also what training needs to go on from there.
+pub(crate) fn save(path: &Path, trainer: &Trainer, note: &str, training: bool, progress: &Progress) -> Result<()> {
     let network = &trainer.network;
     let Shape { features, hidden, labels } = network.shape;
     let width = network.width;
@@ -168,7 +170,7 @@ pub fn open(path: &Path, progress: &Progress) -> Result<(Trainer, Saved)> {
     let Spec { shape, precision, sampling, loss, adam, seed, batch } = saved.spec;
     shape.check()?;
     sampling.check()?;
-    Memory::of(shape, precision, &sampling).check()?;
+    Memory::of(shape, precision, &sampling, adam).check()?;
     let mut network = Network::empty(shape, precision)?;
     let shapes = Shapes::of(&network);
     let fill = |name: &str, shape: &[usize], out: &mut [f32]| -> Result<()> {
@@ -192,10 +194,10 @@ pub fn open(path: &Path, progress: &Progress) -> Result<(Trainer, Saved)> {
     if let Some(position) = saved.position {
         let Shape { features, hidden, labels } = shape;
         let width = trainer.network.width;
-        let Input { moments, bias_moments } = &mut trainer.input;
+        let Input { moments, bias_moments, .. } = &mut trainer.input;
         fill("input.moments", &[features, 2, width], moments)?;
         fill("input.bias_moments", &[2, width], bias_moments)?;
-        let (moments, bias_moments, master) = trainer.restore(position);
+        let (moments, bias_moments, master) = trainer.restore(position)?;
         fill("output.moments", &[labels, 2, hidden], moments)?;
         fill("output.bias_moments", &[labels, 2], bias_moments)?;
         if let Some(master) = master {

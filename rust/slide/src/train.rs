@@ -12,7 +12,7 @@ use thrifty_base::progress::Progress;
 use thrifty_base::simd;
 
 use crate::adam::Adam;
-use crate::head::{Head, Slice, WeightsMut};
+use crate::head::{Head, Slice};
 use crate::input::Input;
 use crate::network::{Network, Precision};
 use crate::predict::{Best, dense, sparse};
@@ -32,6 +32,7 @@ pub struct Trainer {
     pub(crate) input: Input,
     pub(crate) position: Position,
     batch: usize,
+    adam: Adam,
     path: simd::Path,
     last: Option<Epoch>,
 }
@@ -49,6 +50,9 @@ pub struct Position {
     pub data: u64,
     /// Neurons that tables returned since they were last tuned, and to how many rows.
     returned: (u64, u64),
+    /// Learning rate, where it is no longer the one that training began with.
+    #[serde(default)]
+    rate: Option<f32>,
     totals: Totals,
 }
 
@@ -102,18 +106,18 @@ impl Trainer {
         if network.precision == Precision::Bf16 {
             pool(0)?.install(|| head.keep_master(network.head().rows))?;
         }
-        let (input, position) = (Input::new(&network)?, Position::default());
-        Ok(Self { head, input, position, batch, path: simd::path()?, last: None, network })
+        let (input, position) = (Input::new(&network, adam)?, Position::default());
+        Ok(Self { head, input, position, batch, adam, path: simd::path()?, last: None, network })
     }
 
-    /// What it was made with.
+    /// What it was made with; the learning rate may be another by now.
     pub fn spec(&self) -> Spec {
         Spec {
             shape: self.network.shape,
             precision: self.network.precision,
             sampling: *self.head.sampling(),
             loss: self.head.minimised(),
-            adam: self.head.adam(),
+            adam: self.adam,
             seed: self.head.seed(),
             batch: self.batch,
         }
@@ -126,7 +130,8 @@ impl Trainer {
 
     /// Another learning rate from now on.
     pub fn set_rate(&mut self, rate: f32) -> Result<()> {
-        Adam { rate, ..self.head.adam() }.check()?;
+        Adam { rate, ..self.adam }.check()?;
+        self.position.rate = Some(rate);
         self.head.set_rate(rate)
     }
 
@@ -146,9 +151,12 @@ impl Trainer {
     }
 
     /// Goes on from a position: what of the head is to be filled.
-    pub(crate) fn restore(&mut self, position: Position) -> (&mut Floats, &mut Floats, Option<&mut Floats>) {
+    pub(crate) fn restore(&mut self, position: Position) -> Result<(&mut Floats, &mut Floats, Option<&mut Floats>)> {
+        if let Some(rate) = position.rate {
+            self.set_rate(rate)?;
+        }
         self.position = position;
-        self.head.restore(position.steps)
+        Ok(self.head.restore(position.steps))
     }
 
     /// Checksum of data that can be trained on.
@@ -207,7 +215,7 @@ impl Trainer {
                 if let Some(checkpoint) = checkpoint
                     && self.position.steps.is_multiple_of(checkpoint.every.max(1))
                 {
-                    self.write(checkpoint)?;
+                    self.write(checkpoint, &progress.uncounted())?;
                 }
                 progress.advance(rows.len() as u64)?;
             }
@@ -229,21 +237,42 @@ impl Trainer {
 
     /// Writes a checkpoint. Waiting rows are hashed first, so that tables are those that whoever goes on from it makes of
     /// the weights.
-    pub fn checkpoint(&mut self, checkpoint: Checkpoint<'_>, threads: usize) -> Result<()> {
-        pool(threads)?.install(|| self.write(checkpoint))
+    pub fn checkpoint(&mut self, checkpoint: Checkpoint<'_>, threads: usize, progress: &Progress) -> Result<()> {
+        pool(threads)?.install(|| self.write(checkpoint, progress))
     }
 
-    fn write(&mut self, checkpoint: Checkpoint<'_>) -> Result<()> {
+    /// Brings all weights and moments up to date: with dense Adam, those that had no gradient lack steps. Whatever reads all
+    /// of them comes after this.
+    pub fn settle(&mut self, threads: usize) -> Result<()> {
+        pool(threads)?.install(|| self.settle_here());
+        Ok(())
+    }
+
+    /// The same in the pool of the caller.
+    fn settle_here(&mut self) {
+        self.head.settle(self.network.head_mut());
+        self.input.settle(&mut self.network, self.path);
+    }
+
+    /// Writes the weights.
+    pub fn save(&mut self, path: &Path, note: &str, threads: usize, progress: &Progress) -> Result<()> {
+        self.settle(threads)?;
+        save(path, self, note, false, progress)
+    }
+
+    fn write(&mut self, checkpoint: Checkpoint<'_>, progress: &Progress) -> Result<()> {
+        self.settle_here();
         if self.head.tables().is_some_and(Tables::is_built) {
             self.head.rehash(self.network.head().rows, usize::MAX)?;
         }
-        save(checkpoint.path, self, checkpoint.note, true, &Progress::new())
+        save(checkpoint.path, self, checkpoint.note, true, progress)
     }
 
     /// Compares the tables with new ones, as [`Head::check_tables`]; with `drain`, rows that wait are hashed before.
     pub fn check_tables(&mut self, drain: bool, threads: usize) -> Result<(usize, usize)> {
         pool(threads)?.install(|| {
             if drain {
+                self.settle_here();
                 self.head.rehash(self.network.head().rows, usize::MAX)?;
             }
             self.head.check_tables(self.network.head().rows)
@@ -273,6 +302,7 @@ impl Trainer {
         let nothing = Sparse { ends: &ends, indices: &[], values: &[] };
         let path = self.path;
         pool(threads)?.install(|| {
+            self.settle_here();
             if candidates.is_some() {
                 self.fresh_tables()?;
             }
@@ -324,17 +354,18 @@ impl Trainer {
         if self.head.tables().is_some_and(|tables| !tables.is_built()) {
             self.head.rebuild(self.network.head().rows)?;
         }
+        self.input.catch_up(&mut self.network, path, inputs, rows);
         let batch = self.network.batch(path, inputs, rows, targets);
         let (wanted, asked) = self.head.ask(self.network.head(), &batch, self.head.sampling().each);
         let active = self.head.choose(&batch, &wanted);
+        self.head.catch_up(self.network.head_mut(), &active);
         let forward = self.head.forward(self.network.head(), &batch, &active, &wanted);
         let all = forward.sums.clone();
         let loss = self.head.loss(&all, &forward.of_labels);
         if !loss.is_finite() {
             return Err(Error::Diverged { step: self.position.steps, loss: loss as f32 });
         }
-        let weights = WeightsMut { rows: self.network.output.values_mut(), bias: &mut self.network.output_bias };
-        let gradient = self.head.backward(weights, &batch, forward, &all, 1.0);
+        let gradient = self.head.backward(self.network.head_mut(), &batch, forward, &all, 1.0);
         let mut hidden_delta = vec![0.0f32; rows.len() * width];
         let each = hidden_delta.chunks_exact_mut(width).zip(gradient.chunks_exact(length));
         for ((out, gradient), hidden) in each.zip(batch.hidden.chunks_exact(width)) {

@@ -4,6 +4,7 @@ use numpy::PyReadonlyArray1;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use thrifty_slide::active::Draw;
+use thrifty_slide::adam::Adam;
 use thrifty_slide::hash::Family;
 use thrifty_slide::sampling::{Method, Sampling};
 use thrifty_slide::softmax::Loss;
@@ -70,6 +71,16 @@ impl Config {
         let Self { tables, bucket, active, each, pool, .. } = *self;
         Ok(Sampling { method, tuned, k, tables, range, bucket, active, each, pool, own, rehash, draw, correct })
     }
+}
+
+/// The optimizer by its name.
+pub(crate) fn adam(name: &str, rate: f32) -> PyResult<Adam> {
+    let dense = match name {
+        "sparse" => false,
+        "dense" => true,
+        other => return Err(PyValueError::new_err(format!("adam: '{other}' is none of 'sparse', 'dense'"))),
+    };
+    Ok(Adam { rate, dense, ..Adam::default() })
 }
 
 /// A loss by its name.

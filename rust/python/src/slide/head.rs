@@ -10,17 +10,15 @@ use pyo3::types::PyDict;
 use thrifty_base::math::padded;
 use thrifty_base::pool::pool;
 use thrifty_slide::active::Wanted;
-use thrifty_slide::adam::Adam;
 use thrifty_slide::batch::Batch;
-use thrifty_slide::head::{Forward, Head, Memory, Slice, Weights, WeightsMut};
-use thrifty_slide::matrix::ValuesMut;
+use thrifty_slide::head::{Forward, Head, Memory, Slice, Weights};
 use thrifty_slide::predict::{dense, sparse};
 use thrifty_slide::softmax::Sums;
 use thrifty_slide::sparse::Sparse;
 
-use super::config::{Arrays, Config, loss};
-use super::weights::{Floats, Ids, Lists, Read, Write, all_sums, expect, is_bf16, read, wanted};
-use crate::array::{vector, vector_mut};
+use super::config::{Arrays, Config, adam, loss};
+use super::weights::{Floats, Ids, Lists, Read, Writing, all_sums, expect, read, wanted};
+use crate::array::vector;
 use crate::error::IntoPyErr;
 
 /// A forward pass whose gradients are yet to come.
@@ -98,7 +96,7 @@ impl SlideHead {
 impl SlideHead {
     /// `slice`: (first neuron, neurons here, neurons of the whole layer). Without `bias` steps leave the biases as they are.
     #[new]
-    #[pyo3(signature = (head, slice, length, loss, rate, seed, bias))]
+    #[pyo3(signature = (head, slice, length, loss, rate, seed, bias, adam="sparse"))]
     fn new(
         py: Python<'_>,
         head: Config,
@@ -108,6 +106,7 @@ impl SlideHead {
         rate: f32,
         seed: u64,
         bias: bool,
+        adam: &str,
     ) -> PyResult<Self> {
         let (first, rows, neurons) = slice;
         if rows == 0 || first as usize + rows > neurons {
@@ -115,7 +114,7 @@ impl SlideHead {
             return Err(PyValueError::new_err(what));
         }
         let (sampling, loss) = (head.sampling(py, neurons)?, self::loss(loss)?);
-        let adam = Adam { rate, ..Adam::default() };
+        let adam = self::adam(adam, rate)?;
         let head = py.detach(|| Head::new(Slice { first, rows, neurons }, length, sampling, loss, adam, seed));
         let head = head.map_err(|e| e.into_py_err(py))?;
         let head = if bias { head } else { head.without_bias() };
@@ -201,8 +200,12 @@ impl SlideHead {
         asked: (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>),
         threads: usize,
     ) -> PyResult<(u64, (Floats<'py>, Floats<'py>, Floats<'py>), Ids<'py>)> {
-        let (weight, bias) = (read(weight)?, vector::<f32>(bias, "bias", "float32")?);
-        let weights = self.weights(&weight, &bias)?;
+        let dense = self.lock().head.adam().dense;
+        let mut writing = dense.then(|| Writing::new(weight, bias)).transpose()?;
+        let mut to = writing.as_mut().map(|w| w.weights(self.rows, self.length)).transpose()?;
+        let reading =
+            (!dense).then(|| Ok::<_, PyErr>((read(weight)?, vector(bias, "bias", "float32")?))).transpose()?;
+        let from = reading.as_ref().map(|(weight, bias)| self.weights(weight, bias)).transpose()?;
         let (hidden, rows) = self.padded(&vector(hidden, "hidden", "float32")?)?;
         let targets = Arrays::new("targets", &targets)?;
         let targets = self.checked(py, targets.sparse()?, rows)?;
@@ -218,6 +221,11 @@ impl SlideHead {
                 let batch = Batch::new(targets, &numbers, hidden, padded(self.length));
                 let state = &mut *self.lock();
                 let active = state.head.choose(&batch, &wanted);
+                if let Some(to) = &mut to {
+                    state.head.catch_up(to.again(), &active);
+                }
+                let moved = to.as_ref().map(|to| to.weights(self.length));
+                let weights = from.or(moved).expect("one or the other");
                 let forward = state.head.forward(weights, &batch, &active, &wanted);
                 let sums = forward.sums.clone();
                 let of_labels = forward.of_labels.clone();
@@ -257,23 +265,8 @@ impl SlideHead {
         scale: f32,
         threads: usize,
     ) -> PyResult<Floats<'py>> {
-        let mut weight = if is_bf16(weight) {
-            Write::Bf16(vector_mut(weight, "weight", "uint16")?)
-        } else {
-            Write::F32(vector_mut(weight, "weight", "float32")?)
-        };
-        let mut bias = vector_mut::<f32>(bias, "bias", "float32")?;
-        expect("bias", bias.as_slice()?.len(), self.rows)?;
-        let bias = bias.as_slice_mut()?;
-        let values = match &mut weight {
-            Write::F32(x) => ValuesMut::F32(x.as_slice_mut()?),
-            Write::Bf16(x) => ValuesMut::Bf16(x.as_slice_mut()?),
-        };
-        let found = match &values {
-            ValuesMut::F32(x) => x.len(),
-            ValuesMut::Bf16(x) => x.len(),
-        };
-        expect("weight", found, self.rows * self.length)?;
+        let mut writing = Writing::new(weight, bias)?;
+        let mut to = writing.weights(self.rows, self.length)?;
         let Pending { hidden, rows, forward } = self.pending(token)?;
         let all = all_sums(most, sums, rows)?;
         let numbers: Vec<u32> = (0..rows as u32).collect();
@@ -283,11 +276,9 @@ impl SlideHead {
                 let nothing = Sparse { ends: &ends, indices: &[], values: &[] };
                 let batch = Batch::new(nothing, &numbers, hidden, padded(self.length));
                 let head = &mut self.lock().head;
-                let mut values = values;
-                let to = WeightsMut { rows: values.again(), bias };
-                let gradient = head.backward(to, &batch, forward, &all, scale);
+                let gradient = head.backward(to.again(), &batch, forward, &all, scale);
                 let most = head.sampling().rehash;
-                head.rehash(values.matrix(self.length), most)?;
+                head.rehash(to.weights(self.length).rows, most)?;
                 Ok(gradient)
             })
         });
@@ -361,7 +352,27 @@ impl SlideHead {
         done.map_err(|e| e.into_py_err(py))
     }
 
-    /// Copies of what training left beside the weights: (steps, moments, those of biases, weights in f32).
+    /// Brings all rows up to date: with dense Adam, those that had no gradient lack steps. Returns whether any did.
+    #[pyo3(signature = (weight, bias, threads))]
+    fn settle(
+        &self,
+        py: Python<'_>,
+        weight: &Bound<'_, PyAny>,
+        bias: &Bound<'_, PyAny>,
+        threads: usize,
+    ) -> PyResult<bool> {
+        if self.lock().head.is_settled() {
+            return Ok(false);
+        }
+        let mut writing = Writing::new(weight, bias)?;
+        let to = writing.weights(self.rows, self.length)?;
+        let done = py.detach(|| pool(threads).map(|pool| pool.install(|| self.lock().head.settle(to))));
+        done.map_err(|e| e.into_py_err(py))?;
+        Ok(true)
+    }
+
+    /// Copies of what training left beside the weights: (steps, moments, those of biases, weights in f32). Rows must be up to
+    /// date: `settle`.
     fn memory<'py>(&self, py: Python<'py>) -> (u64, Floats<'py>, Floats<'py>, Option<Floats<'py>>) {
         let (steps, moments, of_bias, master) = {
             let state = self.lock();

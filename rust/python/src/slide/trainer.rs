@@ -6,13 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use thrifty_slide::adam::Adam;
 use thrifty_slide::matrix::Matrix;
 use thrifty_slide::network::{Memory, Network, Precision, Shape};
 use thrifty_slide::save::{self, Spec};
 use thrifty_slide::train::{Checkpoint, Trainer};
 
-use super::config::{Arrays, Config, loss};
+use super::config::{Arrays, Config, adam, loss};
 use crate::error::IntoPyErr;
 use crate::interrupt::long_call;
 
@@ -29,27 +28,29 @@ type EpochFigures = (f64, u64, f64, f64, f64);
 impl SlideTrainer {
     /// `shape`: (features, hidden, labels); `head` has the attributes of `LSHConfig`.
     #[new]
-    #[pyo3(signature = (shape, head, loss, precision, rate, batch, seed))]
+    #[pyo3(signature = (shape, head, loss, precision, adam, rate, batch, seed))]
     fn new(
         py: Python<'_>,
         shape: (usize, usize, usize),
         head: Config,
         loss: &str,
         precision: &str,
+        adam: &str,
         rate: f32,
         batch: usize,
         seed: u64,
     ) -> PyResult<Self> {
         let (features, hidden, labels) = shape;
         let (sampling, loss) = (head.sampling(py, labels)?, self::loss(loss)?);
+        let adam = self::adam(adam, rate)?;
         let precision = Precision::named(precision).map_err(|e| e.into_py_err(py))?;
         let made = py.detach(|| {
             let shape = Shape { features, hidden, labels };
             shape.check()?;
             sampling.check()?;
-            Memory::of(shape, precision, &sampling).check()?;
+            Memory::of(shape, precision, &sampling, adam).check()?;
             let network = Network::new(shape, precision, seed)?;
-            Trainer::new(network, sampling, loss, Adam { rate, ..Adam::default() }, batch, seed)
+            Trainer::new(network, sampling, loss, adam, batch, seed)
         });
         Ok(Self { trainer: Mutex::new(made.map_err(|e| e.into_py_err(py))?) })
     }
@@ -98,18 +99,18 @@ impl SlideTrainer {
         long_call(py, progress, |p| {
             let mut trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
             if training {
-                return trainer.checkpoint(Checkpoint { path: &path, every: 1, note }, threads);
+                return trainer.checkpoint(Checkpoint { path: &path, every: 1, note }, threads, p);
             }
-            save::save(&path, &trainer, note, false, p)
+            trainer.save(&path, note, threads, p)
         })
     }
 
     /// (features, hidden units, labels), rows a step, learning rate, complete epochs, steps.
     fn spec(&self) -> ((usize, usize, usize), usize, f32, u64, u64) {
         let trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
-        let Spec { shape, batch, adam, .. } = trainer.spec();
+        let Spec { shape, batch, .. } = trainer.spec();
         let position = trainer.position();
-        ((shape.features, shape.hidden, shape.labels), batch, adam.rate, position.epoch, position.steps)
+        ((shape.features, shape.hidden, shape.labels), batch, trainer.head().adam().rate, position.epoch, position.steps)
     }
 
     /// Another learning rate from now on.
@@ -127,17 +128,18 @@ impl SlideTrainer {
 
     /// Bytes that a trainer of such a network takes: (weights, moments and copies, tables).
     #[staticmethod]
-    #[pyo3(signature = (shape, head, precision))]
+    #[pyo3(signature = (shape, head, precision, adam))]
     fn memory(
         py: Python<'_>,
         shape: (usize, usize, usize),
         head: Config,
         precision: &str,
+        adam: &str,
     ) -> PyResult<(u64, u64, u64)> {
         let (features, hidden, labels) = shape;
         let precision = Precision::named(precision).map_err(|e| e.into_py_err(py))?;
         let sampling = head.sampling(py, labels)?;
-        let memory = Memory::of(Shape { features, hidden, labels }, precision, &sampling);
+        let memory = Memory::of(Shape { features, hidden, labels }, precision, &sampling, self::adam(adam, 1.0)?);
         Ok((memory.weights, memory.moments, memory.tables))
     }
 
@@ -201,8 +203,10 @@ impl SlideTrainer {
     }
 
     /// Copies of the weights by name, in f32, without the padding of rows.
-    fn weights<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
+    #[pyo3(signature = (threads))]
+    fn weights<'py>(&self, py: Python<'py>, threads: usize) -> PyResult<Bound<'py, PyDict>> {
+        let mut trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
+        trainer.settle(threads).map_err(|e| e.into_py_err(py))?;
         let network = &trainer.network;
         let Shape { features, hidden, labels } = network.shape;
         let out = PyDict::new(py);

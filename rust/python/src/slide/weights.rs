@@ -5,10 +5,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use thrifty_base::math::padded;
 use thrifty_slide::active::Wanted;
-use thrifty_slide::matrix::{Matrix, Values};
+use thrifty_slide::head::WeightsMut;
+use thrifty_slide::matrix::{Matrix, Values, ValuesMut};
 use thrifty_slide::softmax::Sums;
 
-use crate::array::vector;
+use crate::array::{vector, vector_mut};
 
 pub(super) type Floats<'py> = Bound<'py, PyArray1<f32>>;
 pub(super) type Ids<'py> = Bound<'py, PyArray1<u32>>;
@@ -21,13 +22,12 @@ pub(super) enum Read<'py> {
     Bf16(PyReadonlyArray1<'py, u16>),
 }
 
-/// Weights for a step.
-pub(super) enum Write<'py> {
+enum Write<'py> {
     F32(PyReadwriteArray1<'py, f32>),
     Bf16(PyReadwriteArray1<'py, u16>),
 }
 
-pub(super) fn is_bf16(weight: &Bound<'_, PyAny>) -> bool {
+fn is_bf16(weight: &Bound<'_, PyAny>) -> bool {
     weight.cast::<PyArray1<u16>>().is_ok()
 }
 
@@ -47,6 +47,38 @@ impl Read<'_> {
         };
         expect("weight", found, rows * length)?;
         Ok(Matrix { values, stride: length, length })
+    }
+}
+
+/// Weights and biases for a step.
+pub(super) struct Writing<'py> {
+    weight: Write<'py>,
+    bias: PyReadwriteArray1<'py, f32>,
+}
+
+impl<'py> Writing<'py> {
+    pub(super) fn new(weight: &Bound<'py, PyAny>, bias: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let weight = if is_bf16(weight) {
+            Write::Bf16(vector_mut(weight, "weight", "uint16")?)
+        } else {
+            Write::F32(vector_mut(weight, "weight", "float32")?)
+        };
+        Ok(Self { weight, bias: vector_mut(bias, "bias", "float32")? })
+    }
+
+    pub(super) fn weights(&mut self, rows: usize, length: usize) -> PyResult<WeightsMut<'_>> {
+        let values = match &mut self.weight {
+            Write::F32(x) => ValuesMut::F32(x.as_slice_mut()?),
+            Write::Bf16(x) => ValuesMut::Bf16(x.as_slice_mut()?),
+        };
+        let found = match &values {
+            ValuesMut::F32(x) => x.len(),
+            ValuesMut::Bf16(x) => x.len(),
+        };
+        let bias = self.bias.as_slice_mut()?;
+        expect("bias", bias.len(), rows)?;
+        expect("weight", found, rows * length)?;
+        Ok(WeightsMut { rows: values, bias })
     }
 }
 

@@ -4,6 +4,7 @@ use thrifty_base::pages::Floats;
 
 use super::Head;
 use crate::adam::Adam;
+use crate::drift::Drift;
 use crate::matrix::Matrix;
 use crate::queue::Queue;
 use crate::sampling::Sampling;
@@ -43,6 +44,7 @@ impl Head {
     /// What [`Self::memory`] gives, to be filled, with the number of steps done.
     pub(crate) fn restore(&mut self, steps: u64) -> (&mut Floats, &mut Floats, Option<&mut Floats>) {
         self.steps = steps;
+        self.drift = Drift::new(self.adam, self.slice.rows);
         (&mut self.moments, &mut self.bias_moments, self.master.as_mut())
     }
 
@@ -97,7 +99,7 @@ impl Head {
         Ok(())
     }
 
-    /// What training left beside the weights.
+    /// What training left beside the weights; of rows that are up to date, see [`Self::settle`].
     pub fn memory(&self) -> Memory<'_> {
         let (moments, bias_moments) = (&self.moments[..], &self.bias_moments[..]);
         Memory { steps: self.steps, moments, bias_moments, master: self.master.as_deref() }
@@ -124,6 +126,7 @@ impl Head {
         self.moments.copy_from_slice(moments);
         self.bias_moments.copy_from_slice(bias_moments);
         self.steps = steps;
+        self.drift = Drift::new(self.adam, rows);
         Ok(())
     }
 }
