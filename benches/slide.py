@@ -2,8 +2,8 @@
 
 The measurements are those of ``make goals PART=slide`` items 3, 4 and 6: ours and each peer take the same inputs on
 one thread, answers are judged beside times, and CPU-seconds are compared. This prints their figures as one table;
-``--keep`` keeps them as ``make goals`` does. ``--items 3,4`` leaves some out; ``--data`` names the folder of the real data
-sets.
+``--keep`` keeps them as ``make goals`` does. ``--items 3,4`` leaves some out; ``--data`` names the folder of the real
+data sets.
 """
 
 from __future__ import annotations
