@@ -1,0 +1,273 @@
+"""Messages between the ranks of a training: what torch.distributed carries, what it costs, and who is lost.
+
+Every exchange is one all-to-all of bytes, so that a rank waits once for all others; a gather is an all-to-all of equal
+messages. The engine (gloo, or whatever the group has) is torch's.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thrifty._torch import require_torch
+from thrifty.errors import WorkerLost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+    Bytes = NDArray[np.uint8]
+else:
+    torch = require_torch()
+
+__all__ = ["Beats", "Ranks", "TorchRanks"]
+
+SAMPLE = 32
+"""Of so many exchanges one waits for all ranks first, which tells waiting from sending."""
+ROOM = 1.125
+"""How much larger than the last message a place for the next one is."""
+BEAT, QUIET = 0.25, 1.5
+"""Seconds between two signs of life, and without one after which a rank is lost."""
+
+
+class Beats:
+    """Signs of life of all ranks in the store that they met at."""
+
+    def __init__(self, store: torch.distributed.Store, rank: int, size: int) -> None:
+        self.store, self.rank, self.size = store.clone(), rank, size
+        self.store.set_timeout(timedelta(seconds=QUIET))
+        self.store.set(f"thrifty/beat/{rank}", "0")
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._beat, args=(store.clone(),), daemon=True)
+        self.thread.start()
+
+    def _beat(self, store: torch.distributed.Store) -> None:
+        count = 0
+        while not self.stopped.wait(BEAT):
+            count += 1
+            try:
+                store.set(f"thrifty/beat/{self.rank}", str(count))
+            except RuntimeError:
+                return  # the store is gone, and with it whoever would read this
+
+    def stop(self) -> None:
+        """No more of them."""
+        self.stopped.set()
+
+    def lost(self) -> list[int] | None:
+        """Ranks that give no sign of life; None where the store does not answer."""
+        keys = [f"thrifty/beat/{rank}" for rank in range(self.size)]
+        try:
+            before = [self.store.get(key) for key in keys]
+            time.sleep(QUIET)
+            after = [self.store.get(key) for key in keys]
+        except RuntimeError:
+            return None
+        return [rank for rank in range(self.size) if rank != self.rank and before[rank] == after[rank]]
+
+
+class Ranks:
+    """The ranks of a training, as one of them sees them; what carries messages is for those that derive from this.
+
+    Attributes
+    ----------
+    rank, size : int
+        This one, and how many there are.
+    step : int
+        The step that is being done, for messages.
+    sent : int
+        Bytes of messages that this rank sent to others.
+    seconds : dict
+        Seconds of this rank by what they went into: ``compute``, and ``collectives``, waiting for others among them.
+    """
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+        self.sent = self.step = self.exchanges = 0
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.places: dict[str, list[int]] = {}
+        self.sampled = [0.0, 1e-9]  # seconds of waiting and of sending, where they were told apart
+
+    def exchange(self, blocks: Bytes, sizes: Sequence[int], comes: Sequence[int]) -> Callable[[], Bytes]:
+        """Send blocks to ranks; the engine's part of :meth:`start`."""
+        raise NotImplementedError
+
+    def objects(self, value: Any) -> list[Any]:
+        """Return a small value of each rank."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """No more messages."""
+
+    def start(self, blocks: Bytes, sizes: Sequence[int], comes: Sequence[int]) -> Callable[[], Bytes]:
+        """Send each rank its block, and return what waits for the blocks of all.
+
+        Parameters
+        ----------
+        blocks : uint8 array
+            One after the other.
+        sizes : ints
+            Bytes of each.
+        comes : ints
+            Bytes of the blocks that come, this rank's own among them.
+        """
+        if self.size == 1:
+            return lambda: blocks
+        self.exchanges += 1
+        sampled = self.exchanges % SAMPLE == 0
+        if sampled:
+            begun, ones = time.perf_counter(), [1] * self.size
+            self.exchange(np.zeros(self.size, np.uint8), ones, ones)()
+            self.sent += self.size - 1
+            self.sampled[0] += self._took(begun)
+        self.sent += len(blocks) - sizes[self.rank]
+        begun = time.perf_counter()
+        arrived = self.exchange(blocks, sizes, comes)
+        took = self._took(begun)
+
+        def wait() -> Bytes:
+            begun = time.perf_counter()
+            got = arrived()
+            waited = self._took(begun)
+            if sampled:
+                self.sampled[1] += took + waited
+            return got
+
+        return wait
+
+    def _took(self, begun: float) -> float:
+        took = time.perf_counter() - begun
+        self.seconds["collectives"] += took
+        return took
+
+    def gather(self, block: Bytes) -> Bytes:
+        """Return the blocks of all ranks, all of one size, a row each."""
+        n = len(block)
+        return self.start(np.tile(block, self.size), [n] * self.size, [n] * self.size)().reshape(self.size, n)
+
+    def start_gather(self, block: Bytes, name: str) -> Callable[[], list[Bytes]]:
+        """Send all ranks a block, and return what waits for the blocks of all; sizes may differ.
+
+        A block has its size before it and a place a little larger than the last one of its name; what does not fit into
+        that follows in a second message, which is rare.
+        """
+        places = self.places.get(name)
+        if places is None:
+            places = self._places(self.gather(np.array([len(block)], np.uint32).view(np.uint8)).view(np.uint32)[:, 0])
+        own = places[self.rank]
+        message = np.zeros(4 + own, np.uint8)
+        message[:4] = np.array([len(block)], np.uint32).view(np.uint8)
+        message[4 : 4 + min(own, len(block))] = block[:own]
+        wait = self.start(np.tile(message, self.size), [4 + own] * self.size, [4 + place for place in places])
+
+        def blocks() -> list[Bytes]:
+            parts = np.split(wait(), np.cumsum([4 + place for place in places])[:-1])
+            sizes = [int(part[:4].view(np.uint32)[0]) for part in parts]
+            out = [part[4 : 4 + size] for part, size in zip(parts, sizes, strict=True)]
+            rests = [max(0, size - place) for size, place in zip(sizes, places, strict=True)]
+            if any(rests):
+                rest = block[own:] if rests[self.rank] else block[:0]
+                more = self.start(np.tile(rest, self.size), [len(rest)] * self.size, rests)()
+                ends = np.cumsum(rests)[:-1]
+                out = [np.concatenate(pair) for pair in zip(out, np.split(more, ends), strict=True)]
+            self.places[name] = self._places(sizes)
+            return out
+
+        return blocks
+
+    @staticmethod
+    def _places(sizes: Any) -> list[int]:
+        return [-(-int(size * ROOM + 64) // 64) * 64 for size in sizes]
+
+    def gather_arrays(self, arrays: Sequence[NDArray[Any]], name: str) -> list[list[NDArray[Any]]]:
+        """Return the arrays of all ranks, a list for each."""
+        sizes = np.array([array.size for array in arrays], np.uint32)
+        block = np.concatenate(
+            [sizes.view(np.uint8), *(np.ascontiguousarray(a).view(np.uint8).ravel() for a in arrays)]
+        )
+        out = []
+        for got in self.start_gather(block, name)():
+            at, lengths = sizes.nbytes, got[: sizes.nbytes].copy().view(np.uint32)
+            parts = []
+            for length, like in zip(lengths, arrays, strict=True):
+                end = at + int(length) * like.itemsize
+                parts.append(got[at:end].copy().view(like.dtype))
+                at = end
+            out.append(parts)
+        return out
+
+    def sum(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Return the sums over ranks, taken in their order."""
+        rows = self.gather(numbers.view(np.uint8).ravel()).view(numbers.dtype)
+        out: NDArray[Any] = rows.sum(axis=0, dtype=numbers.dtype)
+        return out
+
+    def barrier(self) -> None:
+        """Wait for all ranks."""
+        self.gather(np.zeros(1, np.uint8))
+
+    def shares(self) -> dict[str, float]:
+        """Return which shares of the time went into computing, messages and waiting."""
+        met, sent = self.sampled
+        waited = self.seconds["collectives"] * met / (met + sent)
+        parts = {
+            "compute": self.seconds["compute"],
+            "collectives": self.seconds["collectives"] - waited,
+            "waiting": waited,
+        }
+        total = sum(parts.values()) or 1.0
+        return {name: value / total for name, value in parts.items()}
+
+
+class TorchRanks(Ranks):
+    """Ranks of a process group of torch.distributed."""
+
+    def __init__(self, group: Any) -> None:
+        from torch import distributed
+        from torch.distributed import distributed_c10d
+
+        self.distributed, self.group = distributed, group
+        super().__init__(distributed.get_rank(group), distributed.get_world_size(group))
+        store = distributed_c10d._get_default_store()
+        self.beats = None if self.size == 1 else Beats(store, self.rank, self.size)
+
+    def exchange(self, blocks: Bytes, sizes: Sequence[int], comes: Sequence[int]) -> Callable[[], Bytes]:
+        """Send blocks to ranks."""
+        got, send = torch.empty(sum(comes), dtype=torch.uint8), torch.from_numpy(blocks)
+        splits = list(comes), list(sizes)
+        work = self._guarded(
+            lambda: self.distributed.all_to_all_single(got, send, *splits, group=self.group, async_op=True)
+        )
+
+        def wait(send: torch.Tensor = send) -> Bytes:  # what is sent lives until it was
+            self._guarded(work.wait)
+            out: Bytes = got.numpy()
+            return out
+
+        return wait
+
+    def objects(self, value: Any) -> list[Any]:
+        """Return a small value of each rank."""
+        out: list[Any] = [None] * self.size
+        self._guarded(lambda: self.distributed.all_gather_object(out, value, group=self.group))
+        return out
+
+    def close(self) -> None:
+        """No more messages."""
+        if self.beats is not None:
+            self.beats.stop()
+
+    def _guarded(self, call: Callable[[], Any]) -> Any:
+        """Call the engine; when that fails, say which rank is lost."""
+        try:
+            return call()
+        except RuntimeError as error:
+            lost = self.beats.lost() if self.beats is not None else None
+            raise WorkerLost.of(lost, self.step, str(error)) from error
