@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +34,7 @@ class Task:
     by_rank: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings of single ranks, by their numbers."""
     kill: list[int] | None = None
-    """(rank, step): this rank is killed there."""
+    """(rank, step): this rank is killed there, unless it was started again."""
     timeout: float = 60.0
 
 
@@ -48,8 +51,10 @@ def train(task: Task, group: Any) -> dict[str, Any]:
 
     def progress(phase: str, done: int, total: int) -> None:
         steps[0] += phase == "train"
-        if task.kill is not None and group is not None and phase == "train" and [rank, steps[0]] == task.kill:
-            os.kill(os.getpid(), 9)
+        first = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"
+        if group is not None and first and phase == "train" and [rank, steps[0]] == task.kill:
+            Path(f"{sys.argv[1]}.killed").write_text(str(time.time()))
+            os.kill(os.getpid(), signal.SIGKILL)
 
     options: dict[str, Any] = {} if task.checkpoint is None else {"checkpoint": task.checkpoint, "every": task.every}
     trainer.fit(inputs, targets, epochs=task.epochs, progress=progress, **options)
@@ -65,7 +70,7 @@ def train(task: Task, group: Any) -> dict[str, Any]:
     if task.save is not None:
         trainer.save(task.save)
     if group is not None:
-        out["report"] = trainer._core.report()
+        out["traffic"] = trainer.traffic()
     return out
 
 
@@ -74,21 +79,34 @@ def alone(task: Task) -> dict[str, Any]:
     return train(task, None)
 
 
+HERE = Path(__file__).resolve()
+
+
+def environment(task: Task) -> dict[str, str]:
+    """What ranks need in their environment."""
+    paths = [str(HERE.parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    own = {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    return {**os.environ, **own, "TASK": json.dumps(asdict(task))}
+
+
 def torchrun(task: Task, ranks: int, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run ranks as processes of this machine; rank 0 leaves what it found in ``out``."""
-    here = Path(__file__).resolve()
-    paths = [str(here.parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "OMP_NUM_THREADS": "1",
-        "GLOO_SOCKET_IFNAME": "lo",
-        "TASK": json.dumps(asdict(task)),
-    }
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", *options]
-    return subprocess.run(
-        [*command, str(here), str(out)], env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
+    command += [str(HERE), str(out)]
+    return subprocess.run(command, env=environment(task), capture_output=True, text=True, check=False, timeout=300)
+
+
+def processes(task: Task, ranks: int, out: Path) -> list[int]:
+    """Run ranks without anybody who ends the others when one fails; returns their exit statuses."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    meet = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(ranks)}
+    started = [
+        subprocess.Popen([sys.executable, str(HERE), str(out)], env=environment(task) | meet | {"RANK": str(rank)})
+        for rank in range(ranks)
+    ]
+    return [process.wait(timeout=120) for process in started]
 
 
 def ran(task: Task, ranks: int, out: Path, *options: str) -> dict[str, Any]:
@@ -102,28 +120,22 @@ def ran(task: Task, ranks: int, out: Path, *options: str) -> dict[str, Any]:
 
 def main() -> None:
     """One rank."""
-    import time
-    from datetime import timedelta
-
-    from torch import distributed
-
     from thrifty.errors import ThriftyError, WorkerLost
+    from thrifty.slide.torchrun import world
 
     task = Task(**json.loads(os.environ["TASK"]))
-    distributed.init_process_group("gloo", timeout=timedelta(seconds=task.timeout))
-    rank = distributed.get_rank()
-    begun = time.time()
-    try:
-        found = train(task, distributed.group.WORLD)
-    except ThriftyError as error:
-        told = {"error": type(error).__name__, "message": str(error), "at": time.time(), "after": time.time() - begun}
-        if isinstance(error, WorkerLost):
-            told |= {"rank": error.rank, "step": error.step}
-        Path(f"{sys.argv[1]}.{rank}").write_text(json.dumps(told))
-        raise SystemExit(3) from None
+    rank = int(os.environ["RANK"])
+    with world(task.timeout) as group:
+        try:
+            found = train(task, group)
+        except ThriftyError as error:
+            told = {"error": type(error).__name__, "message": str(error), "at": time.time()}
+            if isinstance(error, WorkerLost):
+                told |= {"rank": error.rank, "step": error.step}
+            Path(f"{sys.argv[1]}.{rank}").write_text(json.dumps(told))
+            os._exit(3)  # without waiting for those that are lost
     if rank == 0:
         Path(sys.argv[1]).write_text(json.dumps(found))
-    distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -49,6 +49,20 @@ class Adam(StrEnum):
     dense = "dense"
 
 
+class Messages(StrEnum):
+    """How hidden values and gradients travel between ranks."""
+
+    f32 = "f32"
+    bf16 = "bf16"
+
+
+class Shares(StrEnum):
+    """How much of the network each rank has."""
+
+    equal = "equal"
+    measured = "measured"
+
+
 class Correction(StrEnum):
     """Whether scores of random neurons are corrected for the chance of being drawn."""
 
@@ -99,13 +113,27 @@ def train(
     loss: Annotated[Loss, typer.Option("--loss", help="Sigmoid for rows with many labels.")] = Loss.softmax,
     precision: Annotated[Precision, typer.Option("--precision", help="Of the output layer.")] = Precision.f32,
     adam: Annotated[Adam, typer.Option("--adam", help="Dense: rows without a gradient move on as well.")] = Adam.sparse,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Under torchrun: losses do not depend on the number of ranks.")
+    ] = False,
+    messages: Annotated[
+        Messages | None, typer.Option("--messages", help="Under torchrun: of values that travel.  [default: bf16]")
+    ] = None,
+    shares: Annotated[Shares, typer.Option("--shares", help="Under torchrun: parts of ranks.")] = Shares.equal,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1, help="Under torchrun: seconds until a silent rank is lost.")
+    ] = 60.0,
     threads: common.Threads = 0,
     seed: common.Seed = 0,
     json_: common.Json = False,
 ) -> None:
-    """Train a network. With --checkpoint, after an interruption the same command goes on."""
+    """Train a network. With --checkpoint, after an interruption the same command goes on.
+
+    Under torchrun many processes train one network: torchrun --nproc-per-node 4 -m thrifty slide train …
+    """
     from thrifty.cli import slide_train
     from thrifty.slide import LSHConfig
+    from thrifty.slide.torchrun import world
 
     head = LSHConfig(
         family=family.value,
@@ -114,29 +142,39 @@ def train(
         active=active,
         each=each,
         rehash=rehash,
+        random="uniform" if deterministic else "length",
         correction=correction.value,
     )
-    slide_train.run(
-        rows,
-        model,
-        test=test,
-        network={
-            "hidden": hidden,
-            "head": head,
-            "loss": loss.value,
-            "precision": precision.value,
-            "adam": adam.value,
-            "lr": lr,
-            "batch": batch,
-            "seed": seed,
-            "threads": threads,
-        },
-        epochs=epochs,
-        checkpoint=checkpoint,
-        every=every,
-        max_memory=max_memory,
-        as_json=json_,
-    )
+    network = {
+        "hidden": hidden,
+        "head": head,
+        "loss": loss.value,
+        "precision": precision.value,
+        "adam": adam.value,
+        "lr": lr,
+        "batch": batch,
+        "seed": seed,
+        "threads": threads,
+    }
+    with world(timeout) as group:
+        if group is not None or deterministic:
+            network |= {
+                "process_group": group,
+                "deterministic": deterministic,
+                "messages": messages.value if messages else None,
+                "shares": shares.value,
+            }
+        slide_train.run(
+            rows,
+            model,
+            test=test,
+            network=network,
+            epochs=epochs,
+            checkpoint=checkpoint,
+            every=every,
+            max_memory=max_memory,
+            as_json=json_,
+        )
 
 
 @app.command()

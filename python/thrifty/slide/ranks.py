@@ -1,76 +1,30 @@
-"""Messages between the ranks of a training: what torch.distributed carries, what it costs, and who is lost.
+"""Messages between the ranks of a training, and what they cost; what carries them is in ``torch_ranks.py``.
 
 Every exchange is one all-to-all of bytes, so that a rank waits once for all others; a gather is an all-to-all of equal
-messages. The engine (gloo, or whatever the group has) is torch's.
+messages.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import defaultdict
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thrifty._torch import require_torch
-from thrifty.errors import WorkerLost
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import torch
     from numpy.typing import NDArray
 
     Bytes = NDArray[np.uint8]
-else:
-    torch = require_torch()
 
-__all__ = ["Beats", "Ranks", "TorchRanks"]
+__all__ = ["HEADER", "ROOM", "STEP", "Ranks"]
 
 SAMPLE = 32
 """Of so many exchanges one waits for all ranks first, which tells waiting from sending."""
-ROOM = 1.125
-"""How much larger than the last message a place for the next one is."""
-BEAT, QUIET = 0.25, 1.5
-"""Seconds between two signs of life, and without one after which a rank is lost."""
-
-
-class Beats:
-    """Signs of life of all ranks in the store that they met at."""
-
-    def __init__(self, store: torch.distributed.Store, rank: int, size: int) -> None:
-        self.store, self.rank, self.size = store.clone(), rank, size
-        self.store.set_timeout(timedelta(seconds=QUIET))
-        self.store.set(f"thrifty/beat/{rank}", "0")
-        self.stopped = threading.Event()
-        self.thread = threading.Thread(target=self._beat, args=(store.clone(),), daemon=True)
-        self.thread.start()
-
-    def _beat(self, store: torch.distributed.Store) -> None:
-        count = 0
-        while not self.stopped.wait(BEAT):
-            count += 1
-            try:
-                store.set(f"thrifty/beat/{self.rank}", str(count))
-            except RuntimeError:
-                return  # the store is gone, and with it whoever would read this
-
-    def stop(self) -> None:
-        """No more of them."""
-        self.stopped.set()
-
-    def lost(self) -> list[int] | None:
-        """Ranks that give no sign of life; None where the store does not answer."""
-        keys = [f"thrifty/beat/{rank}" for rank in range(self.size)]
-        try:
-            before = [self.store.get(key) for key in keys]
-            time.sleep(QUIET)
-            after = [self.store.get(key) for key in keys]
-        except RuntimeError:
-            return None
-        return [rank for rank in range(self.size) if rank != self.rank and before[rank] == after[rank]]
+HEADER, STEP, ROOM = 4, 32, 1.02
+"""Bytes before a block; what places for blocks are multiples of; how much larger a place is than the last block was."""
 
 
 class Ranks:
@@ -101,6 +55,8 @@ class Ranks:
 
     def objects(self, value: Any) -> list[Any]:
         """Return a small value of each rank."""
+        if self.size == 1:
+            return [value]
         raise NotImplementedError
 
     def close(self) -> None:
@@ -162,15 +118,15 @@ class Ranks:
         if places is None:
             places = self._places(self.gather(np.array([len(block)], np.uint32).view(np.uint8)).view(np.uint32)[:, 0])
         own = places[self.rank]
-        message = np.zeros(4 + own, np.uint8)
-        message[:4] = np.array([len(block)], np.uint32).view(np.uint8)
-        message[4 : 4 + min(own, len(block))] = block[:own]
-        wait = self.start(np.tile(message, self.size), [4 + own] * self.size, [4 + place for place in places])
+        message = np.zeros(HEADER + own, np.uint8)
+        message[:HEADER] = np.array([len(block)], np.uint32).view(np.uint8)
+        message[HEADER : HEADER + min(own, len(block))] = block[:own]
+        wait = self.start(np.tile(message, self.size), [HEADER + own] * self.size, [HEADER + n for n in places])
 
         def blocks() -> list[Bytes]:
-            parts = np.split(wait(), np.cumsum([4 + place for place in places])[:-1])
-            sizes = [int(part[:4].view(np.uint32)[0]) for part in parts]
-            out = [part[4 : 4 + size] for part, size in zip(parts, sizes, strict=True)]
+            parts = np.split(wait(), np.cumsum([HEADER + n for n in places])[:-1])
+            sizes = [int(part[:HEADER].view(np.uint32)[0]) for part in parts]
+            out = [part[HEADER : HEADER + size] for part, size in zip(parts, sizes, strict=True)]
             rests = [max(0, size - place) for size, place in zip(sizes, places, strict=True)]
             if any(rests):
                 rest = block[own:] if rests[self.rank] else block[:0]
@@ -184,10 +140,10 @@ class Ranks:
 
     @staticmethod
     def _places(sizes: Any) -> list[int]:
-        return [-(-int(size * ROOM + 64) // 64) * 64 for size in sizes]
+        return [-(-int(size * ROOM + STEP / 2) // STEP) * STEP for size in sizes]
 
-    def gather_arrays(self, arrays: Sequence[NDArray[Any]], name: str) -> list[list[NDArray[Any]]]:
-        """Return the arrays of all ranks, a list for each."""
+    def gather_arrays(self, arrays: Sequence[NDArray[Any]], name: str) -> list[Any]:
+        """Return the arrays of all ranks, a tuple for each."""
         sizes = np.array([array.size for array in arrays], np.uint32)
         block = np.concatenate(
             [sizes.view(np.uint8), *(np.ascontiguousarray(a).view(np.uint8).ravel() for a in arrays)]
@@ -200,7 +156,7 @@ class Ranks:
                 end = at + int(length) * like.itemsize
                 parts.append(got[at:end].copy().view(like.dtype))
                 at = end
-            out.append(parts)
+            out.append(tuple(parts))
         return out
 
     def sum(self, numbers: NDArray[Any]) -> NDArray[Any]:
@@ -224,50 +180,3 @@ class Ranks:
         }
         total = sum(parts.values()) or 1.0
         return {name: value / total for name, value in parts.items()}
-
-
-class TorchRanks(Ranks):
-    """Ranks of a process group of torch.distributed."""
-
-    def __init__(self, group: Any) -> None:
-        from torch import distributed
-        from torch.distributed import distributed_c10d
-
-        self.distributed, self.group = distributed, group
-        super().__init__(distributed.get_rank(group), distributed.get_world_size(group))
-        store = distributed_c10d._get_default_store()
-        self.beats = None if self.size == 1 else Beats(store, self.rank, self.size)
-
-    def exchange(self, blocks: Bytes, sizes: Sequence[int], comes: Sequence[int]) -> Callable[[], Bytes]:
-        """Send blocks to ranks."""
-        got, send = torch.empty(sum(comes), dtype=torch.uint8), torch.from_numpy(blocks)
-        splits = list(comes), list(sizes)
-        work = self._guarded(
-            lambda: self.distributed.all_to_all_single(got, send, *splits, group=self.group, async_op=True)
-        )
-
-        def wait(send: torch.Tensor = send) -> Bytes:  # what is sent lives until it was
-            self._guarded(work.wait)
-            out: Bytes = got.numpy()
-            return out
-
-        return wait
-
-    def objects(self, value: Any) -> list[Any]:
-        """Return a small value of each rank."""
-        out: list[Any] = [None] * self.size
-        self._guarded(lambda: self.distributed.all_gather_object(out, value, group=self.group))
-        return out
-
-    def close(self) -> None:
-        """No more messages."""
-        if self.beats is not None:
-            self.beats.stop()
-
-    def _guarded(self, call: Callable[[], Any]) -> Any:
-        """Call the engine; when that fails, say which rank is lost."""
-        try:
-            return call()
-        except RuntimeError as error:
-            lost = self.beats.lost() if self.beats is not None else None
-            raise WorkerLost.of(lost, self.step, str(error)) from error

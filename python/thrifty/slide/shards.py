@@ -17,10 +17,11 @@ import numpy as np
 from thrifty import _core
 from thrifty.errors import MismatchError, ResumeMismatch
 from thrifty.slide import shard_files
-from thrifty.slide.ranks import Ranks, TorchRanks
+from thrifty.slide.ranks import HEADER, ROOM, STEP, Ranks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from os import PathLike
 
     from numpy.typing import NDArray
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     Labels = tuple[NDArray[np.uint64], NDArray[np.uint32]]
     Progress = Callable[[str, int, int], object]
 
-__all__ = ["Shards", "bounds"]
+__all__ = ["Shards", "bounds", "payload"]
 
 CHUNK = 512
 """Rows that are predicted together."""
@@ -54,6 +55,33 @@ def bounds(total: int, speeds: Sequence[float]) -> list[int]:
     return [int(end) for end in ends]
 
 
+def payload(ranks: int, batch: float, hidden: int, density: float, messages: str) -> float:
+    """Return the bytes that a rank sends in a step.
+
+    Each of ``ranks`` sends all others its hidden values (a bit each, and those that are not zero), two numbers a row of
+    the softmax, and each its gradient where hidden values are not zero (D-SLIDE, arXiv 2201.12667, section 3, with
+    bitmaps). Hidden values have a place that is a little larger than they were last.
+
+    Parameters
+    ----------
+    ranks, batch, hidden : numbers
+        N, B and H.
+    density : float
+        Share of hidden values that are not zero.
+    messages : str
+        ``"bf16"`` or ``"f32"``.
+
+    Examples
+    --------
+    >>> round(payload(4, 128, 128, 0.5, "bf16"))
+    29460
+    """
+    values = batch * hidden / ranks
+    each = {"bf16": 2, "f32": 4}[messages]
+    hidden_values = HEADER + (values / 8 + density * values * each) * ROOM + STEP
+    return (ranks - 1) * (hidden_values + 8 * batch + density * values * each)
+
+
 def speed(hidden: int, threads: int) -> float:
     """Return steps a second of a small head: what ranks are compared by."""
     from thrifty.slide.config import LSHConfig
@@ -73,6 +101,17 @@ def speed(hidden: int, threads: int) -> float:
         head.backward(token, weight, bias, most, sums, 1.0, threads)
         times.append(time.perf_counter() - begun)
     return 1 / float(np.median(times))
+
+
+def ranks_of(group: Any) -> Ranks:
+    """Return the ranks of a process group; without one there is one."""
+    if group is None:
+        return Ranks(0, 1)
+    if isinstance(group, Ranks):
+        return group
+    from thrifty.slide.torch_ranks import TorchRanks
+
+    return TorchRanks(group)
 
 
 class Shards:
@@ -99,7 +138,7 @@ class Shards:
             raise ValueError("random: 'length' needs the lengths of all rows; deterministic ranks need 'uniform'")
         if batch < 1:
             raise ValueError(f"batch: {batch} is not possible; at least 1")
-        self.ranks = group if isinstance(group, Ranks) else TorchRanks(group)
+        self.ranks = ranks_of(group)
         self.shape, self.batch, self.deterministic, self.threads = shape, batch, deterministic, threads
         self.head, self.adam, self.precision, self.seed = head, adam, precision, seed
         self.messages = messages or ("f32" if deterministic else "bf16")
@@ -147,6 +186,8 @@ class Shards:
         )
         self.position: dict[str, Any] = {"steps": 0, "epoch": 0, "batches": 0, "data": 0, "rate": None, "totals": {}}
         self.local = dict.fromkeys(FIGURES, 0.0)
+        self.steps = self.trained = 0  # of this process, and the bytes that they sent
+        self.bits = [0, 0]  # hidden values that were not zero, and all
         self.done: tuple[float, int, float, float, float] | None = None
 
     def _own(self, head: LSHConfig) -> LSHConfig:
@@ -191,6 +232,14 @@ class Shards:
         self.head = head
         self.core.set_head(self._own(head), self.deterministic)
 
+    def weights(self, threads: int) -> dict[str, NDArray[np.float32]]:
+        """Return copies of this rank's weights by name."""
+        return dict(self.core.weights())
+
+    def check_tables(self, drain: bool, threads: int) -> tuple[int, int]:
+        """Of this rank's buckets, those that differ from new ones, and all."""
+        return self.core.check_tables(drain)
+
     def stats(self) -> dict[str, int]:
         """Figures of this rank's tables."""
         return dict(self.core.stats())
@@ -200,9 +249,10 @@ class Shards:
         return self.done
 
     def report(self) -> dict[str, float]:
-        """Bytes of messages a step, and where the time went, of this rank."""
-        steps = max(1, self.ranks.step)
-        return {"sent": float(self.ranks.sent), "sent_a_step": self.ranks.sent / steps, **self.ranks.shares()}
+        """Bytes of messages, and where the time went, of this rank."""
+        sent = {"bytes_on_the_wire": self.ranks.sent, "bytes_a_step": self.trained / max(1, self.steps)}
+        density = {"density": self.bits[0] / max(1, self.bits[1])}
+        return {"ranks": self.ranks.size, **sent, **density, **self.ranks.shares()}
 
     def epoch(
         self, x: Rows, y: Labels, threads: int, place: tuple[Path, int, str] | None, progress: Progress | None
@@ -245,12 +295,15 @@ class Shards:
 
     def step(self, x: Rows, y: Labels, rows: NDArray[np.uint32]) -> None:
         """Make a step over some rows."""
-        core, ranks = self.core, self.ranks
+        core, ranks, before = self.core, self.ranks, self.ranks.sent
         ranks.step = self.position["steps"]
         with self._computing():
             self._retune()
             message = core.begin(x, rows)
         wait = ranks.start_gather(message, "hidden")
+        values = len(rows) * (self.units[ranks.rank + 1] - self.units[ranks.rank])
+        self.bits[0] += (len(message) - -(-values // 8)) // (4 if self.messages == "f32" else 2)
+        self.bits[1] += values
         with self._computing():
             core.rehash()
         self._take_hidden(wait())
@@ -271,6 +324,8 @@ class Shards:
         with self._computing():
             common, of_labels, active, returned, found, labels = core.finish(x, (gradients, [comes] * ranks.size))
         self.position["steps"] += 1
+        self.steps += 1
+        self.trained += ranks.sent - before
         first = ranks.rank == 0
         figures = (first * common - of_labels, returned, found, labels, active, first * len(rows))
         for name, value in zip(FIGURES, figures, strict=True):
@@ -287,14 +342,14 @@ class Shards:
         sizes = self.ranks.sum(sizes)
         with self._computing():
             asked = self.core.ask_agreed(y, sizes)
-        lists = [tuple(parts) for parts in self.ranks.gather_arrays(asked, "asked")]
+        lists = self.ranks.gather_arrays(asked, "asked")
         head = self.head
         with self._computing():
             wanted = _core.SlideHead.merge(lists, max(head.pool, head.each))
         if head.pool > head.each or head.family == "exact":
             with self._computing():
                 scored = self.core.score_agreed(y, wanted)
-            ranked = [tuple(parts) for parts in self.ranks.gather_arrays(scored, "scored")]
+            ranked = self.ranks.gather_arrays(scored, "scored")
             with self._computing():
                 wanted = _core.SlideShard.best(ranked, head.each)
         with self._computing():
@@ -363,7 +418,9 @@ class Shards:
         note: str = manifest["note"]
         return note
 
-    def save(self, path: Path, note: str, training: bool, threads: int, progress: Progress | None) -> None:
+    def save(
+        self, path: str | PathLike[str], note: str, training: bool, threads: int, progress: Progress | None
+    ) -> None:
         """Write a model as one process does, or with ``training`` a checkpoint: where all ranks see it."""
         if training:
             self.write(Path(path), note)

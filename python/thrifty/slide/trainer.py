@@ -92,7 +92,8 @@ class Trainer:
         labels, with their weights, moments and tables. All ranks make the same calls with the same data.
     deterministic : bool
         Ranks choose the neurons that one rank with all of them would, so that losses do not depend on their number;
-        takes more messages, and ``random="uniform"``. Otherwise each chooses its share by its own tables.
+        takes more messages, and ``random="uniform"``; possible without ranks as well. Otherwise each chooses its share
+        by its own tables.
     messages : str, optional
         How hidden values and gradients travel: ``"bf16"``, or ``"f32"`` as with ``deterministic``.
     shares : str or sequence of float
@@ -132,7 +133,7 @@ class Trainer:
         self.threads = threads
         head = head or LSHConfig()
         self._core: _core.SlideTrainer | Shards
-        if process_group is None:
+        if process_group is None and not deterministic:
             self._core = _core.SlideTrainer(shape, head, loss, precision, adam, lr, batch, seed)
         else:
             from thrifty.slide.shards import Shards
@@ -375,6 +376,17 @@ class Trainer:
             ``output_bias`` (labels,).
         """
         return dict(self._core.weights(self.threads))
+
+    def traffic(self) -> dict[str, float]:
+        """Return what messages between ranks came to, as this rank sees it; empty without ranks.
+
+        Returns
+        -------
+        dict
+            ``ranks``; ``bytes_on_the_wire``, of messages that this rank sent, and ``bytes_a_step``; ``compute``,
+            ``collectives`` and ``waiting`` (for ranks that were not yet there), shares of its time.
+        """
+        return {} if isinstance(self._core, _core.SlideTrainer) else self._core.report()
 
     def stats(self) -> dict[str, int]:
         """Return figures of the hash tables.

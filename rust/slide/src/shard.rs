@@ -186,7 +186,12 @@ impl Shard {
         &self.head
     }
 
-    /// Their weights.
+    /// The hidden units.
+    pub fn input(&self) -> &Input {
+        &self.input
+    }
+
+    /// Weights of the neurons.
     pub fn weights(&self) -> Weights<'_> {
         Weights { rows: self.output.matrix(self.shape.hidden), bias: &self.output_bias }
     }

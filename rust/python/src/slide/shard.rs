@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -347,6 +347,37 @@ impl SlideShard {
             assemble(&mut trainer, &files, p)?;
             trainer.save(&path, note, self.threads, p)
         })
+    }
+
+    /// Compares this rank's tables, bucket by bucket, with new ones; see `SlideTrainer.check_tables`.
+    fn check_tables(&self, py: Python<'_>, drain: bool) -> PyResult<(usize, usize)> {
+        self.work(py, |shard| {
+            if drain {
+                shard.settle();
+                shard.rehash(true)?;
+            }
+            shard.head().check_tables(shard.weights().rows)
+        })
+    }
+
+    /// Copies of this rank's weights, in f32: features by its units, its neurons by hidden units, and biases.
+    fn weights<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.settle(py)?;
+        let shard = self.lock();
+        let input = shard.input();
+        let (units, width, hidden) = (input.units.here, input.width, shard.shape().hidden);
+        let out = PyDict::new(py);
+        let kept: Vec<f32> = input.weights.chunks_exact(width).flat_map(|row| &row[..units]).copied().collect();
+        out.set_item("input", kept.into_pyarray(py).reshape([input.features, units])?)?;
+        out.set_item("input_bias", input.bias[..units].to_vec().into_pyarray(py))?;
+        let weights = shard.weights();
+        let rows = weights.bias.len();
+        let mut kept = vec![0.0f32; rows * hidden];
+        let each = kept.chunks_exact_mut(hidden).enumerate();
+        each.for_each(|(row, out)| weights.rows.copy(shard.head().path(), row, out));
+        out.set_item("output", kept.into_pyarray(py).reshape([rows, hidden])?)?;
+        out.set_item("output_bias", weights.bias.to_vec().into_pyarray(py))?;
+        Ok(out)
     }
 
     /// Figures of the tables.
