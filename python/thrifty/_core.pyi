@@ -208,6 +208,7 @@ class SlideHead:
         targets: tuple[_Ends, _Ids],
         asked: _Asked,
         threads: int,
+        own: bool = False,
     ) -> tuple[int, tuple[_Values, _Values, _Values], _Ids]: ...
     def gradients(
         self, token: int, weight: _Weights, bias: _Values, most: _Values, sums: _Values, scale: float, threads: int

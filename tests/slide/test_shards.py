@@ -17,8 +17,7 @@ from tests.slide.rows import clusters, random_rows
 from tests.slide.switchboard import together
 from thrifty.errors import FormatError, MismatchError, ModelError, ResumeMismatch
 from thrifty.slide import LSHConfig, Trainer
-from thrifty.slide.ranks import Ranks
-from thrifty.slide.shards import bounds
+from thrifty.slide.ranks import Ranks, bounds
 
 HEAD = LSHConfig(k=2, tables=8, active=120, each=6, pool=20, random="uniform")
 NETWORK: dict[str, Any] = {"hidden": 40, "batch": 90, "seed": 5, "threads": 1, "deterministic": True}
@@ -83,7 +82,7 @@ def test_one_rank_is_a_trainer() -> None:
         assert b.recall == a.recall
 
 
-@pytest.mark.parametrize("messages", ["f32", "bf16"])
+@pytest.mark.parametrize("messages", ["f32", "bf16", "i8"])
 def test_ranks_that_choose_for_themselves_learn_as_well(messages: str) -> None:
     inputs, targets = clusters(4_000, 300, 900, seed=1)
     head, settings = replace(HEAD, random="length"), {"hidden": 40, "batch": 90, "lr": 0.02, "threads": 1}

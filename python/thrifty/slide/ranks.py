@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Bytes = NDArray[np.uint8]
 
-__all__ = ["HEADER", "ROOM", "STEP", "Ranks"]
+__all__ = ["HEADER", "ROOM", "STEP", "Ranks", "bounds", "ranks_of"]
 
 SAMPLE = 32
 """Of so many exchanges one waits for all ranks first, which tells waiting from sending."""
@@ -180,3 +180,35 @@ class Ranks:
         }
         total = sum(parts.values()) or 1.0
         return {name: value / total for name, value in parts.items()}
+
+
+def bounds(total: int, speeds: Sequence[float]) -> list[int]:
+    """Return where the parts of ``total`` things begin and end that are as large as speeds are, each at least one.
+
+    Examples
+    --------
+    >>> bounds(100, [1, 1, 2])
+    [0, 25, 50, 100]
+    """
+    if total < len(speeds):
+        raise ValueError(f"ranks: {len(speeds)} are too many for {total} units or neurons; each needs one")
+    share = np.cumsum([0.0, *speeds]) / sum(speeds)
+    ends = np.round(share * total).astype(int)
+    for i in range(1, len(ends) - 1):  # nobody without a part
+        ends[i] = min(max(ends[i], ends[i - 1] + 1), total - (len(ends) - 1 - i))
+    return [int(end) for end in ends]
+
+
+def ranks_of(group: Any) -> Ranks:
+    """Return the ranks of a process group of torch or a communicator of mpi4py; without one there is one."""
+    if group is None:
+        return Ranks(0, 1)
+    if isinstance(group, Ranks):
+        return group
+    if type(group).__module__.startswith("mpi4py"):
+        from thrifty.slide.mpi_ranks import MPIRanks
+
+        return MPIRanks(group)
+    from thrifty.slide.torch_ranks import TorchRanks
+
+    return TorchRanks(group)

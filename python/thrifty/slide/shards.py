@@ -17,7 +17,7 @@ import numpy as np
 from thrifty import _core
 from thrifty.errors import MismatchError, ResumeMismatch
 from thrifty.slide import shard_files
-from thrifty.slide.ranks import HEADER, ROOM, STEP, Ranks
+from thrifty.slide.ranks import HEADER, ROOM, STEP, bounds, ranks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,28 +31,11 @@ if TYPE_CHECKING:
     Labels = tuple[NDArray[np.uint64], NDArray[np.uint32]]
     Progress = Callable[[str, int, int], object]
 
-__all__ = ["Shards", "bounds", "payload"]
+__all__ = ["Shards", "payload"]
 
 CHUNK = 512
 """Rows that are predicted together."""
 FIGURES = ("loss", "returned", "found", "labels", "active", "rows")
-
-
-def bounds(total: int, speeds: Sequence[float]) -> list[int]:
-    """Return where the parts of ``total`` things begin and end that are as large as speeds are, each at least one.
-
-    Examples
-    --------
-    >>> bounds(100, [1, 1, 2])
-    [0, 25, 50, 100]
-    """
-    if total < len(speeds):
-        raise ValueError(f"ranks: {len(speeds)} are too many for {total} units or neurons; each needs one")
-    share = np.cumsum([0.0, *speeds]) / sum(speeds)
-    ends = np.round(share * total).astype(int)
-    for i in range(1, len(ends) - 1):  # nobody without a part
-        ends[i] = min(max(ends[i], ends[i - 1] + 1), total - (len(ends) - 1 - i))
-    return [int(end) for end in ends]
 
 
 def payload(ranks: int, batch: float, hidden: int, density: float, messages: str) -> float:
@@ -69,7 +52,7 @@ def payload(ranks: int, batch: float, hidden: int, density: float, messages: str
     density : float
         Share of hidden values that are not zero.
     messages : str
-        ``"bf16"`` or ``"f32"``.
+        ``"i8"``, ``"bf16"`` or ``"f32"``.
 
     Examples
     --------
@@ -77,9 +60,9 @@ def payload(ranks: int, batch: float, hidden: int, density: float, messages: str
     29460
     """
     values = batch * hidden / ranks
-    each = {"bf16": 2, "f32": 4}[messages]
-    hidden_values = HEADER + (values / 8 + density * values * each) * ROOM + STEP
-    return (ranks - 1) * (hidden_values + 8 * batch + density * values * each)
+    each, of_row = {"i8": (1, 4), "bf16": (2, 0), "f32": (4, 0)}[messages]
+    numbers = of_row * batch + density * values * each
+    return (ranks - 1) * (HEADER + (values / 8 + numbers) * ROOM + STEP + 8 * batch + numbers)
 
 
 def speed(hidden: int, threads: int) -> float:
@@ -101,17 +84,6 @@ def speed(hidden: int, threads: int) -> float:
         head.backward(token, weight, bias, most, sums, 1.0, threads)
         times.append(time.perf_counter() - begun)
     return 1 / float(np.median(times))
-
-
-def ranks_of(group: Any) -> Ranks:
-    """Return the ranks of a process group; without one there is one."""
-    if group is None:
-        return Ranks(0, 1)
-    if isinstance(group, Ranks):
-        return group
-    from thrifty.slide.torch_ranks import TorchRanks
-
-    return TorchRanks(group)
 
 
 class Shards:
@@ -194,11 +166,7 @@ class Shards:
         """How this rank chooses neurons: as many as its share of the layer."""
         if self.deterministic:  # no row may wait: which ones do would depend on the ranks
             return replace(head, rehash=self.shape[2])
-        share = self.here / self.shape[2]
-        part = {name: max(1, round(getattr(head, name) * share)) for name in ("active", "each")}
-        pool = max(part["each"], round(head.pool * share)) if head.pool else 0
-        rehash = None if head.rehash is None else max(1, round(head.rehash * share))
-        return replace(head, pool=pool, rehash=rehash, **part)
+        return head.part(self.here / self.shape[2])
 
     def _agree_on(self, settings: dict[str, Any]) -> None:
         """Refuse ranks that were started with different settings."""
@@ -302,7 +270,8 @@ class Shards:
             message = core.begin(x, rows)
         wait = ranks.start_gather(message, "hidden")
         values = len(rows) * (self.units[ranks.rank + 1] - self.units[ranks.rank])
-        self.bits[0] += (len(message) - -(-values // 8)) // (4 if self.messages == "f32" else 2)
+        bytes_of_values = len(message) - -(-values // 8) - (4 * len(rows) if self.messages == "i8" else 0)
+        self.bits[0] += bytes_of_values // {"i8": 1, "bf16": 2, "f32": 4}[self.messages]
         self.bits[1] += values
         with self._computing():
             core.rehash()

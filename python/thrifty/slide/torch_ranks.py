@@ -61,7 +61,21 @@ class Beats:
             after = [self.store.get(key) for key in keys]
         except RuntimeError:
             return None
-        return [rank for rank in range(self.size) if rank != self.rank and before[rank] == after[rank]]
+        lost = [rank for rank in range(self.size) if rank != self.rank and before[rank] == after[rank]]
+        self._linger([rank for rank in range(1, self.size) if rank not in lost])
+        return lost
+
+    def _linger(self, others: list[int]) -> None:
+        """Rank 0 may hold the store: it stays until the others have found out as well."""
+        told = [f"thrifty/told/{rank}" for rank in others]
+        until = time.monotonic() + QUIET
+        try:
+            if self.rank > 0:
+                self.store.set(f"thrifty/told/{self.rank}", "1")
+            while self.rank == 0 and told and time.monotonic() < until and not self.store.check(told):
+                time.sleep(BEAT / 5)
+        except RuntimeError:
+            return
 
 
 class TorchRanks(Ranks):

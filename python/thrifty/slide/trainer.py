@@ -87,7 +87,7 @@ class Trainer:
         Of weights, hashes, samples and the order of rows.
     threads : int
         0 for all cores.
-    process_group : torch.distributed.ProcessGroup, optional
+    process_group : torch.distributed.ProcessGroup or mpi4py.MPI.Comm, optional
         Of ranks that train one network together (D-SLIDE, arXiv 2201.12667): each has some hidden units and some
         labels, with their weights, moments and tables. All ranks make the same calls with the same data.
     deterministic : bool
@@ -95,7 +95,8 @@ class Trainer:
         takes more messages, and ``random="uniform"``; possible without ranks as well. Otherwise each chooses its share
         by its own tables.
     messages : str, optional
-        How hidden values and gradients travel: ``"bf16"``, or ``"f32"`` as with ``deterministic``.
+        How hidden values and gradients travel: ``"bf16"``, ``"i8"`` (127 steps of the largest number of a row), or
+        ``"f32"``, as with ``deterministic``.
     shares : str or sequence of float
         How much of the network each rank has: ``"equal"``, ``"measured"`` by how fast it is, or a number for each.
 

@@ -385,10 +385,10 @@ impl Shard {
     /// Bytes of the message that each rank sends this one in [`Self::gradient`].
     pub fn expected(&mut self) -> Result<usize> {
         let Units { first, here, .. } = self.layout.units_of(self.layout.rank);
-        let (ends, bytes) = (vec![0; self.step.rows.len()], self.settings.wire.bytes());
+        let (ends, wire) = (vec![0; self.step.rows.len()], self.settings.wire);
         self.batch(Sparse { ends: &ends, indices: &[], values: &[] }, |_, batch| {
             let rows = (0..batch.rows()).map(|row| &batch.hidden[row * batch.width + first..][..here]);
-            bytes * rows.map(|row| row.iter().filter(|h| **h > 0.0).count()).sum::<usize>()
+            wire.bytes(batch.rows(), rows.map(|row| row.iter().filter(|h| **h > 0.0).count()).sum())
         })
     }
 

@@ -14,18 +14,25 @@ pub enum Wire {
     F32,
     /// Rounded to bf16.
     Bf16,
+    /// Rounded to 127 steps of the largest number of their row, which travels as well.
+    I8,
 }
 
+/// Steps from zero to the largest number of a row.
+const STEPS: f32 = 127.0;
+
 impl Wire {
-    /// Bytes of a number.
-    pub fn bytes(self) -> usize {
+    /// Bytes of so many numbers of so many rows.
+    pub fn bytes(self, rows: usize, numbers: usize) -> usize {
         match self {
-            Self::F32 => 4,
-            Self::Bf16 => 2,
+            Self::F32 => 4 * numbers,
+            Self::Bf16 => 2 * numbers,
+            Self::I8 => 4 * rows + numbers,
         }
     }
 
-    fn push(self, path: Path, numbers: &[f32], out: &mut Vec<u8>) {
+    /// Appends rows of numbers that end at `ends`.
+    fn push(self, path: Path, numbers: &[f32], ends: &[usize], out: &mut Vec<u8>) {
         match self {
             Self::F32 => out.extend_from_slice(bytemuck::cast_slice(numbers)),
             Self::Bf16 => {
@@ -33,16 +40,36 @@ impl Wire {
                 bf16::narrow(path, numbers, &mut halves);
                 out.extend_from_slice(bytemuck::cast_slice(&halves));
             }
+            Self::I8 => {
+                let rows = || ends.iter().scan(0, |at, &end| Some(&numbers[std::mem::replace(at, end)..end]));
+                let steps: Vec<f32> =
+                    rows().map(|row| row.iter().fold(0.0f32, |most, x| most.max(x.abs())) / STEPS).collect();
+                out.extend_from_slice(bytemuck::cast_slice(&steps));
+                for (row, &step) in rows().zip(&steps) {
+                    let inverse = if step > 0.0 { 1.0 / step } else { 0.0 };
+                    out.extend(row.iter().map(|x| (x * inverse).round() as i8 as u8));
+                }
+            }
         }
     }
 
-    fn numbers(self, path: Path, bytes: &[u8]) -> Vec<f32> {
+    /// The numbers of rows that end at `ends`, of as many bytes as [`Self::bytes`] says.
+    fn numbers(self, path: Path, bytes: &[u8], ends: &[usize]) -> Vec<f32> {
         match self {
             Self::F32 => copied(bytes),
             Self::Bf16 => {
                 let halves: Vec<u16> = copied(bytes);
                 let mut out = vec![0.0f32; halves.len()];
                 bf16::widen(path, &halves, &mut out);
+                out
+            }
+            Self::I8 => {
+                let (steps, bytes) = bytes.split_at(4 * ends.len());
+                let steps: Vec<f32> = copied(steps);
+                let mut out = Vec::with_capacity(bytes.len());
+                for (&end, step) in ends.iter().zip(steps) {
+                    out.extend(bytes[out.len()..end].iter().map(|&x| f32::from(x as i8) * step));
+                }
                 out
             }
         }
@@ -59,7 +86,8 @@ fn copied<T: bytemuck::Pod>(bytes: &[u8]) -> Vec<T> {
 /// Numbers below this could round to zero; they travel as zeros.
 const LEAST: f32 = f32::MIN_POSITIVE;
 
-/// Appends the message of `rows` rows of `units` hidden values, which begin `stride` numbers apart.
+/// Appends the message of `rows` rows of `units` hidden values, which begin `stride` numbers apart. Values that would be
+/// rounded to zero are zeros.
 pub fn pack_hidden(
     wire: Wire,
     path: Path,
@@ -71,17 +99,22 @@ pub fn pack_hidden(
 ) {
     let begin = out.len();
     out.resize(begin + (rows * units).div_ceil(8), 0);
-    let mut values = Vec::with_capacity(rows * units);
+    let (mut values, mut ends) = (Vec::with_capacity(rows * units), Vec::with_capacity(rows));
     for (row, x) in hidden.chunks_exact(stride).take(rows).enumerate() {
+        let least = match wire {
+            Wire::I8 => (x[..units].iter().fold(0.0f32, |most, &x| most.max(x)) * (0.5 / STEPS)).max(LEAST),
+            _ => LEAST,
+        };
         for (unit, &h) in x[..units].iter().enumerate() {
-            if h >= LEAST {
+            if h >= least {
                 let bit = row * units + unit;
                 out[begin + bit / 8] |= 1 << (bit % 8);
                 values.push(h);
             }
         }
+        ends.push(values.len());
     }
-    wire.push(path, &values, out);
+    wire.push(path, &values, &ends, out);
 }
 
 /// Puts the values of a message where they belong: row after row, `stride` numbers apart, from `first` on.
@@ -96,16 +129,21 @@ pub fn unpack_hidden(
     let size = (rows * units).div_ceil(8);
     let bad = || Error::argument("message", format!("{} bytes are no {rows} rows of {units} values", message.len()));
     let (bits, rest) = message.split_at_checked(size).ok_or_else(bad)?;
-    let set: usize = bits.iter().map(|b| b.count_ones() as usize).sum();
-    if rest.len() != set * wire.bytes() {
+    let is_set = |bit: usize| bits[bit / 8] >> (bit % 8) & 1 == 1;
+    let ends: Vec<usize> = (0..rows)
+        .scan(0, |all, row| {
+            *all += (row * units..(row + 1) * units).filter(|&bit| is_set(bit)).count();
+            Some(*all)
+        })
+        .collect();
+    if rest.len() != wire.bytes(rows, ends.last().copied().unwrap_or(0)) {
         return Err(bad());
     }
-    let mut values = wire.numbers(path, rest).into_iter();
+    let mut values = wire.numbers(path, rest, &ends).into_iter();
     for row in 0..rows {
         let out = &mut out[row * stride + first..][..units];
         for (unit, out) in out.iter_mut().enumerate() {
-            let bit = row * units + unit;
-            *out = if bits[bit / 8] >> (bit % 8) & 1 == 1 { values.next().ok_or_else(bad)? } else { 0.0 };
+            *out = if is_set(row * units + unit) { values.next().ok_or_else(bad)? } else { 0.0 };
         }
     }
     Ok(())
@@ -120,12 +158,13 @@ pub fn pack_gradient(
     (first, units): (usize, usize),
     out: &mut Vec<u8>,
 ) {
-    let mut values = Vec::new();
+    let (mut values, mut ends) = (Vec::new(), Vec::new());
     for (g, h) in gradient.chunks_exact(length).zip(hidden.chunks_exact(stride)) {
         let pairs = g[first..first + units].iter().zip(&h[first..first + units]);
         values.extend(pairs.filter(|(_, h)| **h > 0.0).map(|(g, _)| *g));
+        ends.push(values.len());
     }
-    wire.push(path, &values, out);
+    wire.push(path, &values, &ends, out);
 }
 
 /// Adds such a message to `out`, rows of `width` for the units from `first` on of `hidden` (rows of `stride`).
@@ -139,18 +178,23 @@ pub fn add_gradient(
     width: usize,
 ) -> Result<()> {
     let bad = || Error::argument("message", format!("{} bytes are no gradient of {rows} rows", message.len()));
-    if !message.len().is_multiple_of(wire.bytes()) {
+    let here = |row: usize| &hidden[row * stride + first..][..units];
+    let ends: Vec<usize> = (0..rows)
+        .scan(0, |all, row| {
+            *all += here(row).iter().filter(|h| **h > 0.0).count();
+            Some(*all)
+        })
+        .collect();
+    if message.len() != wire.bytes(rows, ends.last().copied().unwrap_or(0)) {
         return Err(bad());
     }
-    let mut values = wire.numbers(path, message).into_iter();
-    for (out, h) in out.chunks_exact_mut(width).zip(hidden.chunks_exact(stride)).take(rows) {
-        for (out, &h) in out.iter_mut().zip(&h[first..first + units]) {
-            if h > 0.0 {
-                *out += values.next().ok_or_else(bad)?;
-            }
+    let mut values = wire.numbers(path, message, &ends).into_iter();
+    for (row, out) in out.chunks_exact_mut(width).take(rows).enumerate() {
+        for (out, _) in out.iter_mut().zip(here(row)).filter(|(_, h)| **h > 0.0) {
+            *out += values.next().ok_or_else(bad)?;
         }
     }
-    if values.next().is_some() { Err(bad()) } else { Ok(()) }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -168,7 +212,7 @@ mod tests {
     #[test]
     fn what_travels_arrives() {
         let path = simd::path().unwrap();
-        for (wire, near) in [(Wire::F32, 0.0), (Wire::Bf16, 1.0 / 256.0)] {
+        for (wire, near) in [(Wire::F32, 0.0), (Wire::Bf16, 1.0 / 256.0), (Wire::I8, 0.5 / 127.0)] {
             for (rows, units) in [(1, 1), (3, 5), (16, 32), (7, 33)] {
                 let (stride, wide) = (units + 3, units + 11);
                 let hidden: Vec<f32> = numbers(rows * stride, 1).iter().map(|x| x.max(0.0)).collect();
@@ -179,7 +223,9 @@ mod tests {
                 for row in 0..rows {
                     for unit in 0..units {
                         let (x, y) = (hidden[row * stride + unit], got[row * wide + 4 + unit]);
-                        assert!((x - y).abs() <= near * x && (x > 0.0) == (y > 0.0), "{x} {y}");
+                        let near = if wire == Wire::I8 { near } else { near * x };
+                        let found = (x <= near || y > 0.0) && (x > 0.0 || y == 0.0);
+                        assert!((x - y).abs() <= near && found, "{x} {y}");
                     }
                     assert_eq!(got[row * wide + 3], 7.0);
                 }

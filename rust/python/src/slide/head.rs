@@ -186,10 +186,11 @@ impl SlideHead {
         Ok((ends.into_pyarray(py), merged.ids.into_pyarray(py), merged.counts.into_pyarray(py)))
     }
 
-    /// Scores of a batch's active neurons in this slice. `asked` is what its rows want of all slices. Returns a number for
+    /// Scores of a batch's active neurons in this slice. `asked` is what its rows want of all slices, or with `own` of this one,
+    /// which then chooses for itself. Returns a number for
     /// `backward`, then for each row the maximum of its scores, the sum of exponentials and the scores of its labels; and
     /// the active neurons of all slices.
-    #[pyo3(signature = (weight, bias, hidden, targets, asked, threads))]
+    #[pyo3(signature = (weight, bias, hidden, targets, asked, threads, own=false))]
     fn forward<'py>(
         &self,
         py: Python<'py>,
@@ -199,6 +200,7 @@ impl SlideHead {
         targets: [Bound<'py, PyAny>; 2],
         asked: (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>),
         threads: usize,
+        own: bool,
     ) -> PyResult<(u64, (Floats<'py>, Floats<'py>, Floats<'py>), Ids<'py>)> {
         let dense = self.lock().head.adam().dense;
         let mut writing = dense.then(|| Writing::new(weight, bias)).transpose()?;
@@ -220,7 +222,8 @@ impl SlideHead {
             pool(threads)?.install(|| {
                 let batch = Batch::new(targets, &numbers, hidden, padded(self.length));
                 let state = &mut *self.lock();
-                let active = state.head.choose(&batch, &wanted);
+                let active =
+                    if own { state.head.choose_own(&batch, &wanted) } else { state.head.choose(&batch, &wanted) };
                 if let Some(to) = &mut to {
                     state.head.catch_up(to.again(), &active);
                 }
@@ -429,7 +432,11 @@ impl SlideHead {
                         head.rehash(weights.rows, usize::MAX)?;
                         Ok(sparse(head.path(), head, weights, &batch, k, candidates))
                     }
-                    None => Ok(dense(head.path(), weights, &batch, k)),
+                    None => {
+                        let (first, mut best) = (head.slice().first, dense(head.path(), weights, &batch, k));
+                        best.ids.iter_mut().for_each(|id| *id += first);
+                        Ok(best)
+                    }
                 }
             })
         });

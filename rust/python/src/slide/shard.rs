@@ -390,6 +390,7 @@ fn wire(name: &str) -> PyResult<Wire> {
     match name {
         "f32" => Ok(Wire::F32),
         "bf16" => Ok(Wire::Bf16),
-        other => Err(PyValueError::new_err(format!("messages: '{other}' is none of 'f32', 'bf16'"))),
+        "i8" => Ok(Wire::I8),
+        other => Err(PyValueError::new_err(format!("messages: '{other}' is none of 'f32', 'bf16', 'i8'"))),
     }
 }
