@@ -62,12 +62,13 @@ def test_steps_are_those_of_one_dense_head(size: int, bias: bool) -> None:
             parameter.grad = with_zeros(parameter)
         optimizer.step()
         for rank, (losses, gradients, _, _) in enumerate(found):
-            assert losses[step] == pytest.approx(each[rank].item(), rel=1e-5)
+            assert losses[step] == pytest.approx(float(each[rank].detach()), rel=1e-5)
             assert apart(gradients[step], own[rank]) < 1e-5
     for rank, (_, _, weights, (ids, scores)) in enumerate(found):
         for name, value in plain.state_dict().items():
             assert rms(weights[name], value) < 1e-5, name
-        exact, order = plain(rows(rank, 99)[0]).topk(4, dim=1)
+        with torch.no_grad():
+            exact, order = plain(rows(rank, 99)[0]).topk(4, dim=1)
         assert torch.equal(ids, order)
         assert apart(scores, exact) < 1e-4
 
@@ -80,7 +81,7 @@ def test_ranks_learn_with_tables() -> None:
         config = LSHConfig(k=2, tables=16, active=200)
         head = LSHLinear(LENGTH, 2_000, config=config, lr=0.05, process_group=ranks, threads=1)
         rng = np.random.default_rng(ranks.rank)
-        for _ in range(150):
+        for _ in range(300):
             labels = rng.integers(0, 2_000, 64)
             h = torch.from_numpy((centres[labels] + 0.1 * rng.normal(size=(64, LENGTH))).astype(np.float32))
             head.loss(h.requires_grad_(), torch.from_numpy(labels)).backward()

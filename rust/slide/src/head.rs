@@ -8,6 +8,8 @@
 //! is cut into parts of the active rows, each owned by one thread, and sums run in one order: results do not depend on the
 //! number of threads.
 
+use std::sync::{Mutex, PoisonError};
+
 use rayon::prelude::*;
 use thrifty_base::hash::mix64;
 use thrifty_base::math::{LANES, dots, multiply};
@@ -120,7 +122,7 @@ const NEVER: f32 = -1e30;
 /// Rows of weights that are worked on while they are in the cache.
 const PART: usize = 48;
 /// Parts of a task; each task sums its own gradient of the hidden values.
-const TASK: usize = 8;
+const TASK: usize = 4;
 
 /// What training needs beside the weights.
 #[derive(Debug)]
@@ -142,6 +144,8 @@ pub struct Head {
     drift: Option<Drift>,
     /// Weights in f32, where the caller has them rounded to bf16.
     master: Option<Floats>,
+    /// Room for scores, which one step leaves to the next: new memory costs as much as writing it.
+    spare: Mutex<Vec<f32>>,
 }
 
 impl Head {
@@ -166,6 +170,7 @@ impl Head {
             bias_moments: Floats::zeros(2 * slice.rows)?,
             drift: Drift::new(adam, slice.rows),
             master: None,
+            spare: Mutex::default(),
         })
     }
 
@@ -370,7 +375,8 @@ impl Head {
         let scale = 1.0 / batch.rows() as f32;
         let factors: Vec<f32> = (0..columns).map(|c| if c < batch.rows() { scale } else { 0.0 }).collect();
         let others = if self.sampling.own { batch.others(&active.ids[begin..end], wanted) } else { Vec::new() };
-        let mut values = vec![0.0f32; local.len() * columns];
+        let mut values = std::mem::take(&mut *self.spare.lock().unwrap_or_else(PoisonError::into_inner));
+        values.resize(local.len() * columns, 0.0);
         let done: Vec<(Sums, Vec<(u32, f32)>)> = values
             .par_chunks_mut(PART * columns)
             .zip(local.par_chunks(PART))
@@ -407,6 +413,11 @@ impl Head {
         let parts: Vec<Sums> = done.into_iter().map(|d| d.0).collect();
         let sums = Sums::merged(parts.iter(), columns);
         Forward { local, values, parts, hits, sums, of_labels }
+    }
+
+    /// Leaves the room of scores to the next step.
+    fn keep(&self, values: Vec<f32>) {
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = values;
     }
 
     /// Sum of the losses of a batch's rows, from the sums and labels' scores of all slices.
@@ -466,6 +477,7 @@ impl Head {
             })
             .collect();
         self.stepped(step.size(), &local);
+        self.keep(values);
         batch.hidden_gradient(&gradients, length)
     }
 }

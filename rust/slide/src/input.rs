@@ -143,7 +143,7 @@ impl Input {
         for (b, &row) in rows.iter().enumerate() {
             terms.extend(inputs.range(row as usize).map(|i| (inputs.indices[i], b as u32, inputs.values[i])));
         }
-        terms.sort_unstable_by_key(|&(feature, row, value)| (feature, row, value.to_bits()));
+        terms.par_sort_unstable_by_key(|&(feature, row, value)| (feature, row, value.to_bits()));
         let mut features: Vec<u32> = terms.iter().map(|t| t.0).collect();
         features.dedup();
         let tasks = cut(&mut self.weights, &mut self.moments, &features, width);

@@ -68,6 +68,7 @@ impl Head {
             }
             bias.iter_mut().zip(values.chunks_exact(columns)).for_each(|(out, delta)| *out = sum(path, delta));
         });
+        self.keep(values);
         Gradients { ids, rows, bias }
     }
 
