@@ -28,7 +28,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "simhash, log Q": ({"family": "simhash", "k": None, "correction": "logq"}, {}),
     "exact": ({"family": "exact"}, {}),
     "sigmoid": ({}, {"loss": "sigmoid"}),
-    "dense Adam, bf16 weights": ({}, {"adam": "dense", "precision": "bf16"}),
+    "dense Adam": ({}, {"adam": "dense"}),
 }
 
 
@@ -45,11 +45,9 @@ def main() -> None:
             one, *others = (ran(task, ranks, out) for ranks in (1, 2, 4))
             losses = np.array(one["losses"])
             far = max(float(np.abs(np.array(other["losses"]) / losses - 1).max()) for other in others)
-            asked = "<= 1e-5" if "bf16" not in name else "<= 1e-4"
-            goal.row(f"same/{name}", f"{name}: losses of 2 and 4 ranks from one's, the farthest", asked, far)
+            goal.row(f"same/{name}", f"{name}: losses of 2 and 4 ranks from one's, the farthest", "<= 1e-5", far)
             differ = max(float(np.mean(np.array(other["ids"]) != np.array(one["ids"]))) for other in others)
-            asked = "== 0" if "bf16" not in name else "<= 0.01"
-            goal.row(f"predictions/{name}", f"{name}: share of 1,000 predicted labels that differ", asked, differ)
+            goal.row(f"predictions/{name}", f"{name}: share of 1,000 predicted labels that differ", "== 0", differ)
     goal.end()
 
 
