@@ -2,11 +2,11 @@
 
 On the card the whole layer is trained by torch, float32 with TF32 products and fused Adam, at its best of four batch
 sizes and four learning rates. On the cores ours is trained by one process with all threads and by four ranks (torchrun
-on loopback), at three batch sizes and three learning rates. Rates are what they were, or fall to six tenths with each
-pass. speed: rows a second of a training, evaluation and start
-aside, the best of ours over the card's best. accuracy: P@1 after the same number of rows, the best that each reaches.
-both: the fastest of ours that is also as good. parts: where the time of ranks goes. Needs CUDA; to rehearse it without,
-REHEARSE=cpu and small LABELS and ROWS. KEPT is a folder for measurements, which are not made again.
+on loopback), at four batch sizes and learning rates. Rates stay, or fall with each pass. speed: rows a second of a
+training, evaluation and start aside, the best of ours over the card's best. accuracy: P@1 after the same number of rows,
+the best that each reaches. both: the fastest of ours and of the card that are within a point of the best P@1. parts:
+where the time of ranks goes. Needs CUDA; to rehearse it without, REHEARSE=cpu and small LABELS and ROWS. KEPT is a
+folder for measurements, which are not made again.
 
 --planted gives our trainer labels of other rows.
 """
@@ -35,7 +35,7 @@ LABELS = int(os.environ.get("LABELS", "670091"))
 ROWS = int(os.environ.get("ROWS", "49045"))
 HIDDEN, PASSES, TESTS = 128, 4, 2_000
 CORES = len(os.sched_getaffinity(0))
-ACTIVE = {128: 1_000, 512: 2_000, 1024: 4_000}
+ACTIVE = {128: 1_000, 192: 2_000, 512: 2_000, 1024: 4_000}
 """Neurons of a step of ours, by its rows."""
 KEPT = Path(os.environ.get("KEPT", tempfile.gettempdir())) / "accelerator.jsonl"
 """Measurements as they come: what is there is not measured again."""
@@ -211,7 +211,7 @@ def main() -> None:
     cards, mine, parts = [], [], []
     for batch, rate in product((128, 256, 1024, 2048), ((3e-3, 1.0), (1e-2, 1.0), (1e-2, 0.6), (2e-2, 0.6))):
         cards.append(measured(f"card {batch} {rate}", lambda b=batch, r=rate: card(rows, b, *r, device)))
-    for batch, rate in product(ACTIVE, ((0.01, 1.0), (0.014, 0.6), (0.03, 0.6))):
+    for batch, rate in product(ACTIVE, ((0.01, 1.0), (0.014, 0.6), (0.014, 0.7), (0.03, 0.6))):
         key, each = f"{batch} {rate}", max(1, CORES // 4)
         mine.append(measured(f"one {key}", lambda b=batch, r=rate: ours(rows, b, r, CORES, None, goal.planted)))
         work = lambda b=batch, r=rate, t=each: ranks(b, r, t, goal.seed, goal.planted)  # noqa: E731
@@ -219,6 +219,7 @@ def main() -> None:
     where, cores = cards[0]["where"], mine[0]["cores"]
     fastest = max(c["rows_a_second"] for c in cards)
     best = max(c["p_at_1"] for c in cards)
+    good = max(c["rows_a_second"] for c in cards if c["p_at_1"] >= best - 0.01)
     for name, found in (("one process", mine), ("four ranks", parts)):
         speed, p_at_1 = max(f["rows_a_second"] for f in found), max(f["p_at_1"] for f in found)
         what = f"{name}, {cores} cores: rows a second ({speed:,.0f}) over those of the card's best ({fastest:,.0f})"
@@ -226,13 +227,15 @@ def main() -> None:
         what = f"{name}: the best P@1 after {PASSES} passes ({p_at_1:.4f}) less the card's best ({best:.4f})"
         goal.row(f"accuracy/{name}", what, ">= -0.01", p_at_1 - best, "", where)
         # One and the same training must be as fast and as good.
-        good = [f["rows_a_second"] for f in found if f["p_at_1"] >= best - 0.01]
-        what = f"{name}: rows a second of trainings within a point of the card's best P@1, over the card's best"
-        goal.row(f"both/{name}", what, ">= 1", max(good, default=0.0) / fastest, "times", where)
-    quick = max(parts, key=lambda f: f["rows_a_second"])
+        quick = max((f["rows_a_second"] for f in found if f["p_at_1"] >= best - 0.01), default=0.0)
+        what = (
+            f"{name}: rows a second ({quick:,.0f}) within a point of the card's best P@1, over the card's ({good:,.0f})"
+        )
+        goal.row(f"both/{name}", what, ">= 1", quick / good, "times", where)
+    widest = max(parts, key=lambda f: f["rows_a_second"])
     what = "four ranks: share of time computing (messages {:.2f}, waiting {:.2f})"
     goal.row(
-        "parts/compute", what.format(quick["collectives"], quick["waiting"]), ">= 0.3", quick["compute"], "", where
+        "parts/compute", what.format(widest["collectives"], widest["waiting"]), ">= 0.3", widest["compute"], "", where
     )
     goal.end()
 

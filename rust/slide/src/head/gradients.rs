@@ -101,13 +101,13 @@ impl Head {
             bias_moments: &mut self.bias_moments,
             first: 0,
         };
-        let size = TASK * PART;
+        let size = 2 * PART; // nothing is summed over tasks, so they may be small
         let tasks = whole.cut(ids, size, length).into_par_iter().zip(ids.par_chunks(size)).enumerate();
         let with = tasks.zip(rows.par_chunks(size * length).zip(bias.par_chunks(size)));
         with.for_each_init(Room::default, |room, ((task, (mut owned, here)), (rows, bias))| {
             let parts = here.chunks(PART).zip(rows.chunks(PART * length).zip(bias.chunks(PART))).enumerate();
             for (i, (here, (rows, bias))) in parts {
-                owned.prefetch(following(ids, task * TASK + i), length);
+                owned.prefetch(following(ids, task * 2 + i), length);
                 work.apply(&mut owned, here, rows, bias, room);
             }
         });
