@@ -3,10 +3,10 @@
 On the card the whole layer is trained by torch, float32 with TF32 products and fused Adam, at its best of four batch
 sizes and four learning rates. On the cores ours is trained by one process with all threads and by four ranks (torchrun
 on loopback), at four batch sizes and learning rates. Rates stay, or fall with each pass. speed: rows a second of a
-training, evaluation and start aside, the best of ours over the card's best. accuracy: P@1 after the same number of rows,
-the best that each reaches. both: the fastest of ours and of the card that are within a point of the best P@1. parts:
-where the time of ranks goes. Needs CUDA; to rehearse it without, REHEARSE=cpu and small LABELS and ROWS. KEPT is a
-folder for measurements, which are not made again.
+training, evaluation and start aside, the best of ours over the card's best. accuracy: P@1 after the same number of
+rows, the best that each reaches. both: the fastest of ours and of the card that are within a point of the best P@1.
+parts: where the time of ranks goes. Needs CUDA; to rehearse it without, REHEARSE=cpu and small LABELS and ROWS. KEPT is
+a folder for measurements, which are not made again.
 
 --planted gives our trainer labels of other rows.
 """

@@ -53,7 +53,18 @@ class Beats:
         self.stopped.set()
 
     def lost(self) -> list[int] | None:
-        """Ranks that give no sign of life; None where the store does not answer."""
+        """Ranks that give no sign of life; None where the store does not answer, as over a link that is down."""
+        found: list[list[int] | None] = [None]
+
+        def ask() -> None:
+            found[0] = self._ask()
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(3 * QUIET)
+        return found[0]
+
+    def _ask(self) -> list[int] | None:
         keys = [f"thrifty/beat/{rank}" for rank in range(self.size)]
         try:
             before = [self.store.get(key) for key in keys]
