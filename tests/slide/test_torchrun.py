@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.slide.shard_program import Task, processes, ran
+from tests.slide.rows import clusters, written
+from tests.slide.shard_program import Task, environment, processes, ran
+from thrifty.slide import Trainer
 from thrifty.slide.shards import payload
 
 HEAD: dict[str, Any] = {"k": 2, "tables": 8, "active": 120, "random": "uniform"}
@@ -61,3 +65,36 @@ def test_torchrun_starts_ranks_again(tmp_path: Path) -> None:
     plain = ran(Task(head=head, epochs=4, checkpoint=str(tmp_path / "b"), every=4), 2, tmp_path / "out")
     assert restarted["losses"] == plain["losses"]
     assert restarted["ids"] == plain["ids"]
+
+
+def test_the_command_line_trains_over_ranks(tmp_path: Path) -> None:
+    """One report, one model, and the same command goes on."""
+    written(tmp_path / "train", clusters(1_200, 300, 900, 1))
+    written(tmp_path / "test", clusters(300, 300, 900, 2))
+
+    def train(epochs: int) -> dict[str, Any]:
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+        command += ["-m", "thrifty", "slide", "train", "train", "model", "--test", "test", "--checkpoint", "state"]
+        command += ["--hidden", "40", "--active", "200", "--lr", "0.02", "--threads", "1", "--json"]
+        done = subprocess.run(
+            [*command, "--epochs", str(epochs)],
+            cwd=tmp_path,
+            env=environment(Task()),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        (line,) = done.stdout.splitlines()
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    first = train(2)
+    assert (first["ranks"], len(first["epochs"]), first["resumed_epochs"]) == (2, 2, 0)
+    assert first["bytes_on_the_wire"] > 20 * first["bytes_a_step"] > 0
+    second = train(4)
+    assert (len(second["epochs"]), second["resumed_epochs"]) == (4, 2)
+    assert second["epochs"][-1]["p_at_1"] > 0.3
+    loaded = Trainer.load(tmp_path / "model")
+    inputs, targets = clusters(300, 300, 900, 2)
+    assert loaded.evaluate(inputs, targets)["p_at_1"] == pytest.approx(second["epochs"][-1]["p_at_1"], abs=0.02)

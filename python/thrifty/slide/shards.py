@@ -57,7 +57,7 @@ def payload(ranks: int, batch: float, hidden: int, density: float, messages: str
     Examples
     --------
     >>> round(payload(4, 128, 128, 0.5, "bf16"))
-    29460
+    29568
     """
     values = batch * hidden / ranks
     each, of_row = {"i8": (1, 4), "bf16": (2, 0), "f32": (4, 0)}[messages]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from datetime import timedelta
@@ -38,6 +39,7 @@ class Beats:
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self._beat, args=(store.clone(),), daemon=True)
         self.thread.start()
+        atexit.register(self.stop)  # a thread within torch when the interpreter ends would abort the process
 
     def _beat(self, store: Any) -> None:
         count = 0
@@ -51,6 +53,8 @@ class Beats:
     def stop(self) -> None:
         """No more of them."""
         self.stopped.set()
+        self.thread.join(2 * QUIET)
+        atexit.unregister(self.stop)
 
     def lost(self) -> list[int] | None:
         """Ranks that give no sign of life; None where the store does not answer, as over a link that is down."""
