@@ -11,6 +11,7 @@ __all__ = [
     "ResumeMismatch",
     "ThriftyError",
     "UnknownDocument",
+    "WorkerLost",
 ]
 
 
@@ -48,6 +49,32 @@ class DuplicateName(ThriftyError, ValueError):  # noqa: N818 - says what is wron
 
 class UnknownDocument(ThriftyError, ValueError):  # noqa: N818 - says what is wrong
     """No document has the name that was given."""
+
+
+class WorkerLost(ThriftyError):  # noqa: N818 - the name that the design gives
+    """A rank of a distributed piece of work no longer answers.
+
+    Attributes
+    ----------
+    rank : int or None
+        Which; None where nobody can tell, as when the network is down.
+    step : int
+        The step that could not be done.
+    """
+
+    def __init__(self, message: str, rank: int | None = None, step: int = 0) -> None:
+        super().__init__(message)
+        self.rank, self.step = rank, step
+
+    @classmethod
+    def of(cls, lost: list[int] | None, step: int, why: str) -> "WorkerLost":
+        """Make one from the ranks that give no sign of life; ``lost`` is None where nobody can tell."""
+        if lost:
+            who = f"rank {lost[0]} is lost" if len(lost) == 1 else f"ranks {', '.join(map(str, lost))} are lost"
+        else:
+            who = "a rank does not answer, or the network is down"
+        message = f"{who} in step {step}; the same command goes on from its checkpoint ({why.splitlines()[0][:200]})"
+        return cls(message, lost[0] if lost else None, step)
 
 
 class LockedError(ThriftyError):

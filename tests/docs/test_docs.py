@@ -48,7 +48,10 @@ def test_shell_in_pages_runs(page: Path, tmp_path: Path) -> None:
     for path in (Path(thrifty.__file__).parent / "data").glob("*/*"):
         shutil.copy(path, tmp_path)
     for line in "\n".join(blocks).splitlines():
-        command = line.replace("thrifty ", f"{sys.executable} -m thrifty ", 1)
+        if line.startswith("torchrun "):
+            command = line.replace("torchrun", f"{sys.executable} -m torch.distributed.run", 1)
+        else:
+            command = line.replace("thrifty ", f"{sys.executable} -m thrifty ", 1)
         done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}: {done.stderr}"
 

@@ -52,7 +52,7 @@ def rms(got: Any, exact: Any) -> float:
 
 def with_zeros(parameter: Any) -> Any:
     """A sparse gradient that has every row."""
-    grad = parameter.grad.to_dense()
+    grad = parameter.grad.to_dense() if parameter.grad.is_sparse else parameter.grad
     ids = torch.arange(len(grad))[None]
     return torch.sparse_coo_tensor(ids, grad, grad.shape, is_coalesced=True, check_invariants=False)
 

@@ -46,9 +46,9 @@ def table(title: str, rows: list[tuple[str, str]]) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str, int, int], None] | None]:
-    """Yield a callback that draws a bar on stderr; None where stderr is no terminal."""
-    if not sys.stderr.isatty():
+def progress(visible: bool = True) -> Iterator[Callable[[str, int, int], None] | None]:
+    """Yield a callback that draws a bar on stderr; None where stderr is no terminal, or another rank's."""
+    if not (visible and sys.stderr.isatty()):
         yield None
         return
     from rich.console import Console

@@ -49,6 +49,21 @@ class Adam(StrEnum):
     dense = "dense"
 
 
+class Messages(StrEnum):
+    """How hidden values and gradients travel between ranks."""
+
+    f32 = "f32"
+    bf16 = "bf16"
+    i8 = "i8"
+
+
+class Shares(StrEnum):
+    """How much of the network each rank has."""
+
+    equal = "equal"
+    measured = "measured"
+
+
 class Correction(StrEnum):
     """Whether scores of random neurons are corrected for the chance of being drawn."""
 
@@ -99,13 +114,27 @@ def train(
     loss: Annotated[Loss, typer.Option("--loss", help="Sigmoid for rows with many labels.")] = Loss.softmax,
     precision: Annotated[Precision, typer.Option("--precision", help="Of the output layer.")] = Precision.f32,
     adam: Annotated[Adam, typer.Option("--adam", help="Dense: rows without a gradient move on as well.")] = Adam.sparse,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Under torchrun: losses do not depend on the number of ranks.")
+    ] = False,
+    messages: Annotated[
+        Messages | None, typer.Option("--messages", help="Under torchrun: of values that travel.  [default: bf16]")
+    ] = None,
+    shares: Annotated[Shares, typer.Option("--shares", help="Under torchrun: parts of ranks.")] = Shares.equal,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1, help="Under torchrun: seconds until a silent rank is lost.")
+    ] = 60.0,
     threads: common.Threads = 0,
     seed: common.Seed = 0,
     json_: common.Json = False,
 ) -> None:
-    """Train a network. With --checkpoint, after an interruption the same command goes on."""
+    """Train a network. With --checkpoint, after an interruption the same command goes on.
+
+    Under torchrun many processes train one network: torchrun --nproc-per-node 4 -m thrifty slide train …
+    """
     from thrifty.cli import slide_train
     from thrifty.slide import LSHConfig
+    from thrifty.slide.torchrun import world
 
     head = LSHConfig(
         family=family.value,
@@ -114,29 +143,86 @@ def train(
         active=active,
         each=each,
         rehash=rehash,
+        random="uniform" if deterministic else "length",
         correction=correction.value,
     )
-    slide_train.run(
-        rows,
-        model,
-        test=test,
-        network={
-            "hidden": hidden,
-            "head": head,
-            "loss": loss.value,
-            "precision": precision.value,
-            "adam": adam.value,
-            "lr": lr,
-            "batch": batch,
-            "seed": seed,
-            "threads": threads,
-        },
-        epochs=epochs,
-        checkpoint=checkpoint,
-        every=every,
-        max_memory=max_memory,
-        as_json=json_,
+    network = {
+        "hidden": hidden,
+        "head": head,
+        "loss": loss.value,
+        "precision": precision.value,
+        "adam": adam.value,
+        "lr": lr,
+        "batch": batch,
+        "seed": seed,
+        "threads": threads,
+    }
+    with world(timeout) as group:
+        if group is not None or deterministic:
+            network |= {
+                "process_group": group,
+                "deterministic": deterministic,
+                "messages": messages.value if messages else None,
+                "shares": shares.value,
+            }
+        slide_train.run(
+            rows,
+            model,
+            test=test,
+            network=network,
+            epochs=epochs,
+            checkpoint=checkpoint,
+            every=every,
+            max_memory=max_memory,
+            as_json=json_,
+        )
+
+
+@app.command()
+def plan(
+    labels: Annotated[int, typer.Option("--labels", min=2, help="Labels of the network.")],
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="Nodes that train it.")],
+    cores: Annotated[int, typer.Option("--cores", min=1, help="Cores of each.")],
+    mbit: Annotated[float, typer.Option("--mbit", min=0.001, help="Mbit/s of each node's link.")],
+    latency: Annotated[float, typer.Option("--latency", min=0, help="Milliseconds of a message.")] = 0.2,
+    features: Annotated[int, typer.Option("--features", min=1, help="Features of the input.")] = 135_909,
+    hidden: Annotated[int, typer.Option("--hidden", min=8, help="Hidden units.")] = 128,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Rows a step.")] = 128,
+    active: Annotated[int, typer.Option("--active", min=1, help="Neurons that a batch trains.")] = 1024,
+    density: Annotated[float, typer.Option("--density", min=0, max=1, help="Share of hidden values above 0.")] = 0.8,
+    messages: Annotated[Messages, typer.Option("--messages", help="Of values that travel.")] = Messages.bf16,
+    json_: common.Json = False,
+) -> None:
+    """Tell what a step over nodes will take: bytes, milliseconds, steps a second."""
+    from dataclasses import asdict
+
+    from thrifty.slide import LSHConfig
+    from thrifty.slide.plan import plan as planned
+
+    sizes = {"features": features, "hidden": hidden, "batch": batch, "density": density}
+    found = planned(
+        labels,
+        nodes=nodes,
+        cores=cores,
+        mbit=mbit,
+        latency_ms=latency,
+        head=LSHConfig(active=active),
+        messages=messages.value,
+        **sizes,  # type: ignore[arg-type]
     )
+    if json_:
+        common.emit(asdict(found))
+        return
+    rows = [
+        ("bytes a step that a node sends", f"{found.bytes_a_step:,.0f}"),
+        ("with dense gradients", f"{found.dense_bytes_a_step:,.0f}"),
+        ("compute, measured here", f"{found.compute_ms:.2f} ms"),
+        ("network", f"{found.network_ms:.2f} ms"),
+        ("steps a second", f"{found.steps_a_second:,.1f}"),
+        ("rows a second", f"{found.rows_a_second:,.0f}"),
+        ("memory of a node", f"{found.bytes_of_memory / 1e6:,.0f} MB"),
+    ]
+    common.table(f"{labels:,} labels on {nodes} nodes at {mbit:g} Mbit/s", rows)
 
 
 @app.command()

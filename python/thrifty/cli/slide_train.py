@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from thrifty.cli import common
 from thrifty.errors import CapacityError, DatasetError, MismatchError
+from thrifty.slide.torchrun import ranks
 
 if TYPE_CHECKING:
     from thrifty.slide import Epoch
@@ -34,25 +35,29 @@ def run(
     from thrifty.slide import Trainer, read_xml
     from thrifty.slide.data import sizes
 
+    group = network.get("process_group")
+    first = group is None or int(os.environ["RANK"]) == 0
     _writable(model)
     files = [(path, sizes(path)) for path in (train, test) if path is not None]
     _agree(files)
-    memory = _memory(files, network, checkpoint)
+    memory = _memory(files, network, checkpoint, ranks())
     shown = ", ".join(f"{name} {_mb(size)}" for name, size in memory.items() if name != "peak" and size)
-    common.note(f"takes about {_mb(memory['peak'])} of memory: {shown}")
+    if first:
+        each = "" if group is None else " a rank"
+        common.note(f"takes about {_mb(memory['peak'])} of memory{each}: {shown}")
     if max_memory is not None and memory["peak"] > max_memory:
         raise CapacityError(
             f"about {_mb(memory['peak'])} of memory are needed, --max-memory allows {_mb(max_memory)}; take fewer "
             "--hidden or --tables, or --precision bf16-stochastic"
         )
     threads = network["threads"]
-    with common.progress() as callback:
+    with common.progress(first) as callback:
         read = [read_xml(path, threads=threads, progress=callback) for path, _ in files]
         inputs, targets = read[0]
         if targets.nnz == 0:
             raise DatasetError(f"{train}: no row has a label, so there is nothing to learn")
         trainer = Trainer(inputs.shape[1], targets.shape[1], **network)
-        report = _Report(trainer, read[1] if test else None)
+        report = _Report(trainer, read[1] if test else None, first)
         started = time.perf_counter()
         report.begin()
         trainer.fit(
@@ -74,7 +79,9 @@ def run(
         "seconds": time.perf_counter() - started,
         "bytes_on_the_wire": 0,
         "memory": memory,
-    }
+    } | trainer.traffic()
+    if not first:
+        return
     if as_json:
         common.emit(result)
     else:
@@ -84,8 +91,8 @@ def run(
 class _Report:
     """Figures of epochs as they come."""
 
-    def __init__(self, trainer: Any, test: tuple[Any, Any] | None) -> None:
-        self.trainer, self.test = trainer, test
+    def __init__(self, trainer: Any, test: tuple[Any, Any] | None, visible: bool) -> None:
+        self.trainer, self.test, self.visible = trainer, test, visible
         self.cpu_seconds = 0.0
         self.done: list[dict[str, Any]] = []
         self.started = 0.0
@@ -98,7 +105,7 @@ class _Report:
         number = len(self.trainer.history)
         row = _figures(number, epoch) | {"cpu_seconds": self.cpu_seconds} | self.measured()
         self.done.append(row)
-        if sys.stderr.isatty():
+        if self.visible and sys.stderr.isatty():
             sys.stderr.write(_line(row) + "\n")
         self.begin()
 
@@ -148,8 +155,10 @@ def _agree(files: list[tuple[Path, Sizes]]) -> None:
                 raise MismatchError(f"{other}: the header says {there} {what}, that of {path} {here}; they must agree")
 
 
-def _memory(files: list[tuple[Path, Sizes]], network: dict[str, Any], checkpoint: Path | None) -> dict[str, int]:
-    """Bytes at the peak, and what they are for."""
+def _memory(
+    files: list[tuple[Path, Sizes]], network: dict[str, Any], checkpoint: Path | None, ranks: int
+) -> dict[str, int]:
+    """Bytes of a process at the peak, and what they are for."""
     import scipy.sparse  # noqa: F401 - part of the program, which is measured here
 
     from thrifty.slide import Trainer
@@ -157,6 +166,7 @@ def _memory(files: list[tuple[Path, Sizes]], network: dict[str, Any], checkpoint
     shape, hidden, head, precision = files[0][1], network["hidden"], network["head"], network["precision"]
     given = {name: network[name] for name in ("hidden", "head", "precision", "adam")}
     model = Trainer.memory(shape.features, shape.labels, **given)
+    model = {name: -(-size // ranks) for name, size in model.items()}
     active = min(head.active, shape.labels) + network["batch"]
     step = 4 * network["batch"] * (2 * active + (active // 384 + 6) * hidden)
     # A checkpoint is read beside the new weights, before there are tables.
@@ -202,4 +212,9 @@ def _table(model: Path, result: dict[str, Any]) -> None:
     rows.append(("CPU-seconds", f"{result['cpu_seconds']:.2f}"))
     rows.append(("seconds", f"{result['seconds']:.2f}"))
     rows.append(("file", _mb(result["bytes"])))
+    if "ranks" in result:
+        rows.append(("ranks", str(result["ranks"])))
+        rows.append(("bytes a step that a rank sends", f"{result['bytes_a_step']:,.0f}"))
+        parts = ", ".join(f"{name} {100 * result[name]:.0f} %" for name in ("compute", "collectives", "waiting"))
+        rows.append(("time of a rank", parts))
     common.table(str(model), rows)

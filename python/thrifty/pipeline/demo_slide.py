@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from thrifty.pipeline import demo_ranks as ranks
 from thrifty.pipeline.data import nouns
 from thrifty.report import Figure, Section, Series, Table
 from thrifty.slide import LSHConfig, Trainer, read_xml
@@ -46,7 +47,7 @@ class _Run:
 
 def tell(folder: Path, *, full: bool, threads: int, seed: int, progress: Progress | None) -> Section:
     """Train with hash tables, with random neurons and with all neurons, and compare them by CPU-seconds."""
-    del folder, full  # nothing is kept, and the whole part takes seconds
+    del folder  # nothing is kept
     train, test = _rows("train", threads), _rows("test", threads)
     labels = train[1].shape[1]
     runs = [
@@ -112,6 +113,7 @@ def tell(folder: Path, *, full: bool, threads: int, seed: int, progress: Progres
                 baseline=ours.p_at_1[-1],
                 source=f"{100 * share:.1f} % of the neurons were scored; beside it all of them",
             ),
+            *(ranks.figures(active=ACTIVE, rate=RATE, epochs=EPOCHS, seed=seed, alone=ours.p_at_1[-1]) if full else []),
             _curves(runs),
             Table(
                 "slide.trainings",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["FAMILIES", "LSHConfig"]
 
@@ -68,6 +68,24 @@ class LSHConfig:
     random: str = "length"
     sets: str = "batch"
     correction: str = "none"
+
+    def part(self, share: float) -> LSHConfig:
+        """Return settings for a share of the neurons, which choose that share of what the whole does.
+
+        Parameters
+        ----------
+        share : float
+            Of the neurons, above 0.
+
+        Examples
+        --------
+        >>> LSHConfig(active=1000, each=8).part(0.25).active
+        250
+        """
+        active, each = (max(1, round(number * share)) for number in (self.active, self.each))
+        pool = max(each, round(self.pool * share)) if self.pool else 0
+        rehash = None if self.rehash is None else max(1, round(self.rehash * share))
+        return replace(self, active=active, each=each, pool=pool, rehash=rehash)
 
     @classmethod
     def for_prediction(cls, labels: int) -> LSHConfig:

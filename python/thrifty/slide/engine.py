@@ -50,11 +50,14 @@ class Engine:
         adam: str,
         bias: bool,
         fused: bool,
+        first: int = 0,
+        outputs: int | None = None,
     ) -> None:
         self.shape, self.config, self.precision, self.threads = shape, config, precision, threads
         self.master = fused and precision == "bf16"
         neurons, length = shape
-        self.core = _core.SlideHead(config, (0, neurons, neurons), length, loss, 1e-3, seed, bias, adam)
+        self.outputs = neurons if outputs is None else outputs
+        self.core = _core.SlideHead(config, (first, neurons, self.outputs), length, loss, 1e-3, seed, bias, adam)
         self.dense = adam == "dense"
         self.no_bias = None if bias else np.zeros(neurons, np.float32)
         self.lock = RLock()

@@ -12,6 +12,7 @@ from thrifty._torch import require_torch
 from thrifty.slide import operators
 from thrifty.slide.config import LSHConfig
 from thrifty.slide.engine import PRECISIONS, RANDOM, Engine
+from thrifty.slide.ranks import bounds, ranks_of
 from thrifty.slide.targets import tensors
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ class LSHLinear(torch.nn.Module):
         Of hashes, samples and rounding. The initial weight comes from torch's generator, as that of ``Linear``.
     threads : int
         0 for all cores. Results do not depend on it.
+    process_group : torch.distributed.ProcessGroup, optional
+        Of ranks that share out the neurons (D-SLIDE, arXiv 2201.12667): ``weight`` and ``bias`` are this rank's, rows
+        ``first`` to ``last`` of the layer. Each rank brings rows of its own; losses are means over these, and gradients
+        those of the mean over all rows where DistributedDataParallel averages them. All ranks make the same calls.
 
     Attributes
     ----------
@@ -124,6 +129,7 @@ class LSHLinear(torch.nn.Module):
         lr: float = 1e-3,
         seed: int = 0,
         threads: int = 0,
+        process_group: Any = None,
     ) -> None:
         super().__init__()
         if precision not in PRECISIONS:
@@ -140,8 +146,16 @@ class LSHLinear(torch.nn.Module):
         self.precision: str = precision
         self.fused, self.seed, self.threads = fused, seed, threads
         self._loss, self._adam, self._lr = loss, adam, lr
-        self.weight = torch.nn.Parameter(torch.empty(out_features, in_features, dtype=PRECISIONS[precision]))
-        self.bias = torch.nn.Parameter(torch.empty(out_features)) if bias else None
+        self._ranks = None if process_group is None else ranks_of(process_group)
+        self.first, self.last = 0, out_features
+        if self._ranks is not None:
+            if not fused:
+                raise ValueError("process_group: ranks need the fused optimizer")
+            ends = bounds(out_features, [1.0] * self._ranks.size)
+            self.first, self.last = ends[self._ranks.rank], ends[self._ranks.rank + 1]
+        here = self.last - self.first
+        self.weight = torch.nn.Parameter(torch.empty(here, in_features, dtype=PRECISIONS[precision]))
+        self.bias = torch.nn.Parameter(torch.empty(here)) if bias else None
         self._clock: torch.Tensor
         self.register_buffer("_clock", torch.zeros((), dtype=torch.int64), persistent=False)
         self.reset_parameters()
@@ -157,17 +171,18 @@ class LSHLinear(torch.nn.Module):
 
     def _begin(self, memory: Memory | None = None) -> None:
         """Make what is neither a tensor nor a setting."""
-        self._engine = Engine(
-            (self.out_features, self.in_features),
-            self.config,
-            self._loss,
-            self.precision,
-            self.seed,
-            self.threads,
-            adam=self._adam,
-            bias=self.bias is not None,
-            fused=self.fused,
-        )
+        shape = self.last - self.first, self.in_features
+        options: dict[str, Any] = {"adam": self._adam, "bias": self.bias is not None, "fused": self.fused}
+        settings = self._loss, self.precision, self.seed, self.threads
+        self._engine: Engine
+        if self._ranks is None:
+            self._engine = Engine(shape, self.config, *settings, **options)
+        else:
+            from thrifty.slide.ranked_engine import RankedEngine
+
+            options |= {"first": self.first, "outputs": self.out_features}
+            share = shape[0] / self.out_features
+            self._engine = RankedEngine(self._ranks, shape, self.config.part(share), *settings, **options)
         if memory is not None:
             self._engine.refresh(self.weight)
             self._engine.core.remember(memory)
@@ -187,6 +202,8 @@ class LSHLinear(torch.nn.Module):
         super()._load_from_state_dict(*args, **options)
 
     def __getstate__(self) -> dict[str, Any]:
+        if self._ranks is not None:
+            raise TypeError("a head over ranks can't be copied; save its state_dict, which is this rank's part")
         self.settle()
         left = {name: value for name, value in self.__dict__.items() if name not in ("_engine", "_handle")}
         return {**left, "_memory": self._engine.core.memory()}
@@ -229,13 +246,14 @@ class LSHLinear(torch.nn.Module):
         LSHLinear
         """
         head = cls(linear.in_features, linear.out_features, linear.bias is not None, config, **options)
-        head.load_state_dict(linear.state_dict())
+        head.load_state_dict({name: value[head.first : head.last] for name, value in linear.state_dict().items()})
         return head
 
     def to_linear(self) -> torch.nn.Linear:
         """Return a ``torch.nn.Linear`` with float32 copies of the weights."""
         linear = torch.nn.Linear(self.in_features, self.out_features, self.bias is not None)
-        linear.load_state_dict(self.state_dict())
+        parts = [self.state_dict()] if self._ranks is None else self._ranks.objects(self.state_dict())
+        linear.load_state_dict({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
         return linear
 
     def extra_repr(self) -> str:
@@ -266,6 +284,8 @@ class LSHLinear(torch.nn.Module):
         -------
         tensor of shape (..., out_features)
         """
+        if self._ranks is not None:
+            raise ValueError("forward: a rank has a part of the logits; use loss and predict, or to_linear")
         if self._adam == "dense":
             torch.compiler.disable(self.settle)()  # type: ignore[no-untyped-call]
         bias = None if self.bias is None else self.bias.to(h.dtype)
@@ -373,6 +393,8 @@ class LSHLinear(torch.nn.Module):
         float
             0 to 1, over all rows.
         """
+        if self._ranks is not None:
+            raise ValueError("recall: not over ranks; ask the head of to_linear")
         return self._engine.recall(self.weight, self.bias, self._flat(h), k, self._candidates(candidates))
 
     def _candidates(self, candidates: int | None) -> int:

@@ -16,10 +16,12 @@ from thrifty.slide.data import rows
 from thrifty.slide.metrics import scores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from os import PathLike
 
     from numpy.typing import NDArray
+
+    from thrifty.slide.shards import Shards
 
     Progress = Callable[[str, int, int], object]
 
@@ -85,6 +87,18 @@ class Trainer:
         Of weights, hashes, samples and the order of rows.
     threads : int
         0 for all cores.
+    process_group : torch.distributed.ProcessGroup or mpi4py.MPI.Comm, optional
+        Of ranks that train one network together (D-SLIDE, arXiv 2201.12667): each has some hidden units and some
+        labels, with their weights, moments and tables. All ranks make the same calls with the same data.
+    deterministic : bool
+        Ranks choose the neurons that one rank with all of them would, so that losses do not depend on their number;
+        takes more messages, and ``random="uniform"``; possible without ranks as well. Otherwise each chooses its share
+        by its own tables.
+    messages : str, optional
+        How hidden values and gradients travel: ``"bf16"``, ``"i8"`` (127 steps of the largest number of a row), or
+        ``"f32"``, as with ``deterministic``.
+    shares : str or sequence of float
+        How much of the network each rank has: ``"equal"``, ``"measured"`` by how fast it is, or a number for each.
 
     Examples
     --------
@@ -111,10 +125,23 @@ class Trainer:
         batch: int = 128,
         seed: int = 0,
         threads: int = 0,
+        process_group: Any = None,
+        deterministic: bool = False,
+        messages: str | None = None,
+        shares: str | Sequence[float] = "equal",
     ) -> None:
         shape = (features, hidden, labels)
         self.threads = threads
-        self._core = _core.SlideTrainer(shape, head or LSHConfig(), loss, precision, adam, lr, batch, seed)
+        head = head or LSHConfig()
+        self._core: _core.SlideTrainer | Shards
+        if process_group is None and not deterministic:
+            self._core = _core.SlideTrainer(shape, head, loss, precision, adam, lr, batch, seed)
+        else:
+            from thrifty.slide.shards import Shards
+
+            network = (shape, head, loss, precision, adam, lr, batch, seed)
+            ranks = {"group": process_group, "deterministic": deterministic, "messages": messages, "shares": shares}
+            self._core = Shards(*network, threads=threads, **ranks)
         self._history: list[Epoch] = []
         self._unsaved = False  # an epoch is complete that has no checkpoint yet
 
@@ -273,6 +300,11 @@ class Trainer:
     def _checkpoint(self, folder: Path, x: Any, y: Any, progress: Progress | None) -> Path:
         """Make the folder; take the state that is there, unless this trainer has begun already."""
         folder.mkdir(parents=True, exist_ok=True)
+        if not isinstance(self._core, _core.SlideTrainer):
+            note = self._core.resume(folder, x, y) if self._core.spec()[4] == 0 else None
+            if note is not None:
+                self._recall(note, folder)
+            return folder
         file = folder / "checkpoint.safetensors"
         if file.exists() and self._core.spec()[4] == 0:
             there, note = _core.SlideTrainer.open(file, progress)
@@ -345,6 +377,17 @@ class Trainer:
             ``output_bias`` (labels,).
         """
         return dict(self._core.weights(self.threads))
+
+    def traffic(self) -> dict[str, float]:
+        """Return what messages between ranks came to, as this rank sees it; empty without ranks.
+
+        Returns
+        -------
+        dict
+            ``ranks``; ``bytes_on_the_wire``, of messages that this rank sent, and ``bytes_a_step``; ``compute``,
+            ``collectives`` and ``waiting`` (for ranks that were not yet there), shares of its time.
+        """
+        return {} if isinstance(self._core, _core.SlideTrainer) else self._core.report()
 
     def stats(self) -> dict[str, int]:
         """Return figures of the hash tables.

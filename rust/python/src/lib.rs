@@ -21,5 +21,5 @@ mod _core {
         rambo_list_inputs, rambo_plan, rambo_plan_files, rambo_remove, rambo_stack,
     };
     #[pymodule_export]
-    use super::slide::{SlideHead, SlideTrainer, slide_codes, slide_read_xml, slide_write_xml};
+    use super::slide::{SlideHead, SlideShard, SlideTrainer, slide_codes, slide_read_xml, slide_write_xml};
 }

@@ -10,7 +10,7 @@ use thrifty_base::hash::mix64;
 use thrifty_base::math::{LANES, Rows};
 use thrifty_base::pool::pool;
 use thrifty_base::simd;
-use thrifty_slide::active::{Active, Counter, Draw, Wanted};
+use thrifty_slide::active::{Active, Cap, Counter, Draw, Wanted};
 use thrifty_slide::adam::{Adam, Updated, update};
 use thrifty_slide::batch::Batch;
 use thrifty_slide::hash::{Family, Hash, Scratch};
@@ -115,7 +115,7 @@ fn tables(c: &mut Criterion) {
             b.iter(|| {
                 i = (i + 1) % queries.len();
                 let mut wanted = Wanted::default();
-                counter.ask(&tables, &queries[i], LANES, 128, 64, &mut wanted);
+                counter.ask(&tables, &queries[i], LANES, Cap::Same(128), 64, &mut wanted);
                 wanted
             });
         });

@@ -94,6 +94,24 @@ impl Wanted {
 /// What no slot of a [`Counter`] has.
 const NOBODY: u32 = u32::MAX;
 
+/// How many neurons of a bucket count, those that come first.
+#[derive(Clone, Copy, Debug)]
+pub enum Cap<'a> {
+    /// At most so many of each.
+    Same(usize),
+    /// So many of each: a line of [`LANES`] for each table.
+    Each(&'a [u32]),
+}
+
+impl Cap<'_> {
+    fn of(self, at: usize) -> usize {
+        match self {
+            Self::Same(cap) => cap,
+            Self::Each(caps) => caps[at] as usize,
+        }
+    }
+}
+
 /// Asks tables for the neurons of [`LANES`] rows at a time; memory that one block of rows leaves to the next.
 ///
 /// Loads that wait for memory come in loops that do nothing else: where buckets are, then what is in them, table after
@@ -111,13 +129,13 @@ pub struct Counter {
 impl Counter {
     /// Appends `rows` (at most [`LANES`]) rows: for each the neurons that most tables return for its codes, most frequent
     /// first, at most `most` of them; returns how many there are in all. `codes` has a line of [`LANES`] codes for each
-    /// table; at most `cap` neurons of a bucket count.
+    /// table; of a bucket as many neurons count as `cap` says.
     pub fn ask(
         &mut self,
         tables: &Tables,
         codes: &[u32],
         rows: usize,
-        cap: usize,
+        cap: Cap<'_>,
         most: usize,
         out: &mut Wanted,
     ) -> usize {
@@ -129,9 +147,9 @@ impl Counter {
         }
         for (t, codes) in lines() {
             let (spans, ids) = (tables.table(t).spans(), tables.table(t).ids());
-            for &code in codes {
-                let span = spans[code as usize];
-                prefetch(&ids[span.range(cap)]);
+            for (lane, &code) in codes.iter().enumerate() {
+                let span = spans[code as usize].cut(cap.of(t * LANES + lane));
+                prefetch(&ids[span.range()]);
                 self.spans.push(span);
             }
         }
@@ -139,7 +157,7 @@ impl Counter {
         for (t, spans) in self.spans.chunks_exact(LANES).enumerate() {
             let ids = tables.table(t).ids();
             for (returned, span) in self.returned[..rows].iter_mut().zip(spans) {
-                returned.extend_from_slice(&ids[span.range(cap)]);
+                returned.extend_from_slice(&ids[span.range()]);
             }
         }
         (0..rows).map(|lane| self.count(lane, tables.hash().tables(), most, out)).sum()
@@ -244,7 +262,9 @@ impl Ids {
 /// What [`choose`] fills up a set with.
 #[derive(Clone, Copy, Debug)]
 pub struct TopUp<'a> {
-    /// Neurons that there are.
+    /// The first neuron that may be drawn.
+    pub first: u32,
+    /// Neurons that may be drawn: from `first` on.
     pub neurons: usize,
     /// Neurons of the set.
     pub size: usize,
@@ -256,13 +276,13 @@ pub struct TopUp<'a> {
     pub random: Philox,
     /// Number of the step, another draw for each.
     pub step: u64,
-    /// Tables over all neurons, for [`Draw::Length`]; without them that is [`Draw::Uniform`].
+    /// Tables over these neurons, for [`Draw::Length`]; without them that is [`Draw::Uniform`].
     pub tables: Option<&'a Tables>,
 }
 
 /// The set of a batch: `labels` whatever their number, then what rows want, each row in turn, then random neurons.
 pub fn choose(labels: &[u32], wanted: &Wanted, top_up: TopUp<'_>) -> Active {
-    let TopUp { neurons, size, draw, correct, random, step, tables } = top_up;
+    let TopUp { first, neurons, size, draw, correct, random, step, tables } = top_up;
     let lengths = tables.filter(|tables| draw == Draw::Length && tables.is_built()).map(Tables::shares);
     let size = size.min(neurons);
     let mut seen = Ids::new(size.max(labels.len()));
@@ -278,7 +298,9 @@ pub fn choose(labels: &[u32], wanted: &Wanted, top_up: TopUp<'_>) -> Active {
         }
     }
     let certain = out.len();
-    let spread = ((neurons + 1) as f64).ln();
+    // Log-uniform numbers are exponentials of uniform ones from the logarithm of first + 1 on.
+    let least = (f64::from(first) + 1.0).ln();
+    let spread = (f64::from(first) + neurons as f64 + 1.0).ln() - least;
     let most = 64 * size as u64;
     let mut tries = 0;
     let mut words = [0; 4];
@@ -289,7 +311,7 @@ pub fn choose(labels: &[u32], wanted: &Wanted, top_up: TopUp<'_>) -> Active {
         let half = 2 * (tries % 2) as usize;
         let bits = u64::from(words[half]) | u64::from(words[half + 1]) << 32;
         tries += 1;
-        let id = match draw {
+        let place = match draw {
             // Rare neurons of a large set would be waited for too long.
             _ if tries > most => (tries - most - 1) as u32,
             Draw::Length if lengths.is_some_and(|lengths| lengths.total() > 0) => {
@@ -298,9 +320,11 @@ pub fn choose(labels: &[u32], wanted: &Wanted, top_up: TopUp<'_>) -> Active {
             Draw::Uniform | Draw::Length => reduce(bits, neurons as u64) as u32,
             Draw::LogUniform => {
                 let uniform = (bits >> 11) as f64 / (1u64 << 53) as f64;
-                (((uniform * spread).exp() - 1.0) as u32).min(neurons as u32 - 1)
+                let id = ((least + uniform * spread).exp() - 1.0) as u32;
+                id.saturating_sub(first).min(neurons as u32 - 1)
             }
         };
+        let id = first + place;
         if seen.insert(id) {
             out.push(id);
         }
@@ -315,7 +339,9 @@ pub fn choose(labels: &[u32], wanted: &Wanted, top_up: TopUp<'_>) -> Active {
         let in_tries = |p: f64| -((tries as f64 * (-p).ln_1p()).exp_m1().abs().ln()) as f32;
         let chance = |id: u32| match (draw, lengths) {
             (Draw::LogUniform, _) => in_tries(((f64::from(id) + 2.0).ln() - (f64::from(id) + 1.0).ln()) / spread),
-            (Draw::Length, Some(lengths)) => in_tries(lengths.of(id as usize) as f64 / lengths.total() as f64),
+            (Draw::Length, Some(lengths)) => {
+                in_tries(lengths.of((id - first) as usize) as f64 / lengths.total() as f64)
+            }
             _ => uniform,
         };
         shifts = out.iter().map(|&id| if random_ones.binary_search(&id).is_ok() { chance(id) } else { 0.0 }).collect();
@@ -333,7 +359,7 @@ mod tests {
 
     fn top_up(neurons: usize, size: usize) -> TopUp<'static> {
         let random = Philox::new(1, 1);
-        TopUp { neurons, size, draw: Draw::Uniform, correct: false, random, step: 0, tables: None }
+        TopUp { first: 0, neurons, size, draw: Draw::Uniform, correct: false, random, step: 0, tables: None }
     }
 
     fn wanted(rows: &[&[u32]]) -> Wanted {
@@ -381,18 +407,18 @@ mod tests {
             exact.sort_by_key(|&id| (std::cmp::Reverse(counts[id as usize]), tie(id)));
             for most in [1, 12, 299, 1000] {
                 let (mut got, mut first) = (Wanted::default(), Wanted::default());
-                let returned = counter.ask(&whole, &lanes, 2, 30, most, &mut got);
-                let other = counter.ask(&whole, &lanes, 1, 30, most, &mut first);
+                let returned = counter.ask(&whole, &lanes, 2, Cap::Same(30), most, &mut got);
+                let other = counter.ask(&whole, &lanes, 1, Cap::Same(30), most, &mut first);
                 assert_eq!(returned - other, exact.len());
                 let got = second(got);
                 assert_eq!(got.ids, exact[..most.min(exact.len())]);
                 assert!(got.ids.iter().zip(&got.counts).all(|(&id, &count)| counts[id as usize] == count));
             }
             let mut slices = vec![Wanted::default(); 2];
-            counter.ask(&low, &lanes, 2, 500, 12, &mut slices[0]);
-            Counter::default().ask(&high, &lanes, 2, 500, 12, &mut slices[1]);
+            counter.ask(&low, &lanes, 2, Cap::Same(500), 12, &mut slices[0]);
+            Counter::default().ask(&high, &lanes, 2, Cap::Same(500), 12, &mut slices[1]);
             let mut all = Wanted::default();
-            Counter::default().ask(&whole, &lanes, 2, 500, 12, &mut all);
+            Counter::default().ask(&whole, &lanes, 2, Cap::Same(500), 12, &mut all);
             assert_eq!(Wanted::merged(&slices, 12), all);
         }
     }

@@ -98,10 +98,9 @@ pub(crate) struct Room {
 }
 
 /// What all parts of a step have in common.
-pub(crate) struct Work<'a> {
+pub(crate) struct Work {
     pub(crate) path: Path,
     pub(crate) step: Step,
-    pub(crate) batch: &'a Batch<'a>,
     pub(crate) length: usize,
     /// Whether biases are trained.
     pub(crate) has_bias: bool,
@@ -109,58 +108,104 @@ pub(crate) struct Work<'a> {
     pub(crate) rounding: (Philox, u64),
 }
 
-impl Work<'_> {
+impl Work {
     /// Adds a part's share of the gradient of the hidden values to `hidden`, then updates its rows `ids`.
-    pub(crate) fn part(&self, owned: &mut Owned<'_>, ids: &[u32], delta: &[f32], hidden: &mut [f32], room: &mut Room) {
-        let Self { path, step, batch, length, has_bias, rounding: (random, base) } = *self;
+    pub(crate) fn part(
+        &self,
+        batch: &Batch<'_>,
+        owned: &mut Owned<'_>,
+        ids: &[u32],
+        delta: &[f32],
+        hidden: &mut [f32],
+        room: &mut Room,
+    ) {
+        let Self { path, length, .. } = *self;
         let (columns, width) = (batch.columns, batch.width);
-        let Room { starts, places, deltas, packed, rows, gradients } = room;
-        let local = |&id: &u32| id as usize - owned.first;
-        starts.clear();
-        starts.extend(ids.iter().map(|id| local(id) * length));
-        places.clear();
-        places.extend(ids.iter().map(|id| 2 * local(id) * length));
-        deltas.clear();
-        deltas.extend((0..ids.len()).map(|i| i * columns));
+        room.place(owned, ids, length);
+        room.deltas.clear();
+        room.deltas.extend((0..ids.len()).map(|i| i * columns));
+        let mut gradients = std::mem::take(&mut room.gradients);
         gradients.resize(ids.len() * width, 0.0);
-        multiply(path, Rows { data: delta, starts: deltas, length: columns }, &batch.hidden, width, None, gradients);
+        let deltas = Rows { data: delta, starts: &room.deltas, length: columns };
+        multiply(path, deltas, &batch.hidden, width, None, &mut gradients);
+        let gathered = match &owned.rows {
+            ValuesMut::F32(weights) => Rows { data: weights, starts: &room.starts, length },
+            ValuesMut::Bf16(halves) => room.widened(path, halves, length),
+        };
+        accumulate(path, gathered, delta, columns, 0, hidden);
+        self.update(owned, ids, &gradients, width, room);
+        room.gradients = gradients;
+        if self.has_bias {
+            let sums = delta.chunks_exact(columns).map(|delta| sum(path, delta));
+            self.update_bias(owned, ids, sums);
+        }
+    }
+
+    /// Updates rows `ids` with gradients that were taken before, `length` numbers for each and one for its bias.
+    pub(crate) fn apply(&self, owned: &mut Owned<'_>, ids: &[u32], gradients: &[f32], bias: &[f32], room: &mut Room) {
+        room.place(owned, ids, self.length);
+        if let ValuesMut::Bf16(halves) = &owned.rows {
+            room.widened(self.path, halves, self.length);
+        }
+        self.update(owned, ids, gradients, self.length, room);
+        if self.has_bias {
+            self.update_bias(owned, ids, bias.iter().copied());
+        }
+    }
+
+    /// Adam for rows whose places, and values in f32, are in `room`; gradients are `stride` numbers apart.
+    fn update(&self, owned: &mut Owned<'_>, ids: &[u32], gradients: &[f32], stride: usize, room: &mut Room) {
+        let Self { path, step, length, rounding: (random, base), .. } = *self;
+        let Room { starts, places, packed, rows, .. } = room;
         let moments = &mut *owned.moments;
-        match &mut owned.rows {
-            ValuesMut::F32(weights) => {
-                accumulate(path, Rows { data: weights, starts, length }, delta, columns, 0, hidden);
-                update(path, step, Updated { weights, moments, places, length }, starts, gradients, width);
+        match (&mut owned.rows, &mut owned.master) {
+            (ValuesMut::F32(weights), _) => {
+                update(path, step, Updated { weights, moments, places, length }, starts, gradients, stride);
             }
-            ValuesMut::Bf16(halves) => {
-                rows.resize(ids.len() * length, 0.0);
-                packed.clear();
-                packed.extend((0..ids.len()).map(|i| i * length));
-                for (&start, row) in starts.iter().zip(rows.chunks_exact_mut(length)) {
-                    widen(path, &halves[start..start + length], row);
+            (ValuesMut::Bf16(halves), Some(weights)) => {
+                update(path, step, Updated { weights, moments, places, length }, starts, gradients, stride);
+                for &start in starts.iter() {
+                    narrow(path, &weights[start..start + length], &mut halves[start..start + length]);
                 }
-                accumulate(path, Rows { data: rows, starts: packed, length }, delta, columns, 0, hidden);
-                if let Some(weights) = &mut owned.master {
-                    update(path, step, Updated { weights, moments, places, length }, starts, gradients, width);
-                    for &start in starts.iter() {
-                        narrow(path, &weights[start..start + length], &mut halves[start..start + length]);
-                    }
-                } else {
-                    let weights = &mut rows[..];
-                    update(path, step, Updated { weights, moments, places, length }, packed, gradients, width);
-                    for ((&id, &start), row) in ids.iter().zip(&*starts).zip(rows.chunks_exact(length)) {
-                        let position = base.wrapping_add(u64::from(id) * length as u64);
-                        narrow_stochastic(path, row, random, position, &mut halves[start..start + length]);
-                    }
+            }
+            (ValuesMut::Bf16(halves), None) => {
+                let weights = &mut rows[..];
+                update(path, step, Updated { weights, moments, places, length }, packed, gradients, stride);
+                for ((&id, &start), row) in ids.iter().zip(&*starts).zip(rows.chunks_exact(length)) {
+                    let position = base.wrapping_add(u64::from(id) * length as u64);
+                    narrow_stochastic(path, row, random, position, &mut halves[start..start + length]);
                 }
             }
         }
-        if !has_bias {
-            return;
-        }
-        for (id, delta) in ids.iter().zip(delta.chunks_exact(columns)) {
-            let at = local(id);
+    }
+
+    fn update_bias(&self, owned: &mut Owned<'_>, ids: &[u32], gradients: impl Iterator<Item = f32>) {
+        for (&id, gradient) in ids.iter().zip(gradients) {
+            let at = id as usize - owned.first;
             if let [first, second] = &mut owned.bias_moments[2 * at..2 * at + 2] {
-                step.one(&mut owned.bias[at], first, second, sum(path, delta));
+                self.step.one(&mut owned.bias[at], first, second, gradient);
             }
         }
+    }
+}
+
+impl Room {
+    /// Notes where rows and their moments begin.
+    fn place(&mut self, owned: &Owned<'_>, ids: &[u32], length: usize) {
+        self.starts.clear();
+        self.starts.extend(ids.iter().map(|&id| (id as usize - owned.first) * length));
+        self.places.clear();
+        self.places.extend(self.starts.iter().map(|start| 2 * start));
+    }
+
+    /// Rows in f32, one after the other.
+    fn widened(&mut self, path: Path, halves: &[u16], length: usize) -> Rows<'_> {
+        self.rows.resize(self.starts.len() * length, 0.0);
+        self.packed.clear();
+        self.packed.extend((0..self.starts.len()).map(|i| i * length));
+        for (&start, row) in self.starts.iter().zip(self.rows.chunks_exact_mut(length)) {
+            widen(path, &halves[start..start + length], row);
+        }
+        Rows { data: &self.rows, starts: &self.packed, length }
     }
 }

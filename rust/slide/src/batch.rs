@@ -22,6 +22,14 @@ pub struct Batch<'a> {
     pub side_by_side: Vec<f32>,
 }
 
+/// Hidden values as a batch has them.
+#[derive(Debug)]
+pub struct Values {
+    width: usize,
+    hidden: Vec<f32>,
+    side_by_side: Vec<f32>,
+}
+
 impl<'a> Batch<'a> {
     /// The rows `rows` of `targets`, with hidden values as [`Self::hidden`] has them; in the pool of the caller.
     pub fn new(targets: Sparse<'a>, rows: &'a [u32], hidden: Vec<f32>, width: usize) -> Self {
@@ -29,6 +37,17 @@ impl<'a> Batch<'a> {
         debug_assert_eq!(hidden.len(), columns * width);
         let side_by_side = transposed(&hidden, width);
         Self { targets, rows, columns, width, hidden, side_by_side }
+    }
+
+    /// The same rows of other targets with hidden values that are laid out already.
+    pub fn again(targets: Sparse<'a>, rows: &'a [u32], values: Values) -> Self {
+        let Values { width, hidden, side_by_side } = values;
+        Self { targets, rows, columns: hidden.len() / width, width, hidden, side_by_side }
+    }
+
+    /// Hidden values, for [`Self::again`].
+    pub fn into_values(self) -> Values {
+        Values { width: self.width, hidden: self.hidden, side_by_side: self.side_by_side }
     }
 
     /// Hidden values of a row, the first `length` of them.

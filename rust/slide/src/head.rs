@@ -8,13 +8,16 @@
 //! is cut into parts of the active rows, each owned by one thread, and sums run in one order: results do not depend on the
 //! number of threads.
 
+use std::sync::{Mutex, PoisonError};
+
 use rayon::prelude::*;
-use thrifty_base::math::{LANES, Rows, accumulate, dots, multiply, sum};
+use thrifty_base::hash::mix64;
+use thrifty_base::math::{LANES, dots, multiply};
 use thrifty_base::pages::Floats;
 use thrifty_base::philox::Philox;
 use thrifty_base::simd::{self, Path};
 
-use crate::active::{Active, Counter, TopUp, Wanted, choose};
+use crate::active::{Active, Cap, Counter, TopUp, Wanted, choose};
 use crate::adam::Adam;
 use crate::backward::{Delta, Owned, Room, Work};
 use crate::batch::Batch;
@@ -28,9 +31,13 @@ use crate::softmax::{Loss, Sums, exponentials, sigmoids};
 use crate::tables::Tables;
 use crate::{Result, stream};
 
+mod agreed;
 mod drifting;
+mod gradients;
 mod outside;
 
+pub use agreed::Scored;
+pub use gradients::Gradients;
 pub use outside::Memory;
 
 /// Which neurons of a layer are here.
@@ -102,13 +109,20 @@ pub struct Forward {
     pub of_labels: Vec<f32>,
 }
 
+impl Forward {
+    /// Active neurons of this slice.
+    pub fn active(&self) -> usize {
+        self.local.len()
+    }
+}
+
 /// Score of a neuron that is not in a row's set: no number that a score can be, and small enough that differences of it are
 /// numbers too.
 const NEVER: f32 = -1e30;
 /// Rows of weights that are worked on while they are in the cache.
 const PART: usize = 48;
 /// Parts of a task; each task sums its own gradient of the hidden values.
-const TASK: usize = 8;
+const TASK: usize = 4;
 
 /// What training needs beside the weights.
 #[derive(Debug)]
@@ -130,6 +144,8 @@ pub struct Head {
     drift: Option<Drift>,
     /// Weights in f32, where the caller has them rounded to bf16.
     master: Option<Floats>,
+    /// Room for scores, which one step leaves to the next: new memory costs as much as writing it.
+    spare: Mutex<Vec<f32>>,
 }
 
 impl Head {
@@ -154,6 +170,7 @@ impl Head {
             bias_moments: Floats::zeros(2 * slice.rows)?,
             drift: Drift::new(adam, slice.rows),
             master: None,
+            spare: Mutex::default(),
         })
     }
 
@@ -275,6 +292,17 @@ impl Head {
 
     fn ask_tables(&self, tables: &Tables, batch: &Batch<'_>, each: usize) -> (Wanted, u64) {
         let bucket = self.sampling.bucket;
+        self.ask_with(tables, batch, each, |_, _| Cap::Same(bucket))
+    }
+
+    /// `cap` says for a block of [`LANES`] rows and their codes how many neurons of a bucket count.
+    fn ask_with<'c>(
+        &self,
+        tables: &Tables,
+        batch: &Batch<'_>,
+        each: usize,
+        cap: impl Fn(usize, &[u32]) -> Cap<'c> + Sync,
+    ) -> (Wanted, u64) {
         let found: Vec<(Wanted, usize)> = (0..batch.columns / LANES)
             .into_par_iter()
             .map_init(
@@ -284,7 +312,7 @@ impl Head {
                     tables.hash().codes(self.path, x, batch.columns, scratch, codes);
                     let mut wanted = Wanted::default();
                     let rows = batch.rows().min((block + 1) * LANES).saturating_sub(block * LANES);
-                    let returned = counter.ask(tables, codes, rows, bucket, each, &mut wanted);
+                    let returned = counter.ask(tables, codes, rows, cap(block, codes), each, &mut wanted);
                     (wanted, returned)
                 },
             )
@@ -314,8 +342,25 @@ impl Head {
         let random = Philox::new(self.seed, stream::TOP_UP);
         let tables = self.tables.as_ref().filter(|_| self.slice.rows == self.slice.neurons);
         let neurons = self.slice.neurons;
-        let top_up = TopUp { neurons, size: active, draw, correct, random, step: self.steps, tables };
+        let top_up = TopUp { first: 0, neurons, size: active, draw, correct, random, step: self.steps, tables };
         choose(&labels, wanted, top_up)
+    }
+
+    /// The active neurons of this slice alone, which asks nothing of the others: as many as the settings say, its labels among
+    /// them.
+    pub fn choose_own(&self, batch: &Batch<'_>, wanted: &Wanted) -> Active {
+        let Slice { first, rows, .. } = self.slice;
+        let here = first..first + rows as u32;
+        let labels: Vec<u32> =
+            (0..batch.rows()).flat_map(|i| batch.labels(i)).copied().filter(|label| here.contains(label)).collect();
+        let Sampling { active, draw, correct, .. } = self.sampling;
+        let random = Philox::new(mix64(self.seed ^ u64::from(first)), stream::TOP_UP);
+        let tables = self.tables.as_ref();
+        choose(
+            &labels,
+            wanted,
+            TopUp { first, neurons: rows, size: active, draw, correct, random, step: self.steps, tables },
+        )
     }
 
     /// Scores of this slice's active neurons; in the pool of the caller. `wanted` is what [`Self::choose`] took.
@@ -330,7 +375,8 @@ impl Head {
         let scale = 1.0 / batch.rows() as f32;
         let factors: Vec<f32> = (0..columns).map(|c| if c < batch.rows() { scale } else { 0.0 }).collect();
         let others = if self.sampling.own { batch.others(&active.ids[begin..end], wanted) } else { Vec::new() };
-        let mut values = vec![0.0f32; local.len() * columns];
+        let mut values = std::mem::take(&mut *self.spare.lock().unwrap_or_else(PoisonError::into_inner));
+        values.resize(local.len() * columns, 0.0);
         let done: Vec<(Sums, Vec<(u32, f32)>)> = values
             .par_chunks_mut(PART * columns)
             .zip(local.par_chunks(PART))
@@ -369,6 +415,11 @@ impl Head {
         Forward { local, values, parts, hits, sums, of_labels }
     }
 
+    /// Leaves the room of scores to the next step.
+    fn keep(&self, values: Vec<f32>) {
+        *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = values;
+    }
+
     /// Sum of the losses of a batch's rows, from the sums and labels' scores of all slices.
     pub fn loss(&self, all: &Sums, of_labels: &[f32]) -> f64 {
         let rows = all.most.iter().zip(&all.sums).zip(of_labels);
@@ -392,6 +443,7 @@ impl Head {
         // Of two forward passes before this one, the other's backward pass may have been another step.
         self.move_rows(to.again(), forward.local.iter().copied());
         self.steps += 1;
+        let rounding = self.rounding();
         let Forward { local, mut values, parts, hits, .. } = forward;
         let whole = Owned {
             rows: to.rows,
@@ -403,10 +455,8 @@ impl Head {
         };
         let length = self.length;
         let tasks = whole.cut(&local, TASK * PART, length);
-        let first = self.steps.wrapping_mul(self.slice.neurons as u64).wrapping_add(u64::from(self.slice.first));
-        let rounding = (Philox::new(self.seed, stream::ROUNDING), first.wrapping_mul(length as u64));
         let (path, step, has_bias) = (self.path, self.adam.step(self.steps), self.has_bias);
-        let work = Work { path, step, batch, length, has_bias, rounding };
+        let work = Work { path, step, length, has_bias, rounding };
         let delta = Delta { path: self.path, loss: self.loss, weight, all, rows: batch.rows() };
         let gradients: Vec<Vec<f32>> = tasks
             .into_par_iter()
@@ -421,84 +471,15 @@ impl Head {
                     let part = task * TASK + i;
                     owned.prefetch(following(&local, part), length);
                     delta.finish(values, &parts[part], within(&hits, part), part * PART);
-                    work.part(&mut owned, ids, values, &mut hidden, &mut room);
+                    work.part(batch, &mut owned, ids, values, &mut hidden, &mut room);
                 }
                 hidden
             })
             .collect();
-        if let Some(drift) = &mut self.drift {
-            drift.stepped(step.size(), &local);
-        }
-        if self.tables.is_some() {
-            local.iter().for_each(|&id| self.queue.push(id, self.steps));
-        }
+        self.stepped(step.size(), &local);
+        self.keep(values);
         batch.hidden_gradient(&gradients, length)
     }
-
-    /// Gradients of `weight` times the mean loss for whoever updates the weights; nothing changes but the number of steps. In
-    /// the pool of the caller.
-    pub fn gradients(
-        &mut self,
-        weights: Weights<'_>,
-        batch: &Batch<'_>,
-        forward: Forward,
-        all: &Sums,
-        weight: f32,
-    ) -> Gradients {
-        self.steps += 1;
-        let Forward { local, mut values, parts, hits, .. } = forward;
-        let (path, length, columns, width) = (self.path, self.length, batch.columns, batch.width);
-        let delta = Delta { path, loss: self.loss, weight, all, rows: batch.rows() };
-        let (mut rows, mut bias) = (vec![0.0f32; local.len() * length], vec![0.0f32; local.len()]);
-        let size = TASK * PART;
-        let gradients: Vec<Vec<f32>> = rows
-            .par_chunks_mut(size * length)
-            .zip(bias.par_chunks_mut(size))
-            .zip(local.par_chunks(size).zip(values.par_chunks_mut(size * columns)))
-            .enumerate()
-            .map(|(task, ((rows, bias), (ids, values)))| {
-                let mut hidden = vec![0.0f32; length * columns];
-                let (mut scratch, mut starts, mut padded) = (Vec::new(), Vec::new(), vec![0.0f32; PART * width]);
-                let each = ids.chunks(PART).zip(values.chunks_mut(PART * columns)).enumerate();
-                for (i, (ids, values)) in each {
-                    let part = task * TASK + i;
-                    delta.finish(values, &parts[part], within(&hits, part), part * PART);
-                    let gathered = weights.rows.rows(path, ids, &mut scratch, &mut starts);
-                    accumulate(path, gathered, values, columns, 0, &mut hidden);
-                    let deltas: Vec<usize> = (0..ids.len()).map(|i| i * columns).collect();
-                    let padded = &mut padded[..ids.len() * width];
-                    multiply(
-                        path,
-                        Rows { data: values, starts: &deltas, length: columns },
-                        &batch.hidden,
-                        width,
-                        None,
-                        padded,
-                    );
-                    let here = i * PART;
-                    let out = rows[here * length..].chunks_exact_mut(length);
-                    out.zip(padded.chunks_exact(width)).for_each(|(out, g)| out.copy_from_slice(&g[..length]));
-                    let out = bias[here..].iter_mut();
-                    out.zip(values.chunks_exact(columns)).for_each(|(out, delta)| *out = sum(path, delta));
-                }
-                hidden
-            })
-            .collect();
-        Gradients { ids: local, rows, bias, hidden: batch.hidden_gradient(&gradients, length) }
-    }
-}
-
-/// Gradients of a batch.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Gradients {
-    /// Active neurons, numbered within the slice, ascending.
-    pub ids: Vec<u32>,
-    /// Gradients of their rows, one after the other.
-    pub rows: Vec<f32>,
-    /// Of their biases.
-    pub bias: Vec<f32>,
-    /// Of the hidden values: `length` numbers for each row of the batch.
-    pub hidden: Vec<f32>,
 }
 
 /// Neurons of the part behind one.

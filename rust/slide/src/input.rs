@@ -1,26 +1,55 @@
-//! Training of the input layer: gradients and Adam for the features of a batch.
+//! The input layer, or a slice of its hidden units: hidden values of sparse rows, gradients and Adam for their features.
 
 use rayon::prelude::*;
-use thrifty_base::math::{Rows, combine};
+use thrifty_base::math::{Rows, combine, padded};
 use thrifty_base::pages::Floats;
+use thrifty_base::pool::pool;
 use thrifty_base::simd::Path;
 
 use crate::Result;
 use crate::adam::{Adam, Step, Updated, update};
 use crate::drift::{Drift, Due};
-use crate::network::Network;
+use crate::network::random_weights;
 use crate::sparse::Sparse;
 
 /// Features that one task updates.
 const TASK: usize = 128;
 
-/// Moments of the input layer.
+/// Which hidden units of a layer are here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Units {
+    /// The first.
+    pub first: usize,
+    /// How many.
+    pub here: usize,
+    /// How many the whole layer has.
+    pub all: usize,
+}
+
+impl Units {
+    /// All of them.
+    pub fn all(units: usize) -> Self {
+        Self { first: 0, here: units, all: units }
+    }
+}
+
+/// Weights of features by rectified hidden units, or a slice of the units, and what trains them.
 #[derive(Debug)]
-pub(crate) struct Input {
+pub struct Input {
+    /// Features.
+    pub features: usize,
+    /// The units.
+    pub units: Units,
+    /// Numbers of a row: units, padded with zeros that stay zeros.
+    pub width: usize,
+    /// A feature's weights lie together.
+    pub weights: Floats,
+    /// A number for each unit, padded.
+    pub bias: Floats,
     pub(crate) moments: Floats,
     pub(crate) bias_moments: Floats,
     /// Where features without a gradient move as well: the steps that they lack.
-    pub(crate) drift: Option<Drift>,
+    drift: Option<Drift>,
 }
 
 /// Weights and moments of the features of a task, the first of which is `first`.
@@ -31,38 +60,72 @@ struct Owned<'a> {
 }
 
 impl Input {
-    /// For a network.
-    pub(crate) fn new(network: &Network, adam: Adam) -> Result<Self> {
-        let moments = Floats::taken(2 * network.input.len())?;
-        let drift = Drift::new(adam, network.shape.features);
-        Ok(Self { moments, bias_moments: Floats::zeros(2 * network.width)?, drift })
+    /// Weights that are all zero.
+    pub(crate) fn empty(features: usize, units: Units, adam: Adam) -> Result<Self> {
+        let width = padded(units.here);
+        Ok(Self {
+            features,
+            units,
+            width,
+            weights: Floats::zeros(features * width)?,
+            bias: Floats::zeros(width)?,
+            moments: Floats::taken(2 * features * width)?,
+            bias_moments: Floats::zeros(2 * width)?,
+            drift: Drift::new(adam, features),
+        })
+    }
+
+    /// Random weights of a seed; those of a slice are the ones that the whole has there.
+    pub fn new(features: usize, units: Units, adam: Adam, seed: u64) -> Result<Self> {
+        let mut input = Self::empty(features, units, adam)?;
+        let fill = |(feature, row): (usize, &mut [f32])| {
+            random_weights(seed, units.all, (feature * units.all + units.first) as u64, &mut row[..units.here]);
+        };
+        pool(0)?.install(|| input.weights.par_chunks_mut(input.width).enumerate().for_each(fill));
+        Ok(input)
+    }
+
+    /// Hidden values of some rows, `width` numbers each, with rows of zeros up to a multiple of [`LANES`]; in the pool of the
+    /// caller.
+    ///
+    /// [`LANES`]: thrifty_base::math::LANES
+    pub fn hidden(&self, path: Path, inputs: Sparse<'_>, rows: &[u32]) -> Vec<f32> {
+        let width = self.width;
+        let mut hidden = vec![0.0f32; padded(rows.len()) * width];
+        hidden.par_chunks_mut(width).zip(rows).for_each(|(out, &row)| {
+            out.copy_from_slice(&self.bias);
+            let starts: Vec<usize> = inputs.row(row as usize).iter().map(|&i| i as usize * width).collect();
+            let weights = Rows { data: &self.weights, starts: &starts, length: width };
+            combine(path, weights, &inputs.values[inputs.range(row as usize)], out);
+            out.iter_mut().for_each(|o| *o = o.max(0.0));
+        });
+        hidden
     }
 
     /// Brings the features of some rows up to date, where features without a gradient move as well; in the pool of the caller.
-    pub(crate) fn catch_up(&mut self, network: &mut Network, path: Path, inputs: Sparse<'_>, rows: &[u32]) {
+    pub fn catch_up(&mut self, path: Path, inputs: Sparse<'_>, rows: &[u32]) {
         if self.drift.is_some() {
             let each = rows.iter().flat_map(|&row| inputs.range(row as usize));
             let mut features: Vec<u32> = each.map(|i| inputs.indices[i]).collect();
             features.sort_unstable();
             features.dedup();
-            self.move_features(network, path, features.into_iter());
+            self.move_features(path, features.into_iter());
         }
     }
 
     /// Brings all features up to date; in the pool of the caller.
-    pub(crate) fn settle(&mut self, network: &mut Network, path: Path) {
-        let features = network.shape.features as u32;
-        self.move_features(network, path, 0..features);
+    pub fn settle(&mut self, path: Path) {
+        self.move_features(path, 0..self.features as u32);
         if let Some(drift) = &mut self.drift {
             drift.settle();
         }
     }
 
-    fn move_features(&mut self, network: &mut Network, path: Path, features: impl Iterator<Item = u32>) {
+    fn move_features(&mut self, path: Path, features: impl Iterator<Item = u32>) {
         let Some(drift) = &mut self.drift else { return };
         let (features, had) = drift.take(features);
-        let (drift, width) = (&*drift, network.width);
-        let tasks = cut(&mut network.input, &mut self.moments, &features, width).into_par_iter();
+        let (drift, width) = (&*drift, self.width);
+        let tasks = cut(&mut self.weights, &mut self.moments, &features, width).into_par_iter();
         tasks.zip(features.par_chunks(TASK).zip(had.par_chunks(TASK))).for_each(|(owned, (features, had))| {
             let Owned { weights, moments, first } = owned;
             let dues: Vec<Due> = had.iter().map(|&had| drift.due(had)).collect();
@@ -72,26 +135,18 @@ impl Input {
     }
 
     /// Updates the weights of the features that the rows `rows` have. `hidden_delta` is the gradient of their hidden values
-    /// before the rectifier, a row of the network's width each. In the pool of the caller.
-    pub(crate) fn update(
-        &mut self,
-        network: &mut Network,
-        path: Path,
-        step: Step,
-        inputs: Sparse<'_>,
-        rows: &[u32],
-        hidden_delta: &[f32],
-    ) {
-        let width = network.width;
+    /// before the rectifier, a row of `width` each. In the pool of the caller.
+    pub fn update(&mut self, path: Path, step: Step, inputs: Sparse<'_>, rows: &[u32], hidden_delta: &[f32]) {
+        let width = self.width;
         // (feature, row of the batch, value), so that a feature's terms follow each other in the order of the rows.
         let mut terms: Vec<(u32, u32, f32)> = Vec::new();
         for (b, &row) in rows.iter().enumerate() {
             terms.extend(inputs.range(row as usize).map(|i| (inputs.indices[i], b as u32, inputs.values[i])));
         }
-        terms.sort_unstable_by_key(|&(feature, row, value)| (feature, row, value.to_bits()));
+        terms.par_sort_unstable_by_key(|&(feature, row, value)| (feature, row, value.to_bits()));
         let mut features: Vec<u32> = terms.iter().map(|t| t.0).collect();
         features.dedup();
-        let tasks = cut(&mut network.input, &mut self.moments, &features, width);
+        let tasks = cut(&mut self.weights, &mut self.moments, &features, width);
         tasks.into_par_iter().zip(features.par_chunks(TASK)).for_each(|(owned, features)| {
             let mut gradients = vec![0.0f32; features.len() * width];
             let mut at = terms.partition_point(|t| t.0 < features[0]);
@@ -120,7 +175,7 @@ impl Input {
         for delta in hidden_delta.chunks_exact(width) {
             sums.iter_mut().zip(delta).for_each(|(sum, d)| *sum += d);
         }
-        let (weights, moments) = (&mut network.input_bias[..], &mut self.bias_moments[..]);
+        let (weights, moments) = (&mut self.bias[..], &mut self.bias_moments[..]);
         update(path, step, Updated { weights, moments, places: &[0], length: width }, &[0], &sums, width);
     }
 }

@@ -16,9 +16,12 @@
 //! | `drift` | what dense Adam does to the others |
 //! | [`head`] | the wide output layer, or a slice of it |
 //! | [`predict`] | the best neurons of rows |
+//! | [`input`] | the input layer, or a slice of it |
 //! | [`network`] | weights of a network |
 //! | [`save`] | models and checkpoints as files |
 //! | [`train`] | training steps of a network |
+//! | [`shard`] | the same where ranks have a part of the network each |
+//! | [`wire`] | hidden values and gradients as they travel between ranks |
 
 pub mod active;
 pub mod adam;
@@ -28,17 +31,19 @@ mod drift;
 mod error;
 pub mod hash;
 pub mod head;
-mod input;
+pub mod input;
 pub mod matrix;
 pub mod network;
 pub mod predict;
 pub mod queue;
 pub mod sampling;
 pub mod save;
+pub mod shard;
 pub mod softmax;
 pub mod sparse;
 pub mod tables;
 pub mod train;
+pub mod wire;
 pub mod xml;
 
 pub use error::{Error, Result};

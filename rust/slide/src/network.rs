@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 use thrifty_base::math::bf16::narrow;
-use thrifty_base::math::{Rows, combine, padded};
+use thrifty_base::math::padded;
 use thrifty_base::memory::available;
 use thrifty_base::pages::{Floats, Pages};
 use thrifty_base::philox::Philox;
@@ -13,6 +13,7 @@ use thrifty_base::simd::{self, Path};
 use crate::adam::Adam;
 use crate::batch::Batch;
 use crate::head::{Weights, WeightsMut};
+use crate::input::{Input, Units};
 use crate::matrix::Store;
 use crate::sampling::Sampling;
 use crate::sparse::Sparse;
@@ -135,12 +136,8 @@ impl Precision {
 pub struct Network {
     /// Its sizes.
     pub shape: Shape,
-    /// Numbers of a row of `input`: `hidden`, padded with zeros that stay zeros.
-    pub width: usize,
-    /// Features by hidden units: a feature's weights lie together.
-    pub input: Floats,
-    /// A number for each hidden unit, padded.
-    pub input_bias: Floats,
+    /// The input layer, with what trains it.
+    pub input: Input,
     /// Labels by hidden units.
     pub output: Store,
     /// A number for each label.
@@ -151,16 +148,13 @@ pub struct Network {
 
 impl Network {
     /// Weights that are all zero.
-    pub(crate) fn empty(shape: Shape, precision: Precision) -> Result<Self> {
+    pub(crate) fn empty(shape: Shape, precision: Precision, adam: Adam) -> Result<Self> {
         shape.check()?;
-        let width = padded(shape.hidden);
         let numbers = shape.labels * shape.hidden;
         Ok(Self {
             shape,
             precision,
-            width,
-            input: Floats::zeros(shape.features * width)?,
-            input_bias: Floats::zeros(width)?,
+            input: Input::empty(shape.features, Units::all(shape.hidden), adam)?,
             output: match precision {
                 Precision::F32 => Store::F32(Floats::zeros(numbers)?),
                 Precision::Bf16 | Precision::Bf16Stochastic => Store::Bf16(Pages::zeros(numbers)?),
@@ -170,39 +164,13 @@ impl Network {
     }
 
     /// Random weights of a seed: uniform within 1 / sqrt(hidden).
-    pub fn new(shape: Shape, precision: Precision, seed: u64) -> Result<Self> {
+    pub fn new(shape: Shape, precision: Precision, adam: Adam, seed: u64) -> Result<Self> {
         shape.check()?;
-        let width = padded(shape.hidden);
-        let random = Philox::new(seed, stream::WEIGHTS);
-        let bound = 1.0 / (shape.hidden as f32).sqrt();
-        let pool = pool(0)?;
-        let matrix = |rows: usize, width: usize, base: u64| -> Result<Floats> {
-            let mut weights = Floats::zeros(rows * width)?;
-            let fill = |(r, row): (usize, &mut [f32])| {
-                for (c, w) in row[..shape.hidden].iter_mut().enumerate() {
-                    let bits = random.u64_at(base + (r * shape.hidden + c) as u64);
-                    *w = bound * ((bits >> 40) as f32 / (1 << 23) as f32 - 1.0);
-                }
-            };
-            pool.install(|| weights.par_chunks_mut(width).enumerate().for_each(fill));
-            Ok(weights)
-        };
-        let output = matrix(shape.labels, shape.hidden, 1 << 60)?;
-        let output = match precision {
-            Precision::F32 => Store::F32(output),
-            Precision::Bf16 | Precision::Bf16Stochastic => {
-                let mut halves = Pages::<u16>::zeros(output.len())?;
-                narrow(simd::path()?, &output, &mut halves);
-                Store::Bf16(halves)
-            }
-        };
         Ok(Self {
             shape,
             precision,
-            width,
-            input: matrix(shape.features, width, 0)?,
-            input_bias: Floats::zeros(width)?,
-            output,
+            input: Input::new(shape.features, Units::all(shape.hidden), adam, seed)?,
+            output: random_output(shape.hidden, 0, shape.labels, precision, seed)?,
             output_bias: Floats::zeros(shape.labels)?,
         })
     }
@@ -217,20 +185,35 @@ impl Network {
         WeightsMut { rows: self.output.values_mut(), bias: &mut self.output_bias }
     }
 
-    /// Hidden values of one row of the input, `width` numbers.
-    pub(crate) fn hidden(&self, path: Path, inputs: Sparse<'_>, row: usize, out: &mut [f32]) {
-        out.copy_from_slice(&self.input_bias);
-        let starts: Vec<usize> = inputs.row(row).iter().map(|&i| i as usize * self.width).collect();
-        let weights = Rows { data: &self.input, starts: &starts, length: self.width };
-        combine(path, weights, &inputs.values[inputs.range(row)], out);
-        out.iter_mut().for_each(|o| *o = o.max(0.0));
-    }
-
-    /// The rows `rows` of `inputs` as a batch without labels; on the calling thread.
+    /// The rows `rows` of `inputs` as a batch; in the pool of the caller.
     pub(crate) fn batch<'a>(&self, path: Path, inputs: Sparse<'_>, rows: &'a [u32], targets: Sparse<'a>) -> Batch<'a> {
-        let mut hidden = vec![0.0f32; padded(rows.len()) * self.width];
-        let values = hidden.par_chunks_mut(self.width).zip(rows);
-        values.for_each(|(out, &row)| self.hidden(path, inputs, row as usize, out));
-        Batch::new(targets, rows, hidden, self.width)
+        Batch::new(targets, rows, self.input.hidden(path, inputs, rows), self.input.width)
+    }
+}
+
+/// Random weights of the neurons `first` and `rows - 1` that follow it, those that a layer has there of a seed.
+pub fn random_output(length: usize, first: usize, rows: usize, precision: Precision, seed: u64) -> Result<Store> {
+    let mut output = Floats::zeros(rows * length)?;
+    let fill = |(row, out): (usize, &mut [f32])| {
+        let at = (1 << 60) + ((first + row) * length) as u64;
+        random_weights(seed, length, at, out);
+    };
+    pool(0)?.install(|| output.par_chunks_mut(length).enumerate().for_each(fill));
+    Ok(match precision {
+        Precision::F32 => Store::F32(output),
+        Precision::Bf16 | Precision::Bf16Stochastic => {
+            let mut halves = Pages::<u16>::zeros(output.len())?;
+            narrow(simd::path()?, &output, &mut halves);
+            Store::Bf16(halves)
+        }
+    })
+}
+
+/// Random weights from a position on: uniform within 1 / sqrt(hidden).
+pub(crate) fn random_weights(seed: u64, hidden: usize, position: u64, out: &mut [f32]) {
+    let random = Philox::new(seed, stream::WEIGHTS);
+    let bound = 1.0 / (hidden as f32).sqrt();
+    for (w, at) in out.iter_mut().zip(position..) {
+        *w = bound * ((random.u64_at(at) >> 40) as f32 / (1 << 23) as f32 - 1.0);
     }
 }

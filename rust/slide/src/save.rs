@@ -83,7 +83,7 @@ pub struct Saved {
 pub(crate) fn save(path: &Path, trainer: &Trainer, note: &str, training: bool, progress: &Progress) -> Result<()> {
     let network = &trainer.network;
     let Shape { features, hidden, labels } = network.shape;
-    let width = network.width;
+    let width = network.input.width;
     let spec = trainer.spec();
     let mut metadata = BTreeMap::new();
     let mut tell = |key: &str, value: String| metadata.insert(key.to_owned(), value);
@@ -106,16 +106,16 @@ pub(crate) fn save(path: &Path, trainer: &Trainer, note: &str, training: bool, p
     }
     let shapes = Shapes::of(network);
     let mut tensors = vec![
-        floats("input.weight", &shapes.input, &network.input),
-        floats("input.bias", &shapes.input_bias, &network.input_bias),
+        floats("input.weight", &shapes.input, &network.input.weights),
+        floats("input.bias", &shapes.input_bias, &network.input.bias),
         Tensor { name: "output.weight", dtype, shape: &shapes.output, bytes: output },
         floats("output.bias", &shapes.output_bias, &network.output_bias),
     ];
     let (input, input_bias) = ([features, 2, width], [2, width]);
     let (out, out_bias) = ([labels, 2, hidden], [labels, 2]);
     if training {
-        tensors.push(floats("input.moments", &input, &trainer.input.moments));
-        tensors.push(floats("input.bias_moments", &input_bias, &trainer.input.bias_moments));
+        tensors.push(floats("input.moments", &input, &network.input.moments));
+        tensors.push(floats("input.bias_moments", &input_bias, &network.input.bias_moments));
         tensors.push(floats("output.moments", &out, moments));
         tensors.push(floats("output.bias_moments", &out_bias, bias_moments));
         if let Some(master) = master {
@@ -136,8 +136,8 @@ impl Shapes {
     fn of(network: &Network) -> Self {
         let Shape { features, hidden, labels } = network.shape;
         Self {
-            input: [features, network.width],
-            input_bias: [network.width],
+            input: [features, network.input.width],
+            input_bias: [network.input.width],
             output: [labels, hidden],
             output_bias: [labels],
         }
@@ -171,7 +171,7 @@ pub fn open(path: &Path, progress: &Progress) -> Result<(Trainer, Saved)> {
     shape.check()?;
     sampling.check()?;
     Memory::of(shape, precision, &sampling, adam).check()?;
-    let mut network = Network::empty(shape, precision)?;
+    let mut network = Network::empty(shape, precision, adam)?;
     let shapes = Shapes::of(&network);
     let fill = |name: &str, shape: &[usize], out: &mut [f32]| -> Result<()> {
         copy(out, file.expect(name, Dtype::F32, shape)?);
@@ -183,8 +183,8 @@ pub fn open(path: &Path, progress: &Progress) -> Result<(Trainer, Saved)> {
             None => Ok(()),
         }
     };
-    fill("input.weight", &shapes.input, &mut network.input)?;
-    fill("input.bias", &shapes.input_bias, &mut network.input_bias)?;
+    fill("input.weight", &shapes.input, &mut network.input.weights)?;
+    fill("input.bias", &shapes.input_bias, &mut network.input.bias)?;
     fill("output.bias", &shapes.output_bias, &mut network.output_bias)?;
     match &mut network.output {
         Store::F32(values) => fill("output.weight", &shapes.output, values)?,
@@ -193,8 +193,8 @@ pub fn open(path: &Path, progress: &Progress) -> Result<(Trainer, Saved)> {
     let mut trainer = Trainer::new(network, sampling, loss, adam, batch, seed)?;
     if let Some(position) = saved.position {
         let Shape { features, hidden, labels } = shape;
-        let width = trainer.network.width;
-        let Input { moments, bias_moments, .. } = &mut trainer.input;
+        let width = trainer.network.input.width;
+        let Input { moments, bias_moments, .. } = &mut trainer.network.input;
         fill("input.moments", &[features, 2, width], moments)?;
         fill("input.bias_moments", &[2, width], bias_moments)?;
         let (moments, bias_moments, master) = trainer.restore(position)?;

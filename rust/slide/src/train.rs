@@ -13,8 +13,7 @@ use thrifty_base::simd;
 
 use crate::adam::Adam;
 use crate::head::{Head, Slice};
-use crate::input::Input;
-use crate::network::{Network, Precision};
+use crate::network::{Network, Precision, Shape};
 use crate::predict::{Best, dense, sparse};
 use crate::sampling::Sampling;
 use crate::save::{Spec, save};
@@ -29,7 +28,6 @@ pub struct Trainer {
     /// The network.
     pub network: Network,
     head: Head,
-    pub(crate) input: Input,
     pub(crate) position: Position,
     batch: usize,
     adam: Adam,
@@ -94,6 +92,25 @@ pub struct Checkpoint<'a> {
     pub note: &'a str,
 }
 
+/// Checksum of data that a network of these sizes can be trained on.
+pub fn checksum(shape: Shape, inputs: Sparse<'_>, targets: Sparse<'_>) -> Result<u64> {
+    inputs.check_valued("inputs", shape.features)?;
+    targets.check("targets", shape.labels)?;
+    if inputs.rows() != targets.rows() {
+        let why = format!("{} rows for {} rows of inputs", targets.rows(), inputs.rows());
+        return Err(Error::argument("targets", why));
+    }
+    Ok(mix64(inputs.checksum() ^ mix64(targets.checksum())))
+}
+
+/// The rows with labels in the order of an epoch.
+pub fn order(targets: Sparse<'_>, seed: u64, epoch: u64) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..targets.rows() as u32).filter(|&r| !targets.row(r as usize).is_empty()).collect();
+    let random = Philox::new(seed, stream::SHUFFLE);
+    order.sort_by_cached_key(|&r| (random.u64_at(epoch << 32 | u64::from(r)), r));
+    order
+}
+
 impl Trainer {
     /// A trainer of a new network, `batch` rows a step.
     pub fn new(network: Network, sampling: Sampling, loss: Loss, adam: Adam, batch: usize, seed: u64) -> Result<Self> {
@@ -106,8 +123,8 @@ impl Trainer {
         if network.precision == Precision::Bf16 {
             pool(0)?.install(|| head.keep_master(network.head().rows))?;
         }
-        let (input, position) = (Input::new(&network, adam)?, Position::default());
-        Ok(Self { head, input, position, batch, adam, path: simd::path()?, last: None, network })
+        let position = Position::default();
+        Ok(Self { head, position, batch, adam, path: simd::path()?, last: None, network })
     }
 
     /// What it was made with; the learning rate may be another by now.
@@ -159,17 +176,6 @@ impl Trainer {
         Ok(self.head.restore(position.steps))
     }
 
-    /// Checksum of data that can be trained on.
-    fn checksum(&self, inputs: Sparse<'_>, targets: Sparse<'_>) -> Result<u64> {
-        inputs.check_valued("inputs", self.network.shape.features)?;
-        targets.check("targets", self.network.shape.labels)?;
-        if inputs.rows() != targets.rows() {
-            let why = format!("{} rows for {} rows of inputs", targets.rows(), inputs.rows());
-            return Err(Error::argument("targets", why));
-        }
-        Ok(mix64(inputs.checksum() ^ mix64(targets.checksum())))
-    }
-
     fn expect_data(&self, path: &Path, data: u64, hint: &'static str) -> Result<()> {
         if self.position.data == data {
             return Ok(());
@@ -180,7 +186,7 @@ impl Trainer {
 
     /// Refuses to go on from a checkpoint, which this was read from, with other data.
     pub fn expect(&self, path: &Path, inputs: Sparse<'_>, targets: Sparse<'_>) -> Result<()> {
-        let data = self.checksum(inputs, targets)?;
+        let data = checksum(self.network.shape, inputs, targets)?;
         self.expect_data(path, data, "give the same data, or another folder for checkpoints")
     }
 
@@ -196,15 +202,13 @@ impl Trainer {
         checkpoint: Option<Checkpoint<'_>>,
         progress: &Progress,
     ) -> Result<Epoch> {
-        let data = self.checksum(inputs, targets)?;
+        let data = checksum(self.network.shape, inputs, targets)?;
         if self.position.batches > 0 {
             let path = checkpoint.map_or_else(|| Path::new("this trainer"), |c| c.path);
             self.expect_data(path, data, "an epoch is unfinished: give the data that it began with")?;
         }
         self.position.data = data;
-        let mut order: Vec<u32> = (0..inputs.rows() as u32).filter(|&r| !targets.row(r as usize).is_empty()).collect();
-        let (random, epoch) = (Philox::new(self.head.seed(), stream::SHUFFLE), self.position.epoch);
-        order.sort_by_cached_key(|&r| (random.u64_at(epoch << 32 | u64::from(r)), r));
+        let order = order(targets, self.head.seed(), self.position.epoch);
         progress.start("train", order.len() as u64)?;
         progress.advance((self.position.batches as usize * self.batch).min(order.len()) as u64)?;
         pool(threads)?.install(|| {
@@ -251,7 +255,7 @@ impl Trainer {
     /// The same in the pool of the caller.
     fn settle_here(&mut self) {
         self.head.settle(self.network.head_mut());
-        self.input.settle(&mut self.network, self.path);
+        self.network.input.settle(self.path);
     }
 
     /// Writes the weights.
@@ -349,12 +353,12 @@ impl Trainer {
 
     /// One step over some rows; in the pool of the caller.
     fn step(&mut self, inputs: Sparse<'_>, targets: Sparse<'_>, rows: &[u32]) -> Result<()> {
-        let (width, path, length) = (self.network.width, self.path, self.network.shape.hidden);
+        let (width, path, length) = (self.network.input.width, self.path, self.network.shape.hidden);
         self.retune()?;
         if self.head.tables().is_some_and(|tables| !tables.is_built()) {
             self.head.rebuild(self.network.head().rows)?;
         }
-        self.input.catch_up(&mut self.network, path, inputs, rows);
+        self.network.input.catch_up(path, inputs, rows);
         let batch = self.network.batch(path, inputs, rows, targets);
         let (wanted, asked) = self.head.ask(self.network.head(), &batch, self.head.sampling().each);
         let active = self.head.choose(&batch, &wanted);
@@ -374,7 +378,7 @@ impl Trainer {
             }
         }
         let step = self.head.adam().step(self.head.steps());
-        self.input.update(&mut self.network, path, step, inputs, rows, &hidden_delta);
+        self.network.input.update(path, step, inputs, rows, &hidden_delta);
         self.head.rehash(self.network.head().rows, self.head.sampling().rehash)?;
         let totals = &mut self.position.totals;
         totals.loss += loss;

@@ -10,7 +10,7 @@ use pyo3::types::PyDict;
 use thrifty_base::math::padded;
 use thrifty_base::pool::pool;
 use thrifty_slide::active::Wanted;
-use thrifty_slide::batch::Batch;
+use thrifty_slide::batch::{Batch, Values};
 use thrifty_slide::head::{Forward, Head, Memory, Slice, Weights};
 use thrifty_slide::predict::{dense, sparse};
 use thrifty_slide::softmax::Sums;
@@ -23,7 +23,7 @@ use crate::error::IntoPyErr;
 
 /// A forward pass whose gradients are yet to come.
 struct Pending {
-    hidden: Vec<f32>,
+    values: Values,
     rows: usize,
     forward: Forward,
 }
@@ -186,10 +186,11 @@ impl SlideHead {
         Ok((ends.into_pyarray(py), merged.ids.into_pyarray(py), merged.counts.into_pyarray(py)))
     }
 
-    /// Scores of a batch's active neurons in this slice. `asked` is what its rows want of all slices. Returns a number for
+    /// Scores of a batch's active neurons in this slice. `asked` is what its rows want of all slices, or with `own` of this one,
+    /// which then chooses for itself. Returns a number for
     /// `backward`, then for each row the maximum of its scores, the sum of exponentials and the scores of its labels; and
     /// the active neurons of all slices.
-    #[pyo3(signature = (weight, bias, hidden, targets, asked, threads))]
+    #[pyo3(signature = (weight, bias, hidden, targets, asked, threads, own=false))]
     fn forward<'py>(
         &self,
         py: Python<'py>,
@@ -199,6 +200,7 @@ impl SlideHead {
         targets: [Bound<'py, PyAny>; 2],
         asked: (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>),
         threads: usize,
+        own: bool,
     ) -> PyResult<(u64, (Floats<'py>, Floats<'py>, Floats<'py>), Ids<'py>)> {
         let dense = self.lock().head.adam().dense;
         let mut writing = dense.then(|| Writing::new(weight, bias)).transpose()?;
@@ -220,7 +222,8 @@ impl SlideHead {
             pool(threads)?.install(|| {
                 let batch = Batch::new(targets, &numbers, hidden, padded(self.length));
                 let state = &mut *self.lock();
-                let active = state.head.choose(&batch, &wanted);
+                let active =
+                    if own { state.head.choose_own(&batch, &wanted) } else { state.head.choose(&batch, &wanted) };
                 if let Some(to) = &mut to {
                     state.head.catch_up(to.again(), &active);
                 }
@@ -231,7 +234,7 @@ impl SlideHead {
                 let of_labels = forward.of_labels.clone();
                 let token = state.next;
                 state.next += 1;
-                state.pending.insert(token, Pending { hidden: batch.hidden, rows, forward });
+                state.pending.insert(token, Pending { values: batch.into_values(), rows, forward });
                 Ok((token, sums, of_labels, active.ids))
             })
         });
@@ -267,14 +270,14 @@ impl SlideHead {
     ) -> PyResult<Floats<'py>> {
         let mut writing = Writing::new(weight, bias)?;
         let mut to = writing.weights(self.rows, self.length)?;
-        let Pending { hidden, rows, forward } = self.pending(token)?;
+        let Pending { values, rows, forward } = self.pending(token)?;
         let all = all_sums(most, sums, rows)?;
         let numbers: Vec<u32> = (0..rows as u32).collect();
         let ends = vec![0; rows];
         let done = py.detach(|| {
             pool(threads)?.install(|| {
                 let nothing = Sparse { ends: &ends, indices: &[], values: &[] };
-                let batch = Batch::new(nothing, &numbers, hidden, padded(self.length));
+                let batch = Batch::again(nothing, &numbers, values);
                 let head = &mut self.lock().head;
                 let gradient = head.backward(to.again(), &batch, forward, &all, scale);
                 let most = head.sampling().rehash;
@@ -300,19 +303,19 @@ impl SlideHead {
     ) -> PyResult<(Ids<'py>, Floats<'py>, Floats<'py>, Floats<'py>)> {
         let (weight, bias) = (read(weight)?, vector::<f32>(bias, "bias", "float32")?);
         let weights = self.weights(&weight, &bias)?;
-        let Pending { hidden, rows, forward } = self.pending(token)?;
+        let Pending { values, rows, forward } = self.pending(token)?;
         let all = all_sums(most, sums, rows)?;
         let numbers: Vec<u32> = (0..rows as u32).collect();
         let ends = vec![0; rows];
         let done = py.detach(|| {
             pool(threads)?.install(|| {
                 let nothing = Sparse { ends: &ends, indices: &[], values: &[] };
-                let batch = Batch::new(nothing, &numbers, hidden, padded(self.length));
+                let batch = Batch::again(nothing, &numbers, values);
                 Ok(self.lock().head.gradients(weights, &batch, forward, &all, scale))
             })
         });
-        let g = done.map_err(|e: thrifty_slide::Error| e.into_py_err(py))?;
-        Ok((g.ids.into_pyarray(py), g.rows.into_pyarray(py), g.bias.into_pyarray(py), g.hidden.into_pyarray(py)))
+        let (g, hidden) = done.map_err(|e: thrifty_slide::Error| e.into_py_err(py))?;
+        Ok((g.ids.into_pyarray(py), g.rows.into_pyarray(py), g.bias.into_pyarray(py), hidden.into_pyarray(py)))
     }
 
     /// Forgets a forward pass that no backward pass follows; never waits.
@@ -429,7 +432,11 @@ impl SlideHead {
                         head.rehash(weights.rows, usize::MAX)?;
                         Ok(sparse(head.path(), head, weights, &batch, k, candidates))
                     }
-                    None => Ok(dense(head.path(), weights, &batch, k)),
+                    None => {
+                        let (first, mut best) = (head.slice().first, dense(head.path(), weights, &batch, k));
+                        best.ids.iter_mut().for_each(|id| *id += first);
+                        Ok(best)
+                    }
                 }
             })
         });

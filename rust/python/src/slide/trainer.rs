@@ -49,7 +49,7 @@ impl SlideTrainer {
             shape.check()?;
             sampling.check()?;
             Memory::of(shape, precision, &sampling, adam).check()?;
-            let network = Network::new(shape, precision, seed)?;
+            let network = Network::new(shape, precision, adam, seed)?;
             Trainer::new(network, sampling, loss, adam, batch, seed)
         });
         Ok(Self { trainer: Mutex::new(made.map_err(|e| e.into_py_err(py))?) })
@@ -110,7 +110,13 @@ impl SlideTrainer {
         let trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
         let Spec { shape, batch, .. } = trainer.spec();
         let position = trainer.position();
-        ((shape.features, shape.hidden, shape.labels), batch, trainer.head().adam().rate, position.epoch, position.steps)
+        (
+            (shape.features, shape.hidden, shape.labels),
+            batch,
+            trainer.head().adam().rate,
+            position.epoch,
+            position.steps,
+        )
     }
 
     /// Another learning rate from now on.
@@ -210,13 +216,14 @@ impl SlideTrainer {
         let network = &trainer.network;
         let Shape { features, hidden, labels } = network.shape;
         let out = PyDict::new(py);
-        let kept: Vec<f32> = network.input.chunks_exact(network.width).flat_map(|r| &r[..hidden]).copied().collect();
+        let kept: Vec<f32> =
+            network.input.weights.chunks_exact(network.input.width).flat_map(|r| &r[..hidden]).copied().collect();
         out.set_item("input", kept.into_pyarray(py).reshape([features, hidden])?)?;
         let mut kept = vec![0.0f32; labels * hidden];
         let rows: Matrix<'_> = network.head().rows;
         kept.chunks_exact_mut(hidden).enumerate().for_each(|(i, row)| rows.copy(trainer.head().path(), i, row));
         out.set_item("output", kept.into_pyarray(py).reshape([labels, hidden])?)?;
-        out.set_item("input_bias", network.input_bias[..hidden].to_vec().into_pyarray(py))?;
+        out.set_item("input_bias", network.input.bias[..hidden].to_vec().into_pyarray(py))?;
         out.set_item("output_bias", network.output_bias[..labels].to_vec().into_pyarray(py))?;
         Ok(out)
     }

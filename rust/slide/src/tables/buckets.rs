@@ -58,16 +58,23 @@ fn class_for(length: usize) -> u8 {
 }
 
 impl Span {
-    /// How many neurons, at most `cap`.
+    /// How many.
     #[inline(always)]
-    pub fn length(self, cap: usize) -> usize {
-        (self.length as usize).min(cap)
+    pub fn length(self) -> usize {
+        self.length as usize
+    }
+
+    /// The first ones, at most so many.
+    #[inline(always)]
+    #[must_use]
+    pub fn cut(self, most: usize) -> Self {
+        Self { length: self.length.min(u32::try_from(most).unwrap_or(u32::MAX)), ..self }
     }
 
     /// Their places.
     #[inline(always)]
-    pub fn range(self, cap: usize) -> std::ops::Range<usize> {
-        self.start as usize..self.start as usize + self.length(cap)
+    pub fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.start as usize + self.length()
     }
 }
 

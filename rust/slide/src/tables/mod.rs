@@ -233,6 +233,11 @@ impl Tables {
         &self.tables[table]
     }
 
+    /// Of the bucket of a code, how many rows have a priority below `threshold`.
+    pub(crate) fn below(&self, table: usize, code: u32, threshold: u32) -> usize {
+        self.tables[table].get(code).partition_point(|&id| self.priority.of(id).0 < threshold)
+    }
+
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         self.shares.bytes() + 4 * self.codes.capacity() + self.tables.iter().map(Buckets::bytes).sum::<usize>()
