@@ -37,6 +37,11 @@ HEADLINES = [
     ("slide", "3", "peers/omikuji"),
     ("slide", "6", "words/dwta/perplexity"),
     ("slide", "6", "words/dwta/step"),
+    ("ranks", "2", "step/ddp 4 100 262144"),
+    ("ranks", "2", "step/sparse 4 100 670091"),
+    ("ranks", "2", "bytes/step 4 100 670091 i8"),
+    ("ranks", "4", "accuracy/4 bf16"),
+    ("ranks", "6", "speed/one process"),
 ]
 """Rows of the README, where they were measured."""
 
