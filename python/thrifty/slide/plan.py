@@ -15,7 +15,8 @@ from thrifty.slide.trainer import Trainer
 __all__ = ["Plan", "plan"]
 
 OVERHEAD = 1.1
-"""Bytes on a link over those of messages: headers and acknowledgements of TCP, measured in benches/goals/ranks."""
+"""Bytes on a link over those of messages: headers and acknowledgements of TCP (1.09 between two hosts of
+benches/goals/ranks)."""
 ROUNDS = 3
 """Exchanges of a step, one after the other."""
 MEASURED = 262_144
@@ -99,7 +100,7 @@ def plan(
     Notes
     -----
     Bytes: :func:`thrifty.slide.shards.payload`. Time: compute + ``8 * bytes * 1.1 / (1000 * mbit)`` + three times the
-    latency. Validated in docs/distributed.md.
+    latency.
     """
     for name, value, least in (("nodes", nodes, 1), ("cores", cores, 1), ("mbit", mbit, 1e-9), ("density", density, 0)):
         if not value >= least:

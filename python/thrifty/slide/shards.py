@@ -42,8 +42,8 @@ def payload(ranks: int, batch: float, hidden: int, density: float, messages: str
     """Return the bytes that a rank sends in a step.
 
     Each of ``ranks`` sends all others its hidden values (a bit each, and those that are not zero), two numbers a row of
-    the softmax, and each its gradient where hidden values are not zero (D-SLIDE, arXiv 2201.12667, section 3, with
-    bitmaps). Hidden values have a place that is a little larger than they were last.
+    the softmax, and each its gradient where hidden values are not zero. Hidden values have a place that is a little
+    larger than they were last. (The scheme is D-SLIDE's, arXiv 2201.12667; the formula is that of the code here.)
 
     Parameters
     ----------
