@@ -131,8 +131,10 @@ def test_a_checkpoint_goes_on_with_another_number_of_ranks(tmp_path: Path, chang
         assert [p.name for p in copied.iterdir() if p.name.startswith("step-")] == ["step-000000000028"]
 
 
-def test_the_same_number_of_ranks_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
-    head = replace(HEAD, random="length")
+@pytest.mark.parametrize("change", [{}, {"k": None, "pool": 400}], ids=str)
+def test_the_same_number_of_ranks_goes_on_to_the_same_bytes(tmp_path: Path, change: dict[str, Any]) -> None:
+    """Also where tables were tuned to another K before they were stopped."""
+    head = replace(HEAD, random="length", **change)
 
     class Enough(Exception):
         pass
@@ -151,11 +153,15 @@ def test_the_same_number_of_ranks_goes_on_to_the_same_bytes(tmp_path: Path) -> N
         return together(2, work)
 
     whole = run("a", 0)
-    for at in (5, 11):
+    if "k" in change:
+        (fitting,) = together(1, lambda ranks: train(ranks, head, epochs=0, deterministic=False))
+        assert whole[0].stats()["k"] not in (0, fitting.stats()["k"]), "nothing was tuned"
+    for at in (5, 19):
         with pytest.raises(Enough):
             run("b", at)
     stopped = run("b", 0)
     assert stopped[0].history == whole[0].history
+    assert [t.stats()["k"] for t in stopped] == [t.stats()["k"] for t in whole]
     for rank in range(2):
         files = [next((tmp_path / n).glob(f"step-*/rank-0000{rank}-of-00002.safetensors")) for n in "ab"]
         assert files[0].read_bytes() == files[1].read_bytes()
@@ -221,6 +227,36 @@ def test_damage_is_noticed(tmp_path: Path, what: str) -> None:
 def test_a_loss_that_is_none_stops_all_ranks() -> None:
     with pytest.raises(ModelError, match="loss"):
         together(3, lambda ranks: train(ranks, lr=1e38))
+
+
+def test_bad_questions_are_refused() -> None:
+    """What one process refuses, ranks do, and no rank panics."""
+    inputs, _ = clusters(20, 300, 900, seed=2)
+    odd = inputs.copy()
+    odd.data[3] = np.nan
+
+    def work(ranks: Ranks) -> None:
+        trainer = train(ranks, replace(HEAD, family="uniform"), epochs=1)
+        with pytest.raises(ValueError, match="k: 0 is not possible"):
+            trainer.predict(inputs, 0)
+        with pytest.raises(ValueError, match="sparse: this head has no hash tables"):
+            trainer.predict(inputs, 3, candidates=10)
+        with pytest.raises(ValueError, match="inputs: row 0 has the value NaN"):
+            trainer.predict(odd, 3)
+        nobody = np.zeros(0, np.uint32), np.zeros(0, np.uint32), np.zeros(0, np.uint16)
+        y = np.arange(1, 601, dtype=np.uint64), np.zeros(600, np.uint32)
+        core = trainer._core.core
+        with pytest.raises(ValueError, match="asked: 0 rows, the batch has 20"):
+            core.choose_agreed(y, nobody)
+        with pytest.raises(ValueError, match="sizes: 1 numbers, 0 are needed"):
+            core.ask_agreed(y, np.zeros(1, np.uint32))
+
+    together(2, work)
+
+
+def test_ranks_that_were_told_other_shares_do_not_start() -> None:
+    with pytest.raises(MismatchError, match=r"shares: \[.*\] for rank"):
+        together(2, lambda ranks: train(ranks, shares=[1, 1 + ranks.rank]))
 
 
 def test_bad_arguments_are_named() -> None:

@@ -118,23 +118,33 @@ class Engine:
         with self.lock:
             self.fresh(weight)
             arrays, core = self.arrays(weight, bias), self.core
-            if self.config.family in RANDOM:
-                nobody = (np.zeros(rows, np.uint32), np.zeros(0, np.uint32), np.zeros(0, np.uint16))
-                asked, figures = nobody, (0, 0, 0)
-            else:
-                asked, figures = core.ask(*arrays, x, targets, None, self.threads)
+            asked, figures = self.asked(arrays, x, targets, rows)
             token, (most, sums, of_labels), active = core.forward(*arrays, x, targets, asked, self.threads)
             if self.dense:
                 self.changed(weight, bias)
             self.last = (len(active), *figures)
             loss = core.loss(most, sums, of_labels)
-            self.pending[token] = most, sums, weight.data_ptr()
-            number = np.array(token)
-            finalize(number, _forget, core, self.pending, token).atexit = False
+            number = self.awaits(token, (most, sums, weight.data_ptr()))
+        return self.told(loss, number)
+
+    def asked(self, arrays: tuple[NDArray[Any], Floats], x: Floats, targets: Any, rows: int) -> Any:
+        """Return what rows ask of the neurons here, and figures of it."""
+        if self.config.family in RANDOM:
+            return (np.zeros(rows, np.uint32), np.zeros(0, np.uint32), np.zeros(0, np.uint16)), (0, 0, 0)
+        return self.core.ask(*arrays, x, targets, None, self.threads)
+
+    def awaits(self, token: int, left: tuple[Floats, Floats, int]) -> NDArray[np.int64]:
+        """Keep what a forward pass left until its backward pass, or until the number that this returns is gone."""
+        self.pending[token] = left
+        number = np.array(token)
+        finalize(number, _forget, self.core, self.pending, token).atexit = False
+        return number
+
+    def told(self, loss: float, number: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return loss and token as tensors; refuses a loss that is no number."""
         if not np.isfinite(loss):
-            raise ModelError(
-                f"loss: {loss} after {core.stats()['steps']} steps; the weights are no finite numbers any more"
-            )
+            steps = self.core.stats()["steps"]
+            raise ModelError(f"loss: {loss} after {steps} steps; the weights are no finite numbers any more")
         return torch.tensor(loss, dtype=torch.float32), torch.from_numpy(number)
 
     def sums(self, weight: torch.Tensor, grad: float, token: int) -> tuple[Floats, Floats]:

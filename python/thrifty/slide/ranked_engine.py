@@ -8,9 +8,8 @@ from weakref import finalize
 import numpy as np
 
 from thrifty._torch import require_torch
-from thrifty.errors import ModelError
-from thrifty.slide.engine import RANDOM, Engine, _forget, flat
-from thrifty.slide.slices import merged
+from thrifty.slide.engine import Engine, flat
+from thrifty.slide.slices import best_of, merged
 from thrifty.slide.targets import checked
 
 if TYPE_CHECKING:
@@ -31,7 +30,9 @@ class RankedEngine(Engine):
 
     A loss gathers the rows of all ranks, takes the softmax over the active neurons of all, and is the mean over this
     rank's rows. The gradient of the hidden values is summed over ranks; weights move by the gradient of the mean over
-    all rows. So a network before the head may be trained by DistributedDataParallel, which averages gradients.
+    all rows. So a network before the head may be trained by DistributedDataParallel, which averages gradients. A rank's
+    neurons are updated before the gradients of hidden values are exchanged: a step in which a rank is lost is made in
+    part.
     """
 
     def __init__(self, ranks: Ranks, *arguments: Any, **options: Any) -> None:
@@ -60,11 +61,7 @@ class RankedEngine(Engine):
             ends = np.concatenate([part[1] + offset for part, offset in zip(parts, offsets, strict=True)])
             targets = ends, np.concatenate([part[2] for part in parts])
             arrays, rows = self.arrays(weight, bias), sum(counts)
-            if self.config.family in RANDOM:
-                asked = (np.zeros(rows, np.uint32), np.zeros(0, np.uint32), np.zeros(0, np.uint16))
-                figures = (0, 0, 0)
-            else:
-                asked, figures = self.core.ask(*arrays, x, targets, None, self.threads)
+            asked, figures = self.asked(arrays, x, targets, rows)
             token, sums, active = self.core.forward(*arrays, x, targets, asked, self.threads, True)
             if self.dense:
                 self.changed(weight, bias)
@@ -73,13 +70,11 @@ class RankedEngine(Engine):
             begin = sum(counts[: self.ranks.rank])
             own = slice(begin, begin + counts[self.ranks.rank])
             loss = self.core.loss(most[own], all_sums[own], of_labels[own])
-            self.pending[token] = most, all_sums, weight.data_ptr()
+            number = self.awaits(token, (most, all_sums, weight.data_ptr()))
             self.rows[token] = counts
-            number = np.array(token)
-            finalize(number, _forget, self.core, self.pending, token).atexit = False
-        if not np.isfinite([most, all_sums]).all():
-            raise ModelError(f"loss: {loss} after {self.ranks.step} steps; the weights are no finite numbers any more")
-        return torch.tensor(loss, dtype=torch.float32), torch.from_numpy(number)
+            finalize(number, self.rows.pop, token, None).atexit = False
+        # All ranks must stop together: what all have says it, and not this rank's loss alone.
+        return self.told(loss if np.isfinite([most, all_sums]).all() else float("nan"), number)
 
     def back(
         self, weight: torch.Tensor, bias: torch.Tensor | None, grad: float, token: int, train: bool
@@ -119,10 +114,7 @@ class RankedEngine(Engine):
             parts = [part[0] for part in self.ranks.gather_arrays((flat(hidden),), "predicted")]
             x = np.concatenate(parts)
             ids, scores, _ = self.core.predict(*self.arrays(weight, bias), x, k, candidates, self.threads)
-            found = self.ranks.gather_arrays((ids, scores), "best")
-        best = np.concatenate([ids.reshape(-1, k) for ids, _ in found], axis=1)
-        most = np.concatenate([scores.reshape(-1, k) for _, scores in found], axis=1)
-        order = np.lexsort((best, -most), axis=1)[:, :k]
+            best, most = best_of(self.ranks.gather_arrays((ids, scores), "best"), k)
         begin = sum(len(part) for part in parts[: self.ranks.rank]) // self.shape[1]
         own = slice(begin, begin + len(hidden))
-        return np.take_along_axis(best, order, 1)[own].ravel(), np.take_along_axis(most, order, 1)[own].ravel()
+        return best[own].ravel(), most[own].ravel()

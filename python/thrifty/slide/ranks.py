@@ -59,9 +59,6 @@ class Ranks:
             return [value]
         raise NotImplementedError
 
-    def close(self) -> None:
-        """No more messages."""
-
     def start(self, blocks: Bytes, sizes: Sequence[int], comes: Sequence[int]) -> Callable[[], Bytes]:
         """Send each rank its block, and return what waits for the blocks of all.
 

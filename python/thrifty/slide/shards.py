@@ -18,6 +18,7 @@ from thrifty import _core
 from thrifty.errors import MismatchError, ResumeMismatch
 from thrifty.slide import shard_files
 from thrifty.slide.ranks import HEADER, ROOM, STEP, bounds, ranks_of
+from thrifty.slide.slices import best_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -112,9 +113,9 @@ class Shards:
             raise ValueError(f"batch: {batch} is not possible; at least 1")
         self.ranks = ranks_of(group)
         self.shape, self.batch, self.deterministic, self.threads = shape, batch, deterministic, threads
-        self.head, self.adam, self.precision, self.seed = head, adam, precision, seed
+        self.head = head
         self.messages = messages or ("f32" if deterministic else "bf16")
-        self.rate = self.asked = rate
+        self.rate = rate
         self.settings = {
             "features": shape[0],
             "hidden": shape[1],
@@ -129,7 +130,8 @@ class Shards:
             "messages": self.messages,
             "deterministic": deterministic,
         }
-        self._agree_on(self.settings)
+        # Ranks must have been told the same shares; a checkpoint goes on with others.
+        self._agree_on(self.settings | {"shares": shares if isinstance(shares, str) else list(shares)})
         if isinstance(shares, str):
             if shares not in ("equal", "measured"):
                 raise ValueError(f"shares: {shares!r} is none of 'equal', 'measured'; or give a number for each rank")
@@ -265,8 +267,8 @@ class Shards:
         """Make a step over some rows."""
         core, ranks, before = self.core, self.ranks, self.ranks.sent
         ranks.step = self.position["steps"]
+        self._retune()
         with self._computing():
-            self._retune()
             message = core.begin(x, rows)
         wait = ranks.start_gather(message, "hidden")
         values = len(rows) * (self.units[ranks.rank + 1] - self.units[ranks.rank])
@@ -329,15 +331,17 @@ class Shards:
         steps = self.position["steps"]
         if steps < 16 or steps & (steps - 1):
             return
-        returned, rows = self.core.returned()
+        _, _, returned, rows = self.core.tuned()
         if self.deterministic:
             returned = int(self.ranks.sum(np.array([returned], np.uint64))[0])
-        self.core.retune(returned / max(1, rows), self.shape[2] if self.deterministic else self.here)
+        if rows:
+            self.core.retune(returned / rows, self.shape[2] if self.deterministic else self.here)
 
     def predict(
         self, x: Rows, k: int, candidates: int | None, threads: int, progress: Progress | None
     ) -> tuple[NDArray[np.uint32], NDArray[np.float32], int]:
         """Ids and scores of the best ``k`` of all neurons for each row, the same on all ranks."""
+        self.core.check(x)
         rows = np.arange(len(x[0]), dtype=np.uint32)
         if candidates is not None:
             candidates = max(k, round(candidates * self.here / self.shape[2]))
@@ -350,12 +354,11 @@ class Shards:
             block = np.concatenate([found.view(np.uint8), values.view(np.uint8), np.array([count]).view(np.uint8)])
             parts = self.ranks.gather(block)
             n = len(chunk) * k * 4
-            best = np.concatenate([part[:n].copy().view(np.uint32).reshape(-1, k) for part in parts], axis=1)
-            most = np.concatenate([part[n : 2 * n].copy().view(np.float32).reshape(-1, k) for part in parts], axis=1)
+            pairs = [(part[:n].copy().view(np.uint32), part[n : 2 * n].copy().view(np.float32)) for part in parts]
             scored += sum(int(part[2 * n :].copy().view(np.int64)[0]) for part in parts)
-            order = np.lexsort((best, -most), axis=1)[:, :k]
-            ids.append(np.take_along_axis(best, order, axis=1).ravel())
-            scores.append(np.take_along_axis(most, order, axis=1).ravel())
+            best, most = best_of(pairs, k)
+            ids.append(best.ravel())
+            scores.append(most.ravel())
             if progress is not None:
                 progress("predict", begin + len(chunk), len(rows))
         if not ids:
@@ -365,7 +368,8 @@ class Shards:
     def write(self, folder: Path, note: str) -> None:
         """Write a checkpoint: a file of each rank, then what says that they are complete."""
         self._sync()
-        shard_files.write(self.ranks, self.core, folder, self.settings, self.position, note)
+        position = self.position | {"neurons": self.neurons, "tuned": self.ranks.objects(self.core.tuned())}
+        shard_files.write(self.ranks, self.core, folder, self.settings, position, note)
 
     def resume(self, folder: Path, x: Rows, y: Labels) -> str | None:
         """Take the state of a checkpoint, of any number of ranks; returns its note, or None where there is none."""
@@ -373,7 +377,7 @@ class Shards:
         if manifest is None:
             return None
         for name, value in self.settings.items():
-            there = manifest["settings"][name]
+            there = manifest["settings"].get(name)
             if there != value:
                 hint = "give the same settings, or another folder for checkpoints"
                 raise ResumeMismatch(f"{folder}: {name} there is {there!r}, here {value!r}; {hint}")
@@ -382,10 +386,22 @@ class Shards:
             raise ResumeMismatch(f"{folder}: the data are not those of its training; give the same data")
         self.core.read([folder / name for name in manifest["files"]])
         self.position = manifest["position"]
+        self._go_on(self.position.pop("neurons"), self.position.pop("tuned"))
         if self.position["rate"] is not None:
             self.set_rate(self.position["rate"])
         note: str = manifest["note"]
         return note
+
+    def _go_on(self, neurons: list[int], tuned: list[tuple[int, int, int, int]]) -> None:
+        """Take the K that ranks had come to: each its own, or what all have, where they agree on it."""
+        rank = self.ranks.rank
+        if neurons == self.neurons:
+            k, range_, returned, rows = tuned[rank]
+            self.core.set_tuned((k, range_, returned, rows))
+        elif self.deterministic:
+            k, range_, _, rows = tuned[0]
+            returned = sum(each[2] for each in tuned) if rank == 0 else 0
+            self.core.set_tuned((k, range_, returned, rows))
 
     def save(
         self, path: str | PathLike[str], note: str, training: bool, threads: int, progress: Progress | None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Figures = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
     Step = Generator[tuple[str, Any], Any, tuple[float, NDArray[np.float32], NDArray[np.uint32]]]
 
-__all__ = ["merged", "step"]
+__all__ = ["best_of", "merged", "step"]
 
 
 def merged(figures: Sequence[Figures]) -> Figures:
@@ -40,6 +40,28 @@ def merged(figures: Sequence[Figures]) -> Figures:
     with np.errstate(invalid="ignore"):  # a slice without active neurons: no maximum, no sum
         sums = np.sum([np.where(f[1] > 0, f[1] * np.exp(f[0] - most), 0) for f in figures], axis=0)
     return most, sums.astype(np.float32), np.sum([f[2] for f in figures], axis=0, dtype=np.float32)
+
+
+def best_of(
+    slices: Sequence[tuple[NDArray[np.uint32], NDArray[np.float32]]], k: int
+) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    """Return the best ``k`` neurons of each row over slices.
+
+    Parameters
+    ----------
+    slices : sequence of pairs of arrays of shape (rows * k,)
+        Ids and scores of the best neurons of each slice; minus infinity where there is none.
+    k : int
+
+    Returns
+    -------
+    ids, scores : arrays of shape (rows, k)
+        Best first, of equal ones the smaller number.
+    """
+    ids = np.concatenate([ids.reshape(-1, k) for ids, _ in slices], axis=1)
+    scores = np.concatenate([scores.reshape(-1, k) for _, scores in slices], axis=1)
+    order = np.lexsort((ids, -scores), axis=1)[:, :k]
+    return np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def step(

@@ -7,6 +7,7 @@ import threading
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from thrifty._torch import require_torch
 from thrifty.errors import WorkerLost
@@ -27,6 +28,7 @@ __all__ = ["Beats", "TorchRanks"]
 
 BEAT, QUIET = 0.25, 1.5
 """Seconds between two signs of life, and without one after which a rank is lost."""
+_beating: WeakKeyDictionary[Any, Beats] = WeakKeyDictionary()
 
 
 class Beats:
@@ -93,17 +95,26 @@ class Beats:
             return
 
 
+def _beats_of(group: Any, rank: int, size: int) -> Beats:
+    """Return the signs of life of a group's ranks: one thread for each group, whatever trains with it."""
+    from torch.distributed import distributed_c10d
+
+    if group not in _beating:
+        name = f"thrifty/{group.group_name}"
+        store = distributed_c10d.PrefixStore(name, distributed_c10d._get_default_store())
+        _beating[group] = Beats(store, rank, size)
+    return _beating[group]
+
+
 class TorchRanks(Ranks):
     """Ranks of a process group of torch.distributed."""
 
     def __init__(self, group: Any) -> None:
         from torch import distributed
-        from torch.distributed import distributed_c10d
 
         self.distributed, self.group = distributed, group
         super().__init__(distributed.get_rank(group), distributed.get_world_size(group))
-        store = distributed_c10d._get_default_store()
-        self.beats = None if self.size == 1 else Beats(store, self.rank, self.size)
+        self.beats = None if self.size == 1 else _beats_of(group, self.rank, self.size)
 
     def exchange(self, blocks: Bytes, sizes: Sequence[int], comes: Sequence[int]) -> Callable[[], Bytes]:
         """Send blocks to ranks."""
@@ -125,11 +136,6 @@ class TorchRanks(Ranks):
         out: list[Any] = [None] * self.size
         self._guarded(lambda: self.distributed.all_gather_object(out, value, group=self.group))
         return out
-
-    def close(self) -> None:
-        """No more messages."""
-        if self.beats is not None:
-            self.beats.stop()
 
     def _guarded(self, call: Callable[[], Any]) -> Any:
         """Call the engine; when that fails, say which rank is lost."""

@@ -368,7 +368,7 @@ class Trainer:
         return self._core.check_tables(drain, self.threads)
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """Return copies of the weights.
+        """Return copies of the weights; with ranks, of those that this one has.
 
         Returns
         -------

@@ -19,7 +19,7 @@ use thrifty_base::simd::{self, Path};
 
 use crate::active::{Active, Cap, Counter, TopUp, Wanted, choose};
 use crate::adam::Adam;
-use crate::backward::{Delta, Owned, Room, Work};
+use crate::backward::Owned;
 use crate::batch::Batch;
 use crate::drift::Drift;
 use crate::hash::Scratch;
@@ -35,6 +35,7 @@ mod agreed;
 mod drifting;
 mod gradients;
 mod outside;
+mod step;
 
 pub use agreed::Scored;
 pub use gradients::Gradients;
@@ -116,6 +117,31 @@ impl Forward {
     }
 }
 
+/// What the optimizer has beside the weights.
+#[derive(Debug)]
+struct Kept {
+    /// For each row its means of gradients, then means of their squares.
+    moments: Floats,
+    /// For each bias both.
+    bias_moments: Floats,
+    /// Weights in f32, where the caller has them rounded to bf16.
+    master: Option<Floats>,
+}
+
+impl Kept {
+    /// With the weights, what a step updates.
+    fn owned<'a>(&'a mut self, to: WeightsMut<'a>) -> Owned<'a> {
+        Owned {
+            rows: to.rows,
+            master: self.master.as_deref_mut(),
+            moments: &mut self.moments,
+            bias: to.bias,
+            bias_moments: &mut self.bias_moments,
+            first: 0,
+        }
+    }
+}
+
 /// Score of a neuron that is not in a row's set: no number that a score can be, and small enough that differences of it are
 /// numbers too.
 const NEVER: f32 = -1e30;
@@ -138,12 +164,9 @@ pub struct Head {
     steps: u64,
     tables: Option<Tables>,
     queue: Queue,
-    moments: Floats,
-    bias_moments: Floats,
+    kept: Kept,
     /// Where rows without a gradient move as well: the steps that they lack.
     drift: Option<Drift>,
-    /// Weights in f32, where the caller has them rounded to bf16.
-    master: Option<Floats>,
     /// Room for scores, which one step leaves to the next: new memory costs as much as writing it.
     spare: Mutex<Vec<f32>>,
 }
@@ -166,23 +189,25 @@ impl Head {
             steps: 0,
             queue: Queue::new(if tables.is_some() { slice.rows } else { 0 }),
             tables,
-            moments: Floats::taken(2 * slice.rows * length)?,
-            bias_moments: Floats::zeros(2 * slice.rows)?,
+            kept: Kept {
+                moments: Floats::taken(2 * slice.rows * length)?,
+                bias_moments: Floats::zeros(2 * slice.rows)?,
+                master: None,
+            },
             drift: Drift::new(adam, slice.rows),
-            master: None,
             spare: Mutex::default(),
         })
     }
 
     /// Keeps weights in f32 beside those of the caller, which are in bf16: small steps are then not lost to rounding.
     pub fn keep_master(&mut self, rows: Matrix<'_>) -> Result<()> {
-        let mut master = match self.master.take() {
+        let mut master = match self.kept.master.take() {
             Some(master) => master,
             None => Floats::zeros(self.slice.rows * self.length)?,
         };
         let (path, each) = (self.path, master.par_chunks_mut(self.length).enumerate());
         each.for_each(|(row, out)| rows.copy(path, row, out));
-        self.master = Some(master);
+        self.kept.master = Some(master);
         Ok(())
     }
 
@@ -244,16 +269,22 @@ impl Head {
             }
             _ => (Wanted { ends: vec![0; batch.rows()], ..Wanted::default() }, 0),
         };
+        let (found, labels) = self.found(batch, &wanted);
+        let asked = Asked { returned, found, labels };
+        (wanted, asked)
+    }
+
+    /// Labels of this slice that are among what their rows want, and all.
+    pub(crate) fn found(&self, batch: &Batch<'_>, wanted: &Wanted) -> (u64, u64) {
         let here = self.slice.first..self.slice.first + self.slice.rows as u32;
-        let mut asked = Asked { returned, ..Asked::default() };
+        let (mut found, mut labels) = (0, 0);
         for row in 0..batch.rows() {
-            let ids = wanted.row(row);
             for label in batch.labels(row).iter().filter(|label| here.contains(label)) {
-                asked.labels += 1;
-                asked.found += u64::from(ids.contains(label));
+                labels += 1;
+                found += u64::from(wanted.row(row).contains(label));
             }
         }
-        (wanted, asked)
+        (found, labels)
     }
 
     /// Of the neurons that rows want, those with the highest scores.
@@ -329,7 +360,7 @@ impl Head {
 
     /// The weights were changed by others: what was derived from them is made anew, in the pool of the caller.
     pub fn refresh(&mut self, rows: Matrix<'_>) -> Result<()> {
-        if self.master.is_some() {
+        if self.kept.master.is_some() {
             self.keep_master(rows)?;
         }
         self.rebuild(rows)
@@ -428,57 +459,6 @@ impl Head {
             Loss::Sigmoid => f64::from(sum) - f64::from(own),
         })
         .sum()
-    }
-
-    /// Updates this slice's active rows with the gradient of `weight` times the mean loss, and returns their part of the
-    /// gradient of the hidden values: `length` numbers for each row of the batch; in the pool of the caller.
-    pub fn backward(
-        &mut self,
-        mut to: WeightsMut<'_>,
-        batch: &Batch<'_>,
-        forward: Forward,
-        all: &Sums,
-        weight: f32,
-    ) -> Vec<f32> {
-        // Of two forward passes before this one, the other's backward pass may have been another step.
-        self.move_rows(to.again(), forward.local.iter().copied());
-        self.steps += 1;
-        let rounding = self.rounding();
-        let Forward { local, mut values, parts, hits, .. } = forward;
-        let whole = Owned {
-            rows: to.rows,
-            master: self.master.as_deref_mut(),
-            moments: &mut self.moments,
-            bias: to.bias,
-            bias_moments: &mut self.bias_moments,
-            first: 0,
-        };
-        let length = self.length;
-        let tasks = whole.cut(&local, TASK * PART, length);
-        let (path, step, has_bias) = (self.path, self.adam.step(self.steps), self.has_bias);
-        let work = Work { path, step, length, has_bias, rounding };
-        let delta = Delta { path: self.path, loss: self.loss, weight, all, rows: batch.rows() };
-        let gradients: Vec<Vec<f32>> = tasks
-            .into_par_iter()
-            .zip(local.par_chunks(TASK * PART))
-            .zip(values.par_chunks_mut(TASK * PART * batch.columns))
-            .enumerate()
-            .map(|(task, ((mut owned, ids), values))| {
-                let mut hidden = vec![0.0f32; length * batch.columns];
-                let mut room = Room::default();
-                let each = ids.chunks(PART).zip(values.chunks_mut(PART * batch.columns)).enumerate();
-                for (i, (ids, values)) in each {
-                    let part = task * TASK + i;
-                    owned.prefetch(following(&local, part), length);
-                    delta.finish(values, &parts[part], within(&hits, part), part * PART);
-                    work.part(batch, &mut owned, ids, values, &mut hidden, &mut room);
-                }
-                hidden
-            })
-            .collect();
-        self.stepped(step.size(), &local);
-        self.keep(values);
-        batch.hidden_gradient(&gradients, length)
     }
 }
 

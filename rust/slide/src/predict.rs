@@ -6,6 +6,7 @@ use thrifty_base::simd::Path;
 
 use crate::batch::Batch;
 use crate::head::{Head, Weights};
+use crate::{Error, Result};
 
 /// Neurons that are scored together.
 const NEURONS: usize = 512;
@@ -63,6 +64,17 @@ impl Best {
         self.scores.append(&mut other.scores);
         self.scored += other.scored;
     }
+}
+
+/// Refuses what can't be predicted.
+pub(crate) fn check_prediction(k: usize, candidates: Option<usize>, head: &Head) -> Result<()> {
+    if k == 0 {
+        return Err(Error::argument("k", "0 is not possible; at least 1"));
+    }
+    if candidates.is_some() && head.tables().is_none() {
+        return Err(Error::argument("sparse", "this head has no hash tables; take a family that has"));
+    }
+    Ok(())
 }
 
 /// The best `k` of all neurons for each row of a batch; on the calling thread.

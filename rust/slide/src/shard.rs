@@ -27,7 +27,7 @@ use crate::head::{Asked, Forward, Gradients, Head, Scored, Slice, Weights, Weigh
 use crate::input::{Input, Units};
 use crate::matrix::Store;
 use crate::network::{Precision, Shape, random_output};
-use crate::predict::{Best, NONE, dense, sparse};
+use crate::predict::{Best, NONE, check_prediction, dense, sparse};
 use crate::sampling::Sampling;
 use crate::softmax::{Loss, Sums};
 use crate::sparse::Sparse;
@@ -147,16 +147,10 @@ impl Shard {
     pub fn new(shape: Shape, layout: Layout, settings: Settings) -> Result<Self> {
         shape.check()?;
         layout.check(shape)?;
-        let Settings { precision, adam, seed, .. } = settings;
+        let Settings { precision, sampling, loss, adam, seed, .. } = settings;
         let slice = layout.slice();
         let input = Input::new(shape.features, layout.units_of(layout.rank), adam, seed)?;
         let output = random_output(shape.hidden, slice.first as usize, slice.rows, precision, seed)?;
-        Self::with(shape, layout, settings, input, output)
-    }
-
-    pub(crate) fn with(shape: Shape, layout: Layout, settings: Settings, input: Input, output: Store) -> Result<Self> {
-        let Settings { precision, sampling, loss, adam, seed, .. } = settings;
-        let slice = layout.slice();
         let mut head = Head::new(slice, shape.hidden, sampling, loss, adam, seed)?;
         if precision == Precision::Bf16 {
             head.keep_master(output.matrix(shape.hidden))?;
@@ -246,6 +240,18 @@ impl Shard {
         Err(Error::argument(of, format!("{messages} messages for {} ranks", self.layout.ranks())))
     }
 
+    /// Refuses what asks of all ranks no row of the batch, or neurons that are none.
+    fn check_wanted(&self, rows: usize, ids: &[u32]) -> Result<()> {
+        let (needed, neurons) = (self.step.rows.len(), self.shape.labels);
+        if rows != needed {
+            return Err(Error::argument("asked", format!("{rows} rows, the batch has {needed}")));
+        }
+        match ids.iter().find(|&&id| id as usize >= neurons) {
+            Some(id) => Err(Error::argument("asked", format!("neuron {id} is not below {neurons}"))),
+            None => Ok(()),
+        }
+    }
+
     /// Works on the batch of the step.
     fn batch<T>(&mut self, targets: Sparse<'_>, work: impl FnOnce(&mut Self, &Batch<'_>) -> T) -> Result<T> {
         let values = self.step.values.take().ok_or_else(|| Error::argument("step", "no hidden values have come"))?;
@@ -290,6 +296,11 @@ impl Shard {
 
     /// What rows ask of this rank, given the sizes of all ranks' buckets together.
     pub fn ask_agreed(&mut self, targets: Sparse<'_>, sizes: &[u32]) -> Result<Wanted> {
+        let tables = self.head.tables().filter(|tables| tables.is_built());
+        let needed = tables.map_or(0, |tables| tables.hash().tables() * padded(self.step.rows.len()));
+        if sizes.len() != needed {
+            return Err(Error::argument("sizes", format!("{} numbers, {needed} are needed", sizes.len())));
+        }
         self.batch(targets, |own, batch| {
             let (wanted, returned) = own.head.ask_agreed(batch, sizes);
             own.chose(batch.rows(), Wanted::default(), Asked { returned, ..Asked::default() });
@@ -299,22 +310,17 @@ impl Shard {
 
     /// Scores of the neurons here that rows ask for.
     pub fn score_agreed(&mut self, targets: Sparse<'_>, wanted: &Wanted) -> Result<Scored> {
+        self.check_wanted(wanted.rows(), &wanted.ids)?;
         self.batch(targets, |own, batch| own.head.scored(own.weights(), batch, wanted))
     }
 
     /// Chooses the neurons of all ranks, given what rows ask of all of them.
     pub fn choose_agreed(&mut self, targets: Sparse<'_>, wanted: Wanted) -> Result<()> {
+        self.check_wanted(wanted.rows(), &wanted.ids)?;
         self.batch(targets, |own, batch| {
             own.step.active = own.head.choose(batch, &wanted);
             let asked = &mut own.step.figures.asked;
-            let Slice { first, rows, .. } = own.head.slice();
-            let here = first..first + rows as u32;
-            for row in 0..batch.rows() {
-                for label in batch.labels(row).iter().filter(|label| here.contains(label)) {
-                    asked.labels += 1;
-                    asked.found += u64::from(wanted.row(row).contains(label));
-                }
-            }
+            (asked.found, asked.labels) = own.head.found(batch, &wanted);
             own.step.wanted = wanted;
         })
     }
@@ -425,13 +431,24 @@ impl Shard {
         Ok(())
     }
 
-    /// Neurons that tables returned since this was last asked, and to how many rows.
-    pub fn returned(&mut self) -> (u64, u64) {
-        take(&mut self.returned)
+    /// Neurons that tables returned since they were last tuned, and to how many rows.
+    pub fn returned(&self) -> (u64, u64) {
+        self.returned
+    }
+
+    /// Takes what another had come to: hashes a table, bits of their codes, and what tables returned.
+    pub fn set_tuned(&mut self, k: usize, range: usize, returned: (u64, u64)) -> Result<()> {
+        self.returned = returned;
+        let now = *self.head.sampling();
+        if (k, range) == (now.k, now.range) || !now.tuned {
+            return Ok(());
+        }
+        self.head.set_sampling(Sampling { k, range, ..now })
     }
 
     /// Another number of hashes a table where a row is returned so many neurons, and that is too many or too few of `neurons`.
     pub fn retune(&mut self, mean: f64, neurons: usize) -> Result<()> {
+        self.returned = (0, 0);
         match self.head.sampling().retuned(mean, neurons) {
             Some(sampling) => self.head.set_sampling(sampling),
             None => Ok(()),
@@ -447,6 +464,7 @@ impl Shard {
 
     /// The best `k` neurons of this rank for the rows whose hidden values came: of all, or of so many that its tables return.
     pub fn predict(&mut self, k: usize, candidates: Option<usize>) -> Result<Best> {
+        check_prediction(k, candidates, &self.head)?;
         if candidates.is_some() {
             self.with_tables()?;
             self.rehash(true)?;

@@ -14,7 +14,7 @@ use thrifty_base::simd;
 use crate::adam::Adam;
 use crate::head::{Head, Slice};
 use crate::network::{Network, Precision, Shape};
-use crate::predict::{Best, dense, sparse};
+use crate::predict::{Best, check_prediction, dense, sparse};
 use crate::sampling::Sampling;
 use crate::save::{Spec, save};
 use crate::softmax::Loss;
@@ -293,12 +293,7 @@ impl Trainer {
         progress: &Progress,
     ) -> Result<Best> {
         inputs.check_valued("inputs", self.network.shape.features)?;
-        if k == 0 {
-            return Err(Error::argument("k", "0 is not possible; at least 1"));
-        }
-        if candidates.is_some() && self.head.tables().is_none() {
-            return Err(Error::argument("sparse", "this head has no hash tables; take a family that has"));
-        }
+        check_prediction(k, candidates, &self.head)?;
         let k = k.min(self.network.shape.labels);
         progress.start("predict", inputs.rows() as u64)?;
         let rows: Vec<u32> = (0..inputs.rows() as u32).collect();

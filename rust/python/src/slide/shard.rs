@@ -197,12 +197,17 @@ impl SlideShard {
                 ids: vector::<u32>(ids, "neurons", "uint32")?.as_slice()?.to_vec(),
                 scores: vector::<f32>(scores, "scores", "float32")?.as_slice()?.to_vec(),
             };
-            if scored.ends.last().copied().unwrap_or(0) != scored.ids.len() || scored.scores.len() != scored.ids.len() {
+            let whole = scored.ends.last().copied().unwrap_or(0) == scored.ids.len() && scored.ends.is_sorted();
+            if !whole || scored.scores.len() != scored.ids.len() {
                 return Err(PyValueError::new_err("ranks: ends, neurons and scores do not belong together"));
             }
             Ok(scored)
         });
-        let merged = Scored::merged(&scored.collect::<PyResult<Vec<_>>>()?, each);
+        let scored = scored.collect::<PyResult<Vec<_>>>()?;
+        if scored.iter().any(|rank| rank.ends.len() != scored[0].ends.len()) {
+            return Err(PyValueError::new_err("ranks: not the same number of rows"));
+        }
+        let merged = Scored::merged(&scored, each);
         let ends: Vec<u32> = merged.ends.iter().map(|&end| end as u32).collect();
         Ok((ends.into_pyarray(py), merged.ids.into_pyarray(py), merged.counts.into_pyarray(py)))
     }
@@ -271,9 +276,24 @@ impl SlideShard {
         self.work(py, |shard| shard.rehash(false))
     }
 
-    /// Neurons that tables returned since this was last asked, and to how many rows.
-    fn returned(&self) -> (u64, u64) {
-        self.lock().returned()
+    /// Refuses inputs that rows can't be taken from.
+    fn check(&self, py: Python<'_>, inputs: Inputs<'_>) -> PyResult<()> {
+        let inputs = Arrays::new("inputs", &inputs)?;
+        let (inputs, features) = (inputs.sparse()?, self.lock().shape().features);
+        py.detach(|| inputs.check_valued("inputs", features)).map_err(|e| e.into_py_err(py))
+    }
+
+    /// Hashes a table, bits of their codes, and what tables returned since they were last tuned, to how many rows.
+    fn tuned(&self) -> (usize, usize, u64, u64) {
+        let shard = self.lock();
+        let (returned, rows) = shard.returned();
+        (shard.head().sampling().k, shard.head().sampling().range, returned, rows)
+    }
+
+    /// Takes what another had come to.
+    fn set_tuned(&self, py: Python<'_>, tuned: (usize, usize, u64, u64)) -> PyResult<()> {
+        let (k, range, returned, rows) = tuned;
+        self.lock().set_tuned(k, range, (returned, rows)).map_err(|e| e.into_py_err(py))
     }
 
     /// Another K where a row is returned so many neurons on average, of so many.

@@ -45,14 +45,7 @@ impl Head {
             return;
         }
         let drift = &*drift;
-        let whole = Owned {
-            rows: to.rows,
-            master: self.master.as_deref_mut(),
-            moments: &mut self.moments,
-            bias: to.bias,
-            bias_moments: &mut self.bias_moments,
-            first: 0,
-        };
+        let whole = self.kept.owned(to);
         let (path, length, has_bias) = (self.path, self.length, self.has_bias);
         let random = Philox::new(self.seed, stream::DRIFT);
         let base = self.steps.wrapping_mul(self.slice.neurons as u64).wrapping_add(u64::from(self.slice.first));

@@ -5,7 +5,7 @@ use thrifty_base::math::{Rows, accumulate, multiply, sum};
 use thrifty_base::philox::Philox;
 
 use super::{Forward, Head, PART, TASK, Weights, WeightsMut, following, within};
-use crate::backward::{Delta, Owned, Room, Work};
+use crate::backward::{Delta, Room, Work};
 use crate::batch::Batch;
 use crate::softmax::Sums;
 use crate::stream;
@@ -93,14 +93,7 @@ impl Head {
         let length = self.length;
         let (step, rounding) = (self.adam.step(self.steps), self.rounding());
         let work = Work { path: self.path, step, length, has_bias: self.has_bias, rounding };
-        let whole = Owned {
-            rows: to.rows,
-            master: self.master.as_deref_mut(),
-            moments: &mut self.moments,
-            bias: to.bias,
-            bias_moments: &mut self.bias_moments,
-            first: 0,
-        };
+        let whole = self.kept.owned(to);
         let size = 2 * PART; // nothing is summed over tasks, so they may be small
         let tasks = whole.cut(ids, size, length).into_par_iter().zip(ids.par_chunks(size)).enumerate();
         let with = tasks.zip(rows.par_chunks(size * length).zip(bias.par_chunks(size)));

@@ -45,7 +45,7 @@ impl Head {
     pub(crate) fn restore(&mut self, steps: u64) -> (&mut Floats, &mut Floats, Option<&mut Floats>) {
         self.steps = steps;
         self.drift = Drift::new(self.adam, self.slice.rows);
-        (&mut self.moments, &mut self.bias_moments, self.master.as_mut())
+        (&mut self.kept.moments, &mut self.kept.bias_moments, self.kept.master.as_mut())
     }
 
     /// Chooses neurons in another way from now on; tables are built anew when they are next needed.
@@ -101,8 +101,8 @@ impl Head {
 
     /// What training left beside the weights; of rows that are up to date, see [`Self::settle`].
     pub fn memory(&self) -> Memory<'_> {
-        let (moments, bias_moments) = (&self.moments[..], &self.bias_moments[..]);
-        Memory { steps: self.steps, moments, bias_moments, master: self.master.as_deref() }
+        let (moments, bias_moments) = (&self.kept.moments[..], &self.kept.bias_moments[..]);
+        Memory { steps: self.steps, moments, bias_moments, master: self.kept.master.as_deref() }
     }
 
     /// Goes on from what another head of the same shape had.
@@ -121,10 +121,10 @@ impl Head {
         if let Some(from) = master {
             let mut own = Floats::zeros(from.len())?;
             own.copy_from_slice(from);
-            self.master = Some(own);
+            self.kept.master = Some(own);
         }
-        self.moments.copy_from_slice(moments);
-        self.bias_moments.copy_from_slice(bias_moments);
+        self.kept.moments.copy_from_slice(moments);
+        self.kept.bias_moments.copy_from_slice(bias_moments);
         self.steps = steps;
         self.drift = Drift::new(self.adam, rows);
         Ok(())
