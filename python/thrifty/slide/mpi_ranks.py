@@ -23,7 +23,7 @@ class MPIRanks(Ranks):
     """Ranks of a communicator. MPI has no way to go on without a rank: what it does when one is lost is up to it."""
 
     def __init__(self, comm: Any) -> None:
-        from mpi4py import MPI  # type: ignore[import-not-found]
+        from mpi4py import MPI  # type: ignore[import-not-found,unused-ignore]
 
         self.comm, self.mpi = comm.Dup(), MPI
         self.comm.Set_errhandler(MPI.ERRORS_RETURN)
