@@ -12,6 +12,7 @@
 //! | [`pages`] | large arrays of numbers on huge pages |
 //! | [`prefetch`] | asking memory for what is needed next |
 //! | [`recycled`] | memory for large results, used again |
+//! | [`sampling`] | from scores to a law, and from a law to an id |
 //! | [`files`] | atomic replacement of a file, and the lock of its writer |
 //! | [`container`] | the checksummed file format of indexes and journals |
 //! | [`tensors`] | files of learned weights |
@@ -29,6 +30,7 @@ pub mod pool;
 pub mod prefetch;
 pub mod progress;
 pub mod recycled;
+pub mod sampling;
 pub mod simd;
 pub mod tensors;
 

@@ -3,6 +3,7 @@
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use thrifty_base::Error as Base;
+use thrifty_pairconnect::Error as Pair;
 use thrifty_rambo::Error as Rambo;
 use thrifty_slide::Error as Slide;
 
@@ -79,6 +80,17 @@ impl IntoPyErr for Slide {
             Slide::Resume { .. } => ours(py, "ResumeMismatch", self.to_string()),
             Slide::Capacity { .. } => ours(py, "CapacityError", self.to_string()),
             Slide::Diverged { .. } => ours(py, "ModelError", self.to_string()),
+        }
+    }
+}
+
+impl IntoPyErr for Pair {
+    fn into_py_err(self, py: Python<'_>) -> PyErr {
+        match &self {
+            Pair::Base(e) => base(py, e),
+            Pair::Argument { .. } => PyValueError::new_err(self.to_string()),
+            Pair::Capacity { .. } => ours(py, "CapacityError", self.to_string()),
+            Pair::Mismatch { .. } => ours(py, "MismatchError", self.to_string()),
         }
     }
 }

@@ -5,6 +5,7 @@ mod array;
 mod error;
 mod info;
 mod interrupt;
+mod pairconnect;
 mod rambo;
 mod slide;
 
@@ -15,6 +16,8 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use super::info::{simd_path, threads};
+    #[pymodule_export]
+    use super::pairconnect::{PairLm, PairTable, pairlm_write};
     #[pymodule_export]
     use super::rambo::{
         RamboBuilder, RamboIndex, RamboQueries, rambo_add, rambo_build, rambo_fold, rambo_hashes, rambo_hashes_many,

@@ -1,0 +1,164 @@
+"""``thrifty pairconnect``: train, measure and use language models that look up instead of attend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thrifty.cli import common
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Language models of pair tables, without attention.", no_args_is_help=True)
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The model, a safetensors file.", show_default=False)]
+TokenizerFile = Annotated[
+    Path | None,
+    typer.Option("--tokenizer", metavar="FILE", help="A tokenizer.json.  [default: the model's own; bytes to train]"),
+]
+
+
+@app.command()
+def train(
+    text: Annotated[Path, typer.Argument(metavar="TEXT", help="To learn from; .xz is unpacked.", show_default=False)],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The file to write.", show_default=False)],
+    tokenizer: TokenizerFile = None,
+    valid: Annotated[Path | None, typer.Option("--valid", metavar="FILE", help="Text to measure on.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=1, help="Ids to train on.  [default: the text once]")
+    ] = None,
+    max_seconds: Annotated[float | None, typer.Option("--max-seconds", min=1, help="Stop after so long.")] = None,
+    context: Annotated[int, typer.Option("--context", min=2, help="Ids of a window.")] = 64,
+    dim: Annotated[int, typer.Option("--dim", min=16, help="Numbers of a hidden vector, a multiple of 16.")] = 128,
+    layers: Annotated[int, typer.Option("--layers", min=1, help="Layers.")] = 2,
+    pair_window: Annotated[int, typer.Option("--pair-window", min=1, help="Pairs of a position.")] = 4,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Rows of each of the 4 tables of a layer.")] = 65_536,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Windows a step.")] = 16,
+    lr: Annotated[float, typer.Option("--lr", help="Learning rate of dense weights.")] = 2e-3,
+    table_lr: Annotated[float, typer.Option("--table-lr", help="Learning rate of tables.")] = 1e-2,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", metavar="FILE", help="From which the same command goes on.")
+    ] = None,
+    threads: common.Threads = 0,
+    seed: common.Seed = 0,
+    json_: common.Json = False,
+) -> None:
+    """Train a model. It takes torch to train, and none to evaluate or generate."""
+    from thrifty.cli import pairconnect_train
+
+    pairconnect_train.run(
+        text,
+        model,
+        tokenizer=tokenizer,
+        valid=valid,
+        max_tokens=max_tokens,
+        max_seconds=max_seconds,
+        sizes={"dim": dim, "layers": layers, "window": pair_window, "rows": rows},
+        settings={"context": context, "batch": batch, "lr": lr, "table_lr": table_lr, "seed": seed},
+        checkpoint=checkpoint,
+        threads=threads,
+        as_json=json_,
+    )
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    text: Annotated[Path, typer.Argument(metavar="FILE", help="Text; .xz is unpacked.", show_default=False)],
+    window: Annotated[int, typer.Option("--window", min=2, help="Ids of a window.")] = 64,
+    stride: Annotated[int, typer.Option("--stride", min=1, help="Of them, those that are scored: the last.")] = 32,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=3, help="Look at so many ids only.")] = None,
+    tokenizer: TokenizerFile = None,
+    threads: common.Threads = 0,
+    json_: common.Json = False,
+) -> None:
+    """Measure how well a model predicts a text."""
+    from thrifty.pairconnect import PairLM, Tokenizer, read_text
+
+    if stride > window:
+        raise typer.BadParameter(f"--stride {stride} is above --window {window}")
+    with common.progress() as callback:
+        found = PairLM.load(model, progress=callback).evaluate(
+            read_text(text),
+            window=window,
+            stride=stride,
+            max_tokens=max_tokens,
+            encoding=None if tokenizer is None else Tokenizer.from_file(tokenizer),
+            threads=threads,
+            progress=callback,
+        )
+    if json_:
+        common.emit(found)
+    else:
+        texts = {name: f"{value:.4f}" if isinstance(value, float) else f"{value:,}" for name, value in found.items()}
+        common.table(str(model), list(texts.items()))
+
+
+@app.command()
+def generate(
+    model: Model,
+    prompt: Annotated[str, typer.Option("--prompt", help="What comes before.")] = "\n",
+    tokens: Annotated[int, typer.Option("--tokens", min=1, help="Ids to draw.")] = 200,
+    temperature: Annotated[float, typer.Option("--temperature", min=0, help="0 takes the likeliest.")] = 0.8,
+    top_k: Annotated[int, typer.Option("--top-k", min=0, help="Of the likeliest so many; 0 for all.")] = 0,
+    top_p: Annotated[float, typer.Option("--top-p", help="Of the likeliest that come to this.")] = 1.0,
+    min_p: Annotated[float, typer.Option("--min-p", help="At least this part of the likeliest.")] = 0.0,
+    seed: common.Seed = 0,
+    json_: common.Json = False,
+) -> None:
+    """Print text that a model makes up."""
+    import sys
+
+    from thrifty.pairconnect import PairLM
+
+    found = PairLM.load(model)
+    encoding = found.encoding
+    ids = encoding.encode(prompt.encode())[0]
+    if len(ids) == 0:
+        raise typer.BadParameter("--prompt is empty")
+    settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
+    if json_:
+        more = found.generate(ids, tokens, **settings)
+        common.emit({"prompt": prompt, "ids": more.tolist(), "text": encoding.decode(more)})
+        return
+    sys.stdout.write(prompt)
+    drawn: list[int] = []
+    told = ""
+    for more in found.stream(ids, tokens, **settings):
+        drawn += more.tolist()
+        # A character may be cut where the ids of a call end; it comes with the next ones.
+        whole = encoding.decode(drawn).rstrip("\N{REPLACEMENT CHARACTER}")
+        sys.stdout.write(whole[len(told) :])
+        sys.stdout.flush()
+        told = whole
+    sys.stdout.write("\n")
+
+
+@app.command()
+def inspect(model: Model, json_: common.Json = False) -> None:
+    """Show sizes of a model and how it was trained."""
+    from thrifty.pairconnect import PairLM
+
+    found = PairLM.load(model)
+    dense, tables = found.nbytes
+    values = {
+        "vocab": found.vocab,
+        "dim": found.dim,
+        "hidden": found.hidden,
+        "layers": len(found.tables),
+        "tables": [vars(spec) for spec in found.tables],
+        "dense_bytes": dense,
+        "table_bytes": tables,
+        "file_bytes": model.stat().st_size,
+        "training": found.training,
+    }
+    if json_:
+        common.emit(values)
+        return
+    first = found.tables[0]
+    shown = {name: f"{value:,}" for name, value in values.items() if isinstance(value, int)}
+    shown["table"] = ", ".join(f"{name} {value}" for name, value in vars(first).items() if name not in ("vocab", "seed"))
+    shown |= {name: str(value) for name, value in found.training.items()}
+    common.table(str(model), list(shown.items()))

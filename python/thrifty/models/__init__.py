@@ -1,0 +1,21 @@
+"""Small language models in torch: one decoder, one trainer."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from thrifty.models.decoder import Decoder, DecoderConfig
+    from thrifty.models.trainer import TrainSettings, train
+
+__all__ = ["Decoder", "DecoderConfig", "TrainSettings", "train"]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("Decoder", "DecoderConfig"):
+        from thrifty.models import decoder
+
+        return getattr(decoder, name)
+    if name in ("TrainSettings", "train"):
+        from thrifty.models import trainer
+
+        return getattr(trainer, name)
+    raise AttributeError(f"module 'thrifty.models' has no attribute {name!r}")

@@ -1,0 +1,275 @@
+"""One trainer of decoders: cross entropy, or a teacher's distribution; goes on where it was interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thrifty._torch import require_torch
+from thrifty.errors import ModelError, ResumeMismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from thrifty.models.decoder import Decoder
+
+torch: Any = require_torch()
+functional: Any = torch.nn.functional
+
+__all__ = ["TrainSettings", "evenly", "train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """How a decoder is trained.
+
+    Parameters
+    ----------
+    context, batch : int
+        Ids of a window, and windows of a step.
+    tokens : int
+        Ids to train on; the text is passed over as often as that takes, each time in another order.
+    lr, table_lr : float
+        Learning rates of dense weights and of tables, the highest: both rise over ``warmup`` of the steps, and fall to
+        a tenth along a cosine.
+    warmup : float
+        Part of the steps.
+    weight_decay : float
+        Of dense matrices.
+    clip : float
+        The largest norm of the gradient of dense weights.
+    teacher_share, teacher_temperature : float
+        With a teacher: the share of its distribution in the loss (the rest is cross entropy), and what scores of both
+        are divided by.
+    seed : int
+        Order of windows, dropout.
+    """
+
+    context: int = 64
+    batch: int = 16
+    tokens: int = 600_000
+    lr: float = 2e-3
+    table_lr: float = 1e-2
+    warmup: float = 0.03
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    teacher_share: float = 1.0
+    teacher_temperature: float = 1.0
+    seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        """How many steps ``tokens`` are."""
+        return max(1, self.tokens // (self.context * self.batch))
+
+
+def evenly(ids: NDArray[Any], tokens: int, piece: int = 10_000) -> NDArray[Any]:
+    """Return pieces of a text, evenly spread over it, of so many ids in all; a text that is no longer as it is."""
+    if len(ids) <= tokens:
+        return ids
+    pieces = max(1, tokens // piece)
+    starts = np.linspace(0, len(ids) - tokens // pieces, pieces).astype(np.int64)
+    return np.concatenate([ids[start : start + tokens // pieces] for start in starts])
+
+
+def windows(ids: NDArray[Any], settings: TrainSettings, step: int) -> NDArray[np.int64]:
+    """Return the windows of a step, of one id more than the context: a function of the seed and the step alone."""
+    width, each = settings.context, settings.batch
+    count = (len(ids) - 1) // width
+    wanted = np.arange(step * each, (step + 1) * each)
+    rows = np.empty((each, width + 1), np.int64)
+    for epoch in np.unique(wanted // count):
+        rng = np.random.default_rng((settings.seed, int(epoch)))
+        # Windows of another pass begin elsewhere.
+        shift = int(rng.integers(0, len(ids) - count * width)) if epoch else 0
+        order = rng.permutation(count)
+        for i in np.flatnonzero(wanted // count == epoch):
+            begin = shift + order[wanted[i] % count] * width
+            rows[i] = ids[begin : begin + width + 1]
+    return rows
+
+
+def rate_of(step: int, settings: TrainSettings) -> float:
+    """The part of the highest learning rate that a step has."""
+    warm = max(1, int(settings.warmup * settings.steps))
+    if step < warm:
+        return (step + 1) / warm
+    done = (step - warm) / max(1, settings.steps - warm)
+    return float(0.1 + 0.45 * (1 + np.cos(np.pi * min(1.0, done))))
+
+
+def train(
+    model: Decoder,
+    ids: NDArray[Any],
+    settings: TrainSettings,
+    *,
+    teacher: Callable[[Any], Any] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: int = 500,
+    max_seconds: float | None = None,
+    rows: str | os.PathLike[str] | None = None,
+    progress: Callable[[str, int, int], object] | None = None,
+) -> list[dict[str, float]]:
+    """Train a decoder, in place.
+
+    Parameters
+    ----------
+    model : Decoder
+        On any device.
+    ids : integer array of shape (tokens,)
+        The text.
+    settings : TrainSettings
+    teacher : callable, optional
+        Takes int64 ids of shape (sequences, tokens) and returns scores of shape (sequences, tokens, vocab).
+    checkpoint : path, optional
+        A file from which the same call goes on, to the same bits on the same machine; written each ``every`` steps.
+    max_seconds : float, optional
+        Stop, and be at the end of the learning rate, after so long: the schedule follows the clock as well.
+    rows : path, optional
+        A file that gets a JSON line each hundred steps.
+    progress : callable, optional
+        Called as ``progress("train", step, steps)``; an exception from it stops the training.
+
+    Returns
+    -------
+    list of dict
+        ``step``, ``tokens``, ``loss`` (mean of the steps since the last row, natural logarithms), ``seconds``.
+
+    Raises
+    ------
+    ValueError
+        When the text is shorter than a window.
+    ModelError
+        When the loss is no number.
+    ResumeMismatch
+        When the checkpoint is of another training.
+    """
+    if len(ids) < settings.context + 2:
+        raise ValueError(f"ids: {len(ids)} are no window of {settings.context} and what follows it")
+    device = model.embed.weight.device
+    dense, tables = model.parameters_of()
+    groups = [
+        {"params": [p for p in dense if p.ndim > 1], "peak": settings.lr, "weight_decay": settings.weight_decay},
+        {"params": [p for p in dense if p.ndim < 2], "peak": settings.lr, "weight_decay": 0.0},
+        {"params": tables, "peak": settings.table_lr, "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.lr, betas=(0.9, 0.99), fused=True)
+    state = State(model, optimizer, settings, len(ids))
+    torch.manual_seed(settings.seed)
+    if checkpoint is not None and Path(checkpoint).exists():
+        state.load(Path(checkpoint))
+    if rows is not None:
+        # Rows of steps behind the checkpoint come again.
+        Path(rows).write_text("".join(json.dumps(row) + "\n" for row in state.rows))
+    model.train()
+    begun, part, found = time.monotonic() - state.seconds, state.part, state.rows
+    while state.step < settings.steps:
+        state.seconds = time.monotonic() - begun
+        if max_seconds is not None and state.seconds >= max_seconds:
+            break
+        # Of two clocks, steps and seconds, the one that is farther says how far training is.
+        late = 0 if max_seconds is None else int(settings.steps * state.seconds / max_seconds)
+        rate = rate_of(max(state.step, late if late > settings.warmup * settings.steps else 0), settings)
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * rate
+        batch = torch.from_numpy(windows(ids, settings, state.step)).to(device, non_blocking=True)
+        loss = loss_of(model, batch, teacher, settings)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(dense, settings.clip)
+        optimizer.step()
+        part.append(loss.detach())
+        state.step += 1
+        if state.step % 100 == 0 or state.step == settings.steps:
+            state.row(rows, begun)
+        if checkpoint is not None and state.step % every == 0 and state.step < settings.steps:
+            state.save(Path(checkpoint))
+        if progress is not None:
+            progress("train", state.step, settings.steps)
+    if part:
+        state.row(rows, begun)
+    model.eval()
+    if checkpoint is not None:
+        Path(checkpoint).unlink(missing_ok=True)
+    return found
+
+
+def loss_of(model: Any, batch: Any, teacher: Callable[[Any], Any] | None, settings: TrainSettings) -> Any:
+    """Return the loss of windows, a mean over their positions."""
+    inputs, targets = batch[:, :-1], batch[:, 1:]
+    scores = model(inputs).float().flatten(0, 1)
+    share = 0.0 if teacher is None else settings.teacher_share
+    loss = functional.cross_entropy(scores, targets.flatten()) if share < 1 else 0.0
+    if teacher is None:
+        return loss
+    heat = settings.teacher_temperature
+    with torch.no_grad():
+        wanted = torch.softmax(teacher(inputs).float().flatten(0, 1) / heat, -1)
+    soft = -(wanted * torch.log_softmax(scores / heat, -1)).sum(-1).mean()
+    return share * soft * heat**2 + (1 - share) * loss
+
+
+class State:
+    """Where a training is."""
+
+    def __init__(self, model: Any, optimizer: Any, settings: TrainSettings, length: int) -> None:
+        self.model, self.optimizer = model, optimizer
+        self.step, self.seconds = 0, 0.0
+        self.part: list[Any] = []
+        self.rows: list[dict[str, float]] = []
+        self.settings = settings
+        self.says = json.dumps({"settings": asdict(settings), "model": repr(model.config), "ids": length})
+
+    def row(self, path: Any, begun: float) -> None:
+        """Tell of the steps since the last row."""
+        loss = float(torch.stack(self.part).mean())
+        if not np.isfinite(loss):
+            raise ModelError(f"the loss is {loss} at step {self.step}; try a smaller learning rate")
+        self.part.clear()
+        self.seconds = time.monotonic() - begun
+        each = self.settings.context * self.settings.batch
+        self.rows.append({"step": self.step, "tokens": self.step * each, "loss": loss, "seconds": self.seconds})
+        if path is not None:
+            with Path(path).open("a") as file:
+                file.write(json.dumps(self.rows[-1]) + "\n")
+
+    def save(self, path: Path) -> None:
+        """Write all that the rest of the training depends on; the old file stays until the new one is complete."""
+        content = {
+            "says": self.says,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "rows": self.rows,
+            "part": [float(x) for x in self.part],
+            "random": [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])],
+        }
+        partial = path.with_name(path.name + ".partial")
+        with partial.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a file."""
+        content = torch.load(path, map_location=self.model.embed.weight.device, weights_only=True)
+        if content["says"] != self.says:
+            raise ResumeMismatch(f"{path}: is of another training; give the same settings, or another file")
+        self.model.load_state_dict(content["model"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.step, self.seconds, self.rows = content["step"], content["seconds"], content["rows"]
+        self.part = [torch.tensor(x) for x in content["part"]]
+        first, *cards = content["random"]
+        torch.set_rng_state(first.cpu())
+        if cards:
+            torch.cuda.set_rng_state_all([c.cpu() for c in cards])

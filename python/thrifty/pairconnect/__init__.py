@@ -1,0 +1,14 @@
+"""Language models that look up instead of attend (arXiv 2106.08235).
+
+>>> from thrifty.pairconnect import PairSpec, PairTable
+>>> table = PairTable(PairSpec(vocab=256, rows=1024, heads=4, head_dim=32))
+>>> table.lookup([1, 2, 3]).shape
+(3, 128)
+"""
+
+from thrifty.pairconnect.model import PairLM
+from thrifty.pairconnect.spec import PairSpec
+from thrifty.pairconnect.table import PairTable
+from thrifty.pairconnect.text import Bytes, Tokenizer, read_text
+
+__all__ = ["Bytes", "PairLM", "PairSpec", "PairTable", "Tokenizer", "read_text"]

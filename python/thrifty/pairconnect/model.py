@@ -1,0 +1,245 @@
+"""PairLM: a language model that looks up instead of attending, and needs no torch."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from thrifty import _core
+from thrifty._torch import to_numpy
+from thrifty.errors import FormatError
+from thrifty.pairconnect.spec import PairSpec
+from thrifty.pairconnect.text import Bytes, Encoding, Tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    Progress = Callable[[str, int, int], object]
+
+__all__ = ["PairLM"]
+
+
+class PairLM:
+    """A language model whose layers look up pairs (arXiv 2106.08235; keys with offsets, and windows, are ours).
+
+    A layer is that of a decoder with RMS norms and gated units, and a pair table in the place of attention. A position
+    needs nothing of those before it but their ids. Its scores are the same bits whatever is computed beside it.
+
+    Examples
+    --------
+    >>> from thrifty.pairconnect import PairLM
+    >>> model = PairLM.load(path)  # doctest: +SKIP
+    >>> model.text(model.generate(model.ids("It was a "), 20, seed=1))  # doctest: +SKIP
+    """
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+        spec = json.loads(core.spec)
+        self.vocab: int = spec["vocab"]
+        self.dim: int = spec["dim"]
+        self.hidden: int = spec["hidden"]
+        self.tables = [PairSpec.from_json(json.dumps(table)) for table in spec["layers"]]
+        note = json.loads(core.note or "{}")
+        self.training: dict[str, Any] = note.get("training", {})
+        tokenizer = note.get("tokenizer", "")
+        self._note = tokenizer
+
+    @classmethod
+    def load(
+        cls,
+        path: str | PathLike[str],
+        *,
+        precision: Literal["f32", "bf16", "i8"] = "f32",
+        progress: Progress | None = None,
+    ) -> PairLM:
+        """Open a file.
+
+        Parameters
+        ----------
+        path : path
+            What ``thrifty pairconnect train`` wrote.
+        precision : str
+            What dense weights are rounded to, ``"f32"``, ``"bf16"`` or ``"i8"`` with a factor a row. Tables are as the
+            file has them, mapped.
+        progress : callable, optional
+            Called as ``progress(phase, done, total)``.
+
+        Raises
+        ------
+        FormatError
+            When it is not such a file, or damaged.
+        MismatchError
+            When its rows are those of another version of the hash.
+        """
+        model = cls(_core.PairLm.open(path, precision, progress))
+        if model._note:
+            return model
+        if model.vocab > Bytes.vocab:
+            raise FormatError(f"{path}: has {model.vocab} ids and no tokenizer")
+        return model
+
+    @property
+    def encoding(self) -> Encoding:
+        """How text becomes the model's ids."""
+        return Tokenizer(self._note) if self._note else Bytes()
+
+    @property
+    def nbytes(self) -> tuple[int, int]:
+        """Bytes of dense weights, and of tables."""
+        return self._core.nbytes
+
+    def scores(self, ids: Any, *, window: int | None = None) -> NDArray[np.float32]:
+        """Return the scores of what follows each position.
+
+        Parameters
+        ----------
+        ids : integer array of shape (tokens,)
+            Below ``vocab``.
+        window : int, optional
+            The most ids, the position's own included, that a position sees; by default all.
+
+        Returns
+        -------
+        float32 array of shape (tokens, vocab)
+        """
+        ids = self._checked(ids)
+        at = np.arange(1, len(ids) + 1)
+        begin = np.zeros_like(at) if window is None else np.maximum(at - window, 0)
+        return self._core.scores(ids, at, begin).reshape(len(ids), self.vocab)
+
+    def losses(
+        self, ids: Any, *, window: int = 64, stride: int = 32, threads: int = 0, progress: Progress | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return which ids are scored, and minus the logarithm of the probability of each.
+
+        Windows of ``window`` ids begin every ``stride``; each says what follows its last ``stride`` positions.
+
+        Parameters
+        ----------
+        ids : integer array of shape (tokens,)
+        window, stride : int
+            Ids of a window, and of them those whose successors are scored.
+        threads : int
+            0 for all cores.
+        progress : callable, optional
+            Called as ``progress(phase, done, total)``.
+
+        Returns
+        -------
+        positions : int64 array
+        losses : float32 array, natural logarithms
+        """
+        if not 1 <= stride <= window:
+            raise ValueError(f"stride: {stride} is not between 1 and window = {window}")
+        ids = self._checked(ids)
+        starts = np.arange(0, len(ids) - window, stride)
+        at = (starts[:, None] + np.arange(window - stride + 1, window + 1)).reshape(-1)
+        begin = np.repeat(starts, stride)
+        return at, self._core.losses(ids, at, begin, threads, progress)
+
+    def evaluate(
+        self,
+        text: bytes,
+        *,
+        window: int = 64,
+        stride: int = 32,
+        max_tokens: int | None = None,
+        encoding: Encoding | None = None,
+        threads: int = 0,
+        progress: Progress | None = None,
+    ) -> dict[str, float]:
+        """Return how well the model predicts a text.
+
+        Parameters
+        ----------
+        text : bytes
+        window, stride : int
+            As for :meth:`losses`.
+        max_tokens : int, optional
+            Look at so many ids of the beginning only.
+        encoding : Bytes or Tokenizer, optional
+            By default the model's own.
+        threads : int
+            0 for all cores.
+        progress : callable, optional
+            Called as ``progress(phase, done, total)``.
+
+        Returns
+        -------
+        dict
+            ``perplexity`` an id; ``bits_per_byte``; ``tokens``, how many ids were scored.
+
+        Raises
+        ------
+        ValueError
+            When the text is shorter than a window.
+        """
+        ids, ends = (encoding or self.encoding).encode(text)
+        ids, ends = ids[:max_tokens], ends[:max_tokens]
+        if len(ids) <= window:
+            raise ValueError(f"text: {len(ids)} ids are no window of {window} and what follows it")
+        at, losses = self.losses(ids, window=window, stride=stride, threads=threads, progress=progress)
+        total = float(losses.sum(dtype=np.float64))
+        length = np.diff(ends, prepend=0)[at].sum()
+        return {
+            "perplexity": float(np.exp(total / len(at))),
+            "bits_per_byte": total / np.log(2) / float(length),
+            "tokens": len(at),
+        }
+
+    def generate(
+        self,
+        prompt: Any,
+        tokens: int,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        seed: int = 0,
+        window: int | None = None,
+    ) -> NDArray[np.uint32]:
+        """Return ids that follow a prompt.
+
+        Parameters
+        ----------
+        prompt : integer array of shape (tokens,)
+            At least one id.
+        tokens : int
+            How many to draw.
+        temperature, top_k, top_p, min_p : numbers
+            Scores are divided by the temperature (0 takes the best); then the ``top_k`` likeliest are kept (0 for all),
+            the likeliest whose probabilities come to ``top_p``, and those at least ``min_p`` times as likely as the
+            likeliest.
+        seed : int
+            The same seed draws the same ids.
+        window : int, optional
+            The most ids that a position sees; by default all.
+
+        Returns
+        -------
+        uint32 array of shape (tokens,)
+        """
+        prompt = self._checked(prompt)
+        settings = (float(temperature), int(top_k), float(top_p), float(min_p))
+        return self._core.generate(prompt, tokens, settings, seed, window or 0)
+
+    def stream(self, prompt: Any, tokens: int, *, each: int = 16, **settings: Any) -> Iterator[NDArray[np.uint32]]:
+        """Yield the ids of :meth:`generate` a few at a time."""
+        ids = self._checked(prompt)
+        begin = len(ids)
+        while len(ids) < begin + tokens:
+            more = self.generate(ids, min(each, begin + tokens - len(ids)), **settings)
+            ids = np.concatenate([ids, more])
+            yield more
+
+    def _checked(self, ids: Any) -> NDArray[Any]:
+        ids = np.ascontiguousarray(to_numpy(ids, "ids"))
+        if ids.ndim != 1:
+            raise ValueError(f"ids: one dimension is needed, got shape {ids.shape}")
+        return ids.astype(np.uint32) if ids.size == 0 else ids

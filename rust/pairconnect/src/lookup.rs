@@ -1,0 +1,216 @@
+//! What positions look up: their pairs' rows, as one.
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+use thrifty_base::math::{dispatch, exp};
+use thrifty_base::pool::pool;
+use thrifty_base::progress::Progress;
+use thrifty_base::simd::Path;
+
+use crate::gather::sum_rows;
+use crate::hash::{PairHash, gram};
+use crate::spec::{BLOCK, Layout, PairSpec, Pool, Precision};
+use crate::{Error, Result};
+
+/// Positions of a task.
+const TASK: usize = 64;
+
+/// A table as lookups see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) spec: &'a PairSpec,
+    pub(crate) layout: Layout,
+    pub(crate) hash: &'a PairHash,
+    pub(crate) data: &'a [u8],
+}
+
+/// Room that lookups need, used again.
+#[derive(Clone, Debug, Default)]
+pub struct Room {
+    words: Vec<u64>,
+    starts: Vec<usize>,
+    factors: Vec<f32>,
+}
+
+/// Refuses offset weights that are not one a head and distance.
+pub(crate) fn check_weights(spec: &PairSpec, weights: Option<&[f32]>) -> Result<()> {
+    let Some(weights) = weights else { return Ok(()) };
+    if spec.window == 0 {
+        let what = "a weight a distance needs a window; this table looks at all ids before a position";
+        return Err(Error::argument("weights", what));
+    }
+    if weights.len() != spec.heads * spec.window {
+        let what = format!("{} numbers; {} heads x {} distances are needed", weights.len(), spec.heads, spec.window);
+        return Err(Error::argument("weights", what));
+    }
+    Ok(())
+}
+
+impl View<'_> {
+    /// Lookups of the positions `from..ids.len()` of one sequence.
+    pub(crate) fn sequence(
+        self,
+        path: Path,
+        ids: &[u32],
+        from: usize,
+        weights: Option<&[f32]>,
+        room: &mut Room,
+        out: &mut [f32],
+    ) {
+        debug_assert!(out.len() == (ids.len() - from) * self.spec.width());
+        dispatch(path, Positions { table: self, ids, from, weights, room, out });
+    }
+
+    /// Lookups of sequences of `tokens` ids each, by `threads` threads.
+    pub(crate) fn sequences(
+        self,
+        path: Path,
+        ids: &[u32],
+        tokens: usize,
+        weights: Option<&[f32]>,
+        threads: usize,
+        progress: &Progress,
+        out: &mut [f32],
+    ) -> Result<()> {
+        let width = self.spec.width();
+        let sequences = ids.len().checked_div(tokens).unwrap_or(0);
+        progress.start("lookup", ids.len() as u64)?;
+        if threads == 1 || ids.len() <= TASK {
+            let mut room = Room::default();
+            for (ids, out) in ids.chunks_exact(tokens.max(1)).zip(out.chunks_exact_mut((tokens * width).max(1))) {
+                self.sequence(path, ids, 0, weights, &mut room, out);
+                progress.advance(tokens as u64)?;
+            }
+            return Ok(());
+        }
+        let parts = out.chunks_mut((tokens * width).max(1)).take(sequences).enumerate().flat_map(|(b, out)| {
+            let ids = &ids[b * tokens..(b + 1) * tokens];
+            out.chunks_mut(TASK * width).enumerate().map(move |(i, out)| (ids, i * TASK, out))
+        });
+        let parts: Vec<_> = parts.collect();
+        pool(threads)?.install(|| {
+            parts.into_par_iter().try_for_each_init(Room::default, |room, (ids, from, out)| {
+                let end = from + out.len() / width;
+                self.sequence(path, &ids[..end], from, weights, room, out);
+                progress.advance((end - from) as u64)
+            })
+        })?;
+        Ok(())
+    }
+
+    /// Rows of position `ids.len() - 1`, counted over all heads: head by head, nearest pairs first.
+    pub(crate) fn rows(self, ids: &[u32], words: &mut Vec<u64>, rows: &mut Vec<usize>) {
+        let t = ids.len() - 1;
+        let query = gram(ids, self.spec.query_gram);
+        words.clear();
+        words.extend(self.spec.distances(t).map(|o| {
+            let other = gram(&ids[..t + 1 - o], self.spec.key_gram);
+            self.hash.word(query, other, o)
+        }));
+        rows.clear();
+        for h in 0..self.spec.heads {
+            rows.extend(words.iter().map(|&word| self.hash.row(word, h)));
+        }
+    }
+}
+
+struct Positions<'a> {
+    table: View<'a>,
+    ids: &'a [u32],
+    from: usize,
+    weights: Option<&'a [f32]>,
+    room: &'a mut Room,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Positions<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        let Self { table, ids, from, weights, room, out } = self;
+        match table.spec.precision {
+            Precision::F32 => all::<S, f32>(s, table, ids, from, weights, room, out),
+            Precision::Bf16 => all::<S, u16>(s, table, ids, from, weights, room, out),
+            Precision::I8 => all::<S, i8>(s, table, ids, from, weights, room, out),
+        }
+    }
+}
+
+#[inline(always)]
+fn all<S: Simd, R: crate::gather::Unit>(
+    s: S,
+    table: View<'_>,
+    ids: &[u32],
+    from: usize,
+    weights: Option<&[f32]>,
+    room: &mut Room,
+    out: &mut [f32],
+) {
+    let View { spec, layout, data, .. } = table;
+    let Room { words, starts, factors } = room;
+    for (i, out) in out.chunks_exact_mut(spec.width()).enumerate() {
+        table.rows(&ids[..from + i + 1], words, starts);
+        let n = words.len();
+        starts.iter_mut().for_each(|start| *start *= layout.stride);
+        let scale = if spec.pool == Pool::Mean && n > 0 { 1.0 / n as f32 } else { 1.0 };
+        for (h, out) in out.chunks_exact_mut(spec.head_dim).enumerate() {
+            let starts = &starts[h * n..(h + 1) * n];
+            let weights = weights.map(|w| &w[h * spec.window..h * spec.window + n]);
+            let given = factors_of(s, table, starts, weights, factors);
+            sum_rows::<S, R>(s, data, starts, given.then(|| &factors[..n]), scale, out);
+        }
+    }
+}
+
+/// Writes what each row is multiplied by; says whether that is other than 1.
+#[inline(always)]
+fn factors_of<S: Simd>(
+    s: S,
+    View { spec, layout, data, .. }: View<'_>,
+    starts: &[usize],
+    weights: Option<&[f32]>,
+    factors: &mut Vec<f32>,
+) -> bool {
+    let n = starts.len();
+    factors.clear();
+    match (spec.pool, weights) {
+        (Pool::Softmax, weights) => {
+            factors.extend(starts.iter().map(|&start| number(data, start + layout.logit)));
+            if let Some(weights) = weights {
+                factors.iter_mut().zip(weights).for_each(|(x, w)| *x += w);
+            }
+            softmax(s, factors);
+        }
+        (_, Some(weights)) => factors.extend_from_slice(weights),
+        (_, None) if spec.precision == Precision::I8 => factors.resize(n, 1.0),
+        _ => return false,
+    }
+    if spec.precision == Precision::I8 {
+        factors.iter_mut().zip(starts).for_each(|(x, &start)| *x *= number(data, start + layout.scale));
+    }
+    true
+}
+
+/// The f32 at a byte.
+#[inline(always)]
+fn number(data: &[u8], at: usize) -> f32 {
+    f32::from_le_bytes(data[at..at + 4].try_into().expect("four bytes"))
+}
+
+/// Logits to shares, which sum to 1; what is no number makes all of them none.
+#[inline(always)]
+fn softmax<S: Simd>(s: S, x: &mut Vec<f32>) {
+    let n = x.len();
+    let most = x.iter().fold(f32::NEG_INFINITY, |most, &x| if x > most || x.is_nan() { x } else { most });
+    if !most.is_finite() {
+        x.fill(f32::NAN);
+        return;
+    }
+    x.iter_mut().for_each(|x| *x -= most);
+    x.resize(n.next_multiple_of(BLOCK), f32::NEG_INFINITY);
+    S::as_mut_simd_f32s(x).0.iter_mut().for_each(|x| *x = exp(s, *x));
+    x.truncate(n);
+    let sum: f32 = x.iter().sum();
+    x.iter_mut().for_each(|x| *x /= sum);
+}

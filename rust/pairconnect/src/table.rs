@@ -1,0 +1,300 @@
+//! Tables: rows in memory or in a file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use thrifty_base::math::bf16;
+use thrifty_base::memory;
+use thrifty_base::pages::Pages;
+use thrifty_base::progress::Progress;
+use thrifty_base::simd;
+use thrifty_base::tensors::{Dtype, Tensor, Tensors, write};
+
+use crate::hash::{self, PairHash};
+use crate::lookup::{Room, View, check_weights};
+use crate::spec::{BLOCK, Layout, PairSpec, Pool, Precision};
+use crate::{Error, Result};
+
+/// What files with one table say they are.
+const FORMAT: &str = "thrifty.pairtable";
+/// Their version.
+const VERSION: u32 = 1;
+/// Name of the tensor.
+const ROWS: &str = "rows";
+
+/// A pair table.
+#[derive(Debug)]
+pub struct PairTable {
+    spec: PairSpec,
+    layout: Layout,
+    hash: PairHash,
+    store: Store,
+}
+
+#[derive(Debug)]
+enum Store {
+    Memory(Pages<u8>),
+    File(Arc<Tensors>, String),
+}
+
+impl PairTable {
+    /// A table of zeros, which takes memory where it is written to. Refuses more than `max_bytes`, or than there is.
+    pub fn zeros(spec: PairSpec, max_bytes: Option<usize>) -> Result<Self> {
+        spec.check()?;
+        let layout = Layout::of(&spec)?;
+        let there = memory::available().map_or(usize::MAX, |n| n as usize);
+        let (most, why) = match max_bytes {
+            Some(most) if most < there => (most, "max_bytes allows"),
+            _ => (there, "this machine has free"),
+        };
+        if layout.bytes > most {
+            let what = format!(
+                "the table takes {} bytes ({} heads x {} rows x {}), {why} {most}; take fewer rows or a smaller precision",
+                layout.bytes, spec.heads, spec.rows, layout.stride
+            );
+            return Err(Error::Capacity { what });
+        }
+        let store = Store::Memory(Pages::zeros(layout.bytes)?);
+        Ok(Self { spec, layout, hash: PairHash::new(&spec), store })
+    }
+
+    /// The table in the tensor `name` of an open file.
+    pub(crate) fn of(spec: PairSpec, file: Arc<Tensors>, name: &str) -> Result<Self> {
+        spec.check()?;
+        let layout = Layout::of(&spec)?;
+        let (dtype, shape) = shape(&spec, layout);
+        file.expect(name, dtype, &shape)?;
+        Ok(Self { spec, layout, hash: PairHash::new(&spec), store: Store::File(file, name.to_owned()) })
+    }
+
+    /// Opens a file that [`save`](Self::save) wrote: mapped, so that processes share its pages. The data are compared with
+    /// their checksums only with `verify`.
+    pub fn open(path: &Path, verify: bool, progress: &Progress) -> Result<Self> {
+        let file = Tensors::open(path)?;
+        file.expect_format(FORMAT, VERSION)?;
+        let spec = of_metadata(&file)?;
+        if verify {
+            file.verify_all(progress)?;
+        }
+        Self::of(spec, Arc::new(file), ROWS)
+    }
+
+    /// Writes a file.
+    pub fn save(&self, path: &Path, progress: &Progress) -> Result<()> {
+        let mut metadata = BTreeMap::new();
+        metadata.insert("format".to_owned(), FORMAT.to_owned());
+        metadata.insert("version".to_owned(), VERSION.to_string());
+        metadata.insert("hash_version".to_owned(), hash::VERSION.to_string());
+        metadata.insert("spec".to_owned(), serde_json::to_string(&self.spec).expect("plain structures become JSON"));
+        let (dtype, shape) = shape(&self.spec, self.layout);
+        let rows = Tensor { name: ROWS, dtype, shape: &shape, bytes: self.data() };
+        Ok(write(path, &metadata, &[rows], progress)?)
+    }
+
+    /// What it is a function of.
+    pub fn spec(&self) -> &PairSpec {
+        &self.spec
+    }
+
+    /// Bytes of its rows.
+    pub fn bytes(&self) -> usize {
+        self.layout.bytes
+    }
+
+    pub(crate) fn data(&self) -> &[u8] {
+        match &self.store {
+            Store::Memory(pages) => pages,
+            Store::File(file, name) => file.tensor(name).expect("looked for when the table was opened").bytes,
+        }
+    }
+
+    /// Its rows as a tensor.
+    pub(crate) fn shape(&self) -> (Dtype, [usize; 2]) {
+        shape(&self.spec, self.layout)
+    }
+
+    pub(crate) fn view(&self) -> View<'_> {
+        View { spec: &self.spec, layout: self.layout, hash: &self.hash, data: self.data() }
+    }
+
+    /// Refuses ids that are not below `vocab`.
+    pub fn check(&self, ids: &[u32]) -> Result<()> {
+        check_ids(ids, self.spec.vocab)
+    }
+
+    /// What sequences of `tokens` ids look up, one after the other: `heads * head_dim` numbers a position.
+    ///
+    /// `weights` has a number for each head and distance (nearest first): rows are multiplied by it, with
+    /// [`Pool::Softmax`] it is added to their logits.
+    pub fn lookup(
+        &self,
+        ids: &[u32],
+        tokens: usize,
+        weights: Option<&[f32]>,
+        threads: usize,
+        progress: &Progress,
+        out: &mut [f32],
+    ) -> Result<()> {
+        self.check(ids)?;
+        check_weights(&self.spec, weights)?;
+        if tokens == 0 && !ids.is_empty() || tokens != 0 && !ids.len().is_multiple_of(tokens) {
+            return Err(Error::argument("ids", format!("{} ids are no sequences of {tokens}", ids.len())));
+        }
+        if out.len() != ids.len() * self.spec.width() {
+            let what = format!("{} numbers; {} are needed", out.len(), ids.len() * self.spec.width());
+            return Err(Error::argument("out", what));
+        }
+        self.view().sequences(simd::path()?, ids, tokens, weights, threads, progress, out)
+    }
+
+    /// What the last of `ids` looks up. Ids are not checked.
+    pub(crate) fn last(&self, ids: &[u32], room: &mut Room, out: &mut [f32]) -> Result<()> {
+        self.view().sequence(simd::path()?, ids, ids.len() - 1, None, room, out);
+        Ok(())
+    }
+
+    /// Rows of the last of `ids`, counted over all heads: head by head, nearest pairs first.
+    pub fn rows(&self, ids: &[u32]) -> Result<Vec<usize>> {
+        self.check(ids)?;
+        let (mut words, mut rows) = (Vec::new(), Vec::new());
+        if !ids.is_empty() {
+            self.view().rows(ids, &mut words, &mut rows);
+        }
+        Ok(rows)
+    }
+
+    /// Sets rows from `first` on: `head_dim` numbers each, and with [`Pool::Softmax`] a logit each. Returns the largest
+    /// error of a number, and the relative error in the L2 norm, that rounding makes.
+    pub fn set(&mut self, first: usize, values: &[f32], logits: Option<&[f32]>) -> Result<(f32, f64)> {
+        let Self { spec, layout, store, .. } = self;
+        let rows = values.len() / spec.head_dim;
+        let total = spec.rows * spec.heads;
+        if !values.len().is_multiple_of(spec.head_dim) || first > total || rows > total - first {
+            let what = format!("{} numbers from row {first} on do not fit {total} rows of {}", values.len(), spec.head_dim);
+            return Err(Error::argument("values", what));
+        }
+        if logits.map(<[f32]>::len) != (spec.pool == Pool::Softmax).then_some(rows) {
+            let what = "one a row is needed where rows are pooled by softmax, and none elsewhere";
+            return Err(Error::argument("logits", what));
+        }
+        let Store::Memory(memory) = store else {
+            return Err(Error::argument("table", "it lies in a file, which is only read; copy it to change it"));
+        };
+        let bytes = &mut memory[first * layout.stride..(first + rows) * layout.stride];
+        let path = simd::path()?;
+        let mut back = vec![0.0f32; spec.head_dim];
+        let (mut most, mut error, mut norm) = (0.0f32, 0.0f64, 0.0f64);
+        for (i, (row, values)) in bytes.chunks_exact_mut(layout.stride).zip(values.chunks_exact(spec.head_dim)).enumerate() {
+            match spec.precision {
+                Precision::F32 => bytemuck::cast_slice_mut(&mut row[..4 * values.len()]).copy_from_slice(values),
+                Precision::Bf16 => {
+                    bf16::narrow(path, values, bytemuck::cast_slice_mut(&mut row[..2 * values.len()]));
+                }
+                Precision::I8 => {
+                    let scale = whole_numbers(values, bytemuck::cast_slice_mut(&mut row[..values.len()]));
+                    row[layout.scale..layout.scale + 4].copy_from_slice(&scale.to_le_bytes());
+                }
+            }
+            if let Some(logits) = logits {
+                row[layout.logit..layout.logit + 4].copy_from_slice(&logits[i].to_le_bytes());
+            }
+            read_row(spec, *layout, row, &mut back)?;
+            for (&a, &b) in values.iter().zip(&back) {
+                most = most.max((a - b).abs());
+                error += f64::from(a - b).powi(2);
+                norm += f64::from(a).powi(2);
+            }
+        }
+        Ok((most, if norm > 0.0 { (error / norm).sqrt() } else { 0.0 }))
+    }
+
+    /// Reads rows from `first` on: values, and with [`Pool::Softmax`] logits.
+    pub fn get(&self, first: usize, values: &mut [f32], mut logits: Option<&mut [f32]>) -> Result<()> {
+        let Self { spec, layout, .. } = self;
+        let (rows, total) = (values.len() / spec.head_dim, spec.rows * spec.heads);
+        if first > total || rows > total - first {
+            let what = format!("rows {first}..{} of {total}", first.saturating_add(rows));
+            return Err(Error::argument("rows", what));
+        }
+        let bytes = &self.data()[first * layout.stride..(first + rows) * layout.stride];
+        for (i, (row, out)) in bytes.chunks_exact(layout.stride).zip(values.chunks_exact_mut(spec.head_dim)).enumerate() {
+            read_row(spec, *layout, row, out)?;
+            if let Some(logits) = &mut logits
+                && spec.pool == Pool::Softmax
+            {
+                logits[i] = f32::from_le_bytes(row[layout.logit..layout.logit + 4].try_into().expect("four bytes"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses ids that are not below `vocab`.
+pub(crate) fn check_ids(ids: &[u32], vocab: usize) -> Result<()> {
+    // All are looked at without a branch; which one it is matters only when there is one.
+    let most = ids.iter().copied().max().map_or(0, |id| id as usize);
+    if most < vocab {
+        return Ok(());
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let at = ids.iter().position(|&id| id as usize >= vocab).unwrap_or(0);
+    Err(Error::argument("ids", format!("{} at {at} is not below vocab = {vocab}", ids[at])))
+}
+
+fn shape(spec: &PairSpec, layout: Layout) -> (Dtype, [usize; 2]) {
+    let (dtype, size) = match spec.precision {
+        Precision::F32 => (Dtype::F32, 4),
+        Precision::Bf16 => (Dtype::Bf16, 2),
+        Precision::I8 => (Dtype::I8, 1),
+    };
+    (dtype, [spec.heads * spec.rows, layout.stride / size])
+}
+
+/// Writes numbers from -127 to 127; returns what they are multiplied by.
+pub(crate) fn whole_numbers(values: &[f32], out: &mut [i8]) -> f32 {
+    let most = values.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+    let scale = most / 127.0;
+    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+    for (out, &x) in out.iter_mut().zip(values) {
+        *out = (x * inverse).round_ties_even().clamp(-127.0, 127.0) as i8;
+    }
+    scale
+}
+
+fn read_row(spec: &PairSpec, layout: Layout, row: &[u8], out: &mut [f32]) -> Result<()> {
+    match spec.precision {
+        Precision::F32 => out.copy_from_slice(bytemuck::cast_slice(&row[..4 * out.len()])),
+        Precision::Bf16 => bf16::widen(simd::path()?, bytemuck::cast_slice(&row[..2 * out.len()]), out),
+        Precision::I8 => {
+            let scale = f32::from_le_bytes(row[layout.scale..layout.scale + 4].try_into().expect("four bytes"));
+            let values: &[i8] = bytemuck::cast_slice(&row[..out.len()]);
+            out.iter_mut().zip(values).for_each(|(out, &x)| *out = scale * f32::from(x));
+        }
+    }
+    Ok(())
+}
+
+/// The spec that a file names, of a hash that this program has.
+fn of_metadata(file: &Tensors) -> Result<PairSpec> {
+    hash_is_known(file)?;
+    let bad = |what: String| thrifty_base::Error::format(file.path(), "header", 8, what);
+    let Some(spec) = file.metadata().get("spec") else {
+        return Err(bad("there is no 'spec' in the metadata".into()).into());
+    };
+    Ok(serde_json::from_str(spec).map_err(|e| bad(format!("spec: {e}")))?)
+}
+
+/// Refuses a file whose rows belong to pairs by another version of the hash.
+pub(crate) fn hash_is_known(file: &Tensors) -> Result<()> {
+    let there = file.metadata().get("hash_version").map_or("", String::as_str).to_owned();
+    let here = hash::VERSION.to_string();
+    if there == here {
+        return Ok(());
+    }
+    Err(Error::Mismatch { path: file.path().to_owned(), field: "hash_version", there, here })
+}
+
+const _: () = assert!(BLOCK == thrifty_base::math::LANES);

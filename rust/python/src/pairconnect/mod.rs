@@ -1,0 +1,8 @@
+//! The classes of pairconnect.
+
+mod ids;
+mod model;
+mod table;
+
+pub(crate) use self::model::{PairLm, pairlm_write};
+pub(crate) use self::table::PairTable;
