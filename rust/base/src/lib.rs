@@ -11,6 +11,7 @@
 //! | [`memory`] | bytes of a file: mapped, or copied onto huge pages |
 //! | [`pages`] | large arrays of numbers on huge pages |
 //! | [`prefetch`] | asking memory for what is needed next |
+//! | [`lent`] | memory that steps leave to the next |
 //! | [`recycled`] | memory for large results, used again |
 //! | [`files`] | atomic replacement of a file, and the lock of its writer |
 //! | [`container`] | the checksummed file format of indexes and journals |
@@ -21,6 +22,7 @@ pub mod error;
 pub mod files;
 
 pub mod hash;
+pub mod lent;
 pub mod math;
 pub mod memory;
 pub mod pages;
