@@ -62,6 +62,8 @@ class Hosts:
     def remove(self) -> None:
         """Take the hosts away."""
         for i in range(self.count):
+            # A namespace goes some time after it is deleted, and its link with it: by hand, the link goes now.
+            subprocess.run(["ip", "link", "del", f"{self.name}v{i}"], check=False, capture_output=True)
             subprocess.run(["ip", "netns", "del", self.host(i)], check=False, capture_output=True)
         subprocess.run(["ip", "link", "del", self.name], check=False, capture_output=True)
 

@@ -57,9 +57,11 @@ def ours(group: Any, data: Any, arguments: argparse.Namespace) -> tuple[Any, Any
 
 
 def steps_of(mode: str, group: Any, data: Any, arguments: argparse.Namespace) -> tuple[Any, Any]:
-    """Return what makes a step, and what tells of its messages."""
+    """Return what makes a step, and what tells of its messages: bytes sent until now, hidden values and shares."""
     if mode == "ours":
-        return ours(group, data, arguments)[:2]
+        step, _, trainer = ours(group, data, arguments)
+        core: Any = trainer._core
+        return step, lambda: {**trainer.traffic(), "active": int(core.bits[0]), "all": int(core.bits[1])}
     features, labels = data.train[0].shape[1], data.train[1].shape[1]
     network: Any
     if mode == "ddp":
@@ -122,20 +124,18 @@ def main() -> None:
         for _ in range(arguments.warm):
             step()
         distributed.barrier()
-        before, times = hosts.sent(), []
-        payload = traffic().get("bytes_on_the_wire", 0)
+        before, told, times = hosts.sent(), traffic(), []
         for _ in range(arguments.steps):
             begun = time.perf_counter()
             step()
             times.append(time.perf_counter() - begun)
         sent = hosts.sent() - before
-        found = {
-            "mode": arguments.mode,
-            "ms": 1e3 * float(np.median(times)),
-            "interface": sent / arguments.steps,
-            **traffic(),
-        }
-        found["payload"] = (found.get("bytes_on_the_wire", 0) - payload) / arguments.steps
+        found = {"mode": arguments.mode, "ms": 1e3 * float(np.median(times)), "interface": sent / arguments.steps}
+        if told:
+            # Hidden values grow rarer as training goes on: figures are of these steps alone.
+            found |= (now := traffic())
+            found["payload"] = (now["bytes_on_the_wire"] - told["bytes_on_the_wire"]) / arguments.steps
+            found["density"] = (now["active"] - told["active"]) / (now["all"] - told["all"])
         rank = distributed.get_rank()
         Path(f"{arguments.out}.{rank}").write_text(json.dumps(found))
         distributed.barrier()

@@ -12,6 +12,7 @@ another seed. restart: a rank is killed under torchrun with restarts allowed; th
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -67,11 +68,14 @@ def damaged(goal: Goal, folder: Path) -> None:
     out, place = folder / "damage", folder / "damaged"
     task = Task(head=HEAD, network=NETWORK, epochs=1, checkpoint=str(place))
     ran(task, 2, out)
-    more = Task(head=HEAD, network=NETWORK, epochs=2, checkpoint=str(place))
-    named, files = 0, [place / "manifest.json", *sorted(place.glob("step-*/*"))]
-    for file in files:
-        before = file.read_bytes()
-        content = bytearray(before)
+    named, files = 0, [Path("manifest.json"), *(f.relative_to(place) for f in sorted(place.glob("step-*/*")))]
+    for number, name in enumerate(files):
+        # Another copy for each: what is whole is trained on, and then is another checkpoint.
+        copy = folder / f"damaged-{number}"
+        shutil.copytree(place, copy)
+        more = Task(head=HEAD, network=NETWORK, epochs=2, checkpoint=str(copy))
+        file = copy / name
+        content = bytearray(file.read_bytes())
         content[len(content) * 2 // 3] ^= 0 if goal.planted else 4
         file.write_bytes(content)
         for rank in range(2):
@@ -79,7 +83,6 @@ def damaged(goal: Goal, folder: Path) -> None:
         torchrun(more, 2, out)
         said = told(out, 0), told(out, 1)
         named += any(s["error"] == "FormatError" and file.name in s["message"] for s in said)
-        file.write_bytes(before)
     what = f"of {len(files)} files with a flipped bit, those that are named in a FormatError"
     goal.row("damage/named", what, f"== {len(files)}", named)
 

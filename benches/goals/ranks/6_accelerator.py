@@ -35,8 +35,13 @@ LABELS = int(os.environ.get("LABELS", "670091"))
 ROWS = int(os.environ.get("ROWS", "49045"))
 HIDDEN, PASSES, TESTS = 128, 4, 2_000
 CORES = len(os.sched_getaffinity(0))
-ACTIVE = {128: 1_000, 192: 2_000, 512: 2_000, 1024: 4_000}
-"""Neurons of a step of ours, by its rows."""
+HEADS: dict[int, dict[str, Any]] = {
+    192: {"active": 2_000},
+    256: {"active": 3_000},
+    1024: {"active": 2_000, "k": 4, "tables": 25, "pool": 32},
+    2048: {"active": 4_000, "k": 4, "tables": 25, "pool": 32},
+}
+"""The head of ours, by the rows of a step. Large batches have enough labels of their own that few others are needed."""
 KEPT = Path(os.environ.get("KEPT", tempfile.gettempdir())) / "accelerator.jsonl"
 """Measurements as they come: what is there is not measured again."""
 
@@ -138,7 +143,7 @@ def ours(rows: extreme.Extreme, batch: int, rate: Rate, threads: int, group: Any
     inputs, targets = rows.train
     if planted:
         targets = targets[np.random.default_rng(0).permutation(targets.shape[0])]
-    head = LSHConfig(active=ACTIVE[batch], each=4, pool=64, correction="logq")
+    head = LSHConfig(**{"each": 4, "pool": 64, "correction": "logq", **HEADS[batch]})
     settings = {
         "hidden": HIDDEN,
         "head": head,
@@ -211,7 +216,7 @@ def main() -> None:
     cards, mine, parts = [], [], []
     for batch, rate in product((128, 256, 1024, 2048), ((3e-3, 1.0), (1e-2, 1.0), (1e-2, 0.6), (2e-2, 0.6))):
         cards.append(measured(f"card {batch} {rate}", lambda b=batch, r=rate: card(rows, b, *r, device)))
-    for batch, rate in product(ACTIVE, ((0.01, 1.0), (0.014, 0.6), (0.014, 0.7), (0.03, 0.6))):
+    for batch, rate in product(HEADS, ((0.01, 1.0), (0.014, 0.7), (0.02, 0.7), (0.03, 0.7))):
         key, each = f"{batch} {rate}", max(1, CORES // 4)
         mine.append(measured(f"one {key}", lambda b=batch, r=rate: ours(rows, b, r, CORES, None, goal.planted)))
         work = lambda b=batch, r=rate, t=each: ranks(b, r, t, goal.seed, goal.planted)  # noqa: E731

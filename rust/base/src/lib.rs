@@ -11,6 +11,7 @@
 //! | [`memory`] | bytes of a file: mapped, or copied onto huge pages |
 //! | [`pages`] | large arrays of numbers on huge pages |
 //! | [`prefetch`] | asking memory for what is needed next |
+//! | [`lent`] | memory that steps leave to the next |
 //! | [`recycled`] | memory for large results, used again |
 //! | [`sampling`] | from scores to a law, and from a law to an id |
 //! | [`files`] | atomic replacement of a file, and the lock of its writer |
@@ -22,6 +23,7 @@ pub mod error;
 pub mod files;
 
 pub mod hash;
+pub mod lent;
 pub mod math;
 pub mod memory;
 pub mod pages;

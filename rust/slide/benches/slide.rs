@@ -157,7 +157,7 @@ fn step(c: &mut Criterion) {
     let numbers: Vec<u32> = (0..BATCH as u32).collect();
     let (ends, labels): (Vec<u64>, Vec<u32>) = numbers.iter().map(|&i| (u64::from(i) + 1, i * 5000)).unzip();
     let targets = Sparse { ends: &ends, indices: &labels, values: &[] };
-    let batch = pool.install(|| Batch::new(targets, &numbers, hidden(), HIDDEN));
+    let batch = pool.install(|| Batch::new(targets, &numbers, hidden().into(), HIDDEN));
     let slice = Slice { first: 0, rows: neurons, neurons };
     for active in [1000, 3350] {
         let sampling = Sampling {

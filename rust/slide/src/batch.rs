@@ -1,11 +1,15 @@
 //! Rows that are trained together, with their hidden values laid out for the products of a step.
 
 use rayon::prelude::*;
+use thrifty_base::lent::Lent;
 use thrifty_base::math::{LANES, padded};
 
 use crate::active::Wanted;
 use crate::softmax::Loss;
 use crate::sparse::Sparse;
+
+/// Rows of a task that does little for each.
+pub(crate) const ROWS: usize = 32;
 
 /// A batch.
 #[derive(Debug)]
@@ -17,22 +21,22 @@ pub struct Batch<'a> {
     /// Hidden values of a row, padded.
     pub width: usize,
     /// Hidden values, a row of `width` for each of `columns`; what is padded is zero.
-    pub hidden: Vec<f32>,
+    pub hidden: Lent,
     /// The same with a row of `columns` for each hidden value.
-    pub side_by_side: Vec<f32>,
+    pub side_by_side: Lent,
 }
 
 /// Hidden values as a batch has them.
 #[derive(Debug)]
 pub struct Values {
     width: usize,
-    hidden: Vec<f32>,
-    side_by_side: Vec<f32>,
+    hidden: Lent,
+    side_by_side: Lent,
 }
 
 impl<'a> Batch<'a> {
     /// The rows `rows` of `targets`, with hidden values as [`Self::hidden`] has them; in the pool of the caller.
-    pub fn new(targets: Sparse<'a>, rows: &'a [u32], hidden: Vec<f32>, width: usize) -> Self {
+    pub fn new(targets: Sparse<'a>, rows: &'a [u32], hidden: Lent, width: usize) -> Self {
         let columns = padded(rows.len());
         debug_assert_eq!(hidden.len(), columns * width);
         let side_by_side = transposed(&hidden, width);
@@ -72,17 +76,17 @@ impl<'a> Batch<'a> {
 
     /// Labels of all rows among `ids` (ascending), by their place there: (place, row, share of the row's loss).
     pub(crate) fn hits(&self, ids: &[u32], loss: Loss) -> Vec<(u32, u32, f32)> {
-        let mut out = Vec::new();
-        for row in 0..self.rows() {
+        let of_row = |row| {
             let labels = self.labels(row);
             let share = match loss {
                 Loss::Softmax => 1.0 / labels.len() as f32,
                 Loss::Sigmoid => 1.0,
             };
             let places = labels.iter().filter_map(|label| ids.binary_search(label).ok());
-            out.extend(places.map(|place| (place as u32, row as u32, share)));
-        }
-        out.sort_unstable_by_key(|&(place, row, _)| (place, row));
+            places.map(move |place| (place as u32, row as u32, share))
+        };
+        let mut out: Vec<_> = (0..self.rows()).into_par_iter().with_min_len(ROWS).flat_map_iter(of_row).collect();
+        out.par_sort_unstable_by_key(|&(place, row, _)| (place, row));
         out
     }
 
@@ -108,15 +112,16 @@ impl<'a> Batch<'a> {
     }
 
     /// Sum of gradients that have a row of `columns` for each hidden value, as rows of `length` for each row of the batch.
-    pub(crate) fn hidden_gradient(&self, parts: &[Vec<f32>], length: usize) -> Vec<f32> {
+    pub(crate) fn hidden_gradient(&self, parts: Vec<Lent>, length: usize) -> Lent {
         let columns = self.columns;
-        let mut out = vec![0.0f32; self.rows() * length];
-        let Some((first, others)) = parts.split_first() else {
+        let mut out = Lent::zeros(self.rows() * length);
+        let mut parts = parts.into_iter();
+        let Some(mut sums) = parts.next() else {
             return out;
         };
-        let mut sums = first.clone();
+        let others: Vec<Lent> = parts.collect();
         sums.par_chunks_mut(LANES * columns).enumerate().for_each(|(block, sums)| {
-            for part in others {
+            for part in &others {
                 let part = &part[block * LANES * columns..][..sums.len()];
                 sums.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
             }
@@ -134,9 +139,9 @@ impl<'a> Batch<'a> {
 }
 
 /// Columns become rows; there is a multiple of [`LANES`] of both.
-pub(crate) fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
+pub(crate) fn transposed(matrix: &[f32], columns: usize) -> Lent {
     let rows = matrix.len() / columns;
-    let mut out = vec![0.0f32; matrix.len()];
+    let mut out = Lent::zeros(matrix.len());
     out.par_chunks_mut(LANES * rows).enumerate().for_each(|(block, out)| {
         for (r, row) in matrix.chunks_exact(columns).enumerate() {
             for (i, &x) in row[block * LANES..(block + 1) * LANES].iter().enumerate() {

@@ -20,7 +20,7 @@ use thrifty_base::simd::{self, Path};
 use crate::active::{Active, Cap, Counter, TopUp, Wanted, choose};
 use crate::adam::Adam;
 use crate::backward::Owned;
-use crate::batch::Batch;
+use crate::batch::{Batch, ROWS};
 use crate::drift::Drift;
 use crate::hash::Scratch;
 use crate::matrix::{Matrix, ValuesMut};
@@ -277,14 +277,12 @@ impl Head {
     /// Labels of this slice that are among what their rows want, and all.
     pub(crate) fn found(&self, batch: &Batch<'_>, wanted: &Wanted) -> (u64, u64) {
         let here = self.slice.first..self.slice.first + self.slice.rows as u32;
-        let (mut found, mut labels) = (0, 0);
-        for row in 0..batch.rows() {
-            for label in batch.labels(row).iter().filter(|label| here.contains(label)) {
-                labels += 1;
-                found += u64::from(wanted.row(row).contains(label));
-            }
-        }
-        (found, labels)
+        let of_row = |row| {
+            let own = batch.labels(row).iter().filter(|label| here.contains(label));
+            own.fold((0, 0), |(found, labels), label| (found + u64::from(wanted.row(row).contains(label)), labels + 1))
+        };
+        let rows = (0..batch.rows()).into_par_iter().with_min_len(ROWS);
+        rows.map(of_row).reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
     }
 
     /// Of the neurons that rows want, those with the highest scores.

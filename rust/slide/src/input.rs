@@ -1,6 +1,7 @@
 //! The input layer, or a slice of its hidden units: hidden values of sparse rows, gradients and Adam for their features.
 
 use rayon::prelude::*;
+use thrifty_base::lent::Lent;
 use thrifty_base::math::{Rows, combine, padded};
 use thrifty_base::pages::Floats;
 use thrifty_base::pool::pool;
@@ -8,6 +9,7 @@ use thrifty_base::simd::Path;
 
 use crate::Result;
 use crate::adam::{Adam, Step, Updated, update};
+use crate::batch::ROWS;
 use crate::drift::{Drift, Due};
 use crate::network::random_weights;
 use crate::sparse::Sparse;
@@ -89,9 +91,9 @@ impl Input {
     /// caller.
     ///
     /// [`LANES`]: thrifty_base::math::LANES
-    pub fn hidden(&self, path: Path, inputs: Sparse<'_>, rows: &[u32]) -> Vec<f32> {
+    pub fn hidden(&self, path: Path, inputs: Sparse<'_>, rows: &[u32]) -> Lent {
         let width = self.width;
-        let mut hidden = vec![0.0f32; padded(rows.len()) * width];
+        let mut hidden = Lent::zeros(padded(rows.len()) * width);
         hidden.par_chunks_mut(width).zip(rows).for_each(|(out, &row)| {
             out.copy_from_slice(&self.bias);
             let starts: Vec<usize> = inputs.row(row as usize).iter().map(|&i| i as usize * width).collect();
@@ -138,26 +140,27 @@ impl Input {
     /// before the rectifier, a row of `width` each. In the pool of the caller.
     pub fn update(&mut self, path: Path, step: Step, inputs: Sparse<'_>, rows: &[u32], hidden_delta: &[f32]) {
         let width = self.width;
-        // (feature, row of the batch, value), so that a feature's terms follow each other in the order of the rows.
-        let mut terms: Vec<(u32, u32, f32)> = Vec::new();
-        for (b, &row) in rows.iter().enumerate() {
-            terms.extend(inputs.range(row as usize).map(|i| (inputs.indices[i], b as u32, inputs.values[i])));
-        }
-        terms.par_sort_unstable_by_key(|&(feature, row, value)| (feature, row, value.to_bits()));
-        let mut features: Vec<u32> = terms.iter().map(|t| t.0).collect();
+        // (feature and row of the batch, value), so that a feature's terms follow each other in the order of the rows.
+        let of_row = |(b, &row): (usize, &u32)| {
+            let key = move |i: usize| u64::from(inputs.indices[i]) << 32 | b as u64;
+            inputs.range(row as usize).map(move |i| (key(i), inputs.values[i]))
+        };
+        let mut terms: Vec<(u64, f32)> = rows.par_iter().enumerate().with_min_len(ROWS).flat_map_iter(of_row).collect();
+        terms.par_sort_unstable_by_key(|&(key, value)| (key, value.to_bits()));
+        let mut features: Vec<u32> = terms.iter().map(|t| (t.0 >> 32) as u32).collect();
         features.dedup();
         let tasks = cut(&mut self.weights, &mut self.moments, &features, width);
         tasks.into_par_iter().zip(features.par_chunks(TASK)).for_each(|(owned, features)| {
-            let mut gradients = vec![0.0f32; features.len() * width];
-            let mut at = terms.partition_point(|t| t.0 < features[0]);
+            let mut gradients = Lent::zeros(features.len() * width);
+            let mut at = terms.partition_point(|t| t.0 >> 32 < u64::from(features[0]));
             let (mut places, mut values) = (Vec::new(), Vec::new());
             for (&feature, gradient) in features.iter().zip(gradients.chunks_exact_mut(width)) {
                 places.clear();
                 values.clear();
-                while let Some(&(own, row, value)) = terms.get(at)
-                    && own == feature
+                while let Some(&(key, value)) = terms.get(at)
+                    && key >> 32 == u64::from(feature)
                 {
-                    places.push(row as usize * width);
+                    places.push((key & 0xFFFF_FFFF) as usize * width);
                     values.push(value);
                     at += 1;
                 }

@@ -16,6 +16,7 @@
 
 use std::mem::take;
 
+use thrifty_base::lent::Lent;
 use thrifty_base::math::padded;
 use thrifty_base::pages::Floats;
 use thrifty_base::simd::{self, Path};
@@ -222,7 +223,7 @@ impl Shard {
     pub fn hidden(&mut self, messages: &[&[u8]]) -> Result<()> {
         let (rows, width) = (self.step.rows.len(), padded(self.shape.hidden));
         self.expect(messages.len(), "hidden values")?;
-        let mut hidden = vec![0.0f32; padded(rows) * width];
+        let mut hidden = Lent::zeros(padded(rows) * width);
         for (rank, message) in messages.iter().enumerate() {
             let Units { first, here, .. } = self.layout.units_of(rank);
             unpack_hidden(self.settings.wire, self.path, message, (rows, first, here), &mut hidden, width)?;
@@ -405,7 +406,7 @@ impl Shard {
         let Units { first, here, .. } = self.layout.units_of(self.layout.rank);
         let rows = self.step.rows.len();
         let (wire, path, width) = (self.settings.wire, self.path, self.input.width);
-        let mut delta = vec![0.0f32; rows * width];
+        let mut delta = Lent::zeros(rows * width);
         let ends = vec![0; rows];
         let nothing = Sparse { ends: &ends, indices: &[], values: &[] };
         self.batch(nothing, |_, batch| {

@@ -5,6 +5,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use thrifty_base::hash::mix64;
+use thrifty_base::lent::Lent;
 use thrifty_base::pages::Floats;
 use thrifty_base::philox::Philox;
 use thrifty_base::pool::pool;
@@ -365,7 +366,7 @@ impl Trainer {
             return Err(Error::Diverged { step: self.position.steps, loss: loss as f32 });
         }
         let gradient = self.head.backward(self.network.head_mut(), &batch, forward, &all, 1.0);
-        let mut hidden_delta = vec![0.0f32; rows.len() * width];
+        let mut hidden_delta = Lent::zeros(rows.len() * width);
         let each = hidden_delta.chunks_exact_mut(width).zip(gradient.chunks_exact(length));
         for ((out, gradient), hidden) in each.zip(batch.hidden.chunks_exact(width)) {
             for ((o, &g), &h) in out.iter_mut().zip(gradient).zip(hidden) {

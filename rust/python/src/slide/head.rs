@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use numpy::{IntoPyArray, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyReadonlyArray1, ToPyArray};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use thrifty_base::lent::Lent;
 use thrifty_base::math::padded;
 use thrifty_base::pool::pool;
 use thrifty_slide::active::Wanted;
@@ -75,7 +76,7 @@ impl SlideHead {
     }
 
     /// Rows of `length` numbers with padding.
-    fn padded(&self, hidden: &PyReadonlyArray1<'_, f32>) -> PyResult<(Vec<f32>, usize)> {
+    fn padded(&self, hidden: &PyReadonlyArray1<'_, f32>) -> PyResult<(Lent, usize)> {
         let hidden = hidden.as_slice()?;
         let rows = hidden.len() / self.length;
         expect("hidden", hidden.len(), rows * self.length)?;
@@ -84,7 +85,7 @@ impl SlideHead {
             return Err(PyValueError::new_err(format!("hidden: row {row} has {} at unit {unit}", hidden[at])));
         }
         let width = padded(self.length);
-        let mut out = vec![0.0f32; padded(rows) * width];
+        let mut out = Lent::zeros(padded(rows) * width);
         for (out, row) in out.chunks_exact_mut(width).zip(hidden.chunks_exact(self.length)) {
             out[..self.length].copy_from_slice(row);
         }
@@ -285,7 +286,7 @@ impl SlideHead {
                 Ok(gradient)
             })
         });
-        Ok(done.map_err(|e: thrifty_slide::Error| e.into_py_err(py))?.into_pyarray(py))
+        Ok(done.map_err(|e: thrifty_slide::Error| e.into_py_err(py))?.to_pyarray(py))
     }
 
     /// Gradients of a forward pass: active neurons of the slice, those of their rows, biases and of the hidden values.
@@ -315,7 +316,7 @@ impl SlideHead {
             })
         });
         let (g, hidden) = done.map_err(|e: thrifty_slide::Error| e.into_py_err(py))?;
-        Ok((g.ids.into_pyarray(py), g.rows.into_pyarray(py), g.bias.into_pyarray(py), hidden.into_pyarray(py)))
+        Ok((g.ids.into_pyarray(py), g.rows.to_pyarray(py), g.bias.into_pyarray(py), hidden.to_pyarray(py)))
     }
 
     /// Forgets a forward pass that no backward pass follows; never waits.

@@ -1,6 +1,7 @@
 //! Gradients by themselves, and a step with them: for whoever updates the weights in another way, or later.
 
 use rayon::prelude::*;
+use thrifty_base::lent::Lent;
 use thrifty_base::math::{Rows, accumulate, multiply, sum};
 use thrifty_base::philox::Philox;
 
@@ -16,7 +17,7 @@ pub struct Gradients {
     /// Active neurons, numbered within the slice, ascending.
     pub ids: Vec<u32>,
     /// Gradients of their rows, one after the other.
-    pub rows: Vec<f32>,
+    pub rows: Lent,
     /// Of their biases.
     pub bias: Vec<f32>,
 }
@@ -31,15 +32,15 @@ impl Head {
         forward: &mut Forward,
         all: &Sums,
         weight: f32,
-    ) -> Vec<f32> {
+    ) -> Lent {
         let Forward { local, values, parts, hits, .. } = forward;
         let (path, length, columns) = (self.path, self.length, batch.columns);
         let delta = Delta { path, loss: self.loss, weight, all, rows: batch.rows() };
         let (parts, hits) = (&*parts, &*hits);
         let tasks = local.par_chunks(TASK * PART).zip(values.par_chunks_mut(TASK * PART * columns)).enumerate();
-        let gradients: Vec<Vec<f32>> = tasks
+        let gradients: Vec<Lent> = tasks
             .map(|(task, (ids, values))| {
-                let mut hidden = vec![0.0f32; length * columns];
+                let mut hidden = Lent::zeros(length * columns);
                 let (mut scratch, mut starts) = (Vec::new(), Vec::new());
                 for (i, (ids, values)) in ids.chunks(PART).zip(values.chunks_mut(PART * columns)).enumerate() {
                     let part = task * TASK + i;
@@ -50,14 +51,14 @@ impl Head {
                 hidden
             })
             .collect();
-        batch.hidden_gradient(&gradients, length)
+        batch.hidden_gradient(gradients, length)
     }
 
     /// Gradients of active rows, after [`Self::hidden_gradient`]; in the pool of the caller.
     pub fn row_gradients(&self, batch: &Batch<'_>, forward: Forward) -> Gradients {
         let Forward { local: ids, values, .. } = forward;
         let (path, length, columns, width) = (self.path, self.length, batch.columns, batch.width);
-        let (mut rows, mut bias) = (vec![0.0f32; ids.len() * length], vec![0.0f32; ids.len()]);
+        let (mut rows, mut bias) = (Lent::zeros(ids.len() * length), vec![0.0f32; ids.len()]);
         let parts = rows.par_chunks_mut(PART * length).zip(bias.par_chunks_mut(PART));
         parts.zip(values.par_chunks(PART * columns)).for_each_init(Vec::new, |padded, ((rows, bias), values)| {
             let starts: Vec<usize> = (0..bias.len()).map(|i| i * columns).collect();
@@ -80,7 +81,7 @@ impl Head {
         mut forward: Forward,
         all: &Sums,
         weight: f32,
-    ) -> (Gradients, Vec<f32>) {
+    ) -> (Gradients, Lent) {
         self.steps += 1;
         let hidden = self.hidden_gradient(weights, batch, &mut forward, all, weight);
         (self.row_gradients(batch, forward), hidden)

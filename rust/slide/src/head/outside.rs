@@ -184,7 +184,7 @@ mod tests {
         let mut hidden = vec![0.0; padded(3) * padded(LENGTH)];
         hidden[..3 * LENGTH].copy_from_slice(&numbers(3 * LENGTH, seed));
         let targets = Sparse { ends: &[1, 2, 3], indices: &[5, 40, 7], values: &[] };
-        let batch = Batch::new(targets, &[0, 1, 2], hidden, padded(LENGTH));
+        let batch = Batch::new(targets, &[0, 1, 2], hidden.into(), padded(LENGTH));
         let from = Weights { rows: matrix(weights), bias };
         let (wanted, _) = head.ask(from, &batch, 4);
         let active = head.choose(&batch, &wanted);

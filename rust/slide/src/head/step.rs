@@ -1,6 +1,7 @@
 //! A step in one pass over the active rows: gradients and Adam, part by part.
 
 use rayon::prelude::*;
+use thrifty_base::lent::Lent;
 
 use super::{Forward, Head, PART, TASK, WeightsMut, following, within};
 use crate::backward::{Delta, Room, Work};
@@ -17,7 +18,7 @@ impl Head {
         forward: Forward,
         all: &Sums,
         weight: f32,
-    ) -> Vec<f32> {
+    ) -> Lent {
         // Of two forward passes before this one, the other's backward pass may have been another step.
         self.move_rows(to.again(), forward.local.iter().copied());
         self.steps += 1;
@@ -29,13 +30,13 @@ impl Head {
         let (path, step, has_bias) = (self.path, self.adam.step(self.steps), self.has_bias);
         let work = Work { path, step, length, has_bias, rounding };
         let delta = Delta { path: self.path, loss: self.loss, weight, all, rows: batch.rows() };
-        let gradients: Vec<Vec<f32>> = tasks
+        let gradients: Vec<Lent> = tasks
             .into_par_iter()
             .zip(local.par_chunks(TASK * PART))
             .zip(values.par_chunks_mut(TASK * PART * batch.columns))
             .enumerate()
             .map(|(task, ((mut owned, ids), values))| {
-                let mut hidden = vec![0.0f32; length * batch.columns];
+                let mut hidden = Lent::zeros(length * batch.columns);
                 let mut room = Room::default();
                 let each = ids.chunks(PART).zip(values.chunks_mut(PART * batch.columns)).enumerate();
                 for (i, (ids, values)) in each {
@@ -49,6 +50,6 @@ impl Head {
             .collect();
         self.stepped(step.size(), &local);
         self.keep(values);
-        batch.hidden_gradient(&gradients, length)
+        batch.hidden_gradient(gradients, length)
     }
 }

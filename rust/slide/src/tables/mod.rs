@@ -148,7 +148,10 @@ impl Tables {
     pub fn rebuild(&mut self, path: Path, matrix: Matrix<'_>) -> Result<()> {
         let tables = self.hash.tables();
         let mut codes = std::mem::take(&mut self.codes);
-        codes.resize(self.rows * tables, 0);
+        if codes.is_empty() {
+            // Not resized: zeros that nobody wrote come from the system, where and when a thread first writes to them.
+            codes = vec![0; self.rows * tables];
+        }
         codes.par_chunks_mut(LANES * tables).enumerate().for_each_init(Scratch::default, |scratch, (b, out)| {
             let first = (b * LANES) as u32;
             let rows = (out.len() / tables) as u32;
