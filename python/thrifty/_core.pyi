@@ -7,12 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "PairLm",
+    "PairTable",
     "RamboBuilder",
     "RamboIndex",
     "RamboQueries",
     "SlideHead",
     "SlideShard",
     "SlideTrainer",
+    "pairlm_write",
     "rambo_add",
     "rambo_build",
     "rambo_fold",
@@ -335,4 +338,52 @@ def slide_write_xml(
     shape: tuple[int, int],
     threads: int,
     progress: _Progress,
+) -> None: ...
+
+_AnyIds: TypeAlias = NDArray[np.uint32] | NDArray[np.int32] | NDArray[np.int64]
+
+@final
+class PairTable:
+    def __new__(cls, spec: str, max_bytes: int | None) -> PairTable: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def spec(self) -> str: ...
+    def get_rows(self, first: int, count: int) -> tuple[_Values, _Values | None]: ...
+    def lookup(self, ids: _AnyIds, tokens: int, weights: _Values | None, threads: int, out: _Values) -> None: ...
+    @staticmethod
+    def open(path: _Path, verify: bool, progress: _Progress) -> PairTable: ...
+    def rows(self, ids: _AnyIds) -> _Ends: ...
+    def save(self, path: _Path, progress: _Progress) -> None: ...
+    def set_rows(self, first: int, values: _Values, logits: _Values | None) -> tuple[float, float]: ...
+
+@final
+class PairLm:
+    @property
+    def nbytes(self) -> tuple[int, int]: ...
+    @property
+    def note(self) -> str: ...
+    @property
+    def spec(self) -> str: ...
+    def generate(
+        self, prompt: _AnyIds, tokens: int, settings: tuple[float, int, float, float], seed: int, window: int
+    ) -> _Ids: ...
+    def losses(
+        self,
+        ids: _AnyIds,
+        at: NDArray[np.int64],
+        begin: NDArray[np.int64],
+        threads: int,
+        progress: _Progress,
+    ) -> _Values: ...
+    @staticmethod
+    def open(path: _Path, precision: str, progress: _Progress) -> PairLm: ...
+    def scores(self, ids: _AnyIds, at: NDArray[np.int64], begin: NDArray[np.int64]) -> _Values: ...
+
+def pairlm_write(
+    path: _Path,
+    spec: str,
+    note: str,
+    dense: Sequence[tuple[str, _Values, Sequence[int]]],
+    tables: Sequence[PairTable],
 ) -> None: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -48,6 +48,8 @@ def train(
     """Train a model. It takes torch to train, and none to evaluate or generate."""
     from thrifty.cli import pairconnect_train
 
+    if dim % 16:
+        raise typer.BadParameter(f"--dim {dim} is no multiple of 16")
     pairconnect_train.run(
         text,
         model,
@@ -118,15 +120,21 @@ def generate(
     ids = encoding.encode(prompt.encode())[0]
     if len(ids) == 0:
         raise typer.BadParameter("--prompt is empty")
-    settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
+    settings: dict[str, Any] = {
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "seed": seed,
+    }
     if json_:
-        more = found.generate(ids, tokens, **settings)
+        more = found.generate(ids, tokens, **law)
         common.emit({"prompt": prompt, "ids": more.tolist(), "text": encoding.decode(more)})
         return
     sys.stdout.write(prompt)
     drawn: list[int] = []
     told = ""
-    for more in found.stream(ids, tokens, **settings):
+    for more in found.stream(ids, tokens, **law):
         drawn += more.tolist()
         # A character may be cut where the ids of a call end; it comes with the next ones.
         whole = encoding.decode(drawn).rstrip("\N{REPLACEMENT CHARACTER}")
@@ -159,6 +167,8 @@ def inspect(model: Model, json_: common.Json = False) -> None:
         return
     first = found.tables[0]
     shown = {name: f"{value:,}" for name, value in values.items() if isinstance(value, int)}
-    shown["table"] = ", ".join(f"{name} {value}" for name, value in vars(first).items() if name not in ("vocab", "seed"))
+    shown["table"] = ", ".join(
+        f"{name} {value}" for name, value in vars(first).items() if name not in ("vocab", "seed")
+    )
     shown |= {name: str(value) for name, value in found.training.items()}
     common.table(str(model), list(shown.items()))

@@ -98,7 +98,7 @@ def windows(ids: NDArray[Any], settings: TrainSettings, step: int) -> NDArray[np
 
 
 def rate_of(step: int, settings: TrainSettings) -> float:
-    """The part of the highest learning rate that a step has."""
+    """Return the part of the highest learning rate that a step has."""
     warm = max(1, int(settings.warmup * settings.steps))
     if step < warm:
         return (step + 1) / warm

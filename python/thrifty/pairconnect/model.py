@@ -9,7 +9,7 @@ import numpy as np
 
 from thrifty import _core
 from thrifty._torch import to_numpy
-from thrifty.errors import FormatError
+from thrifty.errors import DatasetError, FormatError
 from thrifty.pairconnect.spec import PairSpec
 from thrifty.pairconnect.text import Bytes, Encoding, Tokenizer
 
@@ -37,7 +37,7 @@ class PairLM:
     >>> model.text(model.generate(model.ids("It was a "), 20, seed=1))  # doctest: +SKIP
     """
 
-    def __init__(self, core: Any) -> None:
+    def __init__(self, core: _core.PairLm) -> None:
         self._core = core
         spec = json.loads(core.spec)
         self.vocab: int = spec["vocab"]
@@ -176,13 +176,13 @@ class PairLM:
 
         Raises
         ------
-        ValueError
+        DatasetError
             When the text is shorter than a window.
         """
         ids, ends = (encoding or self.encoding).encode(text)
         ids, ends = ids[:max_tokens], ends[:max_tokens]
         if len(ids) <= window:
-            raise ValueError(f"text: {len(ids)} ids are no window of {window} and what follows it")
+            raise DatasetError(f"text: {len(ids)} ids are no window of {window} and what follows it")
         at, losses = self.losses(ids, window=window, stride=stride, threads=threads, progress=progress)
         total = float(losses.sum(dtype=np.float64))
         length = np.diff(ends, prepend=0)[at].sum()
@@ -238,8 +238,8 @@ class PairLM:
             ids = np.concatenate([ids, more])
             yield more
 
-    def _checked(self, ids: Any) -> NDArray[Any]:
-        ids = np.ascontiguousarray(to_numpy(ids, "ids"))
+    def _checked(self, given: Any) -> NDArray[Any]:
+        ids: NDArray[Any] = np.ascontiguousarray(to_numpy(given, "ids"))
         if ids.ndim != 1:
             raise ValueError(f"ids: one dimension is needed, got shape {ids.shape}")
         return ids.astype(np.uint32) if ids.size == 0 else ids

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from thrifty._torch import require_torch
 from thrifty.pairconnect.table import PairTable
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from thrifty.pairconnect.spec import PairSpec
 
 torch: Any = require_torch()
@@ -52,7 +52,7 @@ def _word(x: int) -> int:
 
 
 def _grams(ids: Any, n: int) -> Any:
-    """The last n ids up to each position as one."""
+    """Make one of the last n ids up to each position."""
     if n == 1:
         return ids
     time = torch.arange(ids.shape[-1], device=ids.device)
@@ -115,7 +115,7 @@ def pair_rows(ids: Any, spec: PairSpec) -> tuple[Any, Any]:
     return torch.stack(rows, -2), there
 
 
-class PairLookup(torch.nn.Module):
+class PairLookup(torch.nn.Module):  # type: ignore[misc]
     """What positions look up, as a layer: rows are its parameters.
 
     Parameters

@@ -155,7 +155,7 @@ impl WithSimd for Exponentials<'_> {
 pub fn race(law: &[f32], random: Philox, position: u64) -> Option<usize> {
     let likeliest = best(law)?;
     // What is no number is "best" as well.
-    if !(law[likeliest] > 0.0) {
+    if law[likeliest].is_nan() || law[likeliest] <= 0.0 {
         return None;
     }
     let mut winner = likeliest;
@@ -295,7 +295,9 @@ mod tests {
         for bad in [-1.0, f32::NAN, f32::INFINITY] {
             assert!(Sampling { temperature: bad, ..greedy }.wrong().is_some());
         }
-        assert!(Sampling { top_p: 0.0, ..greedy }.wrong().is_some() && Sampling { min_p: 1.5, ..greedy }.wrong().is_some());
+        assert!(
+            Sampling { top_p: 0.0, ..greedy }.wrong().is_some() && Sampling { min_p: 1.5, ..greedy }.wrong().is_some()
+        );
         assert!(greedy.wrong().is_none());
     }
 }

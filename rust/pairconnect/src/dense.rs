@@ -148,7 +148,8 @@ fn tile<S: Simd, R: Unit, const M: usize, const P: usize>(
     put: &mut impl FnMut(usize, usize, f32),
 ) {
     let blocks = columns / LANES;
-    let w: [&[[R; LANES]]; M] = std::array::from_fn(|r| &weights[r * columns..(r + 1) * columns].as_chunks().0[..blocks]);
+    let w: [&[[R; LANES]]; M] =
+        std::array::from_fn(|r| &weights[r * columns..(r + 1) * columns].as_chunks().0[..blocks]);
     let x: [&[[f32; LANES]]; P] = std::array::from_fn(|p| &x[p * columns..(p + 1) * columns].as_chunks().0[..blocks]);
     let mut sums = [[[s.splat_f32s(0.0); LANES]; P]; M];
     for i in 0..blocks {

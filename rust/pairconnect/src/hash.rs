@@ -65,7 +65,7 @@ impl PairHash {
             Kind::Mix64 => product >> 32,
             Kind::H32 => product & 0xFFFF_FFFF,
         };
-        h * self.rows as usize + (uniform * self.rows >> 32) as usize
+        h * self.rows as usize + ((uniform * self.rows) >> 32) as usize
     }
 }
 

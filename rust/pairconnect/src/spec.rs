@@ -163,7 +163,8 @@ impl Layout {
         };
         let bytes = stride.checked_mul(spec.rows).and_then(|n| n.checked_mul(spec.heads));
         let Some(bytes) = bytes.filter(|&n| n < isize::MAX as usize) else {
-            let what = format!("{} heads of {} rows of {stride} bytes are more than there can be", spec.heads, spec.rows);
+            let what =
+                format!("{} heads of {} rows of {stride} bytes are more than there can be", spec.heads, spec.rows);
             return Err(Error::argument("rows", what));
         };
         Ok(Self { stride, scale, logit, bytes })

@@ -171,7 +171,8 @@ impl PairTable {
         let rows = values.len() / spec.head_dim;
         let total = spec.rows * spec.heads;
         if !values.len().is_multiple_of(spec.head_dim) || first > total || rows > total - first {
-            let what = format!("{} numbers from row {first} on do not fit {total} rows of {}", values.len(), spec.head_dim);
+            let what =
+                format!("{} numbers from row {first} on do not fit {total} rows of {}", values.len(), spec.head_dim);
             return Err(Error::argument("values", what));
         }
         if logits.map(<[f32]>::len) != (spec.pool == Pool::Softmax).then_some(rows) {
@@ -185,7 +186,9 @@ impl PairTable {
         let path = simd::path()?;
         let mut back = vec![0.0f32; spec.head_dim];
         let (mut most, mut error, mut norm) = (0.0f32, 0.0f64, 0.0f64);
-        for (i, (row, values)) in bytes.chunks_exact_mut(layout.stride).zip(values.chunks_exact(spec.head_dim)).enumerate() {
+        for (i, (row, values)) in
+            bytes.chunks_exact_mut(layout.stride).zip(values.chunks_exact(spec.head_dim)).enumerate()
+        {
             match spec.precision {
                 Precision::F32 => bytemuck::cast_slice_mut(&mut row[..4 * values.len()]).copy_from_slice(values),
                 Precision::Bf16 => {
@@ -218,7 +221,8 @@ impl PairTable {
             return Err(Error::argument("rows", what));
         }
         let bytes = &self.data()[first * layout.stride..(first + rows) * layout.stride];
-        for (i, (row, out)) in bytes.chunks_exact(layout.stride).zip(values.chunks_exact_mut(spec.head_dim)).enumerate() {
+        for (i, (row, out)) in bytes.chunks_exact(layout.stride).zip(values.chunks_exact_mut(spec.head_dim)).enumerate()
+        {
             read_row(spec, *layout, row, out)?;
             if let Some(logits) = &mut logits
                 && spec.pool == Pool::Softmax

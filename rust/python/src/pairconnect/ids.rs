@@ -20,7 +20,9 @@ impl<'py> Ids<'py> {
             return Ok(Self::Borrowed(array));
         }
         let Ok(any) = argument.cast::<PyUntypedArray>() else {
-            return Err(vector::<u32>(argument, name, "int32, int64 or uint32").err().unwrap_or_else(|| unreachable!()));
+            return Err(vector::<u32>(argument, name, "int32, int64 or uint32")
+                .err()
+                .unwrap_or_else(|| unreachable!()));
         };
         let copied = match any.dtype().to_string().as_str() {
             "int32" => narrowed(vector::<i32>(argument, name, "int32")?.as_slice()?),

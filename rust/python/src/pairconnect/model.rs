@@ -61,11 +61,11 @@ impl PairLm {
         py: Python<'py>,
         ids: &Bound<'py, PyAny>,
         at: &Bound<'py, PyAny>,
-        from: &Bound<'py, PyAny>,
+        begin: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyArray1<f32>>> {
         let ids = Ids::new(ids)?;
         let ids = ids.as_slice()?;
-        let positions = pairs(at, from)?;
+        let positions = pairs(at, begin)?;
         self.inner.check(ids).map_err(|e| e.into_py_err(py))?;
         if let Some(&(at, from)) = positions.iter().find(|&&(at, from)| from >= at || at > ids.len()) {
             return Err(PyValueError::new_err(format!("positions: {from}..{at} of {} ids is no context", ids.len())));
@@ -79,19 +79,19 @@ impl PairLm {
     }
 
     /// Minus the logarithm of the probability of the ids at `at` after those from `from` on.
-    #[pyo3(signature = (ids, at, from, threads, progress))]
+    #[pyo3(signature = (ids, at, begin, threads, progress))]
     fn losses<'py>(
         &self,
         py: Python<'py>,
         ids: &Bound<'py, PyAny>,
         at: &Bound<'py, PyAny>,
-        from: &Bound<'py, PyAny>,
+        begin: &Bound<'py, PyAny>,
         threads: usize,
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyArray1<f32>>> {
         let ids = Ids::new(ids)?;
         let ids = ids.as_slice()?;
-        let positions = pairs(at, from)?;
+        let positions = pairs(at, begin)?;
         let mut out = vec![0.0; positions.len()];
         long_call(py, progress, |p| self.inner.losses(ids, &positions, threads, p, &mut out))?;
         Ok(out.into_pyarray(py))
@@ -137,12 +137,12 @@ pub(crate) fn pairlm_write(
 }
 
 /// Two arrays of int64 as pairs.
-fn pairs(at: &Bound<'_, PyAny>, from: &Bound<'_, PyAny>) -> PyResult<Vec<(usize, usize)>> {
-    let (at, from) = (vector::<i64>(at, "at", "int64")?, vector::<i64>(from, "from", "int64")?);
-    let (at, from) = (at.as_slice()?, from.as_slice()?);
-    if at.len() != from.len() {
-        return Err(PyValueError::new_err(format!("from: {} numbers where at has {}", from.len(), at.len())));
+fn pairs(at: &Bound<'_, PyAny>, begin: &Bound<'_, PyAny>) -> PyResult<Vec<(usize, usize)>> {
+    let (at, begin) = (vector::<i64>(at, "at", "int64")?, vector::<i64>(begin, "begin", "int64")?);
+    let (at, begin) = (at.as_slice()?, begin.as_slice()?);
+    if at.len() != begin.len() {
+        return Err(PyValueError::new_err(format!("begin: {} numbers where at has {}", begin.len(), at.len())));
     }
     let whole = |&x: &i64| usize::try_from(x).map_err(|_| PyValueError::new_err(format!("positions: {x} is negative")));
-    at.iter().zip(from).map(|(a, f)| Ok((whole(a)?, whole(f)?))).collect()
+    at.iter().zip(begin).map(|(a, f)| Ok((whole(a)?, whole(f)?))).collect()
 }

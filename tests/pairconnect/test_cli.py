@@ -1,0 +1,116 @@
+"""``thrifty pairconnect``: train, evaluate, generate, inspect."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.command import ok, thrifty
+from thrifty.pairconnect import PairLM
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZES = ["--dim", 32, "--layers", 1, "--rows", 2048, "--context", 32]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """text, valid, and a model of bytes."""
+    path = tmp_path_factory.mktemp("pairconnect")
+    text = (ROOT / "docs" / "architecture.md").read_bytes()
+    (path / "text").write_bytes(text[:-2000])
+    (path / "valid").write_bytes(text[-2000:])
+    told = ok(
+        "pairconnect", "train", path / "text", path / "model", "--valid", path / "valid", "--max-tokens", 60_000,
+        *SIZES, "--json",
+    )  # fmt: skip
+    (path / "told").write_text(told)
+    return path
+
+
+def test_train_prints_one_object(folder: Path) -> None:
+    (line,) = (folder / "told").read_text().splitlines()
+    told = json.loads(line)
+    assert told["tokens"] == 60_000 // (16 * 32) * 16 * 32
+    assert told["bytes"] == (folder / "model").stat().st_size
+    assert told["valid_perplexity"] < 40  # of 256
+    assert told["cpu_seconds"] > 0
+
+
+def test_evaluate(folder: Path) -> None:
+    told = json.loads(ok("pairconnect", "evaluate", folder / "model", folder / "valid", "--window", 32, "--json"))
+    assert told["perplexity"] == pytest.approx(json.loads((folder / "told").read_text())["valid_perplexity"])
+    assert told["tokens"] == 32 * len(range(0, 2000 - 32, 32))
+    few = ok("pairconnect", "evaluate", folder / "model", folder / "valid", "--max-tokens", 500, "--json")
+    assert json.loads(few)["tokens"] == 32 * len(range(0, 500 - 64, 32))
+    assert "perplexity" in ok("pairconnect", "evaluate", folder / "model", folder / "valid")
+
+
+def test_generate(folder: Path) -> None:
+    settings = ["--prompt", "The ", "--tokens", 40, "--seed", 5]
+    told = json.loads(ok("pairconnect", "generate", folder / "model", *settings, "--json"))
+    assert len(told["ids"]) == 40
+    assert bytes(told["ids"]).decode(errors="replace") == told["text"]
+    shown = ok("pairconnect", "generate", folder / "model", *settings)
+    assert shown == "The " + told["text"].rstrip("\N{REPLACEMENT CHARACTER}") + "\n"
+
+
+def test_inspect(folder: Path) -> None:
+    told = json.loads(ok("pairconnect", "inspect", folder / "model", "--json"))
+    assert (told["vocab"], told["dim"], told["layers"]) == (256, 32, 1)
+    assert told["table_bytes"] == 4 * 2048 * 64
+    assert told["training"]["tokens"] == json.loads((folder / "told").read_text())["tokens"]
+    assert "2048" in ok("pairconnect", "inspect", folder / "model")
+
+
+def test_a_tokenizer_goes_with_the_model(folder: Path) -> None:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train([str(folder / "text")], trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    arguments = [folder / "text", folder / "bpe", "--tokenizer", folder / "tokenizer.json", "--max-tokens", 20_000]
+    ok("pairconnect", "train", *arguments, *SIZES)
+    own = ok("pairconnect", "evaluate", folder / "bpe", folder / "valid", "--json")
+    given = ["--tokenizer", folder / "tokenizer.json"]
+    assert ok("pairconnect", "evaluate", folder / "bpe", folder / "valid", *given, "--json") == own
+    model = PairLM.load(folder / "bpe")
+    text = "naïve “quotes” — 100 €"
+    ids, ends = model.encoding.encode(text.encode())
+    assert model.encoding.decode(ids) == text
+    assert ends[-1] == len(text.encode())
+    assert (ends[1:] >= ends[:-1]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["train", "none", "out"], 1, "none"),
+        (["train", "text", "none/out"], 1, "there is no folder none"),
+        (["train", "short", "out"], 1, "no window of --context 64"),
+        (["train", "text", "out", "--tokenizer", "short"], 1, "no tokenizer"),
+        (["train", "text", "out", "--dim", "20"], 2, "--dim 20 is no multiple of 16"),
+        (["train", "text", "out", "--dim", "8"], 2, "--dim"),
+        (["evaluate", "text", "valid"], 1, "text"),
+        (["evaluate", "model", "short"], 1, "no window"),
+        (["evaluate", "model", "valid", "--stride", "65"], 2, "--stride"),
+        (["generate", "model", "--prompt", ""], 2, "--prompt is empty"),
+        (["generate", "model", "--top-p", "0"], 2, "top_p"),
+        (["train", "text.xz", "out"], 1, "can't be unpacked"),
+    ],
+)
+def test_errors_are_one_line(
+    folder: Path, arguments: list[str], status: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "short").write_text("short")
+    (folder / "text.xz").write_text("no xz")
+    done = thrifty("pairconnect", *arguments)
+    assert done.returncode == status, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "out").exists()
