@@ -32,7 +32,7 @@ def test_rows_are_those_of_the_core(spec: PairSpec, ids: list[int]) -> None:
 def test_lookups_are_those_of_the_table(pool: Any, window: Any) -> None:
     torch.manual_seed(0)
     spec = PairSpec(vocab=20, rows=64, heads=3, head_dim=16, window=window, pool=pool)
-    layer = PairLookup(spec)
+    layer = PairLookup(spec, std=1.0)
     if layer.logit is not None:
         torch.nn.init.normal_(layer.logit)
     ids = torch.randint(0, 20, (2, 12))
@@ -44,7 +44,7 @@ def test_lookups_are_those_of_the_table(pool: Any, window: Any) -> None:
 def test_gradients(pool: Any) -> None:
     torch.manual_seed(0)
     spec = PairSpec(vocab=5, rows=4, heads=2, head_dim=2, window=2, pool=pool)
-    layer = PairLookup(spec).double()
+    layer = PairLookup(spec, std=1.0).double()
     ids = torch.randint(0, 5, (2, 5))
     names = [name for name, _ in layer.named_parameters()]
 
@@ -57,7 +57,7 @@ def test_gradients(pool: Any) -> None:
 def test_order_matters_only_with_offsets() -> None:
     spec = PairSpec(vocab=20, rows=10_000, window=None, include_self=True, pool="sum")
     for offsets, same in ((False, True), (True, False)):
-        layer = PairLookup(dataclasses.replace(spec, offsets=offsets))
+        layer = PairLookup(dataclasses.replace(spec, offsets=offsets), std=1.0)
         with torch.no_grad():
             a, b = layer(torch.tensor([[1, 2, 3, 4]]))[0, -1], layer(torch.tensor([[3, 2, 1, 4]]))[0, -1]
         assert torch.allclose(a, b, atol=1e-6) == same

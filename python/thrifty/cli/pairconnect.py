@@ -32,11 +32,14 @@ def train(
     max_seconds: Annotated[float | None, typer.Option("--max-seconds", min=1, help="Stop after so long.")] = None,
     context: Annotated[int, typer.Option("--context", min=2, help="Ids of a window.")] = 64,
     dim: Annotated[int, typer.Option("--dim", min=16, help="Numbers of a hidden vector, a multiple of 16.")] = 128,
+    hidden: Annotated[
+        int | None, typer.Option("--hidden", min=16, help="Gated units of a layer.  [default: 4 x --dim]")
+    ] = None,
     layers: Annotated[int, typer.Option("--layers", min=1, help="Layers.")] = 2,
     pair_window: Annotated[int, typer.Option("--pair-window", min=1, help="Pairs of a position.")] = 4,
     rows: Annotated[int, typer.Option("--rows", min=1, help="Rows of each of the 4 tables of a layer.")] = 65_536,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Windows a step.")] = 16,
-    lr: Annotated[float, typer.Option("--lr", help="Learning rate of dense weights.")] = 2e-3,
+    lr: Annotated[float, typer.Option("--lr", help="Learning rate of dense weights.")] = 6e-3,
     table_lr: Annotated[float, typer.Option("--table-lr", help="Learning rate of tables.")] = 1e-2,
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", metavar="FILE", help="From which the same command goes on.")
@@ -48,8 +51,10 @@ def train(
     """Train a model. It takes torch to train, and none to evaluate or generate."""
     from thrifty.cli import pairconnect_train
 
-    if dim % 16:
-        raise typer.BadParameter(f"--dim {dim} is no multiple of 16")
+    hidden = hidden or 4 * dim
+    for name, value in (("--dim", dim), ("--hidden", hidden)):
+        if value % 16:
+            raise typer.BadParameter(f"{name} {value} is no multiple of 16")
     pairconnect_train.run(
         text,
         model,
@@ -57,7 +62,7 @@ def train(
         valid=valid,
         max_tokens=max_tokens,
         max_seconds=max_seconds,
-        sizes={"dim": dim, "layers": layers, "window": pair_window, "rows": rows},
+        sizes={"dim": dim, "hidden": hidden, "layers": layers, "window": pair_window, "rows": rows},
         settings={"context": context, "batch": batch, "lr": lr, "table_lr": table_lr, "seed": seed},
         checkpoint=checkpoint,
         threads=threads,
@@ -120,13 +125,7 @@ def generate(
     ids = encoding.encode(prompt.encode())[0]
     if len(ids) == 0:
         raise typer.BadParameter("--prompt is empty")
-    settings: dict[str, Any] = {
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "min_p": min_p,
-        "seed": seed,
-    }
+    law: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
     if json_:
         more = found.generate(ids, tokens, **law)
         common.emit({"prompt": prompt, "ids": more.tolist(), "text": encoding.decode(more)})

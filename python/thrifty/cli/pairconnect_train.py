@@ -63,7 +63,7 @@ def run(
     config = DecoderConfig(
         vocab=encoding.vocab,
         dim=sizes["dim"],
-        hidden=2 * sizes["dim"],
+        hidden=sizes["hidden"],
         mixers=("pair",) * sizes["layers"],
         pair=pair,
     )

@@ -37,9 +37,11 @@ class TrainSettings:
         Ids of a window, and windows of a step.
     tokens : int
         Ids to train on; the text is passed over as often as that takes, each time in another order.
-    lr, table_lr : float
-        Learning rates of dense weights and of tables, the highest: both rise over ``warmup`` of the steps, and fall to
-        a tenth along a cosine.
+    lr : float
+        Learning rate of dense weights, the highest: it rises over ``warmup`` of the steps, and falls to a tenth along a
+        cosine.
+    table_lr : float
+        Learning rate of tables. It does not fall, since a row that is first seen late has as much to learn.
     warmup : float
         Part of the steps.
     weight_decay : float
@@ -56,7 +58,7 @@ class TrainSettings:
     context: int = 64
     batch: int = 16
     tokens: int = 600_000
-    lr: float = 2e-3
+    lr: float = 6e-3
     table_lr: float = 1e-2
     warmup: float = 0.03
     weight_decay: float = 0.01
@@ -157,11 +159,16 @@ def train(
     device = model.embed.weight.device
     dense, tables = model.parameters_of()
     groups = [
-        {"params": [p for p in dense if p.ndim > 1], "peak": settings.lr, "weight_decay": settings.weight_decay},
-        {"params": [p for p in dense if p.ndim < 2], "peak": settings.lr, "weight_decay": 0.0},
-        {"params": tables, "peak": settings.table_lr, "weight_decay": 0.0},
+        {
+            "params": [p for p in dense if p.ndim > 1],
+            "peak": settings.lr,
+            "weight_decay": settings.weight_decay,
+            "falls": True,
+        },
+        {"params": [p for p in dense if p.ndim < 2], "peak": settings.lr, "weight_decay": 0.0, "falls": True},
+        {"params": tables, "peak": settings.table_lr, "weight_decay": 0.0, "falls": False},
     ]
-    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.lr, betas=(0.9, 0.99), fused=True)
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.lr, betas=(0.9, 0.999), fused=True)
     state = State(model, optimizer, settings, len(ids))
     torch.manual_seed(settings.seed)
     if checkpoint is not None and Path(checkpoint).exists():
@@ -179,7 +186,7 @@ def train(
         late = 0 if max_seconds is None else int(settings.steps * state.seconds / max_seconds)
         rate = rate_of(max(state.step, late if late > settings.warmup * settings.steps else 0), settings)
         for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * rate
+            group["lr"] = group["peak"] * (rate if group["falls"] else 1.0)
         batch = torch.from_numpy(windows(ids, settings, state.step)).to(device, non_blocking=True)
         loss = loss_of(model, batch, teacher, settings)
         optimizer.zero_grad(set_to_none=True)

@@ -123,10 +123,10 @@ class PairLookup(torch.nn.Module):  # type: ignore[misc]
     spec : PairSpec
         Its dtype is that of the table that :meth:`table` makes.
     std : float
-        Standard deviation of the rows at the beginning.
+        Standard deviation of the rows at the beginning. With 0, rows of pairs that were never seen add nothing.
     """
 
-    def __init__(self, spec: PairSpec, *, std: float = 0.1) -> None:
+    def __init__(self, spec: PairSpec, *, std: float = 0.0) -> None:
         super().__init__()
         self.spec = spec
         self.weight = torch.nn.Parameter(torch.randn(spec.heads * spec.rows, spec.head_dim) * std)
