@@ -90,7 +90,9 @@ def test_a_tokenizer_goes_with_the_model(folder: Path) -> None:
     ("arguments", "status", "message"),
     [
         (["train", "none", "out"], 1, "none"),
-        (["train", "text", "none/out"], 1, "there is no folder none"),
+        (["train", "text", "none/out"], 1, "none: No such folder for the model"),
+        (["train", "text", "."], 1, "Is a folder, the model is a file"),
+        (["train", "text", "out", "--checkpoint", "none/c"], 1, "none: No such folder for the checkpoint"),
         (["train", "short", "out"], 1, "no window of --context 64"),
         (["train", "text", "out", "--tokenizer", "short"], 1, "no tokenizer"),
         (["train", "text", "out", "--dim", "20"], 2, "--dim 20 is no multiple of 16"),

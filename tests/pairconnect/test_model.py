@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from thrifty.errors import DatasetError, FormatError
+from thrifty.errors import DatasetError, FormatError, ModelError
 from thrifty.models import Decoder, DecoderConfig
 from thrifty.models.export import save_pairlm
 from thrifty.pairconnect import PairLM, PairSpec
@@ -78,6 +78,7 @@ def test_a_position_has_the_same_bits_alone_and_among_others(saved: tuple[Decode
     # Other ids behind it, and others before the window of a layer's lookup.
     assert (model.scores(np.r_[ids[:20], ids_of(5, 9)])[:20] == whole[:20]).all()
     assert (model.scores(ids[10:])[5:] == whole[15:]).all()
+    assert (model.scores(ids, threads=1) == whole).all()
 
 
 def test_losses_and_evaluation(saved: tuple[Decoder, Path]) -> None:
@@ -147,6 +148,18 @@ def test_what_can_not_be_generated(saved: tuple[Decoder, Path]) -> None:
         model.scores([[1]])
     with pytest.raises(ValueError, match="precision"):
         PairLM.load(saved[1], precision="f16")  # type: ignore[arg-type]
+
+
+def test_scores_that_are_no_numbers(tmp_path: Path) -> None:
+    model = decoder()
+    with torch.no_grad():
+        model.layers[0].mixer.lookup.weight.fill_(torch.nan)
+    save_pairlm(model, tmp_path / "a")
+    found = PairLM.load(tmp_path / "a")
+    with pytest.raises(ModelError, match="no numbers"):
+        found.generate([1, 2], 3)
+    with pytest.raises(ModelError, match="mean loss is nan"):
+        found.evaluate(bytes(range(40)), window=8, stride=4)
 
 
 def test_damaged_files(saved: tuple[Decoder, Path], tmp_path: Path) -> None:

@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["Json", "Seed", "Threads", "emit", "note", "progress", "repeat_option", "replaced", "size", "table"]
+__all__ = [
+    "Json",
+    "Seed",
+    "Threads",
+    "emit",
+    "note",
+    "progress",
+    "repeat_option",
+    "replaced",
+    "size",
+    "table",
+    "writable",
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable results on stdout and nothing else there.")]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 for all cores.")]
@@ -110,6 +122,17 @@ def repeat_option(arguments: list[str], option: str, *, after: int) -> list[str]
             words += 1
         out.append(argument)
     return out
+
+
+def writable(path: Path, what: str) -> None:
+    """Say before long work what would be said after it: that a file can't be written."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise FileNotFoundError(2, f"No such folder for {what}", str(folder))
+    if path.is_dir():
+        raise IsADirectoryError(21, f"Is a folder, {what} is a file", str(path))
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(13, f"Permission denied to write {what} there", str(folder))
 
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from thrifty.cli import common
 from thrifty.errors import DatasetError
 
@@ -41,8 +39,9 @@ def run(
 
     if threads:
         torch.set_num_threads(threads)
-    if not model.parent.is_dir():
-        raise DatasetError(f"{model}: there is no folder {model.parent}")
+    common.writable(model, "the model")
+    if checkpoint is not None:
+        common.writable(checkpoint, "the checkpoint")
     encoding = Bytes() if tokenizer is None else Tokenizer.from_file(tokenizer)
     measured = None if valid is None else read_text(valid)
     ids, _ = encoding.encode(read_text(text))
@@ -72,7 +71,7 @@ def run(
     with common.progress() as callback:
         rows = train(
             network,
-            np.asarray(ids),
+            ids,
             TrainSettings(tokens=tokens, **settings),
             checkpoint=checkpoint,
             max_seconds=max_seconds,

@@ -37,7 +37,7 @@ def run(
 
     group = network.get("process_group")
     first = group is None or int(os.environ["RANK"]) == 0
-    _writable(model)
+    common.writable(model, "the model")
     files = [(path, sizes(path)) for path in (train, test) if path is not None]
     _agree(files)
     memory = _memory(files, network, checkpoint, ranks())
@@ -133,17 +133,6 @@ def _figures(number: int, epoch: Epoch) -> dict[str, Any]:
         "recall": epoch.recall,
         "active": epoch.active,
     }
-
-
-def _writable(model: Path) -> None:
-    """Say before the training what would be said after it."""
-    folder = model.parent
-    if not folder.is_dir():
-        raise FileNotFoundError(2, "No such folder for the model", str(folder))
-    if model.is_dir():
-        raise IsADirectoryError(21, "Is a folder, the model is a file", str(model))
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(13, "Permission denied to write the model there", str(folder))
 
 
 def _agree(files: list[tuple[Path, Sizes]]) -> None:

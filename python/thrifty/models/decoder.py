@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from thrifty._torch import require_torch
 from thrifty.pairconnect.nn import PairLookup
-from thrifty.pairconnect.spec import PairSpec
+
+if TYPE_CHECKING:
+    from thrifty.pairconnect.spec import PairSpec
 
 torch: Any = require_torch()
 nn: Any = torch.nn
@@ -100,7 +102,7 @@ class Layer(nn.Module):  # type: ignore[misc]
         if mixer == "pair":
             if config.pair is None:
                 raise ValueError("pair: a PairSpec is needed for pair layers")
-            spec = PairSpec(**{**vars(config.pair), "seed": config.pair.seed + number, "vocab": config.vocab})
+            spec = replace(config.pair, seed=config.pair.seed + number, vocab=config.vocab)
             self.mixer = Pair(config, spec)
         self.kind = mixer
         if mixer == "attention":

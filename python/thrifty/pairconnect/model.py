@@ -9,7 +9,7 @@ import numpy as np
 
 from thrifty import _core
 from thrifty._torch import to_numpy
-from thrifty.errors import DatasetError, FormatError
+from thrifty.errors import DatasetError, FormatError, ModelError
 from thrifty.pairconnect.spec import PairSpec
 from thrifty.pairconnect.text import Bytes, Encoding, Tokenizer
 
@@ -46,8 +46,7 @@ class PairLM:
         self.tables = [PairSpec.from_json(json.dumps(table)) for table in spec["layers"]]
         note = json.loads(core.note or "{}")
         self.training: dict[str, Any] = note.get("training", {})
-        tokenizer = note.get("tokenizer", "")
-        self._note = tokenizer
+        self._tokenizer: str = note.get("tokenizer", "")
 
     @classmethod
     def load(
@@ -77,23 +76,21 @@ class PairLM:
             When its rows are those of another version of the hash.
         """
         model = cls(_core.PairLm.open(path, precision, progress))
-        if model._note:
-            return model
-        if model.vocab > Bytes.vocab:
+        if not model._tokenizer and model.vocab > Bytes.vocab:
             raise FormatError(f"{path}: has {model.vocab} ids and no tokenizer")
         return model
 
     @property
     def encoding(self) -> Encoding:
         """How text becomes the model's ids."""
-        return Tokenizer(self._note) if self._note else Bytes()
+        return Tokenizer(self._tokenizer) if self._tokenizer else Bytes()
 
     @property
     def nbytes(self) -> tuple[int, int]:
         """Bytes of dense weights, and of tables."""
         return self._core.nbytes
 
-    def scores(self, ids: Any, *, window: int | None = None) -> NDArray[np.float32]:
+    def scores(self, ids: Any, *, window: int | None = None, threads: int = 0) -> NDArray[np.float32]:
         """Return the scores of what follows each position.
 
         Parameters
@@ -102,6 +99,8 @@ class PairLM:
             Below ``vocab``.
         window : int, optional
             The most ids, the position's own included, that a position sees; by default all.
+        threads : int
+            0 for all cores. The result does not depend on it.
 
         Returns
         -------
@@ -110,7 +109,7 @@ class PairLM:
         ids = self._checked(ids)
         at = np.arange(1, len(ids) + 1)
         begin = np.zeros_like(at) if window is None else np.maximum(at - window, 0)
-        return self._core.scores(ids, at, begin).reshape(len(ids), self.vocab)
+        return self._core.scores(ids, at, begin, threads).reshape(len(ids), self.vocab)
 
     def losses(
         self, ids: Any, *, window: int = 64, stride: int = 32, threads: int = 0, progress: Progress | None = None
@@ -178,6 +177,8 @@ class PairLM:
         ------
         DatasetError
             When the text is shorter than a window.
+        ModelError
+            When the model's scores are no numbers, or its perplexity is beyond all.
         """
         ids, ends = (encoding or self.encoding).encode(text)
         ids, ends = ids[:max_tokens], ends[:max_tokens]
@@ -186,8 +187,14 @@ class PairLM:
         at, losses = self.losses(ids, window=window, stride=stride, threads=threads, progress=progress)
         total = float(losses.sum(dtype=np.float64))
         length = np.diff(ends, prepend=0)[at].sum()
+        with np.errstate(over="ignore"):
+            perplexity = float(np.exp(total / len(at)))
+        if not np.isfinite(perplexity):
+            raise ModelError(
+                f"the mean loss is {total / len(at)}: the model's tables are damaged, or its training went wrong"
+            )
         return {
-            "perplexity": float(np.exp(total / len(at))),
+            "perplexity": perplexity,
             "bits_per_byte": total / np.log(2) / float(length),
             "tokens": len(at),
         }
@@ -224,6 +231,11 @@ class PairLM:
         Returns
         -------
         uint32 array of shape (tokens,)
+
+        Raises
+        ------
+        ModelError
+            When the model's scores are no numbers.
         """
         prompt = self._checked(prompt)
         settings = (float(temperature), int(top_k), float(top_p), float(min_p))

@@ -53,11 +53,6 @@ impl Lent {
         array.resize(length, 0.0);
         Self(array)
     }
-
-    /// The array, which is then like any other.
-    pub fn into_vec(mut self) -> Vec<f32> {
-        std::mem::take(&mut self.0)
-    }
 }
 
 impl From<Vec<f32>> for Lent {
@@ -105,7 +100,7 @@ mod tests {
                 array.fill(f32::NAN);
             }
         }
-        assert_eq!(Lent::from(vec![1.0, 2.0]).into_vec(), [1.0, 2.0]);
+        assert_eq!(Lent::from(vec![1.0, 2.0])[..], [1.0, 2.0]);
         assert!(Lent::zeros(0).is_empty());
     }
 

@@ -10,9 +10,6 @@ use crate::simd::Path;
 
 use pulp::{Simd, WithSimd};
 
-/// Version of the race, a part of what a seed means.
-pub const VERSION: u32 = 1;
-
 /// How scores become a law: temperature first, then what each limit keeps of what is left, and all is scaled to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
@@ -56,12 +53,14 @@ impl Sampling {
             scores.fill(f32::NAN);
             return;
         }
-        if self.temperature == 0.0 {
+        let scale = 1.0 / self.temperature;
+        // Of temperatures whose inverse is no number, only the best is left as well.
+        if !scale.is_finite() {
             scores.fill(0.0);
             scores[best] = 1.0;
             return;
         }
-        let sum = dispatch(path, Exponentials { x: scores, most, scale: 1.0 / self.temperature });
+        let sum = dispatch(path, Exponentials { x: scores, most, scale });
         self.limit(scores, sum, order);
     }
 
@@ -283,6 +282,9 @@ mod tests {
         let greedy = Sampling { temperature: 0.0, ..Sampling::default() };
         let mut x = vec![1.0, 3.0, 3.0];
         greedy.law(Path::Scalar, &mut x, &mut Vec::new());
+        assert_eq!(x, [0.0, 1.0, 0.0]);
+        let mut x = vec![1.0, 3.0, 2.0];
+        Sampling { temperature: 1e-45, ..greedy }.law(Path::Scalar, &mut x, &mut Vec::new());
         assert_eq!(x, [0.0, 1.0, 0.0]);
         let mut x = vec![1.0, f32::NAN, 3.0];
         Sampling::default().law(Path::Scalar, &mut x, &mut Vec::new());

@@ -1,7 +1,7 @@
 //! Products of a matrix with the vectors of positions. A position's numbers do not depend on what is computed beside it.
 
 use pulp::{Simd, WithSimd};
-use thrifty_base::math::{LANES, bf16, dispatch};
+use thrifty_base::math::{LANES, Lanes, bf16, dispatch};
 use thrifty_base::simd::Path;
 
 use crate::gather::Unit;
@@ -138,7 +138,7 @@ fn product<S: Simd, R: Unit>(
     }
 }
 
-/// Element i goes to lane i mod 16, then lanes are added in pairs: one order whatever the tile and the instructions.
+/// Summed in [`Lanes`], in one order whatever the tile and the instructions.
 #[inline(always)]
 fn tile<S: Simd, R: Unit, const M: usize, const P: usize>(
     s: S,
@@ -151,39 +151,18 @@ fn tile<S: Simd, R: Unit, const M: usize, const P: usize>(
     let w: [&[[R; LANES]]; M] =
         std::array::from_fn(|r| &weights[r * columns..(r + 1) * columns].as_chunks().0[..blocks]);
     let x: [&[[f32; LANES]]; P] = std::array::from_fn(|p| &x[p * columns..(p + 1) * columns].as_chunks().0[..blocks]);
-    let mut sums = [[[s.splat_f32s(0.0); LANES]; P]; M];
+    let mut sums = [[Lanes::zero(s); P]; M];
     for i in 0..blocks {
         for r in 0..M {
             let block = R::widen(&w[r][i]);
-            let w = S::as_simd_f32s(&block).0;
             for p in 0..P {
-                let x = S::as_simd_f32s(&x[p][i]).0;
-                for ((sum, &w), &x) in sums[r][p].iter_mut().zip(w).zip(x) {
-                    *sum = s.mul_add_f32s(w, x, *sum);
-                }
+                sums[r][p].add_product(s, &block, &x[p][i]);
             }
         }
     }
     for r in 0..M {
         for p in 0..P {
-            put(r, p, total::<S>(&sums[r][p]));
+            put(r, p, sums[r][p].total());
         }
     }
-}
-
-/// The lanes added in pairs: i and i + 8, then i and i + 4, and so on.
-#[inline(always)]
-fn total<S: Simd>(sums: &[S::f32s; LANES]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    for (lanes, &vector) in S::as_mut_simd_f32s(&mut lanes).0.iter_mut().zip(sums) {
-        *lanes = vector;
-    }
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            lanes[i] += lanes[i + half];
-        }
-        half /= 2;
-    }
-    lanes[0]
 }

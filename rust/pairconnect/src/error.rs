@@ -27,6 +27,9 @@ pub enum Error {
         /// What is needed, what there is, and what to do.
         what: String,
     },
+    /// What a model says is no number.
+    #[error("the model's scores are no numbers; its tables are damaged, or its training went wrong")]
+    NotFinite,
     /// Two things that must agree do not.
     #[error("{}: {field} there is {there}, here {here}", path.display())]
     Mismatch {

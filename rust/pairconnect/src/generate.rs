@@ -35,10 +35,10 @@ pub fn generate(
     let path = simd::path()?;
     for _ in 0..tokens {
         let from = if window == 0 { 0 } else { ids.len().saturating_sub(window) };
-        model.scores(&[&ids[from..]], &mut work, &mut law)?;
+        model.scores(&[&ids[from..]], &mut work, &mut law);
         sampling.law(path, &mut law, &mut order);
         let Some(id) = race(&law, Philox::new(seed, STREAM), ids.len() as u64) else {
-            return Err(Error::argument("model", "its scores are no numbers: the file's weights are damaged"));
+            return Err(Error::NotFinite);
         };
         ids.push(id as u32);
         progress.advance(1)?;

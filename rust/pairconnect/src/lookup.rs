@@ -72,21 +72,22 @@ impl View<'_> {
         progress: &Progress,
         out: &mut [f32],
     ) -> Result<()> {
-        let width = self.spec.width();
-        let sequences = ids.len().checked_div(tokens).unwrap_or(0);
         progress.start("lookup", ids.len() as u64)?;
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let width = self.spec.width();
         if threads == 1 || ids.len() <= TASK {
             let mut room = Room::default();
-            for (ids, out) in ids.chunks_exact(tokens.max(1)).zip(out.chunks_exact_mut((tokens * width).max(1))) {
+            for (ids, out) in ids.chunks_exact(tokens).zip(out.chunks_exact_mut(tokens * width)) {
                 self.sequence(path, ids, 0, weights, &mut room, out);
                 progress.advance(tokens as u64)?;
             }
             return Ok(());
         }
-        let parts = out.chunks_mut((tokens * width).max(1)).take(sequences).enumerate().flat_map(|(b, out)| {
-            let ids = &ids[b * tokens..(b + 1) * tokens];
-            out.chunks_mut(TASK * width).enumerate().map(move |(i, out)| (ids, i * TASK, out))
-        });
+        let sequences = ids.chunks_exact(tokens).zip(out.chunks_exact_mut(tokens * width));
+        let parts = sequences
+            .flat_map(|(ids, out)| out.chunks_mut(TASK * width).enumerate().map(move |(i, out)| (ids, i * TASK, out)));
         let parts: Vec<_> = parts.collect();
         pool(threads)?.install(|| {
             parts.into_par_iter().try_for_each_init(Room::default, |room, (ids, from, out)| {

@@ -184,18 +184,17 @@ impl PairLm {
     }
 
     /// Scores of what follows each of `contexts`, none of them empty: `vocab` numbers each. Ids must have been checked.
-    pub fn scores(&self, contexts: &[&[u32]], work: &mut Work, out: &mut [f32]) -> Result<()> {
+    pub fn scores(&self, contexts: &[&[u32]], work: &mut Work, out: &mut [f32]) {
         let vocab = self.spec.vocab;
         assert!(out.len() == contexts.len() * vocab);
         for (contexts, out) in contexts.chunks(TILE).zip(out.chunks_mut(TILE * vocab)) {
-            self.hidden(contexts, work)?;
+            self.hidden(contexts, work);
             self.embed.product(self.path, &work.n, out);
         }
-        Ok(())
     }
 
     /// Leaves what the head multiplies in `work.n`.
-    fn hidden(&self, contexts: &[&[u32]], work: &mut Work) -> Result<()> {
+    fn hidden(&self, contexts: &[&[u32]], work: &mut Work) {
         let ModelSpec { dim, hidden, .. } = self.spec;
         let Work { room, x, n, wide, pairs, add } = work;
         x.resize(contexts.len() * dim, 0.0);
@@ -207,10 +206,10 @@ impl PairLm {
         n.resize(contexts.len() * dim, 0.0);
         wide.resize(contexts.len() * 2 * hidden, 0.0);
         for layer in &self.layers {
-            let width = layer.table.spec().width();
+            let (table, width) = (layer.table.view(), layer.table.spec().width());
             pairs.resize(contexts.len() * width, 0.0);
             for (ids, pairs) in contexts.iter().zip(pairs.chunks_exact_mut(width)) {
-                layer.table.last(ids, room, pairs)?;
+                table.sequence(self.path, ids, ids.len() - 1, None, room, pairs);
             }
             layer.out.product(self.path, pairs, add);
             axpy(self.path, 1.0, add, x);
@@ -227,7 +226,35 @@ impl PairLm {
             axpy(self.path, 1.0, add, x);
         }
         rms(self.path, x, &self.norm, n);
-        Ok(())
+    }
+
+    /// Refuses ids that are not below `vocab`, and positions (at, from) that have no context `ids[from..at]`.
+    fn check_all(&self, ids: &[u32], positions: &[(usize, usize)], most: usize) -> Result<()> {
+        self.check(ids)?;
+        let Some(&(at, from)) = positions.iter().find(|&&(at, from)| from >= at || at > most) else { return Ok(()) };
+        let what = format!("position {at} with a context from {from} on, of {} ids", ids.len());
+        Err(Error::argument("positions", what))
+    }
+
+    /// [`Self::scores`] of what follows `ids[from..at]` for each (at, from) of `positions`.
+    pub fn all_scores(
+        &self,
+        ids: &[u32],
+        positions: &[(usize, usize)],
+        threads: usize,
+        progress: &Progress,
+        out: &mut [f32],
+    ) -> Result<()> {
+        self.check_all(ids, positions, ids.len())?;
+        progress.start("score", positions.len() as u64)?;
+        let tasks = positions.par_chunks(TILE).zip(out.par_chunks_mut(TILE * self.spec.vocab));
+        pool(threads)?.install(|| {
+            tasks.try_for_each_init(Work::default, |work, (positions, out)| {
+                let contexts: Vec<&[u32]> = positions.iter().map(|&(at, from)| &ids[from..at]).collect();
+                self.scores(&contexts, work, out);
+                progress.advance(positions.len() as u64).map_err(Error::from)
+            })
+        })
     }
 
     /// Minus the logarithm of the probability of each of `positions` of `ids` (none the first) after the ids of its
@@ -240,12 +267,8 @@ impl PairLm {
         progress: &Progress,
         out: &mut [f32],
     ) -> Result<()> {
-        self.check(ids)?;
+        self.check_all(ids, positions, ids.len().saturating_sub(1))?;
         assert!(out.len() == positions.len());
-        if let Some(&(at, from)) = positions.iter().find(|&&(at, from)| from >= at || at >= ids.len()) {
-            let what = format!("position {at} with a context from {from} on, of {} ids", ids.len());
-            return Err(Error::argument("positions", what));
-        }
         progress.start("evaluate", positions.len() as u64)?;
         let vocab = self.spec.vocab;
         let tasks = positions.par_chunks(TILE).zip(out.par_chunks_mut(TILE));
@@ -255,7 +278,7 @@ impl PairLm {
                 |(work, scores), (positions, out)| {
                     let contexts: Vec<&[u32]> = positions.iter().map(|&(at, from)| &ids[from..at]).collect();
                     let scores = &mut scores[..positions.len() * vocab];
-                    self.scores(&contexts, work, scores)?;
+                    self.scores(&contexts, work, scores);
                     for ((&(at, _), scores), out) in positions.iter().zip(scores.chunks_exact(vocab)).zip(out) {
                         *out = log_sum_exp(self.path, scores) - scores[ids[at] as usize];
                     }

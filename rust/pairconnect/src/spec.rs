@@ -108,15 +108,6 @@ impl PairSpec {
         let end = if self.window == 0 { t + 1 } else { (first + self.window).min(t + 1) };
         first..end.max(first)
     }
-
-    /// How many ids up to a position its lookup reads; 0 for all.
-    pub fn reach(&self) -> usize {
-        if self.window == 0 {
-            return 0;
-        }
-        let far = self.window - usize::from(self.include_self);
-        (far + self.key_gram).max(self.query_gram)
-    }
 }
 
 /// Numbers that kernels take at a time; values of a row are filled up to a multiple.

@@ -12,7 +12,7 @@ use thrifty_base::simd;
 use thrifty_base::tensors::{Dtype, Tensor, Tensors, write};
 
 use crate::hash::{self, PairHash};
-use crate::lookup::{Room, View, check_weights};
+use crate::lookup::{View, check_weights};
 use crate::spec::{BLOCK, Layout, PairSpec, Pool, Precision};
 use crate::{Error, Result};
 
@@ -148,12 +148,6 @@ impl PairTable {
         self.view().sequences(simd::path()?, ids, tokens, weights, threads, progress, out)
     }
 
-    /// What the last of `ids` looks up. Ids are not checked.
-    pub(crate) fn last(&self, ids: &[u32], room: &mut Room, out: &mut [f32]) -> Result<()> {
-        self.view().sequence(simd::path()?, ids, ids.len() - 1, None, room, out);
-        Ok(())
-    }
-
     /// Rows of the last of `ids`, counted over all heads: head by head, nearest pairs first.
     pub fn rows(&self, ids: &[u32]) -> Result<Vec<usize>> {
         self.check(ids)?;
@@ -237,11 +231,7 @@ impl PairTable {
 /// Refuses ids that are not below `vocab`.
 pub(crate) fn check_ids(ids: &[u32], vocab: usize) -> Result<()> {
     // All are looked at without a branch; which one it is matters only when there is one.
-    let most = ids.iter().copied().max().map_or(0, |id| id as usize);
-    if most < vocab {
-        return Ok(());
-    }
-    if ids.is_empty() {
+    if ids.iter().max().is_none_or(|&most| (most as usize) < vocab) {
         return Ok(());
     }
     let at = ids.iter().position(|&id| id as usize >= vocab).unwrap_or(0);

@@ -90,6 +90,7 @@ impl IntoPyErr for Pair {
             Pair::Base(e) => base(py, e),
             Pair::Argument { .. } => PyValueError::new_err(self.to_string()),
             Pair::Capacity { .. } => ours(py, "CapacityError", self.to_string()),
+            Pair::NotFinite => ours(py, "ModelError", self.to_string()),
             Pair::Mismatch { .. } => ours(py, "MismatchError", self.to_string()),
         }
     }

@@ -34,18 +34,27 @@ pub fn sum(path: Path, x: &[f32]) -> f32 {
 }
 
 /// Sums in [`LANES`] lanes; of the vectors only as many are in use as make that many lanes.
-#[derive(Clone, Copy)]
-struct Lanes<S: Simd>([S::f32s; LANES]);
+#[derive(Clone, Copy, Debug)]
+pub struct Lanes<S: Simd>([S::f32s; LANES]);
 
 impl<S: Simd> Lanes<S> {
+    /// Nothing yet.
     #[inline(always)]
-    fn zero(s: S) -> Self {
+    pub fn zero(s: S) -> Self {
         Self([s.splat_f32s(0.0); LANES])
+    }
+
+    /// Adds `a[i] * b[i]` to lane i, rounded once.
+    #[inline(always)]
+    pub fn add_product(&mut self, s: S, a: &[f32; LANES], b: &[f32; LANES]) {
+        for ((&a, &b), sum) in S::as_simd_f32s(a).0.iter().zip(S::as_simd_f32s(b).0).zip(&mut self.0) {
+            *sum = s.mul_add_f32s(a, b, *sum);
+        }
     }
 
     /// The lanes added in pairs: i and i + 8, then i and i + 4, and so on.
     #[inline(always)]
-    fn total(self) -> f32 {
+    pub fn total(self) -> f32 {
         let mut lanes = [0.0f32; LANES];
         for (lanes, vector) in S::as_mut_simd_f32s(&mut lanes).0.iter_mut().zip(self.0) {
             *lanes = vector;
@@ -100,23 +109,16 @@ fn products<S: Simd, const R: usize>(s: S, rows: [&[f32]; R], x: &[f32]) -> [f32
     let mut sums = [Lanes::zero(s); R];
     for (i, x) in blocks.iter().enumerate() {
         for (sums, row) in sums.iter_mut().zip(&whole) {
-            add_product(s, &row[i], x, sums);
+            sums.add_product(s, &row[i], x);
         }
     }
     if !rest.is_empty() {
         let x = filled(rest);
         for (sums, row) in sums.iter_mut().zip(&rows) {
-            add_product(s, &filled(row.1), &x, sums);
+            sums.add_product(s, &filled(row.1), &x);
         }
     }
     sums.map(Lanes::total)
-}
-
-#[inline(always)]
-fn add_product<S: Simd>(s: S, a: &[f32; LANES], b: &[f32; LANES], sums: &mut Lanes<S>) {
-    for ((&a, &b), sum) in S::as_simd_f32s(a).0.iter().zip(S::as_simd_f32s(b).0).zip(&mut sums.0) {
-        *sum = s.mul_add_f32s(a, b, *sum);
-    }
 }
 
 struct Axpy<'a> {

@@ -11,7 +11,7 @@ mod log_sum_exp;
 
 use pulp::{Scalar, WithSimd};
 
-pub use dot::{axpy, dot, dots, sum};
+pub use dot::{Lanes, axpy, dot, dots, sum};
 pub use exp::exp;
 pub use gemm::{Rows, accumulate, combine, multiply};
 pub use log_sum_exp::log_sum_exp;

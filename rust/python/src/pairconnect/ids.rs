@@ -1,7 +1,7 @@
 //! Ids in: arrays of any of the integers that people have.
 
-use numpy::{PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use numpy::{PyArray1, PyReadonlyArray1};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::array::vector;
@@ -15,21 +15,13 @@ pub(crate) enum Ids<'py> {
 impl<'py> Ids<'py> {
     /// A one-dimensional, contiguous array of uint32, int32 or int64.
     pub(crate) fn new(argument: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let name = "ids";
-        if let Ok(array) = vector::<u32>(argument, name, "uint32") {
-            return Ok(Self::Borrowed(array));
+        if let Ok(ids) = argument.cast::<PyArray1<i64>>() {
+            return Ok(Self::Copied(narrowed(vector::<i64>(ids, "ids", "int64")?.as_slice()?)?));
         }
-        let Ok(any) = argument.cast::<PyUntypedArray>() else {
-            return Err(vector::<u32>(argument, name, "int32, int64 or uint32")
-                .err()
-                .unwrap_or_else(|| unreachable!()));
-        };
-        let copied = match any.dtype().to_string().as_str() {
-            "int32" => narrowed(vector::<i32>(argument, name, "int32")?.as_slice()?),
-            "int64" => narrowed(vector::<i64>(argument, name, "int64")?.as_slice()?),
-            other => Err(PyTypeError::new_err(format!("{name}: dtype int32, int64 or uint32 is needed, got {other}"))),
-        };
-        Ok(Self::Copied(copied?))
+        if let Ok(ids) = argument.cast::<PyArray1<i32>>() {
+            return Ok(Self::Copied(narrowed(vector::<i32>(ids, "ids", "int32")?.as_slice()?)?));
+        }
+        Ok(Self::Borrowed(vector::<u32>(argument, "ids", "int32, int64 or uint32")?))
     }
 
     pub(crate) fn as_slice(&self) -> PyResult<&[u32]> {

@@ -7,13 +7,12 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use thrifty_base::sampling::Sampling;
 use thrifty_pairconnect::generate::generate;
-use thrifty_pairconnect::model::{ModelSpec, PairLm as Model, Work, write};
+use thrifty_pairconnect::model::{ModelSpec, PairLm as Model, write};
 use thrifty_pairconnect::spec::Precision;
 
 use super::ids::Ids;
 use super::table::PairTable;
 use crate::array::vector;
-use crate::error::IntoPyErr;
 use crate::interrupt::long_call;
 
 /// A language model of pair tables; use `thrifty.pairconnect.PairLM`.
@@ -55,27 +54,21 @@ impl PairLm {
         self.inner.bytes()
     }
 
-    /// Scores of what follows `ids[from..at]` for each (at, from) of `positions`: `vocab` numbers each.
+    /// Scores of what follows `ids[begin..at]` for each position: `vocab` numbers each.
     fn scores<'py>(
         &self,
         py: Python<'py>,
         ids: &Bound<'py, PyAny>,
         at: &Bound<'py, PyAny>,
         begin: &Bound<'py, PyAny>,
+        threads: usize,
     ) -> PyResult<Bound<'py, PyArray1<f32>>> {
         let ids = Ids::new(ids)?;
         let ids = ids.as_slice()?;
         let positions = pairs(at, begin)?;
-        self.inner.check(ids).map_err(|e| e.into_py_err(py))?;
-        if let Some(&(at, from)) = positions.iter().find(|&&(at, from)| from >= at || at > ids.len()) {
-            return Err(PyValueError::new_err(format!("positions: {from}..{at} of {} ids is no context", ids.len())));
-        }
-        let scores = py.detach(|| {
-            let contexts: Vec<&[u32]> = positions.iter().map(|&(at, from)| &ids[from..at]).collect();
-            let mut out = vec![0.0; positions.len() * self.inner.spec().vocab];
-            self.inner.scores(&contexts, &mut Work::default(), &mut out).map(|()| out)
-        });
-        Ok(scores.map_err(|e| e.into_py_err(py))?.into_pyarray(py))
+        let mut out = vec![0.0; positions.len() * self.inner.spec().vocab];
+        long_call(py, None, |p| self.inner.all_scores(ids, &positions, threads, p, &mut out))?;
+        Ok(out.into_pyarray(py))
     }
 
     /// Minus the logarithm of the probability of the ids at `at` after those from `from` on.

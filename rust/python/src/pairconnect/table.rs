@@ -13,8 +13,8 @@ use crate::array::{vector, vector_mut};
 use crate::error::IntoPyErr;
 use crate::interrupt::long_call;
 
-/// Lookups of fewer ids than this are done where they are asked for: a thread of their own would cost more.
-const SHORT: usize = 4096;
+/// Lookups of no more pairs than this are done where they are asked for: a thread of their own would cost more.
+const SHORT: usize = 1 << 14;
 
 /// A pair table; use `thrifty.pairconnect.PairTable`.
 #[pyclass(module = "thrifty._core")]
@@ -80,7 +80,8 @@ impl PairTable {
         let weights = weights.as_ref().map(|w| w.as_slice()).transpose()?;
         let mut out = vector_mut::<f32>(out, "out", "float32")?;
         let out = out.as_slice_mut()?;
-        if ids.len() <= SHORT {
+        let each = if self.inner.spec().window == 0 { tokens } else { self.inner.spec().window };
+        if ids.len().saturating_mul(each) <= SHORT {
             let progress = thrifty_base::progress::Progress::new();
             return self.inner.lookup(ids, tokens, weights, 1, &progress, out).map_err(|e| e.into_py_err(py));
         }
