@@ -1,13 +1,14 @@
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Protocol, TypeAlias, final
+from typing import Any, Protocol, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
     "PairLm",
+    "PairState",
     "PairTable",
     "RamboBuilder",
     "RamboIndex",
@@ -356,6 +357,16 @@ class PairTable:
     def rows(self, ids: _AnyIds) -> _Ends: ...
     def save(self, path: _Path, progress: _Progress) -> None: ...
     def set_rows(self, first: int, values: _Values, logits: _Values | None) -> tuple[float, float]: ...
+
+@final
+class PairState:
+    def __len__(self) -> int: ...
+    def __new__(cls, table: PairTable, weights: _Values | None) -> PairState: ...
+    def append(self, ids: Any) -> _Values: ...
+    def fork(self) -> PairState: ...
+    @property
+    def ids(self) -> _Ids: ...
+    def truncate(self, length: int) -> None: ...
 
 @final
 class PairLm:

@@ -131,19 +131,28 @@ class PairTable:
             out = np.empty(shape, np.float32)
         elif out.shape != shape:
             raise ValueError(f"out: shape {shape} is needed, got {out.shape}")
-        if weights is not None:
-            weights = np.asarray(to_numpy(weights, "weights"), np.float32)
-            if weights.shape != (self.spec.heads, self.spec.window):
-                raise ValueError(
-                    f"weights: shape (heads, window) = {(self.spec.heads, self.spec.window)} is needed, "
-                    f"got {weights.shape}"
-                )
-            weights = np.ascontiguousarray(weights).reshape(-1)
         if not out.flags.c_contiguous:
             raise ValueError("out: a contiguous array is needed")
         flat = np.ascontiguousarray(ids).reshape(-1)
-        self._core.lookup(flat, ids.shape[-1], weights, threads, out.reshape(-1))
+        self._core.lookup(flat, ids.shape[-1], self._weights(weights), threads, out.reshape(-1))
         return like(out, given)
+
+    def state(self, *, weights: Any = None) -> _core.PairState:
+        """Return a sequence without ids, to append to position by position.
+
+        Its ``append(ids)`` returns what they look up, ``truncate(length)`` takes positions back, ``fork()`` copies it.
+        """
+        return _core.PairState(self._core, self._weights(weights))
+
+    def _weights(self, weights: Any) -> NDArray[np.float32] | None:
+        if weights is None:
+            return None
+        weights = np.asarray(to_numpy(weights, "weights"), np.float32)
+        if weights.shape != (self.spec.heads, self.spec.window):
+            raise ValueError(
+                f"weights: shape (heads, window) = {(self.spec.heads, self.spec.window)} is needed, got {weights.shape}"
+            )
+        return np.ascontiguousarray(weights).reshape(-1)
 
     def rows(self, ids: Any) -> NDArray[np.uint64]:
         """Return the rows that the last of ``ids`` looks up: an array of shape (heads, pairs), nearest pairs first.

@@ -2,7 +2,7 @@
 
 use bytemuck::Pod;
 use pulp::Simd;
-use thrifty_base::math::LANES;
+use thrifty_base::prefetch::prefetch;
 
 use crate::spec::BLOCK;
 
@@ -37,85 +37,84 @@ impl Unit for i8 {
 /// The most blocks that one pass over the rows holds in registers.
 const MOST: usize = 8;
 
-/// `out = scale * sum over i of factors[i] * row i`; rows begin at the bytes `starts` of `data`, and without factors all
-/// are 1. A row's values are filled up to whole blocks.
-#[inline(always)]
-pub(crate) fn sum_rows<S: Simd, R: Unit>(
-    s: S,
-    data: &[u8],
-    starts: &[usize],
-    factors: Option<&[f32]>,
-    scale: f32,
-    out: &mut [f32],
-) {
-    for (pass, out) in out.chunks_mut(MOST * BLOCK).enumerate() {
-        let first = pass * MOST * BLOCK * size_of::<R>();
-        let part = Part { data, starts, factors, first, scale };
-        match out.len().div_ceil(BLOCK) {
-            1 => part.sum::<S, R, 1>(s, out),
-            2 => part.sum::<S, R, 2>(s, out),
-            3 => part.sum::<S, R, 3>(s, out),
-            4 => part.sum::<S, R, 4>(s, out),
-            5 => part.sum::<S, R, 5>(s, out),
-            6 => part.sum::<S, R, 6>(s, out),
-            7 => part.sum::<S, R, 7>(s, out),
-            _ => part.sum::<S, R, MOST>(s, out),
+/// Rows to sum, and those that are asked of memory meanwhile.
+#[derive(Clone, Copy)]
+pub(crate) struct Bag<'a, R> {
+    /// All numbers of a table.
+    pub(crate) data: &'a [R],
+    /// Where the rows begin.
+    pub(crate) starts: &'a [usize],
+    /// Where later rows begin; as many as `starts`, or fewer, or none.
+    pub(crate) later: &'a [usize],
+    /// What each row is multiplied by; 1 without.
+    pub(crate) factors: Option<&'a [f32]>,
+    /// What the sum is multiplied by.
+    pub(crate) scale: f32,
+}
+
+impl<R: Unit> Bag<'_, R> {
+    /// Writes `scale * sum over i of factors[i] * row i`. A row's values are filled up to whole blocks.
+    #[inline(always)]
+    pub(crate) fn sum<S: Simd>(self, s: S, out: &mut [f32]) {
+        for (pass, out) in out.chunks_mut(MOST * BLOCK).enumerate() {
+            let first = pass * MOST * BLOCK;
+            match out.len().div_ceil(BLOCK) {
+                1 => self.pass::<S, 1>(s, first, out),
+                2 => self.pass::<S, 2>(s, first, out),
+                3 => self.pass::<S, 3>(s, first, out),
+                4 => self.pass::<S, 4>(s, first, out),
+                5 => self.pass::<S, 5>(s, first, out),
+                6 => self.pass::<S, 6>(s, first, out),
+                7 => self.pass::<S, 7>(s, first, out),
+                _ => self.pass::<S, MOST>(s, first, out),
+            }
         }
     }
-}
 
-/// Some blocks of all rows.
-#[derive(Clone, Copy)]
-struct Part<'a> {
-    data: &'a [u8],
-    starts: &'a [usize],
-    factors: Option<&'a [f32]>,
-    first: usize,
-    scale: f32,
-}
-
-impl Part<'_> {
+    /// Some blocks of all rows, by vectors of as many numbers as there are in one.
     #[inline(always)]
-    fn sum<S: Simd, R: Unit, const N: usize>(self, s: S, out: &mut [f32]) {
-        let mut sums = [[s.splat_f32s(0.0); LANES]; N];
-        let row = |start: usize| -> &[[R; BLOCK]] {
-            let start = start + self.first;
-            bytemuck::cast_slice::<u8, R>(&self.data[start..start + N * BLOCK * size_of::<R>()]).as_chunks().0
+    fn pass<S: Simd, const N: usize>(self, s: S, first: usize, out: &mut [f32]) {
+        // Of a known number of vectors, which then stay in registers.
+        match BLOCK / S::F32_LANES {
+            1 => self.vectors::<S, N, 1>(s, first, out),
+            2 => self.vectors::<S, N, 2>(s, first, out),
+            4 => self.vectors::<S, N, 4>(s, first, out),
+            _ => self.vectors::<S, N, BLOCK>(s, first, out),
+        }
+    }
+
+    #[inline(always)]
+    fn vectors<S: Simd, const N: usize, const V: usize>(self, s: S, first: usize, out: &mut [f32]) {
+        let mut sums = [[s.splat_f32s(0.0); V]; N];
+        let row = |start: usize| -> &[[R; BLOCK]; N] {
+            let numbers = &self.data[start + first..][..N * BLOCK];
+            numbers.as_chunks().0.try_into().expect("N blocks")
         };
-        match self.factors {
-            None => {
-                for &start in self.starts {
-                    for (sums, block) in sums.iter_mut().zip(row(start)) {
-                        for (sum, &x) in sums.iter_mut().zip(S::as_simd_f32s(&R::widen(block)).0) {
-                            *sum = s.add_f32s(*sum, x);
-                        }
-                    }
-                }
+        let mut later = self.later.iter();
+        for (i, &start) in self.starts.iter().enumerate() {
+            if let Some(&start) = later.next() {
+                prefetch(row(start));
             }
-            Some(factors) => {
-                for (&start, &factor) in self.starts.iter().zip(factors) {
-                    let factor = s.splat_f32s(factor);
-                    for (sums, block) in sums.iter_mut().zip(row(start)) {
-                        for (sum, &x) in sums.iter_mut().zip(S::as_simd_f32s(&R::widen(block)).0) {
-                            *sum = s.mul_add_f32s(factor, x, *sum);
-                        }
-                    }
+            let factor = self.factors.map(|factors| s.splat_f32s(factors[i]));
+            let row = row(start);
+            for n in 0..N {
+                let block = R::widen(&row[n]);
+                let block: &[S::f32s; V] = S::as_simd_f32s(&block).0.try_into().expect("a block has V vectors");
+                for v in 0..V {
+                    sums[n][v] = match factor {
+                        None => s.add_f32s(sums[n][v], block[v]),
+                        Some(factor) => s.mul_add_f32s(factor, block[v], sums[n][v]),
+                    };
                 }
             }
         }
         let scale = s.splat_f32s(self.scale);
-        let (whole, rest) = out.as_chunks_mut::<BLOCK>();
-        for (out, sums) in whole.iter_mut().zip(&sums) {
+        let mut all = [[0.0; BLOCK]; N];
+        for (out, sums) in all.iter_mut().zip(&sums) {
             for (out, &sum) in S::as_mut_simd_f32s(out).0.iter_mut().zip(sums) {
                 *out = s.mul_f32s(scale, sum);
             }
         }
-        if !rest.is_empty() {
-            let mut block = [0.0; BLOCK];
-            for (out, &sum) in S::as_mut_simd_f32s(&mut block).0.iter_mut().zip(&sums[whole.len()]) {
-                *out = s.mul_f32s(scale, sum);
-            }
-            rest.copy_from_slice(&block[..rest.len()]);
-        }
+        out.copy_from_slice(&all.as_flattened()[..out.len()]);
     }
 }

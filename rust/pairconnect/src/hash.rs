@@ -46,14 +46,49 @@ impl PairHash {
     pub fn word(&self, query: u32, other: u32, distance: usize) -> u64 {
         let o = if self.offsets { distance as u64 } else { 0 };
         match self.kind {
-            Kind::Mix64 => {
-                let pair = u64::from(query) << 32 | u64::from(other);
-                mix64(pair.wrapping_mul(C1) ^ o.wrapping_mul(C2) ^ self.key)
+            Kind::Mix64 => self.mixed64(query, other, o),
+            Kind::H32 => self.mixed32(query, other, o as u32),
+        }
+    }
+
+    /// [`Self::word`] of one query with others, the nearest last: words go from the nearest on, at distances from `first`.
+    #[inline(always)]
+    pub(crate) fn words(&self, query: u32, others: &[u32], first: usize, words: &mut [u64]) {
+        // What is the same for all pairs is asked once: then a loop takes several at a time.
+        let pairs = words.iter_mut().zip(others.iter().rev());
+        match (self.kind, self.offsets) {
+            (Kind::Mix64, true) => {
+                pairs.zip(first..).for_each(|((word, &other), o)| *word = self.mixed64(query, other, o as u64));
             }
-            Kind::H32 => {
-                let q = mix32(query ^ self.key as u32);
-                u64::from(mix32(q.wrapping_add(other.wrapping_mul(A1)) ^ (o as u32).wrapping_mul(A2)))
+            (Kind::Mix64, false) => pairs.for_each(|(word, &other)| *word = self.mixed64(query, other, 0)),
+            (Kind::H32, true) => {
+                pairs.zip(first..).for_each(|((word, &other), o)| *word = self.mixed32(query, other, o as u32));
             }
+            (Kind::H32, false) => pairs.for_each(|(word, &other)| *word = self.mixed32(query, other, 0)),
+        }
+    }
+
+    #[inline(always)]
+    fn mixed64(&self, query: u32, other: u32, o: u64) -> u64 {
+        let pair = u64::from(query) << 32 | u64::from(other);
+        mix64(pair.wrapping_mul(C1) ^ o.wrapping_mul(C2) ^ self.key)
+    }
+
+    #[inline(always)]
+    fn mixed32(&self, query: u32, other: u32, o: u32) -> u64 {
+        let q = mix32(query ^ self.key as u32);
+        u64::from(mix32(q.wrapping_add(other.wrapping_mul(A1)) ^ o.wrapping_mul(A2)))
+    }
+
+    /// [`Self::row`] of words, times `stride`.
+    #[inline(always)]
+    pub(crate) fn places(&self, words: &[u64], h: usize, stride: usize, places: &mut [usize]) {
+        let (odd, rows, begin) = (self.odd[h], self.rows, h * self.rows as usize);
+        let place = |uniform: u64| (begin + ((uniform * rows) >> 32) as usize) * stride;
+        let pairs = places.iter_mut().zip(words);
+        match self.kind {
+            Kind::Mix64 => pairs.for_each(|(out, &word)| *out = place(word.wrapping_mul(odd) >> 32)),
+            Kind::H32 => pairs.for_each(|(out, &word)| *out = place(word.wrapping_mul(odd) & 0xFFFF_FFFF)),
         }
     }
 

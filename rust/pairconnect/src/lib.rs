@@ -7,6 +7,7 @@
 //! | [`table`] | rows in memory or in a file |
 //! | [`lookup`] | what positions look up |
 //! | `gather` | sums of rows |
+//! | [`state`] | sequences that grow and shrink |
 //! | [`dense`] | products of a matrix with vectors |
 //! | [`model`] | PairLM, a whole language model |
 //! | [`generate`] | text that it makes up |
@@ -19,6 +20,7 @@ pub mod hash;
 pub mod lookup;
 pub mod model;
 pub mod spec;
+pub mod state;
 pub mod table;
 
 pub use error::{Error, Result};

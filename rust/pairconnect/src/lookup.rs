@@ -4,16 +4,22 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use thrifty_base::math::{dispatch, exp};
 use thrifty_base::pool::pool;
+use thrifty_base::prefetch::prefetch;
 use thrifty_base::progress::Progress;
 use thrifty_base::simd::Path;
 
-use crate::gather::sum_rows;
+use crate::gather::{Bag, Unit};
 use crate::hash::{PairHash, gram};
 use crate::spec::{BLOCK, Layout, PairSpec, Pool, Precision};
 use crate::{Error, Result};
 
 /// Positions of a task.
 const TASK: usize = 64;
+/// Rows whose places are known before the first is read.
+const ROWS: usize = 1024;
+/// How many rows ahead memory is asked; and the bytes of a table up to which it need not be asked.
+const AHEAD: usize = 12;
+const NEAR: usize = 1 << 19;
 
 /// A table as lookups see it.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +33,7 @@ pub(crate) struct View<'a> {
 /// Room that lookups need, used again.
 #[derive(Clone, Debug, Default)]
 pub struct Room {
+    keys: Vec<u32>,
     words: Vec<u64>,
     starts: Vec<usize>,
     factors: Vec<f32>,
@@ -101,17 +108,51 @@ impl View<'_> {
 
     /// Rows of position `ids.len() - 1`, counted over all heads: head by head, nearest pairs first.
     pub(crate) fn rows(self, ids: &[u32], words: &mut Vec<u64>, rows: &mut Vec<usize>) {
-        let t = ids.len() - 1;
-        let query = gram(ids, self.spec.query_gram);
-        words.clear();
-        words.extend(self.spec.distances(t).map(|o| {
-            let other = gram(&ids[..t + 1 - o], self.spec.key_gram);
-            self.hash.word(query, other, o)
-        }));
+        let mut keys = Vec::new();
+        let (keys, begin) = self.keys(ids, ids.len() - 1, &mut keys);
         rows.clear();
-        for h in 0..self.spec.heads {
-            rows.extend(words.iter().map(|&word| self.hash.row(word, h)));
+        self.places(ids, keys, begin, ids.len() - 1, 1, words, rows);
+    }
+
+    /// The n-grams of other sides that positions from `from` on look at, and the place of the first.
+    #[inline(always)]
+    fn keys<'k>(self, ids: &'k [u32], from: usize, keys: &'k mut Vec<u32>) -> (&'k [u32], usize) {
+        let PairSpec { key_gram, window, .. } = *self.spec;
+        if key_gram == 1 {
+            return (ids, 0);
         }
+        // A distance is `window` at most, and no pair is farther than the beginning.
+        let begin = if window == 0 { 0 } else { from.saturating_sub(window) };
+        keys.clear();
+        keys.extend((begin..ids.len()).map(|t| gram(&ids[..=t], key_gram)));
+        (keys, begin)
+    }
+
+    /// Appends the rows of position `t`, times `stride`; returns how many a head has.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)] // what a position is, and room
+    fn places(
+        self,
+        ids: &[u32],
+        keys: &[u32],
+        begin: usize,
+        t: usize,
+        stride: usize,
+        words: &mut Vec<u64>,
+        places: &mut Vec<usize>,
+    ) -> usize {
+        let distances = self.spec.distances(t);
+        let others = &keys[t + 1 - distances.end - begin..t + 1 - distances.start - begin];
+        words.resize(others.len(), 0);
+        self.hash.words(gram(&ids[..=t], self.spec.query_gram), others, distances.start, words);
+        let before = places.len();
+        places.resize(before + self.spec.heads * words.len(), 0);
+        if !words.is_empty() {
+            for (h, places) in places[before..].chunks_exact_mut(words.len()).enumerate() {
+                self.hash.places(words, h, stride, places);
+            }
+        }
+        words.len()
     }
 }
 
@@ -139,7 +180,7 @@ impl WithSimd for Positions<'_> {
 }
 
 #[inline(always)]
-fn all<S: Simd, R: crate::gather::Unit>(
+fn all<S: Simd, R: Unit>(
     s: S,
     table: View<'_>,
     ids: &[u32],
@@ -149,24 +190,40 @@ fn all<S: Simd, R: crate::gather::Unit>(
     out: &mut [f32],
 ) {
     let View { spec, layout, data, .. } = table;
-    let Room { words, starts, factors } = room;
-    for (i, out) in out.chunks_exact_mut(spec.width()).enumerate() {
-        table.rows(&ids[..from + i + 1], words, starts);
-        let n = words.len();
-        starts.iter_mut().for_each(|start| *start *= layout.stride);
-        let scale = if spec.pool == Pool::Mean && n > 0 { 1.0 / n as f32 } else { 1.0 };
-        for (h, out) in out.chunks_exact_mut(spec.head_dim).enumerate() {
-            let starts = &starts[h * n..(h + 1) * n];
-            let weights = weights.map(|w| &w[h * spec.window..h * spec.window + n]);
-            let given = factors_of(s, table, starts, weights, factors);
-            sum_rows::<S, R>(s, data, starts, given.then(|| &factors[..n]), scale, out);
+    let numbers: &[R] = bytemuck::cast_slice(data);
+    let Room { keys, words, starts, factors } = room;
+    let (keys, begin) = table.keys(ids, from, keys);
+    let most = spec.heads * spec.distances(ids.len() - 1).len();
+    let together = (ROWS / most.max(1)).max(1);
+    let ahead = if layout.bytes > NEAR { AHEAD } else { 0 };
+    for (block, out) in out.chunks_mut(together * spec.width()).enumerate() {
+        let first = from + block * together;
+        starts.clear();
+        for t in first..first + out.len() / spec.width() {
+            table.places(ids, keys, begin, t, layout.stride / size_of::<R>(), words, starts);
+        }
+        for &start in starts.iter().take(ahead) {
+            prefetch(&numbers[start..][..spec.head_dim]);
+        }
+        let mut at = 0;
+        for (i, out) in out.chunks_exact_mut(spec.width()).enumerate() {
+            let n = spec.distances(first + i).len();
+            let scale = if spec.pool == Pool::Mean && n > 0 { 1.0 / n as f32 } else { 1.0 };
+            for (h, out) in out.chunks_exact_mut(spec.head_dim).enumerate() {
+                let now = &starts[at..at + n];
+                let weights = weights.map(|w| &w[h * spec.window..h * spec.window + n]);
+                let given = factors_of::<S, R>(s, table, now, weights, factors);
+                let later = if ahead == 0 { &[] } else { starts.get(at + ahead..).unwrap_or(&[]) };
+                Bag { data: numbers, starts: now, later, factors: given.then(|| &factors[..n]), scale }.sum(s, out);
+                at += n;
+            }
         }
     }
 }
 
 /// Writes what each row is multiplied by; says whether that is other than 1.
 #[inline(always)]
-fn factors_of<S: Simd>(
+fn factors_of<S: Simd, R>(
     s: S,
     View { spec, layout, data, .. }: View<'_>,
     starts: &[usize],
@@ -177,7 +234,7 @@ fn factors_of<S: Simd>(
     factors.clear();
     match (spec.pool, weights) {
         (Pool::Softmax, weights) => {
-            factors.extend(starts.iter().map(|&start| number(data, start + layout.logit)));
+            factors.extend(starts.iter().map(|&start| number(data, start * size_of::<R>() + layout.logit)));
             if let Some(weights) = weights {
                 factors.iter_mut().zip(weights).for_each(|(x, w)| *x += w);
             }
@@ -188,7 +245,7 @@ fn factors_of<S: Simd>(
         _ => return false,
     }
     if spec.precision == Precision::I8 {
-        factors.iter_mut().zip(starts).for_each(|(x, &start)| *x *= number(data, start + layout.scale));
+        factors.iter_mut().zip(starts).for_each(|(x, &start)| *x *= number(data, start * size_of::<R>() + layout.scale));
     }
     true
 }
