@@ -4,8 +4,8 @@
 //! stream, position, id), divided by its probability, and the first wins. So nothing depends on the order in which ids
 //! are looked at, and every backend that computes the same law draws the same id.
 
-use crate::math::{dispatch, exp};
-use crate::philox::Philox;
+use crate::math::{LANES, dispatch, exp};
+use crate::philox::{LANES as PHILOX_LANES, Philox};
 use crate::simd::Path;
 
 use pulp::{Simd, WithSimd};
@@ -47,7 +47,7 @@ impl Sampling {
 
     /// Turns scores into probabilities, in place; `order` is room. Scores that are no numbers make all of the law none.
     pub fn law(&self, path: Path, scores: &mut [f32], order: &mut Vec<u32>) {
-        let Some(best) = best(scores) else { return };
+        let Some(best) = best(path, scores) else { return };
         let most = scores[best];
         if !most.is_finite() {
             scores.fill(f32::NAN);
@@ -103,17 +103,31 @@ impl Sampling {
 }
 
 /// The first of the largest; a number that is none counts as the largest. `None` where there is nothing.
-fn best(x: &[f32]) -> Option<usize> {
-    let mut best = 0;
-    for (i, &value) in x.iter().enumerate() {
-        if value.is_nan() {
-            return Some(i);
+fn best(path: Path, x: &[f32]) -> Option<usize> {
+    let most = dispatch(path, Largest(x));
+    x.iter().position(|&x| x == most || x.is_nan())
+}
+
+/// The largest number, or one that is none where there is one.
+struct Largest<'a>(&'a [f32]);
+
+impl WithSimd for Largest<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f32 {
+        let (whole, rest) = self.0.as_chunks::<LANES>();
+        let (mut most, mut none) = ([f32::NEG_INFINITY; LANES], [false; LANES]);
+        for block in whole {
+            for i in 0..LANES {
+                most[i] = if block[i] > most[i] { block[i] } else { most[i] };
+                none[i] |= block[i].is_nan();
+            }
         }
-        if value > x[best] {
-            best = i;
-        }
+        let none = none.contains(&true) || rest.iter().any(|x| x.is_nan());
+        let most = most.iter().chain(rest).fold(f32::NEG_INFINITY, |most, &x| most.max(x));
+        if none { f32::NAN } else { most }
     }
-    (!x.is_empty()).then_some(best)
 }
 
 /// `x = e^(scale (x - most))`; returns the sum, of 16 lanes that are then added one after the other.
@@ -129,56 +143,97 @@ impl WithSimd for Exponentials<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) -> f32 {
         let Self { x, most, scale } = self;
-        let (most_, scale_) = (s.splat_f32s(most), s.splat_f32s(scale));
-        let mut sums = [0.0f32; 16];
-        let mut block = |x: &mut [f32; 16]| {
-            for (x, sum) in S::as_mut_simd_f32s(x).0.iter_mut().zip(S::as_mut_simd_f32s(&mut sums).0) {
-                *x = exp(s, s.mul_f32s(scale_, s.sub_f32s(*x, most_)));
-                *sum = s.add_f32s(*sum, *x);
-            }
-        };
-        let (whole, rest) = x.as_chunks_mut::<16>();
-        whole.iter_mut().for_each(&mut block);
+        let (most, scale) = (s.splat_f32s(most), s.splat_f32s(scale));
+        let mut sums = [0.0f32; LANES];
+        let (whole, rest) = x.as_chunks_mut::<LANES>();
+        for block in whole {
+            exponentials(s, block, most, scale, &mut sums);
+        }
         if !rest.is_empty() {
-            let mut last = [f32::NEG_INFINITY; 16];
+            let mut last = [f32::NEG_INFINITY; LANES];
             last[..rest.len()].copy_from_slice(rest);
-            block(&mut last);
+            exponentials(s, &mut last, most, scale, &mut sums);
             rest.copy_from_slice(&last[..rest.len()]);
         }
         sums.iter().sum()
     }
 }
 
+#[inline(always)]
+fn exponentials<S: Simd>(s: S, x: &mut [f32; LANES], most: S::f32s, scale: S::f32s, sums: &mut [f32; LANES]) {
+    for (x, sum) in S::as_mut_simd_f32s(x).0.iter_mut().zip(S::as_mut_simd_f32s(sums).0) {
+        *x = exp(s, s.mul_f32s(scale, s.sub_f32s(*x, most)));
+        *sum = s.add_f32s(*sum, *x);
+    }
+}
+
 /// The id that wins the race at `position` (below 2^40) of a stream: id i with probability `law[i]` over their sum.
 /// `None` where no probability is positive, or one is no number.
-pub fn race(law: &[f32], random: Philox, position: u64) -> Option<usize> {
-    let likeliest = best(law)?;
+pub fn race(path: Path, law: &[f32], random: Philox, position: u64) -> Option<usize> {
+    let likeliest = best(path, law)?;
     // What is no number is "best" as well.
     if law[likeliest].is_nan() || law[likeliest] <= 0.0 {
         return None;
     }
-    let mut winner = likeliest;
-    let mut rate = f64::from(law[likeliest]) / time(uniform(random, position, likeliest));
-    for (block, law) in law.chunks(4).enumerate() {
-        // A time is at least 2^-33, so ids whose probability is this small have lost whatever they draw.
-        let least = rate * 2f64.powi(-33);
-        if law.iter().all(|&p| f64::from(p) < least) {
-            continue;
-        }
-        let words = random.words_at(position << 24 | block as u64);
-        for (i, (&p, word)) in law.iter().zip(words).enumerate() {
-            let (p, u, id) = (f64::from(p), unit(word), 4 * block + i);
-            // -ln u >= 1 - u: most ids have lost before their logarithm is taken.
-            if p <= 0.0 || p < rate * (1.0 - u) || id == likeliest {
+    let rate = f64::from(law[likeliest]) / time(uniform(random, position, likeliest));
+    Some(dispatch(path, Race { law, random, position, likeliest, rate }))
+}
+
+/// A race whose first runner has the rate `rate`.
+struct Race<'a> {
+    law: &'a [f32],
+    random: Philox,
+    position: u64,
+    likeliest: usize,
+    rate: f64,
+}
+
+/// Ids that are looked at together.
+const IDS: usize = 4 * PHILOX_LANES;
+
+impl WithSimd for Race<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        let Self { law, random, position, likeliest, mut rate } = self;
+        let mut winner = likeliest;
+        for (group, law) in law.chunks(IDS).enumerate() {
+            let mut chances = [0.0f32; IDS];
+            chances[..law.len()].copy_from_slice(law);
+            // A time is at least 2^-33, so ids whose probability is this small have lost whatever they draw. Bounds in f32
+            // are a little low: what they let through is looked at again.
+            let least = (rate * (0.999_999 * 2f64.powi(-33))) as f32;
+            if !chances.iter().fold(false, |any, &p| any | (p >= least)) {
                 continue;
             }
-            let own = p / time(u);
-            if own > rate || own == rate && id < winner {
-                (winner, rate) = (id, own);
+            let words = random.lanes_at(position << 24 | (PHILOX_LANES * group) as u64);
+            let low = (rate * 0.999_99) as f32;
+            let mut runs = [false; IDS];
+            for (w, words) in words.iter().enumerate() {
+                for (lane, &word) in words.iter().enumerate() {
+                    // -ln u >= 1 - u: most ids have lost before their logarithm is taken.
+                    let late = (!word) as f32 * 2f32.powi(-32);
+                    let p = chances[lane * 4 + w];
+                    runs[lane * 4 + w] = p > 0.0 && p >= low * late;
+                }
+            }
+            if !runs.iter().fold(false, |any, &run| any | run) {
+                continue;
+            }
+            for (i, _) in runs.iter().enumerate().filter(|(_, run)| **run) {
+                let (id, p) = (IDS * group + i, f64::from(chances[i]));
+                if id == likeliest {
+                    continue;
+                }
+                let own = p / time(unit(words[i % 4][i / 4]));
+                if own > rate || own == rate && id < winner {
+                    (winner, rate) = (id, own);
+                }
             }
         }
+        winner
     }
-    Some(winner)
 }
 
 fn uniform(random: Philox, position: u64, id: usize) -> f64 {
@@ -250,7 +305,7 @@ mod tests {
 
         /// The filters of the race change nothing.
         #[test]
-        fn races(seed in 0u64..10_000, n in 1usize..60, position in 0u64..(1 << 40), zeros in 0usize..3) {
+        fn races(seed in 0u64..10_000, n in 1usize..300, position in 0u64..(1 << 40), zeros in 0usize..3) {
             let mut law = scores(seed, n);
             law.iter_mut().for_each(|x| *x = if *x < -5.0 + 4.0 * zeros as f32 { 0.0 } else { x.exp() });
             let random = Philox::new(seed, 9);
@@ -258,7 +313,9 @@ mod tests {
                 .filter(|&i| law[i] > 0.0)
                 .map(|i| (time(uniform(random, position, i)) / f64::from(law[i]), i))
                 .min_by(|a, b| a.0.total_cmp(&b.0));
-            prop_assert_eq!(race(&law, random, position), slow.map(|s| s.1));
+            for path in Path::usable() {
+                prop_assert_eq!(race(path, &law, random, position), slow.map(|s| s.1));
+            }
         }
     }
 
@@ -268,7 +325,7 @@ mod tests {
         let n = 200_000u64;
         let mut counts = [0u64; 5];
         for position in 0..n {
-            counts[race(&law, Philox::new(3, 1), position).unwrap()] += 1;
+            counts[race(Path::Scalar, &law, Philox::new(3, 1), position).unwrap()] += 1;
         }
         assert_eq!(counts[1], 0);
         for (count, p) in counts.iter().zip(law) {
@@ -289,8 +346,8 @@ mod tests {
         let mut x = vec![1.0, f32::NAN, 3.0];
         Sampling::default().law(Path::Scalar, &mut x, &mut Vec::new());
         assert!(x.iter().all(|x| x.is_nan()));
-        assert_eq!((race(&x, Philox::new(0, 0), 0), race(&[], Philox::new(0, 0), 0)), (None, None));
-        assert_eq!(race(&[0.0, 0.0], Philox::new(0, 0), 0), None);
+        assert_eq!((race(Path::Scalar, &x, Philox::new(0, 0), 0), race(Path::Scalar, &[], Philox::new(0, 0), 0)), (None, None));
+        assert_eq!(race(Path::Scalar, &[0.0, 0.0], Philox::new(0, 0), 0), None);
         let mut x = vec![f32::NEG_INFINITY, 2.0];
         Sampling::default().law(Path::Scalar, &mut x, &mut Vec::new());
         assert_eq!(x, [0.0, 1.0]);

@@ -37,7 +37,7 @@ pub fn generate(
         let from = if window == 0 { 0 } else { ids.len().saturating_sub(window) };
         model.scores(&[&ids[from..]], &mut work, &mut law);
         sampling.law(path, &mut law, &mut order);
-        let Some(id) = race(&law, Philox::new(seed, STREAM), ids.len() as u64) else {
+        let Some(id) = race(path, &law, Philox::new(seed, STREAM), ids.len() as u64) else {
             return Err(Error::NotFinite);
         };
         ids.push(id as u32);
