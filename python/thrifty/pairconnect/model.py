@@ -10,6 +10,7 @@ import numpy as np
 from thrifty import _core
 from thrifty._torch import to_numpy
 from thrifty.errors import DatasetError, FormatError, ModelError
+from thrifty.pairconnect.draft import PairDraft
 from thrifty.pairconnect.spec import PairSpec
 from thrifty.pairconnect.text import Bytes, Encoding, Tokenizer
 
@@ -89,6 +90,66 @@ class PairLM:
     def nbytes(self) -> tuple[int, int]:
         """Bytes of dense weights, and of tables."""
         return self._core.nbytes
+
+    @property
+    def has_shortlist(self) -> bool:
+        """Whether only the ids of a shortlist are scored where ids are drawn."""
+        return bool(json.loads(self._core.spec).get("shortlist"))
+
+    def with_shortlist(
+        self,
+        ids: Any,
+        *,
+        length: int = 64,
+        rows: int = 65_536,
+        seed: int = 0,
+        threads: int = 0,
+        progress: Progress | None = None,
+    ) -> PairLM:
+        """Return the same model with a shortlist: for the last two ids, and for the last, those that likely follow.
+
+        Where ids are drawn, only the union of two rows is scored, so that a large vocabulary costs nothing. What is
+        sampled is the law of these scores, scaled to 1. :meth:`scores` and :meth:`evaluate` are of all ids as before.
+
+        Parameters
+        ----------
+        ids : integer array of shape (tokens,)
+            A text. What the model says at its positions makes the rows; contexts that it does not have get no row.
+        length : int
+            Ids of a row.
+        rows : int
+            Rows of pairs.
+        seed : int
+            Key of their hash.
+        threads : int
+            0 for all cores.
+        progress : callable, optional
+            Called as ``progress(phase, done, total)``.
+        """
+        spec = json.dumps({"rows": rows, "length": length, "seed": seed})
+        return PairLM(self._core.with_shortlist(spec, self._checked(ids), threads, progress))
+
+    def without_shortlist(self) -> PairLM:
+        """Return the same model, which scores all ids."""
+        return PairLM(self._core.without_shortlist())
+
+    def save(self, path: str | PathLike[str], *, progress: Progress | None = None) -> None:
+        """Write a file of the model, with the shortlist that it has; dense weights are those of its own file."""
+        self._core.save(path, progress)
+
+    def ids(self, text: str | bytes) -> NDArray[np.uint32]:
+        """Return a text as ids."""
+        return self.encoding.encode(text.encode() if isinstance(text, str) else text)[0]
+
+    def text(self, ids: Any) -> str:
+        """Return ids as a text."""
+        return self.encoding.decode(ids)
+
+    def drafter(
+        self, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0
+    ) -> PairDraft:
+        """Return sequences that grow and shrink id by id; numbers as for :meth:`generate`."""
+        return PairDraft(self, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
 
     def scores(self, ids: Any, *, window: int | None = None, threads: int = 0) -> NDArray[np.float32]:
         """Return the scores of what follows each position.

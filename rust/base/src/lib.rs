@@ -14,14 +14,15 @@
 //! | [`lent`] | memory that steps leave to the next |
 //! | [`recycled`] | memory for large results, used again |
 //! | [`sampling`] | from scores to a law, and from a law to an id |
+//! | [`draft`] | what proposes ids for another model to verify |
 //! | [`files`] | atomic replacement of a file, and the lock of its writer |
 //! | [`container`] | the checksummed file format of indexes and journals |
 //! | [`tensors`] | files of learned weights |
 
 pub mod container;
+pub mod draft;
 pub mod error;
 pub mod files;
-
 pub mod hash;
 pub mod lent;
 pub mod math;

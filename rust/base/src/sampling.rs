@@ -236,6 +236,29 @@ impl WithSimd for Race<'_> {
     }
 }
 
+/// [`race`] of the ids `ids` alone, each once, whose probabilities are `law`: the id that wins among them, and its place.
+pub fn race_of(ids: &[u32], law: &[f32], random: Philox, position: u64) -> Option<(u32, usize)> {
+    let mut winner: Option<(f64, u32, usize)> = None;
+    for (place, (&id, &p)) in ids.iter().zip(law).enumerate() {
+        if p.is_nan() {
+            return None;
+        }
+        if p <= 0.0 {
+            continue;
+        }
+        let u = uniform(random, position, id as usize);
+        let p = f64::from(p);
+        if winner.is_some_and(|(rate, ..)| p < rate * (1.0 - u)) {
+            continue;
+        }
+        let rate = p / time(u);
+        if winner.is_none_or(|(most, first, _)| rate > most || rate == most && id < first) {
+            winner = Some((rate, id, place));
+        }
+    }
+    winner.map(|(_, id, place)| (id, place))
+}
+
 fn uniform(random: Philox, position: u64, id: usize) -> f64 {
     unit(random.words_at(position << 24 | (id / 4) as u64)[id % 4])
 }
@@ -316,6 +339,12 @@ mod tests {
             for path in Path::usable() {
                 prop_assert_eq!(race(path, &law, random, position), slow.map(|s| s.1));
             }
+            // Of some ids alone, in whatever order they stand.
+            let some: Vec<u32> = (0..n as u32).rev().filter(|i| law[*i as usize] > 0.0).collect();
+            let of_some: Vec<f32> = some.iter().map(|&i| law[i as usize]).collect();
+            let found = race_of(&some, &of_some, random, position);
+            prop_assert_eq!(found.map(|f| f.0 as usize), slow.map(|s| s.1));
+            prop_assert!(found.is_none_or(|(id, place)| some[place] == id));
         }
     }
 

@@ -1,15 +1,21 @@
 //! Products of a matrix with the vectors of positions. A position's numbers do not depend on what is computed beside it.
+//!
+//! Rows stand in panels of 16, column after column: a vector register holds a number of 16 rows, and each row is summed
+//! from its first column to its last, whatever the instructions and however many positions there are. Whole numbers are
+//! in `whole`.
 
 use pulp::{Simd, WithSimd};
-use thrifty_base::math::{LANES, Lanes, bf16, dispatch};
+use thrifty_base::math::{LANES, bf16, dispatch};
 use thrifty_base::simd::Path;
 
 use crate::gather::Unit;
 use crate::spec::Precision;
+use crate::whole::{self, Panels, Whole};
 
 /// Rows of weights, each as long as a position's vector: a multiple of [`LANES`].
 #[derive(Debug)]
 pub struct Matrix {
+    rows: usize,
     columns: usize,
     numbers: Numbers,
 }
@@ -18,28 +24,25 @@ pub struct Matrix {
 enum Numbers {
     F32(Vec<f32>),
     Bf16(Vec<u16>),
-    I8(Vec<i8>, Vec<f32>),
+    I8(Panels),
 }
 
 impl Matrix {
     /// Rows of `columns` numbers, rounded to `precision`.
     pub fn new(path: Path, values: &[f32], columns: usize, precision: Precision) -> Self {
-        assert!(columns.is_multiple_of(LANES) && values.len().is_multiple_of(columns));
+        assert!(columns > 0 && columns.is_multiple_of(LANES) && values.len().is_multiple_of(columns));
+        let rows = values.len() / columns;
         let numbers = match precision {
-            Precision::F32 => Numbers::F32(values.to_vec()),
+            Precision::F32 => Numbers::F32(paneled(values, columns)),
             Precision::Bf16 => {
-                let mut numbers = vec![0; values.len()];
-                bf16::narrow(path, values, &mut numbers);
+                let panels = paneled(values, columns);
+                let mut numbers = vec![0; panels.len()];
+                bf16::narrow(path, &panels, &mut numbers);
                 Numbers::Bf16(numbers)
             }
-            Precision::I8 => {
-                let mut numbers = vec![0; values.len()];
-                let rows = values.chunks_exact(columns).zip(numbers.chunks_exact_mut(columns));
-                let scales = rows.map(|(row, out)| crate::table::whole_numbers(row, out)).collect();
-                Numbers::I8(numbers, scales)
-            }
+            Precision::I8 => Numbers::I8(Panels::new(values, columns)),
         };
-        Self { columns, numbers }
+        Self { rows, columns, numbers }
     }
 
     /// Bytes of the weights.
@@ -47,122 +50,148 @@ impl Matrix {
         match &self.numbers {
             Numbers::F32(w) => 4 * w.len(),
             Numbers::Bf16(w) => 2 * w.len(),
-            Numbers::I8(w, scales) => w.len() + 4 * scales.len(),
+            Numbers::I8(w) => w.bytes(),
         }
     }
 
     /// How many rows.
     pub fn rows(&self) -> usize {
-        match &self.numbers {
-            Numbers::F32(w) => w.len() / self.columns,
-            Numbers::Bf16(w) => w.len() / self.columns,
-            Numbers::I8(_, scales) => scales.len(),
-        }
+        self.rows
     }
 
     /// A row as f32.
-    pub fn row(&self, path: Path, row: usize, out: &mut [f32]) {
-        let range = row * self.columns..(row + 1) * self.columns;
+    pub fn row(&self, row: usize, out: &mut [f32]) {
+        let (panel, lane) = (row / LANES, row % LANES);
+        let range = panel * self.columns * LANES..(panel + 1) * self.columns * LANES;
         match &self.numbers {
-            Numbers::F32(w) => out.copy_from_slice(&w[range]),
-            Numbers::Bf16(w) => bf16::widen(path, &w[range], out),
-            Numbers::I8(w, scales) => {
-                out.iter_mut().zip(&w[range]).for_each(|(out, &x)| *out = scales[row] * f32::from(x));
+            Numbers::F32(w) => {
+                w[range].as_chunks::<LANES>().0.iter().zip(out).for_each(|(column, out)| *out = column[lane]);
             }
+            Numbers::Bf16(w) => {
+                let columns = w[range].as_chunks::<LANES>().0;
+                columns.iter().zip(out).for_each(|(c, out)| *out = f32::from_bits(u32::from(c[lane]) << 16));
+            }
+            Numbers::I8(w) => w.row(row, out),
         }
     }
 
-    /// `out[p][row] = rows[row] . x[p]` for vectors one after the other.
-    pub fn product(&self, path: Path, x: &[f32], out: &mut [f32]) {
-        assert!(x.len().is_multiple_of(self.columns) && out.len() * self.columns == x.len() * self.rows());
-        dispatch(path, Product { matrix: self, x, out });
+    /// `out[p][row] = rows[row] . x[p]` for vectors one after the other; `room` holds what they are rounded to.
+    pub fn product(&self, path: Path, x: &[f32], room: &mut Whole, out: &mut [f32]) {
+        assert!(x.len().is_multiple_of(self.columns) && out.len() * self.columns == x.len() * self.rows);
+        match &self.numbers {
+            Numbers::F32(w) => dispatch(path, Product { w, columns: self.columns, rows: self.rows, x, out }),
+            Numbers::Bf16(w) => dispatch(path, Product { w, columns: self.columns, rows: self.rows, x, out }),
+            Numbers::I8(w) => {
+                room.round(path, x, self.columns);
+                whole::product(path, w, room, self.rows, out);
+            }
+        }
     }
 }
 
-/// Rows and vectors of a tile: 16 sums, 4 rows and 4 vectors of a position fill the registers of AVX-512.
-const TILE: usize = 4;
+/// Rows in panels; the last is filled up with zeros.
+fn paneled(values: &[f32], columns: usize) -> Vec<f32> {
+    let panels = (values.len() / columns).div_ceil(LANES);
+    let mut out = vec![0.0; panels * LANES * columns];
+    for (row, values) in values.chunks_exact(columns).enumerate() {
+        let panel = &mut out[row / LANES * LANES * columns..];
+        for (column, &x) in panel.as_chunks_mut::<LANES>().0.iter_mut().zip(values) {
+            column[row % LANES] = x;
+        }
+    }
+    out
+}
 
-struct Product<'a> {
-    matrix: &'a Matrix,
+struct Product<'a, R> {
+    w: &'a [R],
+    columns: usize,
+    rows: usize,
     x: &'a [f32],
     out: &'a mut [f32],
 }
 
-impl WithSimd for Product<'_> {
+impl<R: Unit> WithSimd for Product<'_, R> {
     type Output = ();
 
+    /// Panels and vectors of a tile are as many as have their sums in registers: of 32 with AVX-512, else of 16.
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
-        let Self { matrix: Matrix { columns, numbers }, x, out } = self;
-        match numbers {
-            Numbers::F32(w) => product(s, w, None, *columns, x, out),
-            Numbers::Bf16(w) => product(s, w, None, *columns, x, out),
-            Numbers::I8(w, scales) => product(s, w, Some(scales), *columns, x, out),
+        match LANES / S::F32_LANES {
+            1 => self.all::<S, 1, 8, 4>(s),
+            2 => self.all::<S, 2, 4, 1>(s),
+            4 => self.all::<S, 4, 2, 1>(s),
+            _ => self.all::<S, LANES, 1, 1>(s),
         }
     }
 }
 
+/// Vectors of a tile.
+const VECTORS: usize = 4;
+
+impl<R: Unit> Product<'_, R> {
+    /// `ALONE` panels for one vector, `TOGETHER` for [`VECTORS`].
+    #[inline(always)]
+    fn all<S: Simd, const V: usize, const ALONE: usize, const TOGETHER: usize>(self, s: S) {
+        let Self { w, columns, rows, x, out } = self;
+        let panel = columns * LANES;
+        for (x, out) in x.chunks(VECTORS * columns).zip(out.chunks_mut(VECTORS * rows)) {
+            if x.len() == VECTORS * columns {
+                let x: [&[f32]; VECTORS] = std::array::from_fn(|p| &x[p * columns..(p + 1) * columns]);
+                let whole = w.len() / (TOGETHER * panel) * TOGETHER;
+                for (i, w) in w[..whole * panel].chunks_exact(TOGETHER * panel).enumerate() {
+                    tile::<S, R, V, TOGETHER, VECTORS>(s, w, x, rows, i * TOGETHER * LANES, out);
+                }
+                for (i, w) in w[whole * panel..].chunks_exact(panel).enumerate() {
+                    tile::<S, R, V, 1, VECTORS>(s, w, x, rows, (whole + i) * LANES, out);
+                }
+                continue;
+            }
+            for (x, out) in x.chunks_exact(columns).zip(out.chunks_exact_mut(rows)) {
+                let whole = w.len() / (ALONE * panel) * ALONE;
+                for (i, w) in w[..whole * panel].chunks_exact(ALONE * panel).enumerate() {
+                    tile::<S, R, V, ALONE, 1>(s, w, [x], rows, i * ALONE * LANES, out);
+                }
+                for (i, w) in w[whole * panel..].chunks_exact(panel).enumerate() {
+                    tile::<S, R, V, 1, 1>(s, w, [x], rows, (whole + i) * LANES, out);
+                }
+            }
+        }
+    }
+}
+
+/// `M` panels from the row `first` on times `P` vectors.
 #[inline(always)]
-fn product<S: Simd, R: Unit>(
+fn tile<S: Simd, R: Unit, const V: usize, const M: usize, const P: usize>(
     s: S,
-    weights: &[R],
-    scales: Option<&Vec<f32>>,
-    columns: usize,
-    x: &[f32],
+    w: &[R],
+    x: [&[f32]; P],
+    rows: usize,
+    first: usize,
     out: &mut [f32],
 ) {
-    let rows = weights.len() / columns;
-    let mut row = 0;
-    while row < rows {
-        let high = if rows - row >= TILE { TILE } else { 1 };
-        for (vectors, out) in x.chunks(TILE * columns).zip(out.chunks_mut(TILE * rows)) {
-            let mut put = |r: usize, p: usize, sum: f32| {
-                out[p * rows + row + r] = scales.map_or(sum, |scales| scales[row + r] * sum);
-            };
-            let w = &weights[row * columns..(row + high) * columns];
-            match (high, vectors.len() / columns) {
-                (TILE, TILE) => tile::<S, R, TILE, TILE>(s, w, columns, vectors, &mut put),
-                (TILE, _) => {
-                    for (p, vector) in vectors.chunks_exact(columns).enumerate() {
-                        tile::<S, R, TILE, 1>(s, w, columns, vector, &mut |r, _, sum| put(r, p, sum));
-                    }
-                }
-                _ => {
-                    for (p, vector) in vectors.chunks_exact(columns).enumerate() {
-                        tile::<S, R, 1, 1>(s, w, columns, vector, &mut |r, _, sum| put(r, p, sum));
-                    }
-                }
-            }
-        }
-        row += high;
-    }
-}
-
-/// Summed in [`Lanes`], in one order whatever the tile and the instructions.
-#[inline(always)]
-fn tile<S: Simd, R: Unit, const M: usize, const P: usize>(
-    s: S,
-    weights: &[R],
-    columns: usize,
-    x: &[f32],
-    put: &mut impl FnMut(usize, usize, f32),
-) {
-    let blocks = columns / LANES;
-    let w: [&[[R; LANES]]; M] =
-        std::array::from_fn(|r| &weights[r * columns..(r + 1) * columns].as_chunks().0[..blocks]);
-    let x: [&[[f32; LANES]]; P] = std::array::from_fn(|p| &x[p * columns..(p + 1) * columns].as_chunks().0[..blocks]);
-    let mut sums = [[Lanes::zero(s); P]; M];
-    for i in 0..blocks {
-        for r in 0..M {
-            let block = R::widen(&w[r][i]);
+    let columns = x[0].len();
+    let w: [&[[R; LANES]]; M] = std::array::from_fn(|m| &w.as_chunks().0[m * columns..(m + 1) * columns]);
+    let mut sums = [[[s.splat_f32s(0.0); V]; M]; P];
+    for c in 0..columns {
+        let x: [S::f32s; P] = std::array::from_fn(|p| s.splat_f32s(x[p][c]));
+        for m in 0..M {
+            let column = R::widen(&w[m][c]);
+            let column: &[S::f32s; V] = S::as_simd_f32s(&column).0.try_into().expect("16 numbers are V vectors");
             for p in 0..P {
-                sums[r][p].add_product(s, &block, &x[p][i]);
+                for v in 0..V {
+                    sums[p][m][v] = s.mul_add_f32s(column[v], x[p], sums[p][m][v]);
+                }
             }
         }
     }
-    for r in 0..M {
-        for p in 0..P {
-            put(r, p, sums[r][p].total());
+    for (p, sums) in sums.iter().enumerate() {
+        let out = &mut out[p * rows..(p + 1) * rows];
+        for (m, sums) in sums.iter().enumerate() {
+            let mut lanes = [0.0; LANES];
+            S::as_mut_simd_f32s(&mut lanes).0.copy_from_slice(sums);
+            let begin = first + m * LANES;
+            let n = LANES.min(rows - begin);
+            out[begin..begin + n].copy_from_slice(&lanes[..n]);
         }
     }
 }

@@ -9,18 +9,26 @@
 //! | `gather` | sums of rows |
 //! | [`state`] | sequences that grow and shrink |
 //! | [`dense`] | products of a matrix with vectors |
+//! | `whole` | the same in whole numbers |
 //! | [`model`] | PairLM, a whole language model |
+//! | [`shortlist`] | the ids that most likely follow, which alone are scored |
+//! | `rows` | products of some rows of a matrix |
+//! | [`drafter`] | sequences for which a model proposes what follows |
 //! | [`generate`] | text that it makes up |
 
 pub mod dense;
 mod error;
 mod gather;
+pub mod drafter;
 pub mod generate;
 pub mod hash;
 pub mod lookup;
 pub mod model;
+mod rows;
+pub mod shortlist;
 pub mod spec;
 pub mod state;
 pub mod table;
+mod whole;
 
 pub use error::{Error, Result};

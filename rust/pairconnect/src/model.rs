@@ -24,8 +24,11 @@ use thrifty_base::tensors::{self, Dtype, Tensor, Tensors};
 use crate::dense::Matrix;
 use crate::hash;
 use crate::lookup::Room;
+use crate::rows::Rows;
+use crate::shortlist::{Shortlist, ShortlistSpec};
 use crate::spec::{PairSpec, Precision};
 use crate::table::{PairTable, check_ids, hash_is_known};
+use crate::whole::Whole;
 use crate::{Error, Result};
 
 /// What files of models say they are.
@@ -49,6 +52,9 @@ pub struct ModelSpec {
     pub hidden: usize,
     /// The table of each layer.
     pub layers: Vec<PairSpec>,
+    /// Which ids are scored, where not all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortlist: Option<ShortlistSpec>,
 }
 
 impl ModelSpec {
@@ -67,6 +73,9 @@ impl ModelSpec {
             if !value.is_multiple_of(LANES) {
                 return Err(Error::argument(argument, format!("{value} is no multiple of {LANES}")));
             }
+        }
+        if let Some(shortlist) = &self.shortlist {
+            shortlist.check()?;
         }
         for spec in &self.layers {
             spec.check()?;
@@ -91,6 +100,16 @@ pub struct PairLm {
     norm: Vec<f32>,
     note: String,
     path: Path,
+    precision: Precision,
+    file: Arc<Tensors>,
+    short: Option<Short>,
+}
+
+/// A shortlist, and the output layer row after row.
+#[derive(Debug)]
+struct Short {
+    list: Shortlist,
+    rows: Rows,
 }
 
 #[derive(Debug)]
@@ -106,17 +125,25 @@ struct Layer {
 #[derive(Debug, Default)]
 pub struct Work {
     room: Room,
+    whole: Whole,
     x: Vec<f32>,
     n: Vec<f32>,
     wide: Vec<f32>,
     pairs: Vec<f32>,
     add: Vec<f32>,
+    scores: Vec<f32>,
+    candidates: Vec<u32>,
+    ends: Vec<usize>,
 }
 
 impl PairLm {
     /// Opens a file of a model. Dense weights are rounded to `precision`; tables stay in the file, as they are there.
     pub fn open(path: &FilePath, precision: Precision, progress: &Progress) -> Result<Self> {
-        let file = Arc::new(Tensors::open(path)?);
+        Self::of(Arc::new(Tensors::open(path)?), precision, progress)
+    }
+
+    fn of(file: Arc<Tensors>, precision: Precision, progress: &Progress) -> Result<Self> {
+        let path = file.path();
         file.expect_format(FORMAT, VERSION)?;
         hash_is_known(&file)?;
         let bad = |what: String| thrifty_base::Error::format(path, "header", 8, what);
@@ -141,6 +168,14 @@ impl PairLm {
             Ok(Matrix::new(simd, &floats(name, &[rows, columns])?, columns, precision))
         };
         let (dim, hidden) = (spec.dim, spec.hidden);
+        let short = match spec.shortlist {
+            Some(short) => {
+                let list = Shortlist::of(short, spec.vocab, &file)?;
+                let rows = Rows::new(simd, &floats("embed", &[spec.vocab, dim])?, dim, precision);
+                Some(Short { list, rows })
+            }
+            None => None,
+        };
         let layers = spec.layers.iter().enumerate().map(|(i, table)| {
             let name = |part: &str| format!("layers.{i}.{part}");
             Ok(Layer {
@@ -157,8 +192,44 @@ impl PairLm {
             norm: floats("norm", &[dim])?,
             note: file.metadata().get("note").cloned().unwrap_or_default(),
             path: simd,
+            precision,
+            short,
             spec,
+            file,
         })
+    }
+
+    /// The same model with another shortlist, or without.
+    pub fn with_shortlist(&self, list: Option<Shortlist>, progress: &Progress) -> Result<Self> {
+        let mut model = Self::of(Arc::clone(&self.file), self.precision, progress)?;
+        model.spec.shortlist = list.as_ref().map(|list| *list.spec());
+        model.short = match list {
+            Some(list) => {
+                let dim = self.spec.dim;
+                let embed = self.file.expect("embed", Dtype::F32, &[self.spec.vocab, dim])?;
+                let rows = Rows::new(self.path, bytemuck::cast_slice(embed), dim, self.precision);
+                Some(Short { list, rows })
+            }
+            None => None,
+        };
+        Ok(model)
+    }
+
+    /// Writes a file of the model as it is now, with dense weights as precise as those that it was opened from.
+    pub fn save(&self, path: &FilePath, progress: &Progress) -> Result<()> {
+        let metadata = metadata(&self.spec, &self.note);
+        let names: Vec<&str> = self.file.names().filter(|name| !name.starts_with("shortlist.")).collect();
+        let views = names.iter().map(|name| self.file.tensor(name)).collect::<thrifty_base::Result<Vec<_>>>()?;
+        let mut tensors: Vec<_> = names
+            .iter()
+            .zip(&views)
+            .map(|(name, v)| Tensor { name, dtype: v.dtype, shape: v.shape, bytes: v.bytes })
+            .collect();
+        let shape = self.short.as_ref().map_or([0, 0], |short| short.list.shape());
+        if let Some(short) = &self.short {
+            tensors.extend(short.list.tensors(&shape));
+        }
+        Ok(tensors::write(path, &metadata, &tensors, progress)?)
     }
 
     /// Its sizes.
@@ -171,11 +242,31 @@ impl PairLm {
         &self.note
     }
 
-    /// Bytes of dense weights, and of tables.
+    /// Bytes of dense weights, and of tables and shortlists.
     pub fn bytes(&self) -> (usize, usize) {
         let dense = |l: &Layer| l.out.bytes() + l.gate_up.bytes() + l.down.bytes();
         let layers: usize = self.layers.iter().map(dense).sum();
-        (self.embed.bytes() + layers, self.layers.iter().map(|l| l.table.bytes()).sum())
+        let tables: usize = self.layers.iter().map(|l| l.table.bytes()).sum();
+        let (rows, list) = self.short.as_ref().map_or((0, 0), |short| (short.rows.bytes(), short.list.bytes()));
+        (self.embed.bytes() + layers + rows, tables + list)
+    }
+
+    /// Whether it scores the ids of a shortlist where it draws.
+    pub fn has_shortlist(&self) -> bool {
+        self.short.is_some()
+    }
+
+    pub(crate) fn path(&self) -> Path {
+        self.path
+    }
+
+    /// How many ids at the end of a context matter.
+    pub(crate) fn reach(&self) -> usize {
+        let of = |spec: &PairSpec| match spec.window {
+            0 => usize::MAX,
+            window => window + spec.query_gram.max(spec.key_gram),
+        };
+        self.spec.layers.iter().map(of).max().unwrap_or(1).max(2)
     }
 
     /// Refuses ids that are not below `vocab`.
@@ -189,18 +280,64 @@ impl PairLm {
         assert!(out.len() == contexts.len() * vocab);
         for (contexts, out) in contexts.chunks(TILE).zip(out.chunks_mut(TILE * vocab)) {
             self.hidden(contexts, work);
-            self.embed.product(self.path, &work.n, out);
+            self.embed.product(self.path, &work.n, &mut work.whole, out);
         }
+    }
+
+    /// Scores of the ids of the shortlist for what follows each of `contexts`; all ids where there is none. `each` gets the
+    /// place of a context, its ids (none where they are all), and their scores.
+    pub(crate) fn short_scores(
+        &self,
+        contexts: &[&[u32]],
+        work: &mut Work,
+        mut each: impl FnMut(usize, &[u32], &mut [f32]) -> Result<()>,
+    ) -> Result<()> {
+        for (tile, contexts) in contexts.chunks(TILE).enumerate() {
+            let Some(Short { list, rows }) = &self.short else {
+                self.hidden(contexts, work);
+                let Work { n, whole, scores, .. } = &mut *work;
+                scores.resize(contexts.len() * self.spec.vocab, 0.0);
+                self.embed.product(self.path, n, whole, scores);
+                for (i, scores) in scores.chunks_exact_mut(self.spec.vocab).enumerate() {
+                    each(tile * TILE + i, &[], scores)?;
+                }
+                continue;
+            };
+            let mut candidates = std::mem::take(&mut work.candidates);
+            let mut ends = std::mem::take(&mut work.ends);
+            candidates.clear();
+            ends.clear();
+            // Rows of the output layer come from memory while the layers are computed.
+            for context in contexts {
+                list.candidates(context, &mut candidates);
+                ends.push(candidates.len());
+            }
+            rows.ask(&candidates);
+            self.hidden(contexts, work);
+            let Work { n, whole, scores, .. } = &mut *work;
+            rows.round(self.path, n, whole);
+            let mut begin = 0;
+            for (i, &end) in ends.iter().enumerate() {
+                let ids = &candidates[begin..end];
+                scores.resize(ids.len(), 0.0);
+                rows.products(self.path, ids, n, whole, i, scores);
+                each(tile * TILE + i, ids, scores)?;
+                begin = end;
+            }
+            work.candidates = candidates;
+            work.ends = ends;
+        }
+        Ok(())
     }
 
     /// Leaves what the head multiplies in `work.n`.
     fn hidden(&self, contexts: &[&[u32]], work: &mut Work) {
         let ModelSpec { dim, hidden, .. } = self.spec;
-        let Work { room, x, n, wide, pairs, add } = work;
+        let Work { room, whole, x, n, wide, pairs, add, .. } = work;
         x.resize(contexts.len() * dim, 0.0);
         for (ids, x) in contexts.iter().zip(x.chunks_exact_mut(dim)) {
             let last = *ids.last().expect("contexts are not empty");
-            self.embed.row(self.path, last as usize, x);
+            self.embed.row(last as usize, x);
         }
         add.resize(contexts.len() * dim, 0.0);
         n.resize(contexts.len() * dim, 0.0);
@@ -211,10 +348,10 @@ impl PairLm {
             for (ids, pairs) in contexts.iter().zip(pairs.chunks_exact_mut(width)) {
                 table.sequence(self.path, ids, ids.len() - 1, None, room, pairs);
             }
-            layer.out.product(self.path, pairs, add);
+            layer.out.product(self.path, pairs, whole, add);
             axpy(self.path, 1.0, add, x);
             rms(self.path, x, &layer.norm, n);
-            layer.gate_up.product(self.path, n, wide);
+            layer.gate_up.product(self.path, n, whole, wide);
             // In the place of what was looked up, which is no longer needed.
             let units = &mut *pairs;
             units.resize(contexts.len() * hidden, 0.0);
@@ -222,7 +359,7 @@ impl PairLm {
                 let (gate, up) = wide.split_at(hidden);
                 dispatch(self.path, Gated { gate, up, out: units });
             }
-            layer.down.product(self.path, units, add);
+            layer.down.product(self.path, units, whole, add);
             axpy(self.path, 1.0, add, x);
         }
         rms(self.path, x, &self.norm, n);
@@ -299,19 +436,17 @@ pub fn write(
     note: &str,
     dense: &[Dense<'_>],
     tables: &[&PairTable],
+    shortlist: Option<&Shortlist>,
     progress: &Progress,
 ) -> Result<()> {
     spec.check()?;
+    if shortlist.map(Shortlist::spec) != spec.shortlist.as_ref() {
+        return Err(Error::argument("shortlist", "it is not that of the model"));
+    }
     if !tables.iter().map(|table| table.spec()).eq(&spec.layers) {
         return Err(Error::argument("tables", "they are not those of the model's layers"));
     }
-    let mut metadata = BTreeMap::new();
-    let mut tell = |key: &str, value: String| metadata.insert(key.to_owned(), value);
-    tell("format", FORMAT.into());
-    tell("version", VERSION.to_string());
-    tell("hash_version", hash::VERSION.to_string());
-    tell("spec", serde_json::to_string(spec).expect("plain structures become JSON"));
-    tell("note", note.to_owned());
+    let metadata = metadata(spec, note);
     let names: Vec<String> = (0..tables.len()).map(|i| format!("layers.{i}.rows")).collect();
     let shapes: Vec<_> = tables.iter().map(|table| table.shape()).collect();
     let dense = dense.iter().map(|&(name, shape, values)| Tensor {
@@ -326,7 +461,21 @@ pub fn write(
         shape,
         bytes: table.data(),
     });
-    Ok(tensors::write(path, &metadata, &dense.chain(rows).collect::<Vec<_>>(), progress)?)
+    let shape = shortlist.map_or([0, 0], Shortlist::shape);
+    let short = shortlist.into_iter().flat_map(|list| list.tensors(&shape));
+    Ok(tensors::write(path, &metadata, &dense.chain(rows).chain(short).collect::<Vec<_>>(), progress)?)
+}
+
+/// What the header of a model's file says.
+fn metadata(spec: &ModelSpec, note: &str) -> BTreeMap<String, String> {
+    let mut metadata = BTreeMap::new();
+    let mut tell = |key: &str, value: String| metadata.insert(key.to_owned(), value);
+    tell("format", FORMAT.into());
+    tell("version", VERSION.to_string());
+    tell("hash_version", hash::VERSION.to_string());
+    tell("spec", serde_json::to_string(spec).expect("plain structures become JSON"));
+    tell("note", note.to_owned());
+    metadata
 }
 
 /// Vectors divided by the root of their mean square, times `weights`.

@@ -1,10 +1,12 @@
 //! The classes of pairconnect.
 
+mod draft;
 mod ids;
 mod model;
 mod state;
 mod table;
 
+pub(crate) use self::draft::PairDraft;
 pub(crate) use self::model::{PairLm, pairlm_write};
 pub(crate) use self::state::PairState;
 pub(crate) use self::table::PairTable;

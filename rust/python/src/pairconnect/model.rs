@@ -1,6 +1,7 @@
 //! `PairLm`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::exceptions::PyValueError;
@@ -8,17 +9,25 @@ use pyo3::prelude::*;
 use thrifty_base::sampling::Sampling;
 use thrifty_pairconnect::generate::generate;
 use thrifty_pairconnect::model::{ModelSpec, PairLm as Model, write};
+use thrifty_pairconnect::shortlist::{Shortlist, ShortlistSpec};
 use thrifty_pairconnect::spec::Precision;
 
 use super::ids::Ids;
 use super::table::PairTable;
 use crate::array::vector;
+use crate::error::IntoPyErr;
 use crate::interrupt::long_call;
 
 /// A language model of pair tables; use `thrifty.pairconnect.PairLM`.
 #[pyclass(frozen, module = "thrifty._core")]
 pub(crate) struct PairLm {
-    inner: Model,
+    inner: Arc<Model>,
+}
+
+impl PairLm {
+    pub(super) fn core(&self) -> Arc<Model> {
+        Arc::clone(&self.inner)
+    }
 }
 
 #[pymethods]
@@ -33,7 +42,36 @@ impl PairLm {
             "i8" => Precision::I8,
             other => return Err(PyValueError::new_err(format!("precision: '{other}' is not f32, bf16 or i8"))),
         };
-        Ok(Self { inner: long_call(py, progress, |p| Model::open(&path, precision, p))? })
+        Ok(Self { inner: Arc::new(long_call(py, progress, |p| Model::open(&path, precision, p))?) })
+    }
+
+    /// Writes a file of the model as it is now.
+    fn save(&self, py: Python<'_>, path: PathBuf, progress: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        long_call(py, progress, |p| self.inner.save(&path, p))
+    }
+
+    /// The same model with a shortlist of what it says at all positions of a text; `spec` is JSON.
+    fn with_shortlist(
+        &self,
+        py: Python<'_>,
+        spec: &str,
+        ids: &Bound<'_, PyAny>,
+        threads: usize,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let spec = shortlist_spec(spec)?;
+        let ids = Ids::new(ids)?;
+        let ids = ids.as_slice()?;
+        let model = long_call(py, progress, |p| {
+            let list = Shortlist::of_text(spec, &self.inner, ids, threads, p)?;
+            self.inner.with_shortlist(Some(list), &p.uncounted())
+        })?;
+        Ok(Self { inner: Arc::new(model) })
+    }
+
+    /// The same model without a shortlist.
+    fn without_shortlist(&self, py: Python<'_>) -> PyResult<Self> {
+        Ok(Self { inner: Arc::new(long_call(py, None, |p| self.inner.with_shortlist(None, p))?) })
     }
 
     /// Sizes, as JSON.
@@ -109,8 +147,10 @@ impl PairLm {
     }
 }
 
-/// Writes a model: its sizes as JSON, dense weights as (name, numbers, shape), and a table a layer.
+/// Writes a model: its sizes as JSON, dense weights as (name, numbers, shape), a table a layer, and the ids and logits of a
+/// shortlist.
 #[pyfunction]
+#[pyo3(signature = (path, spec, note, dense, tables, shortlist=None))]
 pub(crate) fn pairlm_write(
     py: Python<'_>,
     path: PathBuf,
@@ -118,6 +158,7 @@ pub(crate) fn pairlm_write(
     note: &str,
     dense: Vec<(String, Bound<'_, PyAny>, Vec<usize>)>,
     tables: Vec<PyRef<'_, PairTable>>,
+    shortlist: Option<(Bound<'_, PyAny>, Bound<'_, PyAny>)>,
 ) -> PyResult<()> {
     let spec: ModelSpec = serde_json::from_str(spec).map_err(|e| PyValueError::new_err(format!("spec: {e}")))?;
     let arrays =
@@ -126,7 +167,19 @@ pub(crate) fn pairlm_write(
     let dense: Vec<_> =
         dense.iter().zip(numbers).map(|((name, _, shape), numbers)| (name.as_str(), &shape[..], numbers)).collect();
     let tables: Vec<_> = tables.iter().map(|table| table.core()).collect();
-    long_call(py, None, |p| write(&path, &spec, note, &dense, &tables, p))
+    let list = match (shortlist, spec.shortlist) {
+        (Some((ids, logits)), Some(short)) => {
+            let ids = vector::<u32>(&ids, "shortlist ids", "uint32")?.as_slice()?.to_vec();
+            let logits = vector::<f32>(&logits, "shortlist logits", "float32")?.as_slice()?.to_vec();
+            Some(Shortlist::new(short, spec.vocab, ids, logits).map_err(|e| e.into_py_err(py))?)
+        }
+        _ => None,
+    };
+    long_call(py, None, |p| write(&path, &spec, note, &dense, &tables, list.as_ref(), p))
+}
+
+fn shortlist_spec(spec: &str) -> PyResult<ShortlistSpec> {
+    serde_json::from_str(spec).map_err(|e| PyValueError::new_err(format!("spec: {e}")))
 }
 
 /// Two arrays of int64 as pairs.
