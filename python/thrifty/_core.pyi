@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "PairLm",
     "PairDraft",
+    "PairLm",
     "PairState",
     "PairTable",
     "RamboBuilder",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from thrifty import _core
 from thrifty._torch import to_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from thrifty.pairconnect.model import PairLM
@@ -38,8 +37,8 @@ class Proposals(NamedTuple):
 class PairDraft:
     """Sequences of a model: ids are all that it keeps of them.
 
-    Ids that it draws become a part of their sequence; whoever verifies them truncates it to what was accepted and appends
-    the rest. With a shortlist (:meth:`PairLM.with_shortlist`) only its ids are scored, and the law that is told is the
+    Ids that it draws become a part of their sequence; whoever verifies them truncates it to what was accepted and
+    appends the rest. With a shortlist (:meth:`PairLM.with_shortlist`) only its ids are scored, and the law that is told is the
     sparse one that was sampled.
 
     Parameters

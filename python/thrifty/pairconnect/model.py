@@ -145,9 +145,7 @@ class PairLM:
         """Return ids as a text."""
         return self.encoding.decode(ids)
 
-    def drafter(
-        self, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0
-    ) -> PairDraft:
+    def drafter(self, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0) -> PairDraft:
         """Return sequences that grow and shrink id by id; numbers as for :meth:`generate`."""
         return PairDraft(self, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
 

@@ -62,7 +62,8 @@ impl Philox {
     /// second words, and so on. Plain loops over lanes, which vector instructions take together.
     #[inline(always)]
     pub fn lanes_at(self, position: u64) -> [[u32; LANES]; 4] {
-        let mut c = [[position as u32; LANES], [(position >> 32) as u32; LANES], [self.stream as u32; LANES], [0; LANES]];
+        let mut c =
+            [[position as u32; LANES], [(position >> 32) as u32; LANES], [self.stream as u32; LANES], [0; LANES]];
         for lane in 0..LANES {
             c[0][lane] |= lane as u32;
             c[3][lane] = (self.stream >> 32) as u32;

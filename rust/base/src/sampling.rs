@@ -375,7 +375,10 @@ mod tests {
         let mut x = vec![1.0, f32::NAN, 3.0];
         Sampling::default().law(Path::Scalar, &mut x, &mut Vec::new());
         assert!(x.iter().all(|x| x.is_nan()));
-        assert_eq!((race(Path::Scalar, &x, Philox::new(0, 0), 0), race(Path::Scalar, &[], Philox::new(0, 0), 0)), (None, None));
+        assert_eq!(
+            (race(Path::Scalar, &x, Philox::new(0, 0), 0), race(Path::Scalar, &[], Philox::new(0, 0), 0)),
+            (None, None)
+        );
         assert_eq!(race(Path::Scalar, &[0.0, 0.0], Philox::new(0, 0), 0), None);
         let mut x = vec![f32::NEG_INFINITY, 2.0];
         Sampling::default().law(Path::Scalar, &mut x, &mut Vec::new());

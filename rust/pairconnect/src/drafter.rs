@@ -99,7 +99,14 @@ impl Drafter {
         let ids = sequences.get(sequence).and_then(Option::as_deref).ok_or_else(|| unknown(sequence))?;
         not_empty(ids)?;
         let mut laws = [Laws::default()];
-        draw(model, &[ids], &[Turn { sampling: *sampling, seed: 0, position: ids.len() }], room, Some(&mut laws), |_, _| {})?;
+        draw(
+            model,
+            &[ids],
+            &[Turn { sampling: *sampling, seed: 0, position: ids.len() }],
+            room,
+            Some(&mut laws),
+            |_, _| {},
+        )?;
         let [law] = laws;
         Ok(law)
     }
@@ -203,7 +210,8 @@ impl Drafter {
                 .zip(&contexts)
                 .map(|(&i, ids)| Turn { sampling: asks[i].sampling, seed: asks[i].seed, position: ids.len() })
                 .collect();
-            let mut step_laws: Vec<Laws> = if laws.is_empty() { Vec::new() } else { vec![Laws::default(); active.len()] };
+            let mut step_laws: Vec<Laws> =
+                if laws.is_empty() { Vec::new() } else { vec![Laws::default(); active.len()] };
             let kept = (!laws.is_empty()).then_some(&mut step_laws[..]);
             draw(model, &contexts, &turns, room, kept, |i, id| drawn[active[i]].push(id))?;
             for (law, &i) in step_laws.iter().zip(&active) {

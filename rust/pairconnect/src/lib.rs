@@ -17,9 +17,9 @@
 //! | [`generate`] | text that it makes up |
 
 pub mod dense;
+pub mod drafter;
 mod error;
 mod gather;
-pub mod drafter;
 pub mod generate;
 pub mod hash;
 pub mod lookup;

@@ -245,7 +245,10 @@ fn factors_of<S: Simd, R>(
         _ => return false,
     }
     if spec.precision == Precision::I8 {
-        factors.iter_mut().zip(starts).for_each(|(x, &start)| *x *= number(data, start * size_of::<R>() + layout.scale));
+        factors
+            .iter_mut()
+            .zip(starts)
+            .for_each(|(x, &start)| *x *= number(data, start * size_of::<R>() + layout.scale));
     }
     true
 }

@@ -70,6 +70,7 @@ impl PairDraft {
     }
 
     /// The law of what follows a sequence: ids and probabilities.
+    #[allow(clippy::type_complexity)]
     fn law<'py>(
         &mut self,
         py: Python<'py>,
@@ -81,13 +82,7 @@ impl PairDraft {
     }
 
     /// Draws an id for one sequence and appends it.
-    fn draw(
-        &mut self,
-        py: Python<'_>,
-        sequence: usize,
-        settings: (f32, usize, f32, f32),
-        seed: u64,
-    ) -> PyResult<u32> {
+    fn draw(&mut self, py: Python<'_>, sequence: usize, settings: (f32, usize, f32, f32), seed: u64) -> PyResult<u32> {
         let asks = [Ask { sequence, tokens: 1, sampling: sampling(settings), seed }];
         self.inner.propose(&asks, false, &mut self.out).map_err(|e| e.into_py_err(py))?;
         Ok(self.out.ids[0])
