@@ -38,8 +38,8 @@ class PairDraft:
     """Sequences of a model: ids are all that it keeps of them.
 
     Ids that it draws become a part of their sequence; whoever verifies them truncates it to what was accepted and
-    appends the rest. With a shortlist (:meth:`PairLM.with_shortlist`) only its ids are scored, and the law that is told is the
-    sparse one that was sampled.
+    appends the rest. With a shortlist (:meth:`PairLM.with_shortlist`) only its ids are scored, and the law that is told
+    is the sparse one that was sampled.
 
     Parameters
     ----------
