@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,14 @@ TokenizerFile = Annotated[
     Path | None,
     typer.Option("--tokenizer", metavar="FILE", help="A tokenizer.json.  [default: the model's own; bytes to train]"),
 ]
+
+
+class TableDtype(StrEnum):
+    """What rows of tables are."""
+
+    f32 = "f32"
+    bf16 = "bf16"
+    i8 = "i8"
 
 
 @app.command()
@@ -38,6 +47,9 @@ def train(
     layers: Annotated[int, typer.Option("--layers", min=1, help="Layers.")] = 2,
     pair_window: Annotated[int, typer.Option("--pair-window", min=1, help="Pairs of a position.")] = 4,
     rows: Annotated[int, typer.Option("--rows", min=1, help="Rows of each of the 4 tables of a layer.")] = 65_536,
+    table_dtype: Annotated[
+        TableDtype, typer.Option("--table-dtype", help="What the file's tables are rounded to.")
+    ] = TableDtype.f32,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Windows a step.")] = 16,
     lr: Annotated[float, typer.Option("--lr", help="Learning rate of dense weights.")] = 6e-3,
     table_lr: Annotated[float, typer.Option("--table-lr", help="Learning rate of tables.")] = 1e-2,
@@ -64,6 +76,7 @@ def train(
         max_seconds=max_seconds,
         sizes={"dim": dim, "hidden": hidden, "layers": layers, "window": pair_window, "rows": rows},
         settings={"context": context, "batch": batch, "lr": lr, "table_lr": table_lr, "seed": seed},
+        table_dtype=table_dtype.value,
         checkpoint=checkpoint,
         threads=threads,
         as_json=json_,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from thrifty.cli import common
 from thrifty.errors import DatasetError
@@ -24,6 +24,7 @@ def run(
     max_seconds: float | None,
     sizes: dict[str, int],
     settings: dict[str, Any],
+    table_dtype: Literal["f32", "bf16", "i8"],
     checkpoint: Path | None,
     threads: int,
     as_json: bool,
@@ -78,7 +79,7 @@ def run(
             progress=callback,
         )
         told = {"tokens": rows[-1]["tokens"], "loss": rows[-1]["loss"], "text": text.name, **settings}
-        save_pairlm(network, model, tokenizer=encoding.json, training=told)
+        save_pairlm(network, model, tokenizer=encoding.json, training=told, table_dtype=table_dtype)
         result = {
             "model": str(model),
             "bytes": model.stat().st_size,

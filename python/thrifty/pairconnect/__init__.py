@@ -6,10 +6,11 @@
 (3, 128)
 """
 
+from thrifty.pairconnect.bpe import ByteBPE
 from thrifty.pairconnect.draft import PairDraft
 from thrifty.pairconnect.model import PairLM
 from thrifty.pairconnect.spec import PairSpec
 from thrifty.pairconnect.table import PairTable
 from thrifty.pairconnect.text import Bytes, Tokenizer, read_text
 
-__all__ = ["Bytes", "PairDraft", "PairLM", "PairSpec", "PairTable", "Tokenizer", "read_text"]
+__all__ = ["ByteBPE", "Bytes", "PairDraft", "PairLM", "PairSpec", "PairTable", "Tokenizer", "read_text"]

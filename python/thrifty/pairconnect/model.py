@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from thrifty import _core
 from thrifty._torch import to_numpy
 from thrifty.errors import DatasetError, FormatError, ModelError
+from thrifty.pairconnect.bpe import ByteBPE
 from thrifty.pairconnect.draft import PairDraft
 from thrifty.pairconnect.spec import PairSpec
 from thrifty.pairconnect.text import Bytes, Encoding, Tokenizer
@@ -83,8 +85,10 @@ class PairLM:
 
     @property
     def encoding(self) -> Encoding:
-        """How text becomes the model's ids."""
-        return Tokenizer(self._tokenizer) if self._tokenizer else Bytes()
+        """How text becomes the model's ids; byte-level tokenizers need no package."""
+        if not self._tokenizer:
+            return Bytes()
+        return Tokenizer(self._tokenizer) if find_spec("tokenizers") else ByteBPE(self._tokenizer)
 
     @property
     def nbytes(self) -> tuple[int, int]:
@@ -220,7 +224,7 @@ class PairLM:
             As for :meth:`losses`.
         max_tokens : int, optional
             Look at so many ids of the beginning only.
-        encoding : Bytes or Tokenizer, optional
+        encoding : Bytes, Tokenizer or ByteBPE, optional
             By default the model's own.
         threads : int
             0 for all cores.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thrifty.errors import FormatError, MissingExtra
+from thrifty.pairconnect.bpe import ByteBPE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,5 +111,5 @@ class Tokenizer:
         return str(self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=False))
 
 
-Encoding = Bytes | Tokenizer
+Encoding = Bytes | Tokenizer | ByteBPE
 """How text becomes ids."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import thrifty
 
-__all__ = ["folder", "nouns", "viruses"]
+__all__ = ["folder", "nouns", "novels", "viruses"]
 
 
 def folder() -> Path:
@@ -22,3 +22,11 @@ def viruses() -> Path:
 def nouns() -> Path:
     """Return the folder of 44,948 nouns of WordNet and what is above them: train.txt.xz, test.txt.xz, labels.txt."""
     return folder() / "slide"
+
+
+def novels() -> Path:
+    """Return the folder of a small PairLM of seven novels, model.safetensors, and two excerpts of them.
+
+    novels.txt.xz is from what the model learned, held-back.txt is not.
+    """
+    return folder() / "pairconnect"

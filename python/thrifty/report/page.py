@@ -12,8 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thrifty.report.records import Figure, Section, Series, Table
-from thrifty.report.svg import chart, number
+from thrifty.report.records import Bars, Figure, Section, Series, Table
+from thrifty.report.svg import bars, chart, number
 
 if TYPE_CHECKING:
     import os
@@ -107,9 +107,15 @@ def _section(section: Section) -> str:
     others = [record for record in section.records if not isinstance(record, Figure)]
     paragraphs = "".join(f"<p>{escape(text)}</p>" for text in section.text.split("\n\n") if text)
     cards = f'<div class="figures">{"".join(_figure(f) for f in figures)}</div>' if figures else ""
-    rest = "".join(chart(r) if isinstance(r, Series) else _table(r) for r in others)
+    rest = "".join(_other(record) for record in others)
     head = f'<section id="{escape(section.id, quote=True)}"><h2>{escape(section.title)}</h2>'
     return f"{head}{paragraphs}{cards}{rest}</section>"
+
+
+def _other(record: Series | Bars | Table) -> str:
+    if isinstance(record, Series):
+        return chart(record)
+    return bars(record) if isinstance(record, Bars) else _table(record)
 
 
 def _figure(figure: Figure) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Figure", "Section", "Series", "Table"]
+__all__ = ["Bars", "Figure", "Section", "Series", "Table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,27 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Bars:
+    """Numbers of one kind beside each other, none below 0.
+
+    Attributes
+    ----------
+    values : mapping of str to float
+        By what they are of, from top to bottom.
+    unit : str
+        Of all.
+    ours : str
+        The label of the bar that is drawn in another colour.
+    """
+
+    id: str
+    title: str
+    values: dict[str, float]
+    unit: str = ""
+    ours: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Rows under column names; cells are text or numbers."""
 
@@ -92,4 +113,4 @@ class Section:
     id: str
     title: str
     text: str
-    records: Sequence[Figure | Series | Table] = ()
+    records: Sequence[Figure | Series | Bars | Table] = ()

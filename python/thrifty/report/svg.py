@@ -1,4 +1,4 @@
-"""Line charts as inline SVG: no script, colours from the page's style sheet."""
+"""Line charts and bars as inline SVG: no script, colours from the page's style sheet."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from thrifty.report.records import Series
+    from thrifty.report.records import Bars, Series
 
-__all__ = ["chart", "number"]
+__all__ = ["bars", "chart", "number"]
 
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 48
+BAR_LEFT, BAR_RIGHT, BAR_STEP = 300, 96, 28
 
 
 def number(value: float) -> str:
@@ -95,3 +96,27 @@ def chart(series: Series) -> str:
     legend = "".join(f'<li class="c{i % 6}">{escape(label)}</li>' for i, label in enumerate(series.y))
     caption = f"<figcaption>{escape(series.title)}</figcaption>"
     return f'<figure>{caption}{"".join(parts)}<ul class="legend">{legend}</ul></figure>'
+
+
+def bars(record: Bars) -> str:
+    """Draw bars from the left, each with its label before it and its number behind it."""
+    values = record.values
+    most = max((value for value in values.values() if math.isfinite(value)), default=0.0)
+    room = WIDTH - BAR_LEFT - BAR_RIGHT
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {BAR_STEP * max(len(values), 1)}" role="img" '
+        f'aria-label="{escape(record.title, quote=True)}">',
+        f"<title>{escape(record.title)}</title>",
+    ]
+    for i, (label, value) in enumerate(values.items()):
+        width = room * value / most if math.isfinite(value) and most > 0 else 0.0
+        top, colour = BAR_STEP * i, "c0" if label == record.ours else "c1"
+        text = f"{number(value)} {record.unit}".strip()
+        parts.append(f'<text class="label end" x="{BAR_LEFT - 8}" y="{top + 18}">{escape(label)}</text>')
+        parts.append(
+            f'<rect class="bar {colour}" x="{BAR_LEFT}" y="{top + 4}" width="{max(width, 0.0):.1f}" '
+            f'height="{BAR_STEP - 8}"/>'
+        )
+        parts.append(f'<text class="label" x="{BAR_LEFT + max(width, 0.0) + 8:.1f}" y="{top + 18}">{escape(text)}</text>')
+    parts.append("</svg>")
+    return f"<figure><figcaption>{escape(record.title)}</figcaption>{''.join(parts)}</figure>"
