@@ -64,6 +64,16 @@ def test_inspect(folder: Path) -> None:
     assert "2048" in ok("pairconnect", "inspect", folder / "model")
 
 
+def test_tables_are_rounded_on_request(folder: Path) -> None:
+    arguments = [folder / "text", folder / "small", "--max-tokens", 5_000, "--table-dtype", "i8"]
+    told = json.loads(ok("pairconnect", "train", *arguments, *SIZES, "--json"))
+    shown = json.loads(ok("pairconnect", "inspect", folder / "small", "--json"))
+    assert shown["table_bytes"] == 4 * 2048 * (16 + 4)
+    assert told["bytes"] < (folder / "model").stat().st_size
+    assert shown["training"]["table_dtype"] == "i8"
+    assert 0 < shown["training"]["table_rounding"][0]["rel_l2"] < 0.01
+
+
 def test_a_tokenizer_goes_with_the_model(folder: Path) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -97,6 +107,7 @@ def test_a_tokenizer_goes_with_the_model(folder: Path) -> None:
         (["train", "text", "out", "--tokenizer", "short"], 1, "no tokenizer"),
         (["train", "text", "out", "--dim", "20"], 2, "--dim 20 is no multiple of 16"),
         (["train", "text", "out", "--dim", "8"], 2, "--dim"),
+        (["train", "text", "out", "--table-dtype", "f16"], 2, "--table-dtype"),
         (["evaluate", "text", "valid"], 1, "text"),
         (["evaluate", "model", "short"], 1, "no window"),
         (["evaluate", "model", "valid", "--stride", "65"], 2, "--stride"),

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thrifty.report import Figure, Section, Series, Table, write
+from thrifty.report import Bars, Figure, Section, Series, Table, write
 from thrifty.report.svg import number
 
 EVIL = "<script>alert(1)</script>\"'&"
@@ -43,6 +43,7 @@ def sections() -> list[Section]:
                     log_y=True,
                 ),
                 Series("flat", "one point", [5], {"a": [0.0]}),
+                Bars("b", EVIL, {EVIL: 3.0, "half": 1.5, "none": 0.0, "no number": math.nan}, EVIL, ours="half"),
                 Table("t", EVIL, ["a", EVIL], [[1, EVIL], [np.float64(2.5), True], [np.int64(3), None]]),
             ],
         )
@@ -71,15 +72,24 @@ def test_everything_is_escaped_and_nothing_is_fetched(tmp_path: Path) -> None:
 def test_charts_are_well_formed(tmp_path: Path) -> None:
     page = write(tmp_path, "r", sections()).read_text()
     charts = re.findall(r"<svg.*?</svg>", page, re.S)
-    assert len(charts) == 2
+    assert len(charts) == 3
     for chart in charts:
         root = ElementTree.fromstring(chart)
         for element in root.iter():
             for name, value in element.attrib.items():
-                if name in {"x", "y", "x1", "x2", "y1", "y2", "cx", "cy"}:
+                if name in {"x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "width"}:
                     assert math.isfinite(float(value))
                 if name == "points":
                     assert "nan" not in value
+
+
+def test_bars_are_as_long_as_their_numbers(tmp_path: Path) -> None:
+    page = write(tmp_path, "r", sections()).read_text()
+    drawn = re.findall(r'<rect class="bar (c.)" .*? width="([0-9.]+)"', page)
+    assert [colour for colour, _ in drawn] == ["c1", "c0", "c1", "c1"]
+    longest, half, *none = (float(width) for _, width in drawn)
+    assert half == pytest.approx(longest / 2, abs=0.1)
+    assert none == [0, 0]
 
 
 def test_results_are_the_same_numbers(tmp_path: Path) -> None:
@@ -90,6 +100,7 @@ def test_results_are_the_same_numbers(tmp_path: Path) -> None:
     assert records["f"]["interval"] == [1.0, 2.0]
     assert records["nan"]["value"] is None
     assert records["s"]["y"]["b"] == [0.1, 0.01, None]
+    assert records["b"]["values"] == {EVIL: 3.0, "half": 1.5, "none": 0.0, "no number": None}
     assert records["t"]["rows"] == [[1, EVIL], [2.5, True], [3, None]]
     assert not list(tmp_path.glob("*.partial"))
 

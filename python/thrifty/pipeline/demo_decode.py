@@ -117,7 +117,9 @@ def measured(model: Path, seed: int) -> dict[str, Any]:
         ``pair_layer`` (lookup and output), ``attention_layer``, ``pairs`` (all of a PairLM, the likeliest id),
         ``drawn`` (the same, an id drawn), ``attention`` (all of a decoder with attention); ``cache_bytes`` of a layer.
     """
-    one = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")}
+    one = {
+        name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    }
     command = [sys.executable, "-m", "thrifty.pipeline.demo_decode", str(model), str(seed)]
     done = subprocess.run(command, env=os.environ | one, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -117,6 +117,8 @@ def bars(record: Bars) -> str:
             f'<rect class="bar {colour}" x="{BAR_LEFT}" y="{top + 4}" width="{max(width, 0.0):.1f}" '
             f'height="{BAR_STEP - 8}"/>'
         )
-        parts.append(f'<text class="label" x="{BAR_LEFT + max(width, 0.0) + 8:.1f}" y="{top + 18}">{escape(text)}</text>')
+        parts.append(
+            f'<text class="label" x="{BAR_LEFT + max(width, 0.0) + 8:.1f}" y="{top + 18}">{escape(text)}</text>'
+        )
     parts.append("</svg>")
     return f"<figure><figcaption>{escape(record.title)}</figcaption>{''.join(parts)}</figure>"
