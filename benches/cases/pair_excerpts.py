@@ -2,8 +2,8 @@
 
     python benches/cases/pair_excerpts.py FOLDER
 
-FOLDER holds train.txt.xz and test.txt of the novels, a paragraph a line: the beginnings of seven novels, and their ends.
-Pieces of whole paragraphs are taken, evenly spread: ten of train.txt.xz, seven of test.txt.
+FOLDER holds train.txt.xz and test.txt, the beginnings of seven novels and their ends, a paragraph a line. Pieces of
+whole paragraphs are taken, evenly spread: ten of train.txt.xz, seven of test.txt.
 """
 
 from __future__ import annotations

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from thrifty.models import Decoder, DecoderConfig
-from thrifty.models import export
+from thrifty.models import Decoder, DecoderConfig, export
 from thrifty.pairconnect import PairLM, PairSpec
 
 ROWS, DIM = 60, 16

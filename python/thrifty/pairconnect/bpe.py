@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_
 import re
 import unicodedata
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,11 +92,11 @@ class ByteBPE:
         return b"".join(self._bytes.get(int(id_), b"") for id_ in ids).decode(errors="replace")
 
     def _word(self, word: str) -> list[int]:
-        """Ids of a word: of all pairs of neighbours that may merge, those that were learned first do, again and again."""
+        """Ids of a word: of the neighbours that may merge, those that were learned first do, again and again."""
         found = self._known.get(word)
         if found is None:
             parts = [self._letters[byte] for byte in word.encode()]
-            while pairs := {pair for pair in zip(parts, parts[1:], strict=False) if pair in self._ranks}:
+            while pairs := {pair for pair in pairwise(parts) if pair in self._ranks}:
                 parts = _merged(parts, min(pairs, key=self._ranks.__getitem__))
             found = self._known[word] = [self._ids[part] for part in parts]
         return found

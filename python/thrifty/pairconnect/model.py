@@ -258,7 +258,7 @@ class PairLM:
             )
         return {
             "perplexity": perplexity,
-            "bits_per_byte": total / np.log(2) / float(length),
+            "bits_per_byte": float(total / np.log(2) / length),
             "tokens": len(at),
         }
 

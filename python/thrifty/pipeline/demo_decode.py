@@ -61,7 +61,7 @@ class Attention:
     @property
     def nbytes(self) -> int:
         """Bytes of the cache."""
-        return self.keys.nbytes + self.values.nbytes
+        return int(self.keys.nbytes + self.values.nbytes)
 
     def step(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what a token gets from the last ones, of which it is the newest; the oldest is forgotten."""
@@ -100,7 +100,7 @@ class NumpyDecoder:
             x = x + attention.step(_rms(x) * self.norm[2 * i])
             gate, up = (self.gate_up[i] @ (_rms(x) * self.norm[2 * i + 1])).reshape(2, -1)
             x = x + self.down[i] @ (gate / (1 + np.exp(-gate)) * up)
-        return int((self.embed @ (_rms(x) * self.norm[-1])).argmax())
+        return int(np.argmax(self.embed @ (_rms(x) * self.norm[-1])))
 
 
 def _rms(x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -117,9 +117,7 @@ def measured(model: Path, seed: int) -> dict[str, Any]:
         ``pair_layer`` (lookup and output), ``attention_layer``, ``pairs`` (all of a PairLM, the likeliest id),
         ``drawn`` (the same, an id drawn), ``attention`` (all of a decoder with attention); ``cache_bytes`` of a layer.
     """
-    one = {
-        name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-    }
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1")
     command = [sys.executable, "-m", "thrifty.pipeline.demo_decode", str(model), str(seed)]
     done = subprocess.run(command, env=os.environ | one, capture_output=True, text=True, check=False)
     if done.returncode:

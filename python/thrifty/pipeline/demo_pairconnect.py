@@ -50,14 +50,15 @@ def tell(folder: Path, *, full: bool, threads: int, seed: int, progress: Progres
         "pairconnect: the next words, without attention",
         f"A language model of {len(model.tables)} layer{'s' * (len(model.tables) > 1)} that looks up pairs of ids in "
         f"hashed tables, in the place of attention: a file of {path.stat().st_size / 1e6:.1f} MB, "
-        f"{tables / 1e6:.2f} MB of it tables. It learned from the first 94 % of seven novels and now reads {len(held):,} "
-        "bytes of their ends, which were held back. A model that gives the next byte the probability p "
+        f"{tables / 1e6:.2f} MB of it tables. It learned from the first 94 % of seven novels and now reads "
+        f"{len(held):,} bytes of their ends, which were held back. A model that gives the next byte the probability p "
         "can code it in -log2(p) bits, so bits a byte compare it with programs that compress.\n\nWhat each knows is "
         "not the same, and is said with it. xz and the n-gram models (Witten-Bell, adaptive) begin with nothing, or "
         f"after an excerpt of {len(learned):,} bytes of what the model learned from, and adapt to what they read; the "
-        "model learned from 12.2 MB, and does not.\n\nWhat a token costs is CPU time of one thread, beside attention of the same width with "
-        f"{decode.CACHE} tokens in its cache. Attention is in numpy, whose calls take a good part of its time; the "
-        "model is in Rust.",
+        "model learned from 12.2 MB, and does not. What n-gram models reach that learned from as much, and are then "
+        "several times its size, is in SOURCE.md beside the data.\n\nWhat a token costs is CPU time of one thread, "
+        f"beside attention of the same width with {decode.CACHE} tokens in its cache. Attention is in numpy, whose "
+        "calls take a good part of its time; the model is in Rust.",
         [
             Figure(
                 "pairconnect.bits_per_byte",

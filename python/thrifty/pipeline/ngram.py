@@ -47,7 +47,8 @@ def byte_bits(text: bytes, order: int) -> NDArray[np.float64]:
         seen, kinds = _before(context[at], same == 0)
         with np.errstate(invalid="ignore"):
             p[at] = np.where(seen > 0, (same + kinds * p[at]) / (seen + kinds), p[at])
-    return -np.log2(p)
+    bits: NDArray[np.float64] = -np.log2(p)
+    return bits
 
 
 def _before(keys: NDArray[Any], marks: NDArray[np.bool_] | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
