@@ -54,11 +54,29 @@ def test_the_stub_lists_what_there_is() -> None:
 
 
 def test_public_names_are_documented() -> None:
-    from thrifty import errors, pipeline, rambo, report, slide, stats
-    from thrifty.pipeline import data, demo
+    from thrifty import errors, models, pairconnect, pipeline, rambo, report, slide, stats
+    from thrifty.models import export
+    from thrifty.pairconnect import nn
+    from thrifty.pipeline import data, demo, demo_decode, ngram
     from thrifty.rambo import cluster
 
-    for module in (errors, rambo, report, slide, stats, cluster, data, demo, pipeline):
+    for module in (
+        errors,
+        rambo,
+        report,
+        slide,
+        stats,
+        cluster,
+        data,
+        demo,
+        pipeline,
+        pairconnect,
+        nn,
+        models,
+        export,
+        demo_decode,
+        ngram,
+    ):
         assert module.__doc__
         for name in getattr(module, "__all__", []):
             value = getattr(module, name)
