@@ -1,0 +1,234 @@
+"""Lookups of pairs beside torch, on one thread, timed from Python, both on huge pages.
+
+token/: what one token looks up, 4 heads of 64 numbers, 8 to 512 rows a head, fresh ids every call, tables of 32 MB and
+1 GB. Ours hashes, gathers and sums (``PairState.append``). torch hashes in its operations and sums by ``embedding_bag``; or,
+its hash for nothing, sums alone.
+
+bulk/: 2,048 positions of 64 rows of 128 numbers, tables of f32 (256 MB), bf16 (256 MB) and whole numbers (524,288 rows),
+beside ``embedding_bag`` and its whole-number form, their hash for nothing and not for nothing.
+
+narrow/: rows a second of bf16 and of whole numbers over those of f32, each in a table of 256 MB.
+
+roof/: the gather's share of what reading rows costs at least (``cargo run --example roofline``).
+
+Answers are compared first. ``--planted``: torch's hash has another key, which the comparison must see.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+if any(os.environ.get(name) != "1" for name in THREADS):
+    os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | THREADS)
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from rows import ROOT, Goal  # noqa: E402
+
+from cases.lookups import TorchHash, best, huge  # noqa: E402
+from thrifty.pairconnect import PairSpec, PairTable  # noqa: E402
+
+HEADS, DIM, VOCAB = 4, 64, 30_000
+bag = torch.nn.functional.embedding_bag
+#: Asked of hash + bag, and of the bag alone.
+ASKED = {
+    32_768: {8: (40, 5.5), 64: (None, 2.2), 128: (None, 1.7), 512: (3, 1.2)},
+    1 << 20: {8: (15, 3), 64: (None, 1.3), 128: (None, 1.1), 512: (1.5, 1)},
+}
+COUNT, ROUNDS = 300, 15
+
+
+def filled(spec: PairSpec, rng: Any) -> PairTable:
+    """A table of random rows."""
+    table = PairTable(spec)
+    total = spec.heads * spec.rows
+    for first in range(0, total, 1 << 16):
+        table.set_rows(first, rng.standard_normal((min(1 << 16, total - first), spec.head_dim), np.float32))
+    return table
+
+
+def weights(table: PairTable, dtype: Any) -> Any:
+    """The rows of a table, rounded as they are there, as a tensor."""
+    spec = table.spec
+    total = spec.heads * spec.rows
+    found = huge(total * spec.head_dim, dtype).view(total, spec.head_dim)
+    for first in range(0, total, 1 << 16):
+        values = table.get_rows(first, min(1 << 16, total - first))[0]
+        found[first : first + len(values)] = torch.from_numpy(values)
+    return found
+
+
+def tokens(goal: Goal, rows: int) -> None:
+    """One token after the other."""
+    rng = np.random.default_rng(goal.seed)
+    name = "32 MB" if rows == 32_768 else "1 GB"
+    spec = PairSpec(vocab=VOCAB, rows=rows, heads=HEADS, head_dim=DIM, window=8, pool="sum", seed=goal.seed)
+    first = filled(spec, rng)
+    weight = weights(first, torch.float32)
+    for n, (asked_hash, asked_bag) in ASKED[rows].items():
+        spec = replace(spec, window=n)
+        table = PairTable(spec) if n != 8 else first
+        if table is not first:
+            for begin in range(0, HEADS * rows, 1 << 16):
+                table.set_rows(begin, weight[begin : begin + (1 << 16)].numpy())
+        hash_ = TorchHash(replace(spec, seed=spec.seed + goal.planted))
+        before = rng.integers(0, VOCAB, n)
+        ids = rng.integers(0, VOCAB, COUNT)
+        state = table.state()
+        state.append(before)
+        numbers = [int(id_) for id_ in ids]
+        whole = np.r_[before, ids]
+        others = [torch.from_numpy(whole[i : i + n][::-1].copy()) for i in range(COUNT)]
+        places = [hash_(q, o) for q, o in zip(numbers, others, strict=True)]
+        flat = [p.reshape(-1) for p in places]
+        starts = torch.arange(0, HEADS * n, n)
+        mine = np.stack([state.append(id_) for id_ in numbers])
+        theirs = torch.stack([bag(p, weight, mode="sum").reshape(-1) for p in places]).numpy()
+        worst = float(np.abs(mine - theirs).max() / np.abs(theirs).max())
+        goal.row(f"token/{name} {n} same", f"{name}, {n} rows a head: the largest difference from torch's", "<= 1e-5", worst)
+
+        def ours(i: int) -> object:
+            if i == 0:
+                state.truncate(n)  # noqa: B023
+            return state.append(numbers[i])  # noqa: B023
+
+        with torch.inference_mode():
+            times = best(
+                {
+                    "ours": ours,
+                    "bag": lambda i: bag(flat[i], weight, starts, mode="sum"),  # noqa: B023
+                    "bag of rows": lambda i: bag(places[i], weight, mode="sum"),  # noqa: B023
+                    "hash": lambda i: bag(hash_(numbers[i], others[i]), weight, mode="sum"),  # noqa: B023
+                },
+                COUNT,
+                ROUNDS,
+            )
+        alone = min(times["bag"], times["bag of rows"])
+        text = f"{name}, {n} rows a head: us of torch's"
+        if asked_hash is not None:
+            what = f"{text} hash and bag ({times['hash']:.2f}) over ours ({times['ours']:.2f})"
+            goal.row(f"token/{name} {n} hash", what, f">= {asked_hash}", times["hash"] / times["ours"], "times")
+        what = f"{text} bag alone ({alone:.2f}) over ours with the hash ({times['ours']:.2f})"
+        goal.row(f"token/{name} {n} bag", what, f">= {asked_bag}", alone / times["ours"], "times")
+
+
+BAGS, N, WIDE = 2048, 64, 128
+
+
+def bulk(goal: Goal) -> dict[str, float]:
+    """Many positions; returns our rows a second by dtype, in tables of 256 MB."""
+    rates = {}
+    sizes: tuple[tuple[str, Any, int], ...] = (
+        ("f32", torch.float32, 524_288),
+        ("bf16", torch.bfloat16, 1 << 20),
+        ("i8", None, 524_288),
+        ("i8 of 256 MB", None, 2_033_600),
+    )
+    for name, dtype, rows in sizes:
+        rng = np.random.default_rng(goal.seed)
+        spec = PairSpec(
+            vocab=VOCAB,
+            rows=rows,
+            heads=1,
+            head_dim=WIDE,
+            window=N,
+            pool="sum",
+            seed=goal.seed,
+            dtype="i8" if dtype is None else name,  # type: ignore[arg-type]
+        )
+        table = filled(spec, rng)
+        ids = [rng.integers(0, VOCAB, N + BAGS).astype(np.uint32) for _ in range(6)]
+        out = np.empty((N + BAGS, WIDE), np.float32)
+        hash_ = TorchHash(spec)
+        near = torch.arange(N)
+        before = [torch.from_numpy(np.lib.stride_tricks.sliding_window_view(x, N)[:BAGS, ::-1].astype(np.int64)) for x in ids]
+        query = [torch.from_numpy(x[N:].astype(np.int64))[:, None] for x in ids]
+        assert len(near) == N
+
+        def hashed(i: int) -> Any:
+            return hash_(query[i], before[i][:, :])  # noqa: B023
+
+        def rows_of(i: int) -> Any:
+            # (1, bags, window): one head.
+            return hashed(i).reshape(BAGS, N)
+
+        places = [rows_of(i) for i in range(6)]
+        if dtype is None:
+            packed = torch.ops.quantized.embedding_bag_byte_prepack(torch.from_numpy(table.get_rows(0, rows)[0]))
+            weight = huge(packed.numel(), torch.uint8).view(packed.shape)
+            weight.copy_(packed)
+            starts = torch.arange(0, BAGS * N, N)
+            flat = [p.reshape(-1) for p in places]
+
+            def summed(i: int, at: Any = None) -> Any:
+                at = flat[i] if at is None else at.reshape(-1)  # noqa: B023
+                return torch.ops.quantized.embedding_bag_byte_rowwise_offsets(weight, at, starts, mode=0)  # noqa: B023
+        else:
+            weight = weights(table, dtype)
+
+            def summed(i: int, at: Any = None) -> Any:
+                return bag(places[i] if at is None else at, weight, mode="sum")  # noqa: B023
+
+        table.lookup(ids[0], out=out, threads=1)
+        theirs = summed(0).float().numpy()
+        worst = float(np.abs(out[N:] - theirs).max() / np.abs(theirs).max())
+        # torch's sums of bf16 are rounded to bf16; its whole numbers are rounded once more, by its own factors.
+        limit = {"f32": 1e-5, "bf16": 4e-3}.get(name, 2e-2)
+        if name != "i8 of 256 MB":
+            goal.row(f"bulk/{name} same", f"{name}: the largest difference from torch's", f"<= {limit}", worst)
+        with torch.inference_mode():
+            times = best(
+                {
+                    "ours": lambda i: table.lookup(ids[i], out=out, threads=1),  # noqa: B023
+                    "bag": lambda i: summed(i),  # noqa: B023, PLW0108
+                    "hash": lambda i: summed(i, rows_of(i)),  # noqa: B023
+                },
+                6,
+                ROUNDS,
+            )
+        # Ours looks up the positions of the window's beginning as well: fewer rows each.
+        rates[name] = (BAGS * N + N * (N - 1) / 2) / times["ours"]
+        theirs_ = BAGS * N / times["bag"]
+        if name != "i8 of 256 MB":
+            what = f"{name}: million rows a second, ours with the hash ({rates[name]:.1f}) over torch's bag alone ({theirs_:.1f})"
+            goal.row(f"bulk/{name}", what, ">= 1", rates[name] / theirs_, "times")
+            hashed_ = BAGS * N / times["hash"]
+            what = f"{name}: the same over torch's hash and bag ({hashed_:.1f})"
+            goal.row(f"bulk/{name} hash", what, ">= 2", rates[name] / hashed_, "times")
+    return rates
+
+
+def main() -> None:
+    goal = Goal(__file__, __doc__, ("torch",))
+    if goal.wants("token"):
+        for rows in ASKED:
+            tokens(goal, rows)
+    if goal.wants("bulk") and not goal.planted:
+        rates = bulk(goal)
+        what = "tables of 256 MB, rows of 128: million rows a second of"
+        for name, other, asked in (("bf16", "bf16", 1.4), ("i8", "i8 of 256 MB", 1.9)):
+            text = f"{what} {name} ({rates[other]:.1f}) over those of f32 ({rates['f32']:.1f})"
+            goal.row(f"bulk/{name} over f32", text, f">= {asked}", rates[other] / rates["f32"], "times")
+    if goal.wants("roof") and not goal.planted:
+        command = ["cargo", "run", "--release", "--quiet", "--locked", "-p", "thrifty-pairconnect", "--example", "roofline"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise goal.absent(f"no cargo: {done.stderr[-300:]}")
+        for line in done.stdout.splitlines():
+            found = json.loads(line)
+            what = f"{found['name']}: GB/s of lookups with the hash ({found['lookup']:.1f}) over reading rows ({found['roof']:.1f})"
+            goal.row(f"roof/{found['name']}", what, ">= 0.85", found["lookup"] / found["roof"])
+    goal.end()
+
+
+if __name__ == "__main__":
+    main()
