@@ -17,6 +17,7 @@ __all__ = [
     "SlideHead",
     "SlideShard",
     "SlideTrainer",
+    "pair_stats",
     "pairlm_write",
     "rambo_add",
     "rambo_build",
@@ -412,6 +413,9 @@ class PairLm:
     def with_shortlist(self, spec: str, ids: _AnyIds, threads: int, progress: _Progress) -> PairLm: ...
     def without_shortlist(self) -> PairLm: ...
 
+def pair_stats(
+    spec: str, ids: _AnyIds, tokens: int, threads: int, progress: _Progress
+) -> dict[str, Any]: ...
 def pairlm_write(
     path: _Path,
     spec: str,

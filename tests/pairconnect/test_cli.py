@@ -74,6 +74,19 @@ def test_tables_are_rounded_on_request(folder: Path) -> None:
     assert 0 < shown["training"]["table_rounding"][0]["rel_l2"] < 0.01
 
 
+def test_inspect_tells_how_a_text_loads_the_tables(folder: Path) -> None:
+    told = json.loads(ok("pairconnect", "inspect", folder / "model", "--text", folder / "valid", "--json"))
+    ids = list((folder / "valid").read_bytes())
+    (load,) = told["text"]
+    assert load["tokens"] == len(ids)
+    assert load["pairs"] == sum(min(t, 4) for t in range(len(ids)))
+    assert load["distinct_pairs"] == len({(o, ids[t], ids[t - o]) for t in range(len(ids)) for o in range(1, min(t, 4) + 1)})
+    assert len(load["load_max"]) == 4
+    shown = ok("pairconnect", "inspect", folder / "model", "--text", folder / "valid")
+    assert f"{load['distinct_pairs']:,} of {load['pairs']:,}" in shown
+    assert "layer 0" in shown
+
+
 def test_a_tokenizer_goes_with_the_model(folder: Path) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -114,6 +127,7 @@ def test_a_tokenizer_goes_with_the_model(folder: Path) -> None:
         (["generate", "model", "--prompt", ""], 2, "--prompt is empty"),
         (["generate", "model", "--top-p", "0"], 2, "top_p"),
         (["train", "text.xz", "out"], 1, "can't be unpacked"),
+        (["inspect", "model", "--text", "none"], 1, "none"),
     ],
 )
 def test_errors_are_one_line(

@@ -41,6 +41,12 @@ def test_lookups_are_those_of_the_table(pool: Any, window: Any) -> None:
 
 
 @pytest.mark.parametrize("pool", ["sum", "mean", "softmax"])
+def test_the_first_id_of_all_has_no_pairs(pool: Any) -> None:
+    spec = PairSpec(vocab=20, rows=64, heads=3, head_dim=16, window=None, pool=pool)
+    assert (PairLookup(spec, std=1.0)(torch.tensor([[4], [5]])) == torch.zeros(2, 1, 48)).all()
+
+
+@pytest.mark.parametrize("pool", ["sum", "mean", "softmax"])
 def test_gradients(pool: Any) -> None:
     torch.manual_seed(0)
     spec = PairSpec(vocab=5, rows=4, heads=2, head_dim=2, window=2, pool=pool)

@@ -20,7 +20,7 @@ from thrifty.pairconnect import PairSpec, PairTable
 #: What rounding a row to a dtype changes, relative to its largest number.
 ROUNDING = {"f32": 0.0, "bf16": 2**-8, "i8": 0.51 / 127}
 
-specs = st.builds(
+hashed = st.builds(
     PairSpec,
     vocab=st.just(9),
     rows=st.integers(1, 40),
@@ -36,6 +36,16 @@ specs = st.builds(
     seed=st.integers(0, 2**64 - 1),
     dtype=st.sampled_from(["f32", "bf16", "i8"]),
 )
+
+
+def direct(spec: PairSpec) -> PairSpec:
+    """The same with a row for each pair."""
+    window = (spec.window or 3) if spec.offsets else spec.window
+    rows = 81 * (window or 1) if spec.offsets else 81
+    return dataclasses.replace(spec, hash="direct", query_gram=1, key_gram=1, window=window, rows=rows)
+
+
+specs = st.one_of(hashed, hashed.map(direct))
 
 
 def filled(spec: PairSpec, seed: int) -> tuple[PairTable, Any, Any]:
@@ -131,6 +141,10 @@ def test_ten_million_lookups_of_one_row() -> None:
         ({"pool": "max"}, "unknown variant `max`"),
         ({"dtype": "f64"}, "unknown variant `f64`"),
         ({"query_gram": 0}, "query_gram"),
+        ({"hash": "direct"}, "rows: 10; hash 'direct' needs one for each of 9 x 9 pairs at 4 distances: 324"),
+        ({"hash": "direct", "offsets": False}, "9 x 9 pairs at 1 distances: 81"),
+        ({"hash": "direct", "window": None}, "hash: 'direct' with offsets .* give a window"),
+        ({"hash": "direct", "key_gram": 2, "rows": 324}, "hash: 'direct' has rows for pairs of single ids"),
         ({"rows": 2**31, "heads": 1024, "head_dim": 2**14}, "more than there can be|takes .* bytes"),
     ],
 )

@@ -41,6 +41,9 @@ def gram(ids: list[int], n: int) -> int:
 
 def row(spec: PairSpec, q: int, k: int, o: int, h: int) -> int:
     """The row of a pair in head h, counted over all heads."""
+    if spec.hash == "direct":
+        block = o - (0 if spec.include_self else 1) if spec.offsets else 0
+        return h * spec.rows + (block * spec.vocab + q) * spec.vocab + k
     o = o if spec.offsets else 0
     odd = mix64(spec.seed ^ ((h * C2) & M64)) | 1
     if spec.hash == "mix64":

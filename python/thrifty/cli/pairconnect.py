@@ -157,11 +157,26 @@ def generate(
 
 
 @app.command()
-def inspect(model: Model, json_: common.Json = False) -> None:
-    """Show sizes of a model and how it was trained."""
-    from thrifty.pairconnect import PairLM
+def inspect(
+    model: Model,
+    text: Annotated[
+        Path | None, typer.Option("--text", metavar="FILE", help="Show how this text loads the tables; .xz is unpacked.")
+    ] = None,
+    tokenizer: TokenizerFile = None,
+    threads: common.Threads = 0,
+    json_: common.Json = False,
+) -> None:
+    """Show sizes of a model, how it was trained, and how a text loads its tables."""
+    from thrifty.pairconnect import PairLM, Tokenizer, read_text
+    from thrifty.pairconnect.stats import pair_stats
 
-    found = PairLM.load(model)
+    with common.progress() as callback:
+        found = PairLM.load(model, progress=callback)
+        loads = []
+        if text is not None:
+            encoding = found.encoding if tokenizer is None else Tokenizer.from_file(tokenizer)
+            ids = encoding.encode(read_text(text))[0]
+            loads = [pair_stats(spec, ids, threads=threads, progress=callback) for spec in found.tables]
     dense, tables = found.nbytes
     values = {
         "vocab": found.vocab,
@@ -174,6 +189,8 @@ def inspect(model: Model, json_: common.Json = False) -> None:
         "file_bytes": model.stat().st_size,
         "training": found.training,
     }
+    if text is not None:
+        values["text"] = loads
     if json_:
         common.emit(values)
         return
@@ -184,3 +201,18 @@ def inspect(model: Model, json_: common.Json = False) -> None:
     )
     shown |= {name: str(value) for name, value in found.training.items()}
     common.table(str(model), list(shown.items()))
+    for layer, load in enumerate(loads):
+        common.table(f"{text}, layer {layer}", _load(load))
+
+
+def _load(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return how a text loads a table, of several heads the farthest from what one wants."""
+    return [
+        ("ids", f"{found['tokens']:,}"),
+        ("distinct pairs", f"{found['distinct_pairs']:,} of {found['pairs']:,}"),
+        ("bytes of rows read an id", f"{found['bytes_per_token']:,.0f}"),
+        ("rows touched", f"{min(found['rows_touched']):.1%}"),
+        ("pairs of a row", f"{found['load_mean']:.3g} in the mean, {max(found['load_max'])} at most"),
+        ("pairs that share a row", f"{max(found['collisions']):.2%}; in every head {found['collisions_in_all']:.3%}"),
+        ("chance of such loads", f"{min(found['chi_square_p']):.2g}"),
+    ]

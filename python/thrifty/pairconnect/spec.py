@@ -37,7 +37,8 @@ class PairSpec:
     query_gram, key_gram : int
         The last so many ids of each side count as one.
     hash : str
-        ``"mix64"``, or ``"h32"`` of 32-bit words.
+        ``"mix64"``; ``"h32"`` of 32-bit words; or ``"direct"``: every pair has a row of its own, for small
+        vocabularies. It needs ``rows = vocab**2``, with offsets times ``window``.
     seed : int
         Key of the hash; tables of one model have different ones.
     dtype : str
@@ -54,7 +55,7 @@ class PairSpec:
     pool: Literal["sum", "mean", "softmax"] = "mean"
     query_gram: int = 1
     key_gram: int = 1
-    hash: Literal["mix64", "h32"] = "mix64"
+    hash: Literal["mix64", "h32", "direct"] = "mix64"
     seed: int = 0
     dtype: Literal["f32", "bf16", "i8"] = "f32"
 

@@ -9,6 +9,7 @@ import numpy as np
 from thrifty import _core
 from thrifty._torch import like, to_numpy
 from thrifty.pairconnect.spec import PairSpec
+from thrifty.pairconnect.stats import pair_stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,3 +190,14 @@ class PairTable:
         """Return rows from ``first`` on: values of shape (count, head_dim), and logits where rows have some."""
         values, logits = self._core.get_rows(first, count)
         return values.reshape(count, self.spec.head_dim), logits
+
+    def stats(self, ids: Any, *, threads: int = 0, progress: Progress | None = None) -> dict[str, Any]:
+        """Return how ids load the rows: those touched, collisions, bytes a token (:func:`.stats.pair_stats`).
+
+        Examples
+        --------
+        >>> from thrifty.pairconnect import PairSpec, PairTable
+        >>> PairTable(PairSpec(vocab=10, rows=100, heads=2)).stats([3, 1, 4])["distinct_pairs"]
+        3
+        """
+        return pair_stats(self.spec, ids, threads=threads, progress=progress)

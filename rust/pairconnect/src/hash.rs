@@ -5,6 +5,7 @@
 //! ```text
 //! mix64   m = mix64((q << 32 | k) * C1 ^ o * C2 ^ mix64(seed));   row of head h = (m * odd_h >> 32) * K >> 32
 //! h32     m = mix32(mix32(q ^ s) + k * A1 ^ o * A2);              row of head h = (m * odd_h mod 2^32) * K >> 32
+//! direct  m = ((o - first) * vocab + q) * vocab + k;              row of every head = m, first the nearest distance
 //! ```
 //! where odd_h = mix64(seed ^ h * C2) | 1, of which h32 takes the lower 32 bits, and s is the lower 32 bits of mix64(seed).
 //! An n-gram is one id: [`gram`].
@@ -31,6 +32,8 @@ pub struct PairHash {
     odd: Vec<u64>,
     rows: u64,
     offsets: bool,
+    vocab: u64,
+    first: usize,
 }
 
 impl PairHash {
@@ -38,7 +41,8 @@ impl PairHash {
     pub fn new(spec: &PairSpec) -> Self {
         let odd = (0..spec.heads as u64).map(|h| mix64(spec.seed ^ h.wrapping_mul(C2)) | 1).collect();
         let (key, rows) = (mix64(spec.seed), spec.rows as u64);
-        Self { kind: spec.hash, key, odd, rows, offsets: spec.offsets }
+        let (vocab, first) = (spec.vocab as u64, usize::from(!spec.include_self));
+        Self { kind: spec.hash, key, odd, rows, offsets: spec.offsets, vocab, first }
     }
 
     /// What heads have in common: a word of the query, other side and distance.
@@ -48,6 +52,7 @@ impl PairHash {
         match self.kind {
             Kind::Mix64 => self.mixed64(query, other, o),
             Kind::H32 => self.mixed32(query, other, o as u32),
+            Kind::Direct => self.numbered(query, other, distance),
         }
     }
 
@@ -65,6 +70,9 @@ impl PairHash {
                 pairs.zip(first..).for_each(|((word, &other), o)| *word = self.mixed32(query, other, o as u32));
             }
             (Kind::H32, false) => pairs.for_each(|(word, &other)| *word = self.mixed32(query, other, 0)),
+            (Kind::Direct, _) => {
+                pairs.zip(first..).for_each(|((word, &other), o)| *word = self.numbered(query, other, o));
+            }
         }
     }
 
@@ -80,6 +88,12 @@ impl PairHash {
         u64::from(mix32(q.wrapping_add(other.wrapping_mul(A1)) ^ o.wrapping_mul(A2)))
     }
 
+    #[inline(always)]
+    fn numbered(&self, query: u32, other: u32, distance: usize) -> u64 {
+        let block = if self.offsets { (distance - self.first) as u64 } else { 0 };
+        (block * self.vocab + u64::from(query)) * self.vocab + u64::from(other)
+    }
+
     /// [`Self::row`] of words, times `stride`.
     #[inline(always)]
     pub(crate) fn places(&self, words: &[u64], h: usize, stride: usize, places: &mut [usize]) {
@@ -89,6 +103,7 @@ impl PairHash {
         match self.kind {
             Kind::Mix64 => pairs.for_each(|(out, &word)| *out = place(word.wrapping_mul(odd) >> 32)),
             Kind::H32 => pairs.for_each(|(out, &word)| *out = place(word.wrapping_mul(odd) & 0xFFFF_FFFF)),
+            Kind::Direct => pairs.for_each(|(out, &word)| *out = (begin + word as usize) * stride),
         }
     }
 
@@ -99,6 +114,7 @@ impl PairHash {
         let uniform = match self.kind {
             Kind::Mix64 => product >> 32,
             Kind::H32 => product & 0xFFFF_FFFF,
+            Kind::Direct => return h * self.rows as usize + word as usize,
         };
         h * self.rows as usize + ((uniform * self.rows) >> 32) as usize
     }
@@ -164,6 +180,40 @@ mod tests {
         assert_eq!(rows(Kind::H32), GOLDEN_H32);
         assert_eq!([gram(&[5], 3), gram(&[1, 5], 2), gram(&[5, 1], 2), gram(&[9, 1, 5], 2)], GOLDEN_GRAMS);
         assert_eq!((gram(&[9, 5], 1), gram(&[], 4)), (5, 0));
+    }
+
+    #[test]
+    fn direct_rows_are_all_there_once() {
+        for (include_self, first) in [(false, 1), (true, 0)] {
+            let spec = PairSpec { vocab: 5, rows: 5 * 5 * 4, heads: 2, include_self, ..spec(Kind::Direct) };
+            spec.check().unwrap();
+            let hash = PairHash::new(&spec);
+            let mut rows = Vec::new();
+            for h in 0..2 {
+                for o in first..first + 4 {
+                    for q in 0..5 {
+                        rows.extend((0..5).map(|k| hash.row(hash.word(q, k, o), h)));
+                    }
+                }
+            }
+            assert_eq!(rows, (0..200).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn direct_tables_of_other_sizes_are_refused() {
+        let good = PairSpec { vocab: 5, rows: 100, ..spec(Kind::Direct) };
+        for bad in [
+            PairSpec { rows: 99, ..good },
+            PairSpec { rows: 25, ..good },
+            PairSpec { offsets: false, ..good },
+            PairSpec { window: 0, ..good },
+            PairSpec { query_gram: 2, ..good },
+            PairSpec { vocab: 1 << 31, window: 1 << 20, ..good },
+        ] {
+            assert!(matches!(bad.check(), Err(crate::Error::Argument { .. })), "{bad:?}");
+        }
+        PairSpec { rows: 25, offsets: false, window: 0, ..good }.check().unwrap();
     }
 
     const GOLDEN_MIX64: [[usize; 3]; 4] =

@@ -15,6 +15,7 @@
 //! | `rows` | products of some rows of a matrix |
 //! | [`drafter`] | sequences for which a model proposes what follows |
 //! | [`generate`] | text that it makes up |
+//! | [`stats`] | how ids load the rows of a table |
 
 pub mod dense;
 pub mod drafter;
@@ -28,6 +29,7 @@ mod rows;
 pub mod shortlist;
 pub mod spec;
 pub mod state;
+pub mod stats;
 pub mod table;
 mod whole;
 

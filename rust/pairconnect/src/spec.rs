@@ -25,6 +25,8 @@ pub enum Kind {
     /// The same with 32-bit words, which graphics cards multiply faster; two pairs agree in all heads with probability
     /// 2^-32.
     H32,
+    /// None: each pair (and distance) has a row of its own. For small vocabularies.
+    Direct,
 }
 
 /// What the numbers of rows are.
@@ -93,7 +95,33 @@ impl PairSpec {
         within("window", self.window, 0, 1 << 20)?;
         within("query_gram", self.query_gram, 1, MOST_GRAM)?;
         within("key_gram", self.key_gram, 1, MOST_GRAM)?;
+        if self.hash == Kind::Direct {
+            self.check_direct()?;
+        }
         Layout::of(self).map(|_| ())
+    }
+
+    /// Refuses a table whose rows are not one for each pair and distance.
+    fn check_direct(&self) -> Result<()> {
+        if self.query_gram != 1 || self.key_gram != 1 {
+            let what = "'direct' has rows for pairs of single ids; take query_gram = key_gram = 1, or another hash";
+            return Err(Error::argument("hash", what));
+        }
+        if self.offsets && self.window == 0 {
+            let what = "'direct' with offsets has rows for each distance; give a window, or take offsets = false";
+            return Err(Error::argument("hash", what));
+        }
+        let distances = if self.offsets { self.window } else { 1 };
+        let needed = self.vocab.checked_mul(self.vocab).and_then(|n| n.checked_mul(distances));
+        if needed == Some(self.rows) {
+            return Ok(());
+        }
+        let needed = needed.map_or_else(|| "more than there can be".to_owned(), |n| n.to_string());
+        let what = format!(
+            "{}; hash 'direct' needs one for each of {} x {} pairs at {distances} distances: {needed}",
+            self.rows, self.vocab, self.vocab
+        );
+        Err(Error::argument("rows", what))
     }
 
     /// Numbers that a lookup gives a position.

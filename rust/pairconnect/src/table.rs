@@ -278,7 +278,9 @@ fn of_metadata(file: &Tensors) -> Result<PairSpec> {
     let Some(spec) = file.metadata().get("spec") else {
         return Err(bad("there is no 'spec' in the metadata".into()).into());
     };
-    Ok(serde_json::from_str(spec).map_err(|e| bad(format!("spec: {e}")))?)
+    let spec: PairSpec = serde_json::from_str(spec).map_err(|e| bad(format!("spec: {e}")))?;
+    spec.check().map_err(|e| bad(format!("spec: {e}")))?;
+    Ok(spec)
 }
 
 /// Refuses a file whose rows belong to pairs by another version of the hash.

@@ -4,9 +4,11 @@ mod draft;
 mod ids;
 mod model;
 mod state;
+mod stats;
 mod table;
 
 pub(crate) use self::draft::PairDraft;
 pub(crate) use self::model::{PairLm, pairlm_write};
 pub(crate) use self::state::PairState;
+pub(crate) use self::stats::pair_stats;
 pub(crate) use self::table::PairTable;
