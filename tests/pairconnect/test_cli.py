@@ -80,7 +80,9 @@ def test_inspect_tells_how_a_text_loads_the_tables(folder: Path) -> None:
     (load,) = told["text"]
     assert load["tokens"] == len(ids)
     assert load["pairs"] == sum(min(t, 4) for t in range(len(ids)))
-    assert load["distinct_pairs"] == len({(o, ids[t], ids[t - o]) for t in range(len(ids)) for o in range(1, min(t, 4) + 1)})
+    assert load["distinct_pairs"] == len(
+        {(o, ids[t], ids[t - o]) for t in range(len(ids)) for o in range(1, min(t, 4) + 1)}
+    )
     assert len(load["load_max"]) == 4
     shown = ok("pairconnect", "inspect", folder / "model", "--text", folder / "valid")
     assert f"{load['distinct_pairs']:,} of {load['pairs']:,}" in shown

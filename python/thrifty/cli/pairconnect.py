@@ -160,7 +160,8 @@ def generate(
 def inspect(
     model: Model,
     text: Annotated[
-        Path | None, typer.Option("--text", metavar="FILE", help="Show how this text loads the tables; .xz is unpacked.")
+        Path | None,
+        typer.Option("--text", metavar="FILE", help="Show how this text loads the tables; .xz is unpacked."),
     ] = None,
     tokenizer: TokenizerFile = None,
     threads: common.Threads = 0,

@@ -14,7 +14,14 @@ __all__ = ["from_attention"]
 
 
 def from_attention(
-    wq: Any, wk: Any, wv: Any, embeddings: Any, *, heads: int = 1, include_self: bool = True, max_bytes: int | None = None
+    wq: Any,
+    wk: Any,
+    wv: Any,
+    embeddings: Any,
+    *,
+    heads: int = 1,
+    include_self: bool = True,
+    max_bytes: int | None = None,
 ) -> PairTable:
     """Return the table whose lookups are what causal attention without positions gives, to rounding.
 
@@ -64,7 +71,9 @@ def from_attention(
         raise ValueError(f"heads: {heads} is not at least 1")
     for name, weight in arrays.items():
         if weight.ndim != 2 or weight.shape[1] != x.shape[1] or len(weight) == 0 or len(weight) % heads:
-            raise ValueError(f"{name}: shape (heads * d, {x.shape[1]}) with heads = {heads} is needed, got {weight.shape}")
+            raise ValueError(
+                f"{name}: shape (heads * d, {x.shape[1]}) with heads = {heads} is needed, got {weight.shape}"
+            )
     if len(arrays["wq"]) != len(arrays["wk"]):
         raise ValueError(f"wk: {len(arrays['wk'])} rows, and wq has {len(arrays['wq'])}")
     # Of shape (heads, vocab, d).
