@@ -32,14 +32,14 @@ class PairLayer(nn.Module):  # type: ignore[misc]
     """A layer of PairConnect (arXiv 2106.08235, section 3).
 
     Each head has a table W and a network f of two layers. A position gets ``g = sum over its pairs of f(row of the
-    pair)`` of each head, side by side, and the layer is ``mlp_out(mlp_pairs(g) + mlp_stream(x))``. The paper's pairs are
-    those of all positions, without distances: ``PairSpec(window=None, offsets=False, pool="sum")``, here those before a
-    position unless ``causal=False``. Distances in the key and a window, which language models need, are the same layer
-    of another spec.
+    pair)`` of each head, side by side, and the layer is ``mlp_out(mlp_pairs(g) + mlp_stream(x))``. The paper's pairs
+    are those of all positions, without distances: ``PairSpec(window=None, offsets=False, pool="sum")``, here those
+    before a position unless ``causal=False``. Distances in the key and a window, which language models need, are the
+    same layer of another spec.
 
-    f sees rows and nothing else, so it is applied once to each row that a batch touches, never once a pair; dropout in it
-    is drawn once a row as well. Where no gradient is wanted and the layer is not training, f of all rows is computed once
-    and kept until a parameter changes.
+    f sees rows and nothing else, so it is applied once to each row that a batch touches, never once a pair; dropout in
+    it is drawn once a row as well. Where no gradient is wanted and the layer is not training, f of all rows is computed
+    once and kept until a parameter changes.
 
     Parameters
     ----------

@@ -22,8 +22,8 @@ def pair_stats(
 ) -> dict[str, Any]:
     """Return how sequences of ids load the rows of a table, which need not be there: its spec says it all.
 
-    Pairs that differ in an id, or where distances count in their distance, are distinct. The load of a row is the number
-    of distinct pairs that have it, in the text.
+    Pairs that differ in an id, or where distances count in their distance, are distinct. The load of a row is the
+    number of distinct pairs that have it.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ def pair_stats(
         ``tokens``; ``pairs`` that they look up in each head; ``distinct_pairs``; ``bytes_per_token``, of rows that are
         read; ``load_mean``, of all rows of a head; ``collisions_in_all``, the share of distinct pairs whose rows are
         those of another one in every head. Lists of a number a head: ``rows_touched``, the share of rows that have a
-        pair; ``load_max``; ``collisions``, the share of distinct pairs that share their row; ``chi_square`` of the loads
-        against equal ones, and ``chi_square_p``, the chance that a perfect hash has a larger one. With few distinct pairs
-        a row (``load_mean`` below 5) that chance is a rough one.
+        pair; ``load_max``; ``collisions``, the share of distinct pairs that share their row; ``chi_square`` of the
+        loads against equal ones, and ``chi_square_p``, the chance that a perfect hash has a larger one (rough where
+        both ``load_mean`` and ``rows`` are small).
 
     Raises
     ------
