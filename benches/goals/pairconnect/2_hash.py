@@ -5,7 +5,7 @@ id with the four before it), in four heads of 1,000, 32,768 and 65,536 rows: the
 core counts. The least chance of a larger value, of all heads and row counts. order: the share of pairs (a, b) whose row
 is not that of (b, a) with 100,000 rows, and with 1,000 how many agree, from one in K. joint: of two heads, the
 distinct pairs that share both rows with another pair, from K^-2; at 4,096 and 8,192 rows, and with mix64 also at
-32,768, where h32 has too few words for the law (it has fewer joint collisions there). golden: the integers that the file
+32,768, where h32 has too few words for the law (fewer pairs collide there). golden: the integers that the file
 format fixes, in the core, in plain Python and in torch; and 600 random tables in all three.
 
 --planted never uses 3 % of the rows, turns no pair round, has one head where there should be two, and changes constants
