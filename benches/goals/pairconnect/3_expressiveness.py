@@ -7,8 +7,8 @@ W_ij = -W_ji. An attention layer's output is a mean of values, one an id, so of 
 all errors below 2, each two ids would have one number above 1 and the other below, which no three ids have. Attention
 with a linear readout, fitted by Adam with several widths and rates, keeps at least that error; the table of a lookup
 fitted by Adam has nearly none. copy: the id before the last of 20 ids in random order, by a decoder of one pair layer,
-with distances in the keys and without; without, a position sees a set and may guess. induction: what followed an id when
-it came first, in 8 to 16 ids given twice: two pair layers with distances, and without, against one pair layer and one
+with distances in the keys and without; without, a position sees a set and may guess. induction: what followed when an
+id came first, in 8 to 16 ids given twice: two pair layers with distances, and without, against one pair layer and one
 of attention.
 
 --planted gives attention other values, a softmax where a sum should be, no contradiction, and exchanges the layers of
