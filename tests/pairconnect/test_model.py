@@ -191,3 +191,26 @@ def test_no_torch_is_needed(saved: tuple[Decoder, Path]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(saved[1])], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("note", "message"),
+    [
+        ("{", "note: Expecting"),
+        ("[" * 100_000, "note: maximum recursion depth"),
+        ("[]", "note: an object with 'training'"),
+        ('{"training": 1}', "note: an object with 'training'"),
+        ('{"tokenizer": {}}', "note: an object with 'training'"),
+    ],
+)
+def test_a_note_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: str, message: str) -> None:
+    from thrifty import _core
+
+    def write(path: Any, spec: str, _: str, dense: Any, tables: Any) -> None:
+        real(path, spec, note, dense, tables)
+
+    real = _core.pairlm_write
+    monkeypatch.setattr(_core, "pairlm_write", write)
+    save_pairlm(decoder(), tmp_path / "a")
+    with pytest.raises(FormatError, match=f"{tmp_path / 'a'}: {message}"):
+        PairLM.load(tmp_path / "a")

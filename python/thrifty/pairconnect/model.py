@@ -40,16 +40,14 @@ class PairLM:
     >>> model.text(model.generate(model.ids("It was a "), 20, seed=1))  # doctest: +SKIP
     """
 
-    def __init__(self, core: _core.PairLm) -> None:
+    def __init__(self, core: _core.PairLm, name: str = "model") -> None:
         self._core = core
         spec = json.loads(core.spec)
         self.vocab: int = spec["vocab"]
         self.dim: int = spec["dim"]
         self.hidden: int = spec["hidden"]
         self.tables = [PairSpec.from_json(json.dumps(table)) for table in spec["layers"]]
-        note = json.loads(core.note or "{}")
-        self.training: dict[str, Any] = note.get("training", {})
-        self._tokenizer: str = note.get("tokenizer", "")
+        self.training, self._tokenizer = _of_note(core.note or "{}", name)
 
     @classmethod
     def load(
@@ -78,7 +76,7 @@ class PairLM:
         MismatchError
             When its rows are those of another version of the hash.
         """
-        model = cls(_core.PairLm.open(path, precision, progress))
+        model = cls(_core.PairLm.open(path, precision, progress), str(path))
         if not model._tokenizer and model.vocab > Bytes.vocab:
             raise FormatError(f"{path}: has {model.vocab} ids and no tokenizer")
         return model
@@ -318,3 +316,16 @@ class PairLM:
         if ids.ndim != 1:
             raise ValueError(f"ids: one dimension is needed, got shape {ids.shape}")
         return ids.astype(np.uint32) if ids.size == 0 else ids
+
+
+def _of_note(note: str, name: str) -> tuple[dict[str, Any], str]:
+    """Return how a model was trained, and its tokenizer."""
+    try:
+        found = json.loads(note)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{name}: note: {error}") from None
+    if isinstance(found, dict):
+        training, tokenizer = found.get("training", {}), found.get("tokenizer", "")
+        if isinstance(training, dict) and isinstance(tokenizer, str):
+            return training, tokenizer
+    raise FormatError(f"{name}: note: an object with 'training', an object, and 'tokenizer', a string, is needed")
