@@ -8,15 +8,25 @@
 //! | [`lookup`] | what positions look up |
 //! | `gather` | sums of rows |
 //! | [`state`] | sequences that grow and shrink |
+//! | [`borrowed`] | lookups in rows that lie with their owner |
+//! | [`rows`] | rows of f32 for training, wherever they lie |
+//! | `numbers` | which rows the pairs of a batch have, sorted |
+//! | `shares` | what rows are multiplied by, and the gradients of that |
+//! | [`backward`] | gradients of the rows that a batch looked up |
+//! | [`optimizer`] | steps for those rows |
+//! | `parallel` | tasks of a call, on its threads |
 //! | [`dense`] | products of a matrix with vectors |
 //! | `whole` | the same in whole numbers |
 //! | [`model`] | PairLM, a whole language model |
 //! | [`shortlist`] | the ids that most likely follow, which alone are scored |
-//! | `rows` | products of some rows of a matrix |
+//! | `chosen` | products of some rows of a matrix |
 //! | [`drafter`] | sequences for which a model proposes what follows |
 //! | [`generate`] | text that it makes up |
 //! | [`stats`] | how ids load the rows of a table |
 
+pub mod backward;
+pub mod borrowed;
+mod chosen;
 pub mod dense;
 pub mod drafter;
 mod error;
@@ -25,7 +35,11 @@ pub mod generate;
 pub mod hash;
 pub mod lookup;
 pub mod model;
-mod rows;
+mod numbers;
+pub mod optimizer;
+mod parallel;
+pub mod rows;
+mod shares;
 pub mod shortlist;
 pub mod spec;
 pub mod state;

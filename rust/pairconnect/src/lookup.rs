@@ -261,7 +261,7 @@ fn number(data: &[u8], at: usize) -> f32 {
 
 /// Logits to shares, which sum to 1; what is no number makes all of them none.
 #[inline(always)]
-fn softmax<S: Simd>(s: S, x: &mut Vec<f32>) {
+pub(crate) fn softmax<S: Simd>(s: S, x: &mut Vec<f32>) {
     let n = x.len();
     let most = x.iter().fold(f32::NEG_INFINITY, |most, &x| if x > most || x.is_nan() { x } else { most });
     if !most.is_finite() {

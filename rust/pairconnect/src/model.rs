@@ -24,7 +24,7 @@ use thrifty_base::tensors::{self, Dtype, Tensor, Tensors};
 use crate::dense::Matrix;
 use crate::hash;
 use crate::lookup::Room;
-use crate::rows::Rows;
+use crate::chosen::Rows;
 use crate::shortlist::{Shortlist, ShortlistSpec};
 use crate::spec::{PairSpec, Precision};
 use crate::table::{PairTable, check_ids, hash_is_known};

@@ -11,8 +11,10 @@ use thrifty_base::progress::Progress;
 use thrifty_base::simd;
 use thrifty_base::tensors::{Dtype, Tensor, Tensors, write};
 
+use crate::backward::{Batch, Gradients, Room, backward};
 use crate::hash::{self, PairHash};
 use crate::lookup::{View, check_weights};
+use crate::rows::{Field, Rows};
 use crate::spec::{BLOCK, Layout, PairSpec, Pool, Precision};
 use crate::{Error, Result};
 
@@ -36,6 +38,18 @@ pub struct PairTable {
 enum Store {
     Memory(Pages<u8>),
     File(Arc<Tensors>, String),
+}
+
+impl Store {
+    /// Rows to be changed.
+    fn memory(&mut self) -> Result<&mut [u8]> {
+        match self {
+            Self::Memory(pages) => Ok(pages),
+            Self::File(..) => {
+                Err(Error::argument("table", "it lies in a file, which is only read; copy it to change it"))
+            }
+        }
+    }
 }
 
 impl PairTable {
@@ -118,6 +132,45 @@ impl PairTable {
         View { spec: &self.spec, layout: self.layout, hash: &self.hash, data: self.data() }
     }
 
+    pub(crate) fn hash(&self) -> &PairHash {
+        &self.hash
+    }
+
+    /// Its numbers, and where values and logits are among them; refuses a table that is not of f32.
+    pub(crate) fn fields(&self) -> Result<(&[f32], Field, Option<Field>)> {
+        let Self { spec, layout, .. } = self;
+        if spec.precision != Precision::F32 {
+            let what = "rows of f32 are trained; make a table of dtype f32 of them, and round that when it is done";
+            return Err(Error::argument("table", what));
+        }
+        let stride = layout.stride / 4;
+        let logit = Field { first: layout.logit / 4, stride, length: 1 };
+        let values = Field { first: 0, stride, length: spec.head_dim };
+        Ok((bytemuck::cast_slice(self.data()), values, (spec.pool == Pool::Softmax).then_some(logit)))
+    }
+
+    /// Its rows, for training.
+    pub fn rows_f32(&self) -> Result<Rows<'_>> {
+        let (numbers, values, logits) = self.fields()?;
+        Ok(Rows { values: (numbers, values), logits: logits.map(|field| (numbers, field)) })
+    }
+
+    /// Its numbers, to be changed.
+    pub(crate) fn numbers_mut(&mut self) -> Result<&mut [f32]> {
+        Ok(bytemuck::cast_slice_mut(self.store.memory()?))
+    }
+
+    /// Gradients of the rows that a batch looked up, and of its weights.
+    pub fn backward(
+        &self,
+        batch: Batch<'_>,
+        threads: usize,
+        progress: &Progress,
+    ) -> Result<(Gradients, Option<Vec<f32>>)> {
+        let mut room = Room::default();
+        backward(&self.spec, &self.hash, self.rows_f32()?, batch, threads, progress, &mut room)
+    }
+
     /// Refuses ids that are not below `vocab`.
     pub fn check(&self, ids: &[u32]) -> Result<()> {
         check_ids(ids, self.spec.vocab)
@@ -173,10 +226,7 @@ impl PairTable {
             let what = "one a row is needed where rows are pooled by softmax, and none elsewhere";
             return Err(Error::argument("logits", what));
         }
-        let Store::Memory(memory) = store else {
-            return Err(Error::argument("table", "it lies in a file, which is only read; copy it to change it"));
-        };
-        let bytes = &mut memory[first * layout.stride..(first + rows) * layout.stride];
+        let bytes = &mut store.memory()?[first * layout.stride..(first + rows) * layout.stride];
         let path = simd::path()?;
         let mut back = vec![0.0f32; spec.head_dim];
         let (mut most, mut error, mut norm) = (0.0f32, 0.0f64, 0.0f64);

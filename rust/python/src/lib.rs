@@ -17,7 +17,10 @@ mod _core {
     #[pymodule_export]
     use super::info::{simd_path, threads};
     #[pymodule_export]
-    use super::pairconnect::{PairDraft, PairLm, PairState, PairTable, pair_stats, pairlm_write};
+    use super::pairconnect::{
+        PairDraft, PairLm, PairOptimizer, PairState, PairTable, pair_backward, pair_lookup, pair_stats, pair_update,
+        pairlm_write,
+    };
     #[pymodule_export]
     use super::rambo::{
         RamboBuilder, RamboIndex, RamboQueries, rambo_add, rambo_build, rambo_fold, rambo_hashes, rambo_hashes_many,

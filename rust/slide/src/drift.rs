@@ -6,10 +6,11 @@
 //! epsilon / (sqrt(v) + epsilon) are exact to the rounding of f32, and the sums over k are those of all numbers of a row.
 
 use pulp::{Simd, WithSimd};
+use thrifty_base::math::adam::TINY;
 use thrifty_base::math::dispatch;
 use thrifty_base::simd::Path;
 
-use crate::adam::{Adam, TINY, Updated};
+use crate::adam::{Adam, Updated};
 
 /// Terms of the series.
 const TERMS: usize = 4;

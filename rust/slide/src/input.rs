@@ -172,7 +172,7 @@ impl Input {
             update(path, step, rows, &starts, &gradients, width);
         });
         if let Some(drift) = &mut self.drift {
-            drift.stepped(step.size(), &features);
+            drift.stepped(step.size, &features);
         }
         let mut sums = vec![0.0f32; width];
         for delta in hidden_delta.chunks_exact(width) {

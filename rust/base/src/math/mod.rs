@@ -3,6 +3,7 @@
 //! Every kernel is written once, against [`pulp::Simd`], and compiled for each instruction set. Elements are summed in
 //! one order with fused multiply-adds, so all paths give the same bits.
 
+pub mod adam;
 pub mod bf16;
 mod dot;
 mod exp;

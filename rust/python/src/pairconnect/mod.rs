@@ -6,9 +6,11 @@ mod model;
 mod state;
 mod stats;
 mod table;
+mod training;
 
 pub(crate) use self::draft::PairDraft;
 pub(crate) use self::model::{PairLm, pairlm_write};
 pub(crate) use self::state::PairState;
 pub(crate) use self::stats::pair_stats;
 pub(crate) use self::table::PairTable;
+pub(crate) use self::training::{PairOptimizer, pair_backward, pair_lookup, pair_update};

@@ -9,6 +9,7 @@ use thrifty_pairconnect::spec::{PairSpec, Pool};
 use thrifty_pairconnect::table::PairTable as Table;
 
 use super::ids::Ids;
+use super::training::{Arrays, Found, soon_or_long, to_python};
 use crate::array::{vector, vector_mut};
 use crate::error::IntoPyErr;
 use crate::interrupt::long_call;
@@ -25,6 +26,10 @@ pub(crate) struct PairTable {
 impl PairTable {
     pub(super) fn core(&self) -> &Table {
         &self.inner
+    }
+
+    pub(super) fn core_mut(&mut self) -> &mut Table {
+        &mut self.inner
     }
 }
 
@@ -86,6 +91,22 @@ impl PairTable {
             return self.inner.lookup(ids, tokens, weights, 1, &progress, out).map_err(|e| e.into_py_err(py));
         }
         long_call(py, None, |p| self.inner.lookup(ids, tokens, weights, threads, p, out))
+    }
+
+    /// Gradients of the rows that sequences of `tokens` ids looked up: rows, values, logits, and those of the weights.
+    fn backward<'py>(
+        &self,
+        py: Python<'py>,
+        ids: &Bound<'py, PyAny>,
+        tokens: usize,
+        weights: Option<&Bound<'py, PyAny>>,
+        grad: &Bound<'py, PyAny>,
+        threads: usize,
+    ) -> PyResult<Found<'py>> {
+        let arrays = Arrays::new(ids, weights, grad)?;
+        let batch = arrays.batch(tokens)?;
+        let found = soon_or_long(py, &batch, self.inner.spec(), |p| self.inner.backward(batch, threads, p))?;
+        Ok(to_python(py, found))
     }
 
     /// Rows of the last of `ids`, counted over all heads: head by head, nearest pairs first.

@@ -105,7 +105,7 @@ impl Head {
                 work.apply(&mut owned, here, rows, bias, room);
             }
         });
-        self.stepped(step.size(), ids);
+        self.stepped(step.size, ids);
     }
 
     /// Where the bits come from that round weights of the present step to bf16, and the position of row 0.

@@ -48,7 +48,7 @@ impl Head {
                 hidden
             })
             .collect();
-        self.stepped(step.size(), &local);
+        self.stepped(step.size, &local);
         self.keep(values);
         batch.hidden_gradient(gradients, length)
     }
