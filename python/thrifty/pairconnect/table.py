@@ -122,11 +122,7 @@ class PairTable:
             For an id that is not below ``vocab``, or a shape that does not fit.
         """
         given = ids
-        ids = np.asarray(to_numpy(ids, "ids"))
-        if ids.ndim not in (1, 2):
-            raise ValueError(f"ids: one or two dimensions are needed, got shape {ids.shape}")
-        if ids.size == 0:
-            ids = ids.astype(np.uint32)
+        ids = _ids(ids)
         shape = (*ids.shape, self.spec.width)
         if out is None:
             out = np.empty(shape, np.float32)
@@ -135,7 +131,7 @@ class PairTable:
         if not out.flags.c_contiguous:
             raise ValueError("out: a contiguous array is needed")
         flat = np.ascontiguousarray(ids).reshape(-1)
-        self._core.lookup(flat, ids.shape[-1], self._weights(weights), threads, out.reshape(-1))
+        self._core.lookup(flat, ids.shape[-1], _weights(self.spec, weights), threads, out.reshape(-1))
         return like(out, given)
 
     def state(self, *, weights: Any = None) -> _core.PairState:
@@ -143,17 +139,49 @@ class PairTable:
 
         Its ``append(ids)`` returns what they look up, ``truncate(length)`` takes positions back, ``fork()`` copies it.
         """
-        return _core.PairState(self._core, self._weights(weights))
+        return _core.PairState(self._core, _weights(self.spec, weights))
 
-    def _weights(self, weights: Any) -> NDArray[np.float32] | None:
-        if weights is None:
-            return None
-        weights = np.asarray(to_numpy(weights, "weights"), np.float32)
-        if weights.shape != (self.spec.heads, self.spec.window):
-            raise ValueError(
-                f"weights: shape (heads, window) = {(self.spec.heads, self.spec.window)} is needed, got {weights.shape}"
-            )
-        return np.ascontiguousarray(weights).reshape(-1)
+    def backward(
+        self, ids: Any, grad: Any, *, weights: Any = None, threads: int = 0
+    ) -> tuple[
+        NDArray[np.uint64], NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None
+    ]:
+        """Return gradients of the rows that a batch looked up.
+
+        Parameters
+        ----------
+        ids : integer array of shape (tokens,) or (sequences, tokens)
+            What was looked up.
+        grad : float32 array of shape (tokens, heads * head_dim) or (sequences, tokens, heads * head_dim)
+            The gradient of what :meth:`lookup` returned.
+        weights : float32 array of shape (heads, window), optional
+            Those of the lookup.
+        threads : int
+            0 for all cores. The result does not depend on it.
+
+        Returns
+        -------
+        rows : uint64 array of shape (M,)
+            Rows touched, ascending, each once; counted over all heads.
+        grads : float32 array of shape (M, head_dim)
+            Gradients of their values. Terms are summed 64 at a time in single precision and such sums in double, so
+            that ten million terms of one row lose no more than a few do.
+        logit_grads : float32 array of shape (M,) or None
+            With softmax, those of their logits.
+        weight_grads : float32 array of shape (heads, window) or None
+            With ``weights``, their gradient.
+
+        Raises
+        ------
+        ValueError
+            For a table of another dtype than f32, an id that is not below ``vocab``, or a shape that does not fit.
+        CapacityError
+            For more than 2**32 pairs at once.
+        """
+        flat, tokens, factors, gradient = of_training(self.spec, ids, grad, weights)
+        rows, values, logits, found = self._core.backward(flat, tokens, factors, gradient, threads)
+        found = None if found is None else found.reshape(self.spec.heads, -1)
+        return rows, values.reshape(-1, self.spec.head_dim), logits, found
 
     def rows(self, ids: Any) -> NDArray[np.uint64]:
         """Return the rows that the last of ``ids`` looks up: an array of shape (heads, pairs), nearest pairs first.
@@ -201,3 +229,34 @@ class PairTable:
         3
         """
         return pair_stats(self.spec, ids, threads=threads, progress=progress)
+
+def of_training(spec: PairSpec, ids: Any, grad: Any, weights: Any) -> tuple[Any, int, Any, Any]:
+    """Return ids, how many a sequence has, weights and gradients as the core takes them."""
+    ids = _ids(ids)
+    grad = np.asarray(to_numpy(grad, "grad"))
+    if grad.dtype != np.float32:
+        raise TypeError(f"grad: float32 is needed, got {grad.dtype}")
+    if grad.shape != (*ids.shape, spec.width):
+        raise ValueError(f"grad: shape {(*ids.shape, spec.width)} is needed, got {grad.shape}")
+    flat = np.ascontiguousarray(ids).reshape(-1)
+    return flat, ids.shape[-1], _weights(spec, weights), np.ascontiguousarray(grad).reshape(-1)
+
+
+def _ids(ids: Any) -> Any:
+    ids = np.asarray(to_numpy(ids, "ids"))
+    if ids.ndim not in (1, 2):
+        raise ValueError(f"ids: one or two dimensions are needed, got shape {ids.shape}")
+    # What is empty has a dtype of its own.
+    return ids.astype(np.uint32) if ids.size == 0 else ids
+
+
+def _weights(spec: PairSpec, weights: Any) -> Any:
+    """Return weights of distances as the core takes them."""
+    if weights is None:
+        return None
+    weights = np.asarray(to_numpy(weights, "weights"), np.float32)
+    if weights.shape != (spec.heads, spec.window):
+        raise ValueError(
+            f"weights: shape (heads, window) = {(spec.heads, spec.window)} is needed, got {weights.shape}"
+        )
+    return np.ascontiguousarray(weights).reshape(-1)

@@ -17,7 +17,7 @@ __all__ = ["grams", "pair_rows", "pooled", "rows_of_pairs"]
 GOLDEN, C1, C2 = (x - 2**64 for x in (0x9E3779B97F4A7C15, 0x9E3779B97F4A7C15, 0x91E10DA5C79E7B1D))
 M1, M2 = (x - 2**64 for x in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 A1, A2, F1, F2 = 0x9E3779B1, 0x91E10DA5, 0x85EBCA6B, 0xC2B2AE35
-LOW = 0xFFFFFFFF
+LOW, M64 = 0xFFFFFFFF, 2**64 - 1
 
 
 def _shift(x: Any, n: int) -> Any:
@@ -45,7 +45,11 @@ def _signed(x: int) -> int:
 
 def _word(x: int) -> int:
     """Return mix64 of a number of Python."""
-    return int(_mix64(torch.tensor(_signed(x & (2**64 - 1)))).item())
+    # Not by tensors: compilers would have to leave their graph for a number of one.
+    z = (x + GOLDEN) & M64
+    z = ((z ^ (z >> 30)) * M1) & M64
+    z = ((z ^ (z >> 27)) * M2) & M64
+    return _signed(z ^ (z >> 31))
 
 
 def grams(ids: Any, n: int) -> Any:

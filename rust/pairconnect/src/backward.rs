@@ -9,11 +9,11 @@ use thrifty_base::pool::default_threads;
 use thrifty_base::progress::Progress;
 use thrifty_base::simd::{self, Path};
 
+use crate::field::Rows;
 use crate::hash::PairHash;
 use crate::lookup::check_weights;
 use crate::numbers::{Places, cuts, parts};
 use crate::parallel::each;
-use crate::rows::Rows;
 use crate::shares::{Pooling, Shares, scale};
 use crate::spec::{PairSpec, Pool};
 use crate::table::check_ids;
@@ -213,11 +213,7 @@ impl<'a> Sorted<'a> {
             // A place is (position * heads + head) * pairs + distance, and numbers of a position lie head by head.
             let vector = (place / pairs as u32) as usize;
             terms.starts.push(vector * spec.head_dim);
-            let factor = if shares.is_empty() {
-                self.room.scales[vector / spec.heads]
-            } else {
-                shares[place as usize]
-            };
+            let factor = if shares.is_empty() { self.room.scales[vector / spec.heads] } else { shares[place as usize] };
             terms.factors.push(factor);
         }
         let rows = math::Rows { data: self.batch.gradient, starts: &terms.starts, length: spec.head_dim };

@@ -5,11 +5,11 @@ use thrifty_base::pool::default_threads;
 use thrifty_base::progress::Progress;
 use thrifty_base::simd;
 
+use crate::field::Rows;
 use crate::hash::PairHash;
 use crate::lookup::{View, check_weights};
 use crate::numbers::{Places, TASK};
 use crate::parallel::each;
-use crate::rows::Rows;
 use crate::shares::Pooling;
 use crate::spec::{BLOCK, Layout, PairSpec, Pool, Precision};
 use crate::table::check_ids;

@@ -9,7 +9,7 @@
 //! | `gather` | sums of rows |
 //! | [`state`] | sequences that grow and shrink |
 //! | [`borrowed`] | lookups in rows that lie with their owner |
-//! | [`rows`] | rows of f32 for training, wherever they lie |
+//! | [`field`] | rows of f32 for training, wherever they lie |
 //! | `numbers` | which rows the pairs of a batch have, sorted |
 //! | `shares` | what rows are multiplied by, and the gradients of that |
 //! | [`backward`] | gradients of the rows that a batch looked up |
@@ -30,6 +30,7 @@ mod chosen;
 pub mod dense;
 pub mod drafter;
 mod error;
+pub mod field;
 mod gather;
 pub mod generate;
 pub mod hash;
@@ -38,7 +39,7 @@ pub mod model;
 mod numbers;
 pub mod optimizer;
 mod parallel;
-pub mod rows;
+
 mod shares;
 pub mod shortlist;
 pub mod spec;

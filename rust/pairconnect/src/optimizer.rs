@@ -7,8 +7,8 @@ use thrifty_base::progress::Progress;
 use thrifty_base::simd::{self, Path};
 
 use crate::backward::{Batch, Room, Sorted, Terms};
+use crate::field::Field;
 use crate::parallel::each;
-use crate::rows::Field;
 use crate::table::PairTable;
 use crate::{Error, Result};
 

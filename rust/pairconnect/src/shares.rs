@@ -6,10 +6,10 @@ use thrifty_base::progress::Progress;
 use thrifty_base::simd::Path;
 
 use crate::Result;
+use crate::field::Rows;
 use crate::lookup::softmax;
 use crate::numbers::{Places, TASK};
 use crate::parallel::each;
-use crate::rows::Rows;
 use crate::spec::Pool;
 
 /// What the pairs of a batch are pooled with.

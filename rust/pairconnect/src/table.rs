@@ -12,9 +12,9 @@ use thrifty_base::simd;
 use thrifty_base::tensors::{Dtype, Tensor, Tensors, write};
 
 use crate::backward::{Batch, Gradients, Room, backward};
+use crate::field::{Field, Rows};
 use crate::hash::{self, PairHash};
 use crate::lookup::{View, check_weights};
-use crate::rows::{Field, Rows};
 use crate::spec::{BLOCK, Layout, PairSpec, Pool, Precision};
 use crate::{Error, Result};
 

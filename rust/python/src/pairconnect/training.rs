@@ -6,9 +6,9 @@ use pyo3::prelude::*;
 use thrifty_base::progress::Progress;
 use thrifty_pairconnect::backward::{Batch, Gradients, Room, backward};
 use thrifty_pairconnect::borrowed::lookup;
+use thrifty_pairconnect::field::Rows;
 use thrifty_pairconnect::hash::PairHash;
 use thrifty_pairconnect::optimizer::{Optimizer, Rule, update};
-use thrifty_pairconnect::rows::Rows;
 use thrifty_pairconnect::spec::PairSpec;
 
 use super::ids::Ids;
@@ -144,7 +144,7 @@ pub(crate) fn pair_lookup(
 pub(crate) fn pair_backward<'py>(
     py: Python<'py>,
     spec: &str,
-    values: &Bound<'py, PyAny>,
+    values: Option<&Bound<'py, PyAny>>,
     logits: Option<&Bound<'py, PyAny>>,
     ids: &Bound<'py, PyAny>,
     tokens: usize,
@@ -154,10 +154,15 @@ pub(crate) fn pair_backward<'py>(
 ) -> PyResult<Found<'py>> {
     let spec = parsed(spec)?;
     spec.check().map_err(|e| e.into_py_err(py))?;
-    let values = vector::<f32>(values, "values", "float32")?;
+    let values = values.map(|v| vector::<f32>(v, "values", "float32")).transpose()?;
+    let values = values.as_ref().map(|v| v.as_slice()).transpose()?;
     let logits = logits.map(|l| vector::<f32>(l, "logits", "float32")).transpose()?;
     let logits = logits.as_ref().map(|l| l.as_slice()).transpose()?;
-    let rows = Rows::apart(&spec, values.as_slice()?, logits).map_err(|e| e.into_py_err(py))?;
+    let rows = match values {
+        Some(values) => Rows::apart(&spec, values, logits),
+        None => Rows::none(&spec, weights.is_some()),
+    };
+    let rows = rows.map_err(|e| e.into_py_err(py))?;
     let arrays = Arrays::new(ids, weights, grad)?;
     let batch = arrays.batch(tokens)?;
     let found = soon_or_long(py, &batch, &spec, |p| {

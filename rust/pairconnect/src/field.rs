@@ -52,6 +52,14 @@ impl<'a> Rows<'a> {
         Ok(Self { values: (values, Field::close(spec.head_dim)), logits })
     }
 
+    /// No rows: what the gradients of sums and means without weights need. Refuses a spec or weights that need more.
+    pub fn none(spec: &PairSpec, weighed: bool) -> Result<Self> {
+        if spec.pool == Pool::Softmax || weighed {
+            return Err(Error::argument("values", "they are needed where rows have logits or distances weights"));
+        }
+        Ok(Self { values: (&[], Field::close(spec.head_dim)), logits: None })
+    }
+
     #[inline(always)]
     pub(crate) fn logit(&self, row: usize) -> f32 {
         self.logits.map_or(0.0, |(numbers, field)| numbers[field.start(row)])
