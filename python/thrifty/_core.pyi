@@ -10,6 +10,7 @@ __all__ = [
     "PairDraft",
     "PairLm",
     "PairState",
+    "PairOptimizer",
     "PairTable",
     "RamboBuilder",
     "RamboIndex",
@@ -18,6 +19,9 @@ __all__ = [
     "SlideShard",
     "SlideTrainer",
     "pair_stats",
+    "pair_backward",
+    "pair_lookup",
+    "pair_update",
     "pairlm_write",
     "rambo_add",
     "rambo_build",
@@ -352,6 +356,9 @@ class PairTable:
     def nbytes(self) -> int: ...
     @property
     def spec(self) -> str: ...
+    def backward(
+        self, ids: _AnyIds, tokens: int, weights: _Values | None, grad: _Values, threads: int
+    ) -> tuple[_Ends, _Values, _Values | None, _Values | None]: ...
     def get_rows(self, first: int, count: int) -> tuple[_Values, _Values | None]: ...
     def lookup(self, ids: _AnyIds, tokens: int, weights: _Values | None, threads: int, out: _Values) -> None: ...
     @staticmethod
@@ -387,6 +394,66 @@ class PairState:
     def ids(self) -> _Ids: ...
     def truncate(self, length: int) -> None: ...
 
+@final
+class PairOptimizer:
+    def __new__(cls, table: PairTable, name: str, betas: tuple[float, float], eps: float) -> PairOptimizer: ...
+    @property
+    def steps(self) -> int: ...
+    def apply(
+        self,
+        table: PairTable,
+        rows: _Ends,
+        grads: _Values,
+        logit_grads: _Values | None,
+        lr: float,
+        threads: int,
+    ) -> None: ...
+    def load(self, steps: int, values: _Values, logits: _Values) -> None: ...
+    def state(self) -> tuple[_Values, _Values]: ...
+    def step(
+        self,
+        table: PairTable,
+        ids: _AnyIds,
+        tokens: int,
+        weights: _Values | None,
+        grad: _Values,
+        lr: float,
+        threads: int,
+    ) -> _Values | None: ...
+
+def pair_backward(
+    spec: str,
+    values: _Values | None,
+    logits: _Values | None,
+    ids: _AnyIds,
+    tokens: int,
+    weights: _Values | None,
+    grad: _Values,
+    threads: int,
+) -> tuple[_Ends, _Values, _Values | None, _Values | None]: ...
+def pair_lookup(
+    spec: str,
+    values: _Values,
+    logits: _Values | None,
+    ids: _AnyIds,
+    tokens: int,
+    weights: _Values | None,
+    threads: int,
+    out: _Values,
+) -> None: ...
+def pair_update(
+    name: str,
+    betas: tuple[float, float],
+    eps: float,
+    lr: float,
+    number: int,
+    values: _Values,
+    length: int,
+    state: _Values,
+    rows: _Ends,
+    grads: _Values,
+    threads: int,
+) -> None: ...
 @final
 class PairLm:
     @property

@@ -44,8 +44,8 @@ pub struct Gradients {
     pub rows: Vec<u64>,
     /// `head_dim` numbers each.
     pub values: Vec<f32>,
-    /// One each where rows have logits, else none.
-    pub logits: Vec<f32>,
+    /// One each where rows have logits.
+    pub logits: Option<Vec<f32>>,
 }
 
 /// Memory that one batch leaves to the next.
@@ -239,9 +239,10 @@ pub fn backward(
     let mut out = Gradients {
         rows: vec![0; total],
         values: vec![0.0; total * spec.head_dim],
-        logits: vec![0.0; if has_logits { total } else { 0 }],
+        logits: has_logits.then(|| vec![0.0; total]),
     };
-    let (mut rows, mut values, mut logits) = (&mut out.rows[..], &mut out.values[..], &mut out.logits[..]);
+    let (mut rows, mut values, mut logits) =
+        (&mut out.rows[..], &mut out.values[..], out.logits.as_deref_mut().unwrap_or_default());
     let mut tasks = Vec::with_capacity(parts.len());
     for (part, n) in parts.into_iter().zip(counts) {
         let (a, b) = std::mem::take(&mut rows).split_at_mut(n);

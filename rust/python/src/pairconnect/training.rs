@@ -85,11 +85,10 @@ fn pairs(ids: usize, tokens: usize, spec: &PairSpec) -> usize {
 
 pub(super) fn to_python(py: Python<'_>, (found, weights): (Gradients, Option<Vec<f32>>)) -> Found<'_> {
     let Gradients { rows, values, logits } = found;
-    let has_logits = logits.len() == rows.len() && !logits.is_empty();
     (
         rows.into_pyarray(py),
         values.into_pyarray(py),
-        has_logits.then(|| logits.into_pyarray(py)),
+        logits.map(|logits| logits.into_pyarray(py)),
         weights.map(|w| w.into_pyarray(py)),
     )
 }
