@@ -454,6 +454,7 @@ def pair_update(
     grads: _Values,
     threads: int,
 ) -> None: ...
+
 @final
 class PairLm:
     @property

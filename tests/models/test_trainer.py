@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,11 @@ def test_losses_fall(mixers: tuple[str, ...], tmp_path: Path) -> None:
     assert [json.loads(line) for line in (tmp_path / "rows").read_text().splitlines()] == rows
 
 
-def test_an_interrupted_training_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("table_update", ["dense", "lazy"])
+def test_an_interrupted_training_goes_on_to_the_same_bits(tmp_path: Path, table_update: Any) -> None:
     whole, stopped = decoder(), decoder()
-    wanted = train(whole, TEXT, SETTINGS)
+    settings = dataclasses.replace(SETTINGS, table_update=table_update)
+    wanted = train(whole, TEXT, settings)
     path, rows = tmp_path / "checkpoint", tmp_path / "rows"
 
     def stop(_: str, step: int, __: int) -> None:
@@ -48,12 +51,12 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(tmp_path: Path) -> Non
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(stopped, TEXT, SETTINGS, checkpoint=path, every=20, rows=rows, progress=stop)
+        train(stopped, TEXT, settings, checkpoint=path, every=20, rows=rows, progress=stop)
     assert path.exists()
     again = decoder()
     with pytest.raises(ResumeMismatch, match="another training"):
-        train(again, TEXT[:-20], SETTINGS, checkpoint=path)
-    found = train(again, TEXT, SETTINGS, checkpoint=path, every=20, rows=rows)
+        train(again, TEXT[:-20], settings, checkpoint=path)
+    found = train(again, TEXT, settings, checkpoint=path, every=20, rows=rows)
     assert all((a == b).all() for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True))
     assert found[-1]["loss"] == pytest.approx(wanted[-1]["loss"], abs=1e-6)
     assert [json.loads(line)["step"] for line in rows.read_text().splitlines()] == [60]
@@ -102,10 +105,20 @@ def test_what_can_not_be_trained() -> None:
         train(decoder(), TEXT[:17], SETTINGS)
     with pytest.raises(ModelError, match="smaller learning rate"):
         train(decoder(), TEXT, TrainSettings(context=16, batch=4, tokens=64 * 60, lr=1e30, table_lr=1e30))
+    with pytest.raises(ValueError, match="table_update: 'row' is not dense or lazy"):
+        train(decoder(), TEXT, dataclasses.replace(SETTINGS, table_update="row"))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="is not attention, pair or none"):
         decoder(("mamba",))
     with pytest.raises(ValueError, match="a PairSpec is needed"):
         Decoder(DecoderConfig(vocab=9))
+
+
+def test_lazy_tables_learn_as_dense_ones_do() -> None:
+    losses = {}
+    for table_update in ("dense", "lazy"):
+        settings = TrainSettings(context=16, batch=4, tokens=64 * 300, lr=5e-3, table_update=table_update)  # type: ignore[arg-type]
+        losses[table_update] = train(decoder(), TEXT, settings)[-1]["loss"]
+    assert losses["lazy"] == pytest.approx(losses["dense"], rel=0.3)
 
 
 def test_time_is_a_limit() -> None:

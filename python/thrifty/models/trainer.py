@@ -7,12 +7,14 @@ import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from thrifty._torch import require_torch
 from thrifty.errors import ModelError, ResumeMismatch
+from thrifty.pairconnect.nn import PairLookup
+from thrifty.pairconnect.torch_optim import LazyAdam
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +55,9 @@ class TrainSettings:
         are divided by.
     seed : int
         Order of windows, dropout.
+    table_update : str
+        ``"dense"``: Adam over whole tables, where rows without a gradient move on by their moments. ``"lazy"``: over the
+        rows of a step alone, on the CPU, at a cost that does not grow with the table.
     """
 
     context: int = 64
@@ -66,6 +71,7 @@ class TrainSettings:
     teacher_share: float = 1.0
     teacher_temperature: float = 1.0
     seed: int = 0
+    table_update: Literal["dense", "lazy"] = "dense"
 
     @property
     def steps(self) -> int:
@@ -158,18 +164,8 @@ def train(
         raise ValueError(f"ids: {len(ids)} are no window of {settings.context} and what follows it")
     device = model.embed.weight.device
     dense, tables = model.parameters_of()
-    groups = [
-        {
-            "params": [p for p in dense if p.ndim > 1],
-            "peak": settings.lr,
-            "weight_decay": settings.weight_decay,
-            "falls": True,
-        },
-        {"params": [p for p in dense if p.ndim < 2], "peak": settings.lr, "weight_decay": 0.0, "falls": True},
-        {"params": tables, "peak": settings.table_lr, "weight_decay": 0.0, "falls": False},
-    ]
-    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.lr, betas=(0.9, 0.999), fused=True)
-    state = State(model, optimizer, settings, len(ids))
+    optimizers = optimizers_of(model, dense, tables, settings)
+    state = State(model, optimizers, settings, len(ids))
     torch.manual_seed(settings.seed)
     if checkpoint is not None and Path(checkpoint).exists():
         state.load(Path(checkpoint))
@@ -185,14 +181,16 @@ def train(
         # Of two clocks, steps and seconds, the one that is farther says how far training is.
         late = 0 if max_seconds is None else int(settings.steps * state.seconds / max_seconds)
         rate = rate_of(max(state.step, late if late > settings.warmup * settings.steps else 0), settings)
-        for group in optimizer.param_groups:
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = group["peak"] * (rate if group["falls"] else 1.0)
         batch = torch.from_numpy(windows(ids, settings, state.step)).to(device, non_blocking=True)
         loss = loss_of(model, batch, teacher, settings)
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(dense, settings.clip)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         part.append(loss.detach())
         state.step += 1
         if state.step % 100 == 0 or state.step == settings.steps:
@@ -207,6 +205,31 @@ def train(
     if checkpoint is not None:
         Path(checkpoint).unlink(missing_ok=True)
     return found
+
+
+def optimizers_of(model: Any, dense: list[Any], tables: list[Any], settings: TrainSettings) -> list[Any]:
+    """Return AdamW, and beside it that of lazy tables; tells tables which gradients to give."""
+    lazy = settings.table_update == "lazy"
+    if settings.table_update not in ("dense", "lazy"):
+        raise ValueError(f"table_update: '{settings.table_update}' is not dense or lazy")
+    if lazy and model.embed.weight.device.type != "cpu":
+        raise ValueError("table_update: 'lazy' is on the CPU; use 'dense' elsewhere")
+    for module in model.modules():
+        if isinstance(module, PairLookup):
+            module.sparse = lazy
+    matrices, vectors = [p for p in dense if p.ndim > 1], [p for p in dense if p.ndim < 2]
+    rest: dict[str, Any] = {"peak": settings.lr, "falls": True}
+    of_tables = {"params": tables, "peak": settings.table_lr, "weight_decay": 0.0, "falls": False}
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay, **rest},
+        {"params": vectors, "weight_decay": 0.0, **rest},
+        *([] if lazy else [of_tables]),
+    ]
+    betas = (0.9, 0.999)
+    optimizers = [torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.lr, betas=betas, fused=True)]
+    if lazy and tables:
+        optimizers.append(LazyAdam([of_tables], lr=settings.table_lr, betas=betas))
+    return optimizers
 
 
 def loss_of(model: Any, batch: Any, teacher: Callable[[Any], Any] | None, settings: TrainSettings) -> Any:
@@ -227,8 +250,8 @@ def loss_of(model: Any, batch: Any, teacher: Callable[[Any], Any] | None, settin
 class State:
     """Where a training is."""
 
-    def __init__(self, model: Any, optimizer: Any, settings: TrainSettings, length: int) -> None:
-        self.model, self.optimizer = model, optimizer
+    def __init__(self, model: Any, optimizers: list[Any], settings: TrainSettings, length: int) -> None:
+        self.model, self.optimizers = model, optimizers
         self.step, self.seconds = 0, 0.0
         self.part: list[Any] = []
         self.rows: list[dict[str, float]] = []
@@ -253,7 +276,7 @@ class State:
         content = {
             "says": self.says,
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
             "seconds": self.seconds,
             "rows": self.rows,
@@ -273,7 +296,8 @@ class State:
         if content["says"] != self.says:
             raise ResumeMismatch(f"{path}: is of another training; give the same settings, or another file")
         self.model.load_state_dict(content["model"])
-        self.optimizer.load_state_dict(content["optimizer"])
+        for optimizer, saved in zip(self.optimizers, content["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.step, self.seconds, self.rows = content["step"], content["seconds"], content["rows"]
         self.part = [torch.tensor(x) for x in content["part"]]
         first, *cards = content["random"]

@@ -143,9 +143,7 @@ class PairTable:
 
     def backward(
         self, ids: Any, grad: Any, *, weights: Any = None, threads: int = 0
-    ) -> tuple[
-        NDArray[np.uint64], NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None
-    ]:
+    ) -> tuple[NDArray[np.uint64], NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None]:
         """Return gradients of the rows that a batch looked up.
 
         Parameters
@@ -256,7 +254,5 @@ def _weights(spec: PairSpec, weights: Any) -> Any:
         return None
     weights = np.asarray(to_numpy(weights, "weights"), np.float32)
     if weights.shape != (spec.heads, spec.window):
-        raise ValueError(
-            f"weights: shape (heads, window) = {(spec.heads, spec.window)} is needed, got {weights.shape}"
-        )
+        raise ValueError(f"weights: shape (heads, window) = {(spec.heads, spec.window)} is needed, got {weights.shape}")
     return np.ascontiguousarray(weights).reshape(-1)

@@ -76,7 +76,11 @@ class LazyAdam(torch.optim.Optimizer):  # type: ignore[misc]
     def _one(self, p: Any, group: dict[str, Any]) -> None:
         if p.grad.layout != torch.sparse_coo or p.grad.sparse_dim() != 1:
             raise ValueError("params: a gradient is not sparse by rows; make the layer with sparse=True")
-        grad = p.grad.coalesce()
+        rows, values = p.grad._indices()[0], p.grad._values()
+        if not (rows[1:] > rows[:-1]).all():
+            # Sums of several passes; the rows of one ascend, which torch does not remember.
+            grad = p.grad.coalesce()
+            rows, values = grad.indices()[0], grad.values()
         state = self.state[p]
         length = p[0].numel() if len(p) else 1
         if not state:
@@ -93,8 +97,8 @@ class LazyAdam(torch.optim.Optimizer):  # type: ignore[misc]
             p.detach().view(-1).numpy(),
             length,
             state["moments"].view(-1).numpy(),
-            grad.indices()[0].contiguous().numpy().view(np.uint64),
-            grad.values().contiguous().view(-1).numpy(),
+            rows.contiguous().numpy().view(np.uint64),
+            values.contiguous().view(-1).numpy(),
             torch.get_num_threads(),
         )
         torch.autograd.graph.increment_version(p)
