@@ -1,4 +1,4 @@
-"""The lookup as an operator of torch: the core's against torch's own, under compilers, and optimizers of its gradients."""
+"""The lookup as an operator of torch: the core's against torch's own, under compilers, and its sparse gradients."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_compilers_see_one_graph(pool: Any, double: bool) -> None:
 
 
 def test_gradients_of_means_need_no_rows() -> None:
-    """They may change between the passes, as those of torch's embeddings may; where gradients need them, torch says so."""
+    """They may change between the passes, as those of torch's embeddings may; where they are needed, torch says so."""
     spec = PairSpec(vocab=9, rows=20)
     ids = torch.randint(0, 9, (2, 7))
     weight, _, _ = tensors(spec, 0, False)

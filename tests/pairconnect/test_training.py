@@ -239,9 +239,9 @@ def test_what_can_not_be_trained(tmp_path: Any) -> None:
         optimizer.step(ids, grad.astype(float))
     with pytest.raises(ValueError, match=r"weights: shape \(heads, window\)"):
         optimizer.step(ids, grad, weights=np.ones((2, 2)))
-    with pytest.raises(ValueError, match="needs a window|shape"):
-        whole_ = PairTable(dataclasses.replace(spec, window=None))
-        whole_.backward(ids, grad, weights=np.ones((2, 3)))
+    everything = PairTable(dataclasses.replace(spec, window=None))
+    with pytest.raises(ValueError, match="weights: shape"):
+        everything.backward(ids, grad, weights=np.ones((2, 3)))
     optimizer.lr = float("nan")
     with pytest.raises(ValueError, match="lr: NaN is not a number"):
         optimizer.step(ids, grad)

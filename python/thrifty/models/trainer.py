@@ -56,8 +56,8 @@ class TrainSettings:
     seed : int
         Order of windows, dropout.
     table_update : str
-        ``"dense"``: Adam over whole tables, where rows without a gradient move on by their moments. ``"lazy"``: over the
-        rows of a step alone, on the CPU, at a cost that does not grow with the table.
+        ``"dense"``: Adam over whole tables, where rows without a gradient move on by their moments. ``"lazy"``: over
+        the rows of a step alone, on the CPU, at a cost that does not grow with the table.
     """
 
     context: int = 64
@@ -181,12 +181,10 @@ def train(
         # Of two clocks, steps and seconds, the one that is farther says how far training is.
         late = 0 if max_seconds is None else int(settings.steps * state.seconds / max_seconds)
         rate = rate_of(max(state.step, late if late > settings.warmup * settings.steps else 0), settings)
-        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-            group["lr"] = group["peak"] * (rate if group["falls"] else 1.0)
+        set_rate(optimizers, rate)
         batch = torch.from_numpy(windows(ids, settings, state.step)).to(device, non_blocking=True)
         loss = loss_of(model, batch, teacher, settings)
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(dense, settings.clip)
         for optimizer in optimizers:
@@ -230,6 +228,13 @@ def optimizers_of(model: Any, dense: list[Any], tables: list[Any], settings: Tra
     if lazy and tables:
         optimizers.append(LazyAdam([of_tables], lr=settings.table_lr, betas=betas))
     return optimizers
+
+
+def set_rate(optimizers: list[Any], rate: float) -> None:
+    """Set learning rates to a part of the highest, where they fall."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * (rate if group["falls"] else 1.0)
 
 
 def loss_of(model: Any, batch: Any, teacher: Callable[[Any], Any] | None, settings: TrainSettings) -> Any:

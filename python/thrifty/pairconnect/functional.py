@@ -32,9 +32,9 @@ def pair_lookup(
 ) -> torch.Tensor:
     """Return what the positions of sequences look up in rows that are tensors.
 
-    On the CPU, rows of float32 are read where they lie, and gradients come from the core: pairs sorted by row, the terms
-    of a row summed in the order of positions, whatever the number of threads. Other devices and dtypes take operators of
-    torch, with the same rows.
+    On the CPU, rows of float32 are read where they lie, and gradients come from the core: pairs sorted by row, the
+    terms of a row summed in the order of positions, whatever the number of threads. Other devices and dtypes take
+    operators of torch, with the same rows.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ def pair_lookup(
     pos_weight : float tensor of shape (heads, window), optional
         Rows are multiplied by the weight of their distance, nearest first; with softmax it is added to the logits.
     sparse : bool
-        Whether gradients of ``weight`` and ``logit`` are sparse tensors of the rows touched, each once, ascending. Dense
-        ones suit any optimizer and compiler, and cost what the whole table does. Where torch's operators work, the
-        gradient of ``logit`` is always dense, and rows of that of ``weight`` come more than once.
+        Whether gradients of ``weight`` and ``logit`` are sparse tensors of the rows touched, each once, ascending.
+        Dense ones suit any optimizer and compiler, and cost what the whole table does. Where torch's operators
+        work, the gradient of ``logit`` is always dense, and rows of that of ``weight`` come more than once.
 
     Returns
     -------
@@ -75,7 +75,8 @@ def pair_lookup(
     """
     _check(weight, logit, ids, spec, pos_weight)
     if _is_native(weight) and _is_native(logit) and _is_native(pos_weight) and ids.device.type == "cpu":
-        return _lookup(weight, logit, ids, pos_weight, _text(spec), sparse)
+        found: torch.Tensor = _lookup(weight, logit, ids, pos_weight, _text(spec), sparse)
+        return found
     return by_torch(weight, logit, ids, spec, pos_weight, sparse=sparse)
 
 
@@ -92,7 +93,7 @@ def by_torch(
     from thrifty.pairconnect.torch_rows import pair_rows
 
     rows, there = pair_rows(ids, spec)
-    batch, tokens, heads, pairs = rows.shape
+    batch, tokens, _, pairs = rows.shape
     if rows.numel() == 0:
         return weight.new_zeros(batch, tokens, spec.width)
     weights = None if pos_weight is None else pos_weight[:, :pairs]
@@ -167,14 +168,18 @@ def _gradients(
     pos_weight: torch.Tensor | None,
     spec: str,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Rows touched, and gradients: of their values, of their logits, of the weights of distances."""
+    """Return rows touched, and gradients: of their values, of their logits, of the weights of distances."""
     args = (_flat(weight), _flat(logit), _flat(ids), ids.shape[1], _flat(pos_weight))
     rows, values, logits, weights = _core.pair_backward(spec, *args, _flat(grad), torch.get_num_threads())
-    none = np.empty(0, np.float32)
-    found = (rows.view(np.int64), values.reshape(len(rows), -1) if len(rows) else none.reshape(0, _dim(spec)))
-    others = (none if logits is None else logits, none if weights is None else weights)
-    rows, values, logits, weights = (torch.from_numpy(array) for array in (*found, *others))
-    return rows, values, logits, weights if pos_weight is None else weights.view(pos_weight.shape)
+    of_weights = grad.new_empty(0)
+    if weights is not None and pos_weight is not None:
+        of_weights = torch.from_numpy(weights).view(pos_weight.shape)
+    return (
+        torch.from_numpy(rows.view(np.int64)),
+        torch.from_numpy(values).view(len(rows), _dim(spec)),
+        grad.new_empty(0) if logits is None else torch.from_numpy(logits),
+        of_weights,
+    )
 
 
 def _dim(spec: str) -> int:
@@ -199,7 +204,7 @@ def _dense(
     pos_weight: torch.Tensor | None,
     spec: str,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The same with a number for each of the table: zeros where no row was touched."""
+    """Return the same with a number for each of the table: zeros where no row was touched."""
     rows, values, logits, weights = _gradients(grad, weight, logit, ids, pos_weight, spec)
     of = PairSpec.from_json(spec)
     total = of.heads * of.rows

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from thrifty import _core
-from thrifty._torch import to_numpy
 from thrifty.pairconnect.table import of_training
 
 if TYPE_CHECKING:
@@ -89,10 +88,10 @@ class RowOptimizer:
         self._core.apply(self.table._core, rows, grads.reshape(-1), logits, self.lr, threads)
 
     def state(self) -> dict[str, Any]:
-        """Return all that later steps depend on, beside the table: ``rule``, ``step``, and arrays of what is remembered.
+        """Return all that later steps depend on beside the table: ``rule``, ``step``, and what is remembered of rows.
 
-        Names are torch's: ``sum`` of shape (rows of all heads,), or ``exp_avg`` and ``exp_avg_sq`` of shape (rows of all
-        heads, head_dim); with softmax the same of logits, named ``logit_...``. The arrays are copies.
+        Names are torch's: ``sum`` of shape (heads * rows,), or ``exp_avg`` and ``exp_avg_sq`` of shape (heads * rows,
+        head_dim); with softmax the same of logits, named ``logit_...``. The arrays are copies.
         """
         values, logits = self._core.state()
         out: dict[str, Any] = {"rule": self._rule, "step": self.steps}
@@ -112,7 +111,7 @@ class RowOptimizer:
             raise ValueError(f"state: is of the rule {state.get('rule')!r}, this one is {self._rule!r}")
         values, logits = (np.empty_like(numbers) for numbers in self._core.state())
         for name, i, numbers, shape in self._parts(values, logits):
-            given = np.asarray(state[name] if name in state else (), np.float32)
+            given = np.asarray(state.get(name, ()), np.float32)
             if given.shape != shape:
                 raise ValueError(f"state: {name!r} of shape {shape} is needed, got {given.shape}")
             numbers.reshape(shape[0], len(self._names), -1)[:, i] = given.reshape(shape[0], -1)
