@@ -226,7 +226,8 @@ def optimizers_of(model: Any, dense: list[Any], tables: list[Any], settings: Tra
     betas = (0.9, 0.999)
     optimizers = [torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.lr, betas=betas, fused=True)]
     if lazy and tables:
-        optimizers.append(LazyAdam([of_tables], lr=settings.table_lr, betas=betas))
+        # Without a mean of gradients: dense Adam moves a row on for steps after its gradient, here it moves at once.
+        optimizers.append(LazyAdam([of_tables], lr=settings.table_lr, betas=(0.0, betas[1])))
     return optimizers
 
 

@@ -5,6 +5,7 @@ The operators are opaque to compilers, which see their shapes and gradients: a g
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -136,7 +137,12 @@ def _is_native(tensor: Any) -> bool:
     return tensor is None or (tensor.device.type == "cpu" and tensor.dtype == torch.float32)
 
 
+# A step reads the same spec a few times.
+_parsed = lru_cache(PairSpec.from_json)
+
+
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@lru_cache
 def _text(spec: PairSpec) -> str:
     return spec.to_json()
 
@@ -154,7 +160,7 @@ def _forward(
     spec: str,
     sparse: bool,
 ) -> torch.Tensor:
-    out = torch.empty(*ids.shape, PairSpec.from_json(spec).width)
+    out = torch.empty(*ids.shape, _parsed(spec).width)
     args = (_flat(weight), _flat(logit), _flat(ids), ids.shape[1], _flat(pos_weight))
     _core.pair_lookup(spec, *args, torch.get_num_threads(), _flat(out))
     return out
@@ -183,7 +189,7 @@ def _gradients(
 
 
 def _dim(spec: str) -> int:
-    return PairSpec.from_json(spec).head_dim
+    return _parsed(spec).head_dim
 
 
 def _gradients_like(grad: Any, weight: Any, logit: Any, ids: Any, pos_weight: Any, spec: str) -> Any:
@@ -206,7 +212,7 @@ def _dense(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return the same with a number for each of the table: zeros where no row was touched."""
     rows, values, logits, weights = _gradients(grad, weight, logit, ids, pos_weight, spec)
-    of = PairSpec.from_json(spec)
+    of = _parsed(spec)
     total = of.heads * of.rows
     whole = torch.zeros(total, of.head_dim).index_copy_(0, rows, values)
     of_logits = logits if logit is None else torch.zeros(total).index_copy_(0, rows, logits)
@@ -214,7 +220,7 @@ def _dense(
 
 
 def _dense_like(grad: Any, weight: Any, logit: Any, ids: Any, pos_weight: Any, spec: str) -> Any:
-    of = PairSpec.from_json(spec)
+    of = _parsed(spec)
     total = of.heads * of.rows
     return (
         grad.new_empty(total, of.head_dim),
@@ -235,7 +241,7 @@ def _backward(ctx: Any, grad: torch.Tensor) -> tuple[Any, ...]:
     args = (grad, weight, logit, ids, pos_weight, ctx.spec)
     if ctx.sparse:
         rows, values, logits, weights = torch.ops.thrifty.pair_gradients(*args)
-        of = PairSpec.from_json(ctx.spec)
+        of = _parsed(ctx.spec)
         total = of.heads * of.rows
         whole = _coo(rows, values, (total, of.head_dim))
         of_logits = None if logit is None else _coo(rows, logits, (total,))
@@ -275,9 +281,7 @@ def _define() -> Any:
         schema=f"(Tensor grad, Tensor? weight, {rest}) -> (Tensor, Tensor, Tensor)",
     )
     lookup.register_fake(
-        lambda weight, logit, ids, pos_weight, spec, sparse: weight.new_empty(
-            *ids.shape, PairSpec.from_json(spec).width
-        )
+        lambda weight, logit, ids, pos_weight, spec, sparse: weight.new_empty(*ids.shape, _parsed(spec).width)
     )
     gradients.register_fake(_gradients_like)
     dense.register_fake(_dense_like)

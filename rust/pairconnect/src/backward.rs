@@ -180,8 +180,13 @@ impl<'a> Sorted<'a> {
 
     /// Writes the gradient of the row whose pairs are `run`; returns that of its logit.
     pub(crate) fn sum(&self, run: &[u64], terms: &mut Terms, out: &mut [f32]) -> f32 {
-        out.fill(0.0);
-        if run.len() <= BLOCK {
+        if let [word] = run {
+            // Most rows of a batch.
+            let (start, factor) = self.term(*word);
+            let gradient = &self.batch.gradient[start..start + out.len()];
+            out.iter_mut().zip(gradient).for_each(|(out, &x)| *out = factor * x);
+        } else if run.len() <= BLOCK {
+            out.fill(0.0);
             self.block(run, terms, out);
         } else {
             let mut block = std::mem::take(&mut terms.block);
@@ -196,27 +201,34 @@ impl<'a> Sorted<'a> {
             out.iter_mut().zip(&terms.sums).for_each(|(out, &sum)| *out = sum as f32);
             terms.block = block;
         }
-        if self.room.shares.logits.is_empty() || self.places.spec.pool != Pool::Softmax {
+        if self.places.spec.pool != Pool::Softmax {
             return 0.0;
         }
         run.iter().map(|&word| f64::from(self.room.shares.logits[parts(word).1])).sum::<f64>() as f32
     }
 
+    /// Where the gradient of a pair begins, and what it is multiplied by.
+    #[inline(always)]
+    fn term(&self, word: u64) -> (usize, f32) {
+        let Places { spec, pairs, .. } = self.places;
+        let shares = &self.room.shares.shares;
+        let place = word as u32;
+        // A place is (position * heads + head) * pairs + distance, and numbers of a position lie head by head.
+        let vector = (place / pairs as u32) as usize;
+        let factor = if shares.is_empty() { self.room.scales[vector / spec.heads] } else { shares[place as usize] };
+        (vector * spec.head_dim, factor)
+    }
+
     #[inline(always)]
     fn block(&self, run: &[u64], terms: &mut Terms, out: &mut [f32]) {
-        let Places { spec, pairs, .. } = self.places;
-        let Shares { shares, .. } = &self.room.shares;
         terms.starts.clear();
         terms.factors.clear();
         for &word in run {
-            let place = word as u32;
-            // A place is (position * heads + head) * pairs + distance, and numbers of a position lie head by head.
-            let vector = (place / pairs as u32) as usize;
-            terms.starts.push(vector * spec.head_dim);
-            let factor = if shares.is_empty() { self.room.scales[vector / spec.heads] } else { shares[place as usize] };
+            let (start, factor) = self.term(word);
+            terms.starts.push(start);
             terms.factors.push(factor);
         }
-        let rows = math::Rows { data: self.batch.gradient, starts: &terms.starts, length: spec.head_dim };
+        let rows = math::Rows { data: self.batch.gradient, starts: &terms.starts, length: out.len() };
         combine(self.path, rows, &terms.factors, out);
     }
 }
