@@ -105,8 +105,10 @@ def test_what_can_not_be_trained() -> None:
         train(decoder(), TEXT[:17], SETTINGS)
     with pytest.raises(ModelError, match="smaller learning rate"):
         train(decoder(), TEXT, TrainSettings(context=16, batch=4, tokens=64 * 60, lr=1e30, table_lr=1e30))
-    with pytest.raises(ValueError, match="table_update: 'row' is not dense or lazy"):
+    with pytest.raises(ValueError, match="table_update: 'row' is not auto, dense or lazy"):
         train(decoder(), TEXT, dataclasses.replace(SETTINGS, table_update="row"))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'lazy' is for tables of float32 on the CPU"):
+        train(decoder().double(), TEXT, dataclasses.replace(SETTINGS, table_update="lazy"))
     with pytest.raises(ValueError, match="is not attention, pair or none"):
         decoder(("mamba",))
     with pytest.raises(ValueError, match="a PairSpec is needed"):

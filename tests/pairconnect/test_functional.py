@@ -189,6 +189,8 @@ def test_arguments_that_can_not_be() -> None:
         pair_lookup(weight, None, ids, spec, torch.zeros(3, 2))
     with pytest.raises(ValueError, match="9 at 1 is not below vocab = 9"):
         pair_lookup(weight, None, torch.tensor([[1, 9]]), spec)
+    small = pair_lookup(torch.ones(40, 16), None, ids.int(), spec)
+    assert torch.equal(small, by_torch(torch.ones(40, 16), None, ids.int(), spec))
     # Rows that do not lie close are copied, and rows of another dtype looked up by torch.
     wide = torch.randn(40, 32)[:, ::2]
     assert torch.equal(pair_lookup(wide, None, ids, spec), pair_lookup(wide.contiguous(), None, ids, spec))

@@ -16,22 +16,12 @@ from hypothesis import strategies as st
 
 from tests.pairconnect import training_twin, twin
 from tests.pairconnect.test_table import filled, specs
+from tests.pairconnect.training_twin import batch, optimiser, whole
 from thrifty.pairconnect import PairSpec, PairTable
 from thrifty.pairconnect.optim import SGD, LazyAdam, RowAdagrad
 
 trained = specs.map(lambda spec: dataclasses.replace(spec, dtype="f32"))
 texts = st.integers(0, 9).flatmap(lambda n: st.lists(st.lists(st.integers(0, 8), min_size=n, max_size=n), max_size=3))
-
-
-def batch(spec: PairSpec, ids: Any, seed: int, weighed: bool) -> tuple[Any, Any, Any]:
-    """Ids, a gradient, and weights of distances where a spec can have some."""
-    rng = np.random.default_rng(seed)
-    ids = np.array(ids, np.int64).reshape(len(ids), len(ids[0]) if len(ids) else 0)
-    grad = rng.normal(size=(*ids.shape, spec.width)).astype(np.float32)
-    weights = None
-    if weighed and spec.window is not None:
-        weights = rng.normal(size=(spec.heads, spec.window)).astype(np.float32)
-    return ids, grad, weights
 
 
 @given(trained, texts, st.integers(0, 99), st.booleans())
@@ -58,16 +48,6 @@ def of_torch(rule: str, parameters: list[Any], lr: float) -> Any:
     return torch.optim.SGD(parameters, lr=lr)
 
 
-def ours(rule: str, table: PairTable, lr: float) -> Any:
-    if rule == "adam":
-        return LazyAdam(table, lr, (0.8, 0.95), 1e-6)
-    return SGD(table, lr) if rule == "sgd" else RowAdagrad(table, lr, 1e-6)
-
-
-def whole(table: PairTable) -> tuple[Any, Any]:
-    return table.get_rows(0, table.spec.heads * table.spec.rows)
-
-
 @given(trained, texts, st.integers(0, 99), st.sampled_from(["sgd", "adam"]), st.booleans())
 def test_steps_are_those_of_torch(spec: PairSpec, ids: Any, seed: int, rule: str, weighed: bool) -> None:
     table, values, logits = filled(spec, seed)
@@ -75,7 +55,7 @@ def test_steps_are_those_of_torch(spec: PairSpec, ids: Any, seed: int, rule: str
     if logits is not None:
         parameters.append(torch.nn.Parameter(torch.from_numpy(logits.copy())))
     lr = 0.1
-    optimizer, peer = ours(rule, table, lr), of_torch(rule, parameters, lr)
+    optimizer, peer = optimiser(rule, table, lr), of_torch(rule, parameters, lr)
     for step in range(3):
         ids_, grad, weights = batch(spec, ids, seed + step, weighed)
         rows, found, of_logits, of_weights = table.backward(ids_, grad, weights=weights)
@@ -122,7 +102,7 @@ def test_rowwise_adagrad_is_that_of_the_twin(spec: PairSpec, ids: Any, seed: int
 def test_steps_in_one_and_in_two_and_states(spec: PairSpec, ids: Any, rule: str, seed: int) -> None:
     """A step is its gradients applied; an optimiser that got a state goes on as the one that gave it."""
     tables = [filled(spec, seed)[0] for _ in range(3)]
-    one, two, other = (ours(rule, table, 0.1) for table in tables)
+    one, two, other = (optimiser(rule, table, 0.1) for table in tables)
     for step in range(4):
         ids_, grad, _ = batch(spec, ids, seed + step, False)
         one.step(ids_, grad)
@@ -144,7 +124,7 @@ def test_rows_that_no_pair_has_stand_still() -> None:
     spec = PairSpec(vocab=9, rows=4000, pool="softmax")
     for rule in ("sgd", "adagrad", "adam"):
         table, values, logits = filled(spec, 0)
-        optimizer = ours(rule, table, 0.1)
+        optimizer = optimiser(rule, table, 0.1)
         rng = np.random.default_rng(0)
         touched: set[int] = set()
         for _ in range(3):
@@ -162,7 +142,7 @@ def test_threads_and_instruction_sets_give_the_same_bits() -> None:
     code = (
         "import numpy as np, hashlib, sys; sys.path.insert(0, '.')\n"
         "from tests.pairconnect.test_table import filled\n"
-        "from tests.pairconnect.test_training import batch, ours, whole\n"
+        "from tests.pairconnect.training_twin import batch, optimiser, whole\n"
         "from thrifty.pairconnect import PairSpec\n"
         "ids = np.random.default_rng(0).integers(0, 9, (3, 300))\n"
         "ids[:, ::3] = 1\n"
@@ -176,7 +156,7 @@ def test_threads_and_instruction_sets_give_the_same_bits() -> None:
         "          table = filled(spec, 3)[0]\n"
         "          i, g, w = batch(spec, ids, 1, weighed)\n"
         "          found = [*table.backward(i, g, weights=w, threads=threads)]\n"
-        "          optimizer = ours(rule, table, 0.1)\n"
+        "          optimizer = optimiser(rule, table, 0.1)\n"
         "          found += [optimizer.step(i, g, weights=w, threads=threads) for _ in range(2)]\n"
         "          found += whole(table)\n"
         "          told.append(hashlib.sha256(b''.join(x.tobytes() for x in found if x is not None)).hexdigest())\n"

@@ -1,4 +1,4 @@
-"""The slow twin of training: gradients pair by pair, and steps number by number, in double precision."""
+"""The slow twin of training, in double precision, pair by pair and number by number; and what its tests share."""
 
 from __future__ import annotations
 
@@ -7,9 +7,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tests.pairconnect import twin
+from thrifty.pairconnect.optim import SGD, LazyAdam, RowAdagrad
 
 if TYPE_CHECKING:
-    from thrifty.pairconnect import PairSpec
+    from thrifty.pairconnect import PairSpec, PairTable
+
+
+def batch(spec: PairSpec, ids: Any, seed: int, weighed: bool) -> tuple[Any, Any, Any]:
+    """Ids, a gradient, and weights of distances where a spec can have some."""
+    rng = np.random.default_rng(seed)
+    ids = np.array(ids, np.int64).reshape(len(ids), len(ids[0]) if len(ids) else 0)
+    grad = rng.normal(size=(*ids.shape, spec.width)).astype(np.float32)
+    weights = None
+    if weighed and spec.window is not None:
+        weights = rng.normal(size=(spec.heads, spec.window)).astype(np.float32)
+    return ids, grad, weights
+
+
+def optimiser(rule: str, table: PairTable, lr: float) -> Any:
+    """An optimiser with the settings that all tests have."""
+    if rule == "adam":
+        return LazyAdam(table, lr, (0.8, 0.95), 1e-6)
+    return SGD(table, lr) if rule == "sgd" else RowAdagrad(table, lr, 1e-6)
+
+
+def whole(table: PairTable) -> tuple[Any, Any]:
+    """All rows of a table."""
+    return table.get_rows(0, table.spec.heads * table.spec.rows)
 
 
 def gradients(

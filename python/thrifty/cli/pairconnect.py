@@ -27,6 +27,11 @@ class TableDtype(StrEnum):
     f32 = "f32"
     bf16 = "bf16"
     i8 = "i8"
+class TableUpdate(StrEnum):
+    """Of which rows a step is one."""
+
+    lazy = "lazy"
+    dense = "dense"
 
 
 @app.command()
@@ -53,6 +58,9 @@ def train(
     batch: Annotated[int, typer.Option("--batch", min=1, help="Windows a step.")] = 16,
     lr: Annotated[float, typer.Option("--lr", help="Learning rate of dense weights.")] = 6e-3,
     table_lr: Annotated[float, typer.Option("--table-lr", help="Learning rate of tables.")] = 1e-2,
+    table_update: Annotated[
+        TableUpdate, typer.Option("--table-update", help="Adam over the rows of a step (lazy), or over whole tables.")
+    ] = TableUpdate.lazy,
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", metavar="FILE", help="From which the same command goes on.")
     ] = None,
@@ -77,6 +85,14 @@ def train(
         sizes={"dim": dim, "hidden": hidden, "layers": layers, "window": pair_window, "rows": rows},
         settings={"context": context, "batch": batch, "lr": lr, "table_lr": table_lr, "seed": seed},
         table_dtype=table_dtype.value,
+        settings={
+            "context": context,
+            "batch": batch,
+            "lr": lr,
+            "table_lr": table_lr,
+            "table_update": table_update.value,
+            "seed": seed,
+        },
         checkpoint=checkpoint,
         threads=threads,
         as_json=json_,

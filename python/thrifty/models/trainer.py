@@ -57,7 +57,8 @@ class TrainSettings:
         Order of windows, dropout.
     table_update : str
         ``"dense"``: Adam over whole tables, where rows without a gradient move on by their moments. ``"lazy"``: over
-        the rows of a step alone, on the CPU, at a cost that does not grow with the table.
+        the rows of a step alone, at a cost that does not grow with the table; each moves at once, by a mean of squares
+        without a mean of gradients. ``"auto"``: lazy for tables of float32 on the CPU, else dense.
     """
 
     context: int = 64
@@ -71,7 +72,7 @@ class TrainSettings:
     teacher_share: float = 1.0
     teacher_temperature: float = 1.0
     seed: int = 0
-    table_update: Literal["dense", "lazy"] = "dense"
+    table_update: Literal["auto", "dense", "lazy"] = "auto"
 
     @property
     def steps(self) -> int:
@@ -207,11 +208,12 @@ def train(
 
 def optimizers_of(model: Any, dense: list[Any], tables: list[Any], settings: TrainSettings) -> list[Any]:
     """Return AdamW, and beside it that of lazy tables; tells tables which gradients to give."""
-    lazy = settings.table_update == "lazy"
-    if settings.table_update not in ("dense", "lazy"):
-        raise ValueError(f"table_update: '{settings.table_update}' is not dense or lazy")
-    if lazy and model.embed.weight.device.type != "cpu":
-        raise ValueError("table_update: 'lazy' is on the CPU; use 'dense' elsewhere")
+    if settings.table_update not in ("auto", "dense", "lazy"):
+        raise ValueError(f"table_update: '{settings.table_update}' is not auto, dense or lazy")
+    possible = all(p.device.type == "cpu" and p.dtype == torch.float32 for p in tables)
+    if settings.table_update == "lazy" and not possible:
+        raise ValueError("table_update: 'lazy' is for tables of float32 on the CPU; use 'dense' or 'auto'")
+    lazy = possible and settings.table_update != "dense"
     for module in model.modules():
         if isinstance(module, PairLookup):
             module.sparse = lazy

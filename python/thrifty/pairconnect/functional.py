@@ -60,7 +60,7 @@ def pair_lookup(
     Raises
     ------
     ValueError
-        For a shape that does not fit the spec, or an id that is not below ``vocab``.
+        For a shape that does not fit the spec; on the CPU also for an id that is not below ``vocab``.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def by_torch(
     """Return the same by operators of torch, on any device and of any dtype."""
     from thrifty.pairconnect.torch_rows import pair_rows
 
-    rows, there = pair_rows(ids, spec)
+    rows, there = pair_rows(ids.long(), spec)
     batch, tokens, _, pairs = rows.shape
     if rows.numel() == 0:
         return weight.new_zeros(batch, tokens, spec.width)
@@ -141,10 +141,12 @@ def _is_native(tensor: Any) -> bool:
 _parsed = lru_cache(PairSpec.from_json)
 
 
+_json = lru_cache(PairSpec.to_json)
+
+
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-@lru_cache
 def _text(spec: PairSpec) -> str:
-    return spec.to_json()
+    return _json(spec)
 
 
 def _flat(tensor: Any) -> Any:
