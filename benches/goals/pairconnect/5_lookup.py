@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 if any(os.environ.get(name) != "1" for name in THREADS):
     os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | THREADS)
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -94,7 +94,9 @@ def tokens(goal: Goal, rows: int) -> None:
         mine = np.stack([state.append(id_) for id_ in numbers])
         theirs = torch.stack([bag(p, weight, mode="sum").reshape(-1) for p in places]).numpy()
         worst = float(np.abs(mine - theirs).max() / np.abs(theirs).max())
-        goal.row(f"token/{name} {n} same", f"{name}, {n} rows a head: the largest difference from torch's", "<= 1e-5", worst)
+        goal.row(
+            f"token/{name} {n} same", f"{name}, {n} rows a head: the largest difference from torch's", "<= 1e-5", worst
+        )
 
         def ours(i: int) -> object:
             if i == 0:
@@ -150,7 +152,9 @@ def bulk(goal: Goal) -> dict[str, float]:
         out = np.empty((N + BAGS, WIDE), np.float32)
         hash_ = TorchHash(spec)
         near = torch.arange(N)
-        before = [torch.from_numpy(np.lib.stride_tricks.sliding_window_view(x, N)[:BAGS, ::-1].astype(np.int64)) for x in ids]
+        before = [
+            torch.from_numpy(np.lib.stride_tricks.sliding_window_view(x, N)[:BAGS, ::-1].astype(np.int64)) for x in ids
+        ]
         query = [torch.from_numpy(x[N:].astype(np.int64))[:, None] for x in ids]
         assert len(near) == N
 
@@ -189,8 +193,8 @@ def bulk(goal: Goal) -> dict[str, float]:
             times = best(
                 {
                     "ours": lambda i: table.lookup(ids[i], out=out, threads=1),  # noqa: B023
-                    "bag": lambda i: summed(i),  # noqa: B023, PLW0108
-                    "hash": lambda i: summed(i, rows_of(i)),  # noqa: B023
+                    "bag": lambda i: summed(i),  # noqa: PLW0108
+                    "hash": lambda i: summed(i, rows_of(i)),
                 },
                 6,
                 ROUNDS,
@@ -219,7 +223,17 @@ def main() -> None:
             text = f"{what} {name} ({rates[other]:.1f}) over those of f32 ({rates['f32']:.1f})"
             goal.row(f"bulk/{name} over f32", text, f">= {asked}", rates[other] / rates["f32"], "times")
     if goal.wants("roof") and not goal.planted:
-        command = ["cargo", "run", "--release", "--quiet", "--locked", "-p", "thrifty-pairconnect", "--example", "roofline"]
+        command = [
+            "cargo",
+            "run",
+            "--release",
+            "--quiet",
+            "--locked",
+            "-p",
+            "thrifty-pairconnect",
+            "--example",
+            "roofline",
+        ]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
             raise goal.absent(f"no cargo: {done.stderr[-300:]}")

@@ -27,6 +27,8 @@ class TableDtype(StrEnum):
     f32 = "f32"
     bf16 = "bf16"
     i8 = "i8"
+
+
 class TableUpdate(StrEnum):
     """Of which rows a step is one."""
 
@@ -83,7 +85,6 @@ def train(
         max_tokens=max_tokens,
         max_seconds=max_seconds,
         sizes={"dim": dim, "hidden": hidden, "layers": layers, "window": pair_window, "rows": rows},
-        settings={"context": context, "batch": batch, "lr": lr, "table_lr": table_lr, "seed": seed},
         table_dtype=table_dtype.value,
         settings={
             "context": context,

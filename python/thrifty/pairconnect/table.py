@@ -228,6 +228,7 @@ class PairTable:
         """
         return pair_stats(self.spec, ids, threads=threads, progress=progress)
 
+
 def of_training(spec: PairSpec, ids: Any, grad: Any, weights: Any) -> tuple[Any, int, Any, Any]:
     """Return ids, how many a sequence has, weights and gradients as the core takes them."""
     ids = _ids(ids)
