@@ -8,9 +8,23 @@
 
 from thrifty.pairconnect.bpe import ByteBPE
 from thrifty.pairconnect.draft import PairDraft
+from thrifty.pairconnect.engram import EngramFuture, EngramTable
+from thrifty.pairconnect.engram_spec import EngramSpec
 from thrifty.pairconnect.model import PairLM
 from thrifty.pairconnect.spec import PairSpec
 from thrifty.pairconnect.table import PairTable
 from thrifty.pairconnect.text import Bytes, Tokenizer, read_text
 
-__all__ = ["ByteBPE", "Bytes", "PairDraft", "PairLM", "PairSpec", "PairTable", "Tokenizer", "read_text"]
+__all__ = [
+    "ByteBPE",
+    "Bytes",
+    "EngramFuture",
+    "EngramSpec",
+    "EngramTable",
+    "PairDraft",
+    "PairLM",
+    "PairSpec",
+    "PairTable",
+    "Tokenizer",
+    "read_text",
+]

@@ -15,6 +15,8 @@
 //! | [`backward`] | gradients of the rows that a batch looked up |
 //! | [`optimizer`] | steps for those rows |
 //! | `parallel` | tasks of a call, on its threads |
+//! | `rows` | rows as bytes |
+//! | [`engram`] | rows of n-grams (Engram) |
 //! | [`dense`] | products of a matrix with vectors |
 //! | `whole` | the same in whole numbers |
 //! | [`model`] | PairLM, a whole language model |
@@ -29,6 +31,7 @@ pub mod borrowed;
 mod chosen;
 pub mod dense;
 pub mod drafter;
+pub mod engram;
 mod error;
 pub mod field;
 mod gather;
@@ -39,7 +42,7 @@ pub mod model;
 mod numbers;
 pub mod optimizer;
 mod parallel;
-
+mod rows;
 mod shares;
 pub mod shortlist;
 pub mod spec;

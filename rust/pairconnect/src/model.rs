@@ -145,7 +145,7 @@ impl PairLm {
     fn of(file: Arc<Tensors>, precision: Precision, progress: &Progress) -> Result<Self> {
         let path = file.path();
         file.expect_format(FORMAT, VERSION)?;
-        hash_is_known(&file)?;
+        hash_is_known(&file, hash::VERSION)?;
         let bad = |what: String| thrifty_base::Error::format(path, "header", 8, what);
         let Some(spec) = file.metadata().get("spec") else {
             return Err(bad("there is no 'spec' in the metadata".into()).into());

@@ -161,31 +161,34 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Of the rows of a table.
+    /// Of the rows of a pair table.
     pub fn of(spec: &PairSpec) -> Result<Self> {
-        let blocks = spec.head_dim.next_multiple_of(BLOCK);
-        let size = match spec.precision {
+        let total = spec.rows.checked_mul(spec.heads);
+        Self::new(spec.head_dim, spec.precision, spec.pool == Pool::Softmax, total).ok_or_else(|| {
+            Error::argument("rows", format!("{} heads of {} rows are more than there can be", spec.heads, spec.rows))
+        })
+    }
+
+    /// Of `rows` rows of `head_dim` numbers each, with or without a logit; nothing where there can't be as many.
+    pub(crate) fn new(head_dim: usize, precision: Precision, logits: bool, rows: Option<usize>) -> Option<Self> {
+        let blocks = head_dim.next_multiple_of(BLOCK);
+        let size = match precision {
             Precision::F32 => 4,
             Precision::Bf16 => 2,
             Precision::I8 => 1,
         };
         let scale = blocks;
-        let (logit, least) = match spec.precision {
+        let (logit, least) = match precision {
             Precision::I8 => (blocks + 4, blocks + 4),
-            _ => ((spec.head_dim * size).next_multiple_of(4), blocks * size),
+            _ => ((head_dim * size).next_multiple_of(4), blocks * size),
         };
-        let needed = if spec.pool == Pool::Softmax { least.max(logit + 4) } else { least };
-        let stride = match spec.precision {
+        let needed = if logits { least.max(logit + 4) } else { least };
+        let stride = match precision {
             Precision::I8 => needed,
             _ if needed < LINE => needed.next_power_of_two(),
             _ => needed.next_multiple_of(LINE),
         };
-        let bytes = stride.checked_mul(spec.rows).and_then(|n| n.checked_mul(spec.heads));
-        let Some(bytes) = bytes.filter(|&n| n < isize::MAX as usize) else {
-            let what =
-                format!("{} heads of {} rows of {stride} bytes are more than there can be", spec.heads, spec.rows);
-            return Err(Error::argument("rows", what));
-        };
-        Ok(Self { stride, scale, logit, bytes })
+        let bytes = stride.checked_mul(rows?).filter(|&n| n < isize::MAX as usize)?;
+        Some(Self { stride, scale, logit, bytes })
     }
 }

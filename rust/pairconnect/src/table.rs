@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use thrifty_base::math::bf16;
+use serde::de::DeserializeOwned;
 use thrifty_base::memory;
 use thrifty_base::pages::Pages;
 use thrifty_base::progress::Progress;
@@ -15,7 +15,8 @@ use crate::backward::{Batch, Gradients, Room, backward};
 use crate::field::{Field, Rows};
 use crate::hash::{self, PairHash};
 use crate::lookup::{View, check_weights};
-use crate::spec::{BLOCK, Layout, PairSpec, Pool, Precision};
+use crate::rows;
+use crate::spec::{BLOCK, Layout, PairSpec, Pool};
 use crate::{Error, Result};
 
 /// What files with one table say they are.
@@ -57,18 +58,8 @@ impl PairTable {
     pub fn zeros(spec: PairSpec, max_bytes: Option<usize>) -> Result<Self> {
         spec.check()?;
         let layout = Layout::of(&spec)?;
-        let there = memory::available().map_or(usize::MAX, |n| n as usize);
-        let (most, why) = match max_bytes {
-            Some(most) if most < there => (most, "max_bytes allows"),
-            _ => (there, "this machine has free"),
-        };
-        if layout.bytes > most {
-            let what = format!(
-                "the table takes {} bytes ({} heads x {} rows x {}), {why} {most}; take fewer rows or a smaller precision",
-                layout.bytes, spec.heads, spec.rows, layout.stride
-            );
-            return Err(Error::Capacity { what });
-        }
+        let rows = format!("{} heads x {} rows x {}", spec.heads, spec.rows, layout.stride);
+        check_room(layout.bytes, &rows, max_bytes)?;
         let store = Store::Memory(Pages::zeros(layout.bytes)?);
         Ok(Self { spec, layout, hash: PairHash::new(&spec), store })
     }
@@ -77,7 +68,7 @@ impl PairTable {
     pub(crate) fn of(spec: PairSpec, file: Arc<Tensors>, name: &str) -> Result<Self> {
         spec.check()?;
         let layout = Layout::of(&spec)?;
-        let (dtype, shape) = shape(&spec, layout);
+        let (dtype, shape) = Rows::of(&spec, layout).tensor();
         file.expect(name, dtype, &shape)?;
         Ok(Self { spec, layout, hash: PairHash::new(&spec), store: Store::File(file, name.to_owned()) })
     }
@@ -87,7 +78,7 @@ impl PairTable {
     pub fn open(path: &Path, verify: bool, progress: &Progress) -> Result<Self> {
         let file = Tensors::open(path)?;
         file.expect_format(FORMAT, VERSION)?;
-        let spec = of_metadata(&file)?;
+        let spec: PairSpec = of_metadata(&file, hash::VERSION)?;
         if verify {
             file.verify_all(progress)?;
         }
@@ -101,7 +92,7 @@ impl PairTable {
         metadata.insert("version".to_owned(), VERSION.to_string());
         metadata.insert("hash_version".to_owned(), hash::VERSION.to_string());
         metadata.insert("spec".to_owned(), serde_json::to_string(&self.spec).expect("plain structures become JSON"));
-        let (dtype, shape) = shape(&self.spec, self.layout);
+        let (dtype, shape) = self.shape();
         let rows = Tensor { name: ROWS, dtype, shape: &shape, bytes: self.data() };
         Ok(write(path, &metadata, &[rows], progress)?)
     }
@@ -125,7 +116,7 @@ impl PairTable {
 
     /// Its rows as a tensor.
     pub(crate) fn shape(&self) -> (Dtype, [usize; 2]) {
-        shape(&self.spec, self.layout)
+        Rows::of(&self.spec, self.layout).tensor()
     }
 
     pub(crate) fn view(&self) -> View<'_> {
@@ -227,33 +218,10 @@ impl PairTable {
             return Err(Error::argument("logits", what));
         }
         let bytes = &mut store.memory()?[first * layout.stride..(first + rows) * layout.stride];
-        let path = simd::path()?;
-        let mut back = vec![0.0f32; spec.head_dim];
-        let (mut most, mut error, mut norm) = (0.0f32, 0.0f64, 0.0f64);
-        for (i, (row, values)) in
-            bytes.chunks_exact_mut(layout.stride).zip(values.chunks_exact(spec.head_dim)).enumerate()
-        {
-            match spec.precision {
-                Precision::F32 => bytemuck::cast_slice_mut(&mut row[..4 * values.len()]).copy_from_slice(values),
-                Precision::Bf16 => {
-                    bf16::narrow(path, values, bytemuck::cast_slice_mut(&mut row[..2 * values.len()]));
-                }
-                Precision::I8 => {
-                    let scale = whole_numbers(values, bytemuck::cast_slice_mut(&mut row[..values.len()]));
-                    row[layout.scale..layout.scale + 4].copy_from_slice(&scale.to_le_bytes());
-                }
-            }
-            if let Some(logits) = logits {
-                row[layout.logit..layout.logit + 4].copy_from_slice(&logits[i].to_le_bytes());
-            }
-            read_row(spec, *layout, row, &mut back)?;
-            for (&a, &b) in values.iter().zip(&back) {
-                most = most.max((a - b).abs());
-                error += f64::from(a - b).powi(2);
-                norm += f64::from(a).powi(2);
-            }
+        for (row, logit) in bytes.chunks_exact_mut(layout.stride).zip(logits.unwrap_or_default()) {
+            row[layout.logit..layout.logit + 4].copy_from_slice(&logit.to_le_bytes());
         }
-        Ok((most, if norm > 0.0 { (error / norm).sqrt() } else { 0.0 }))
+        Ok(rows::Rows::of(spec, *layout).write(simd::path()?, values, bytes))
     }
 
     /// Reads rows from `first` on: values, and with [`Pool::Softmax`] logits.
@@ -265,17 +233,30 @@ impl PairTable {
             return Err(Error::argument("rows", what));
         }
         let bytes = &self.data()[first * layout.stride..(first + rows) * layout.stride];
-        for (i, (row, out)) in bytes.chunks_exact(layout.stride).zip(values.chunks_exact_mut(spec.head_dim)).enumerate()
+        if let Some(logits) = &mut logits
+            && spec.pool == Pool::Softmax
         {
-            read_row(spec, *layout, row, out)?;
-            if let Some(logits) = &mut logits
-                && spec.pool == Pool::Softmax
-            {
-                logits[i] = f32::from_le_bytes(row[layout.logit..layout.logit + 4].try_into().expect("four bytes"));
+            for (row, logit) in bytes.chunks_exact(layout.stride).zip(logits.iter_mut()) {
+                *logit = f32::from_le_bytes(row[layout.logit..layout.logit + 4].try_into().expect("four bytes"));
             }
         }
+        Rows::of(spec, *layout).read(simd::path()?, bytes, values);
         Ok(())
     }
+}
+
+/// Refuses rows that take more than `max_bytes`, or than there is; `rows` says what they are.
+pub(crate) fn check_room(bytes: usize, rows: &str, max_bytes: Option<usize>) -> Result<()> {
+    let there = memory::available().map_or(usize::MAX, |n| n as usize);
+    let (most, why) = match max_bytes {
+        Some(most) if most < there => (most, "max_bytes allows"),
+        _ => (there, "this machine has free"),
+    };
+    if bytes <= most {
+        return Ok(());
+    }
+    let what = format!("the table takes {bytes} bytes ({rows}), {why} {most}; take fewer rows or a smaller precision");
+    Err(Error::Capacity { what })
 }
 
 /// Refuses ids that are not below `vocab`.
@@ -288,42 +269,9 @@ pub(crate) fn check_ids(ids: &[u32], vocab: usize) -> Result<()> {
     Err(Error::argument("ids", format!("{} at {at} is not below vocab = {vocab}", ids[at])))
 }
 
-fn shape(spec: &PairSpec, layout: Layout) -> (Dtype, [usize; 2]) {
-    let (dtype, size) = match spec.precision {
-        Precision::F32 => (Dtype::F32, 4),
-        Precision::Bf16 => (Dtype::Bf16, 2),
-        Precision::I8 => (Dtype::I8, 1),
-    };
-    (dtype, [spec.heads * spec.rows, layout.stride / size])
-}
-
-/// Writes numbers from -127 to 127; returns what they are multiplied by.
-pub(crate) fn whole_numbers(values: &[f32], out: &mut [i8]) -> f32 {
-    let most = values.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-    let scale = most / 127.0;
-    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-    for (out, &x) in out.iter_mut().zip(values) {
-        *out = (x * inverse).round_ties_even().clamp(-127.0, 127.0) as i8;
-    }
-    scale
-}
-
-fn read_row(spec: &PairSpec, layout: Layout, row: &[u8], out: &mut [f32]) -> Result<()> {
-    match spec.precision {
-        Precision::F32 => out.copy_from_slice(bytemuck::cast_slice(&row[..4 * out.len()])),
-        Precision::Bf16 => bf16::widen(simd::path()?, bytemuck::cast_slice(&row[..2 * out.len()]), out),
-        Precision::I8 => {
-            let scale = f32::from_le_bytes(row[layout.scale..layout.scale + 4].try_into().expect("four bytes"));
-            let values: &[i8] = bytemuck::cast_slice(&row[..out.len()]);
-            out.iter_mut().zip(values).for_each(|(out, &x)| *out = scale * f32::from(x));
-        }
-    }
-    Ok(())
-}
-
 /// The spec that a file names, of a hash that this program has.
-fn of_metadata(file: &Tensors) -> Result<PairSpec> {
-    hash_is_known(file)?;
+pub(crate) fn of_metadata<S: DeserializeOwned>(file: &Tensors, hash_version: u32) -> Result<S> {
+    hash_is_known(file, hash_version)?;
     let bad = |what: String| thrifty_base::Error::format(file.path(), "header", 8, what);
     let Some(spec) = file.metadata().get("spec") else {
         return Err(bad("there is no 'spec' in the metadata".into()).into());
@@ -334,9 +282,9 @@ fn of_metadata(file: &Tensors) -> Result<PairSpec> {
 }
 
 /// Refuses a file whose rows belong to pairs by another version of the hash.
-pub(crate) fn hash_is_known(file: &Tensors) -> Result<()> {
+pub(crate) fn hash_is_known(file: &Tensors, version: u32) -> Result<()> {
     let there = file.metadata().get("hash_version").map_or("", String::as_str).to_owned();
-    let here = hash::VERSION.to_string();
+    let here = version.to_string();
     if there == here {
         return Ok(());
     }

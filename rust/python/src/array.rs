@@ -1,9 +1,11 @@
 //! Arrays in: the right dtype and layout, or an error that names the argument. Results out without a copy.
 #![allow(unsafe_code)]
 
-use numpy::ndarray::ArrayView1;
+use bytemuck::Pod;
+use numpy::ndarray::{ArrayView1, IxDyn};
 use numpy::{
-    Element, PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadwriteArray1, PyUntypedArray, PyUntypedArrayMethods,
+    Element, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadwriteArray1, PyUntypedArray,
+    PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -59,4 +61,17 @@ pub(crate) fn vector_mut<'py, T: Element>(
         .map_err(PyErr::from)?
         .try_readwrite()
         .map_err(|e| PyValueError::new_err(format!("{name}: can't be written to: {e}")))
+}
+
+/// A new array for a result, which holds any bytes until `fill` has written it.
+pub(crate) fn filled<'py, T: Element + Pod>(
+    py: Python<'py>,
+    shape: &[usize],
+    fill: impl FnOnce(&mut [T]) -> PyResult<()>,
+) -> PyResult<Bound<'py, PyArrayDyn<T>>> {
+    // SAFETY: any bytes are a `T`, and nobody else has the array before it is returned.
+    let array = unsafe { PyArrayDyn::<T>::new(py, IxDyn(shape), false) };
+    // SAFETY: as above; a new array is contiguous.
+    fill(unsafe { array.as_slice_mut() }?)?;
+    Ok(array)
 }

@@ -18,8 +18,8 @@ mod _core {
     use super::info::{simd_path, threads};
     #[pymodule_export]
     use super::pairconnect::{
-        PairDraft, PairLm, PairOptimizer, PairState, PairTable, pair_backward, pair_lookup, pair_stats, pair_update,
-        pairlm_write,
+        EngramFuture, EngramTable, PairDraft, PairLm, PairOptimizer, PairState, PairTable, pair_backward, pair_lookup,
+        pair_stats, pair_update, pairlm_write,
     };
     #[pymodule_export]
     use super::rambo::{
