@@ -31,8 +31,8 @@ const PAGE: usize = 4096;
 const LINE: usize = 64;
 /// Headers are no longer; other readers have the same limit.
 const MOST_HEADER: usize = 100_000_000;
-/// Bytes that are hashed, and written, at a time.
-const BLOCK: usize = 1 << 20;
+/// Bytes that are hashed, and written, at a time: a huge page.
+const BLOCK: usize = 1 << 21;
 
 /// What the numbers of a tensor are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

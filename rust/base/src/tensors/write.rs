@@ -37,16 +37,22 @@ pub fn write(
     progress.start("write", tensors.iter().map(|t| t.bytes.len() as u64).sum())?;
     file.seek(SeekFrom::Start(start as u64)).map_err(failed())?;
     let mut sums = Vec::with_capacity(tensors.len());
+    let mut at = start;
     for (i, tensor) in tensors.iter().enumerate() {
         let mut hash = Xxh3::new();
-        for block in tensor.bytes.chunks(BLOCK) {
+        // Blocks end at multiples of their size: the system then keeps the file in pages as large, and maps it so.
+        let (first, rest) = tensor.bytes.split_at(tensor.bytes.len().min(BLOCK - at % BLOCK));
+        for block in [first].into_iter().chain(rest.chunks(BLOCK)) {
             hash.update(block);
             file.write_all(block).map_err(failed())?;
             progress.advance(block.len() as u64)?;
         }
         sums.push(hash.digest128());
+        at += tensor.bytes.len();
         if i + 1 < tensors.len() {
-            file.write_all(&[0; LINE][..pad_behind(tensor)]).map_err(failed())?;
+            let pad = pad_behind(tensor);
+            file.write_all(&[0; LINE][..pad]).map_err(failed())?;
+            at += pad;
         }
     }
     let mut head = ((start - 8) as u64).to_le_bytes().to_vec();
