@@ -127,3 +127,77 @@ fn power(base: u64, mut exponent: u64, n: u64) -> u64 {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Precision;
+
+    fn spec() -> EngramSpec {
+        EngramSpec {
+            vocab: 129_280,
+            orders: vec![2, 3],
+            heads: 2,
+            head_dim: 1,
+            sizes: vec![646_400; 2],
+            layers: vec![1, 15],
+            layer: 15,
+            seed: 0,
+            pad: 2,
+            multipliers: vec![22_166_238_923_025, 42_939_128_327_945, 41_336_139_856_257],
+            precision: Precision::F32,
+        }
+    }
+
+    /// What numpy says with the formulas of `engram_demo_v1.py`, its vocabulary and its sizes, two heads an order.
+    #[test]
+    fn rows_are_those_of_the_demo() {
+        let hash = EngramHash::new(&spec(), 2);
+        assert_eq!(hash.sizes().collect::<Vec<_>>(), [646_433, 646_453, 646_519, 646_523]);
+        let ids = [0, 1, 129_279, 5, 5, 77_777];
+        let rows: Vec<[u64; 4]> = (1..=ids.len())
+            .map(|n| {
+                let mut rows = [0; 4];
+                hash.rows(&ids[..n], &mut rows);
+                rows
+            })
+            .collect();
+        assert_eq!(rows, GOLDEN);
+    }
+
+    const GOLDEN: [[u64; 4]; 6] = [
+        [426_267, 1_005_910, 1_650_093, 2_034_138],
+        [284_818, 1_016_304, 1_511_451, 2_428_157],
+        [456_831, 696_319, 1_715_124, 2_425_710],
+        [517_043, 1_180_988, 1_865_650, 2_260_544],
+        [341_458, 740_192, 1_925_543, 2_432_242],
+        [332_433, 678_634, 1_912_609, 2_494_612],
+    ];
+
+    #[test]
+    fn primes_are_those_of_the_sieve() {
+        let mut sieve = vec![true; 100_000];
+        sieve[..2].fill(false);
+        for n in 2..sieve.len() {
+            if sieve[n] {
+                (2 * n..sieve.len()).step_by(n).for_each(|multiple| sieve[multiple] = false);
+            }
+        }
+        assert!((0..sieve.len()).all(|n| is_prime(n as u64) == sieve[n]));
+        // Carmichael numbers, a strong pseudoprime to 2 and 7, and the largest primes below 2^31 and 2^32.
+        assert!([561, 41_041, 314_821, 2_152_302_898, 4_294_967_297].iter().all(|&n| !is_prime(n)));
+        assert!(is_prime(2_147_483_647) && is_prime(4_294_967_291));
+    }
+
+    #[test]
+    fn remainders_at_the_edges() {
+        for prime in [2, 3, 7, 61, 646_433, 2_147_483_647] {
+            let modulus = Modulus { prime, inverse: u64::MAX / prime, first: 0 };
+            let near = |n: u64| [n.saturating_sub(1), n, n + 1];
+            let keys = [0, prime, prime * prime, i64::MAX as u64 / prime * prime, i64::MAX as u64 - 1];
+            for key in keys.into_iter().flat_map(near).filter(|&key| key <= i64::MAX as u64) {
+                assert_eq!(modulus.row(key), key % prime, "{key} modulo {prime}");
+            }
+        }
+    }
+}
