@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from thrifty.pairconnect import EngramSpec, EngramTable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from thrifty.pairconnect import EngramSpec
+#: What rounding a row to a dtype changes, relative to its largest number.
+ROUNDING = {"f32": 0.0, "bf16": 2**-8, "i8": 0.51 / 127}
 
 
 def is_prime(n: int) -> bool:
@@ -58,3 +62,19 @@ def rows(spec: EngramSpec, ids: Sequence[int], remap: Sequence[int] | None = Non
                 first += prime
         out.append(row)
     return out
+
+
+def filled(spec: EngramSpec, seed: int = 0, remap: Any = None) -> tuple[EngramTable, Any]:
+    """A table of random rows, and the rows as they are after rounding."""
+    table = EngramTable(spec, remap=remap)
+    values = np.random.default_rng(seed).normal(size=(int(table.sizes.sum()), spec.head_dim)).astype(np.float32)
+    most, relative = table.set_rows(0, values)
+    back = table.get_rows(0, len(values))
+    assert (np.abs(back - values) <= ROUNDING[spec.dtype] * np.abs(values).max(1, keepdims=True)).all()
+    assert most == np.abs(back - values).max()
+    assert relative <= 1e-2
+    return table, back
+
+
+def small(**change: Any) -> EngramSpec:
+    return dataclasses.replace(EngramSpec(vocab=50, heads=2, head_dim=16, sizes=30), **change)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import ndarray
 
 from thrifty import _core
 from thrifty._torch import is_tensor, like, require_torch, to_numpy
@@ -159,7 +160,7 @@ class EngramTable:
         ValueError
             For an id that there is not, or a shape that does not fit.
         """
-        if type(ids) is np.ndarray and out is None:
+        if out is None and type(ids) is ndarray:  # the way of a token: no more than a look
             return self._core.lookup(ids, start, raw, threads, None)
         if out is not None:
             self._core.lookup(_array(ids), start, raw, threads, _memory(out))

@@ -68,7 +68,7 @@ impl PairTable {
     pub(crate) fn of(spec: PairSpec, file: Arc<Tensors>, name: &str) -> Result<Self> {
         spec.check()?;
         let layout = Layout::of(&spec)?;
-        let (dtype, shape) = Rows::of(&spec, layout).tensor();
+        let (dtype, shape) = rows::Rows::of(&spec, layout).tensor();
         file.expect(name, dtype, &shape)?;
         Ok(Self { spec, layout, hash: PairHash::new(&spec), store: Store::File(file, name.to_owned()) })
     }
@@ -116,7 +116,7 @@ impl PairTable {
 
     /// Its rows as a tensor.
     pub(crate) fn shape(&self) -> (Dtype, [usize; 2]) {
-        Rows::of(&self.spec, self.layout).tensor()
+        rows::Rows::of(&self.spec, self.layout).tensor()
     }
 
     pub(crate) fn view(&self) -> View<'_> {
@@ -240,7 +240,7 @@ impl PairTable {
                 *logit = f32::from_le_bytes(row[layout.logit..layout.logit + 4].try_into().expect("four bytes"));
             }
         }
-        Rows::of(spec, *layout).read(simd::path()?, bytes, values);
+        rows::Rows::of(spec, *layout).read(simd::path()?, bytes, values);
         Ok(())
     }
 }

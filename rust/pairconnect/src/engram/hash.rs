@@ -184,8 +184,8 @@ mod tests {
             }
         }
         assert!((0..sieve.len()).all(|n| is_prime(n as u64) == sieve[n]));
-        // Carmichael numbers, a strong pseudoprime to 2 and 7, and the largest primes below 2^31 and 2^32.
-        assert!([561, 41_041, 314_821, 2_152_302_898, 4_294_967_297].iter().all(|&n| !is_prime(n)));
+        // Carmichael numbers, a strong pseudoprime to 2, 3, 5 and 7, and the largest primes below 2^31 and 2^32.
+        assert!([561, 41_041, 314_821, 3_215_031_751, u64::from(u32::MAX)].iter().all(|&n| !is_prime(n)));
         assert!(is_prime(2_147_483_647) && is_prime(4_294_967_291));
     }
 

@@ -83,13 +83,17 @@ impl<'a> View<'a> {
         for<'b> Part<'b, T>: WithSimd<Output = ()>,
     {
         let width = self.each * self.rows.head_dim;
+        if out.len() <= TASK * width {
+            dispatch(path, Part { view: self, positions, first: 0, out });
+            return Ok(());
+        }
         progress.start("lookup", (out.len() / width) as u64)?;
         let task = |(i, out): (usize, &mut [T])| {
             let done = (out.len() / width) as u64;
             dispatch(path, Part { view: self, positions, first: i * TASK, out });
             progress.advance(done)
         };
-        if threads == 1 || out.len() <= TASK * width {
+        if threads == 1 {
             out.chunks_mut(TASK * width).enumerate().try_for_each(task)?;
         } else {
             pool(threads)?.install(|| out.par_chunks_mut(TASK * width).enumerate().try_for_each(task))?;

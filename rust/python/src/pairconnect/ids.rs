@@ -108,8 +108,8 @@ impl Sequences {
             let what = format!("start: {start} is behind the {tokens} ids of a sequence");
             return Err(PyValueError::new_err(what));
         }
-        let mut shape = self.shape.clone();
-        shape.pop();
+        let mut shape = Vec::with_capacity(self.shape.len() + 1);
+        shape.extend_from_slice(&self.shape[..self.shape.len() - 1]);
         shape.extend([tokens - start, each]);
         Ok(shape)
     }

@@ -157,7 +157,7 @@ impl EngramFuture {
     #[pyo3(signature = (timeout))]
     fn result(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
         let begun = Instant::now();
-        let most = match timeout.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0))) {
+        let most = match timeout.map(Duration::try_from_secs_f64) {
             Some(Ok(most)) => most,
             None => Duration::MAX,
             Some(Err(e)) => return Err(PyValueError::new_err(format!("timeout: {e}"))),
