@@ -21,6 +21,7 @@ from tests.pairconnect.engram_twin import filled, small
 from thrifty.errors import CapacityError, FormatError, MismatchError
 from thrifty.pairconnect import EngramSpec, EngramTable
 
+
 @st.composite
 def specs(draw: st.DrawFn) -> EngramSpec:
     vocab = draw(st.sampled_from([1, 2, 9, 1000, 129_280, 2**31]))
@@ -110,7 +111,9 @@ def test_threads_and_instruction_sets_give_the_same_bits() -> None:
     told = set()
     for path in ("scalar", "avx2", "avx512"):
         environment = os.environ | {"THRIFTY_SIMD": path}
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        )
         if "no such instructions" in done.stderr:
             continue
         assert done.returncode == 0, done.stderr

@@ -1,8 +1,8 @@
 """Host lookups of n-grams: 16 rows of 256 bytes a token from a mapped table of 2 GiB, one thread on both sides.
 
-The peer is the way of Engram's demo: numpy's integers for the keys, a remainder a head, torch.nn.functional.embedding for
-the rows. Its table has the same bytes, mapped from the same file or copied to huge pages, whichever is faster. Both take
-an array of ids; the peer gives a tensor, we an array. Pages are there and warm, ids are new each time, and calls
+The peer is the way of Engram's demo: numpy's integers for the keys, a remainder a head, torch.nn.functional.embedding
+for the rows. Its table has the same bytes, mapped from the same file or copied to huge pages, whichever is faster. Both
+take an array of ids; the peer gives a tensor, we an array. Pages are there and warm, ids are new each time, and calls
 alternate.
 
 answers: positions whose numbers are not those of the peer. speed: the ratio of times a call for 1, 64 and 2,048 tokens,
@@ -24,9 +24,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -118,7 +116,9 @@ def answers(table: EngramTable, peers: dict[str, Peer]) -> None:
             for way in (peer.demo, peer.vectorised):
                 wrong += int((way(ids).numpy() != ours).any(-1).sum())
                 compared += tokens
-    goal.row("answers", f"of {compared:,} positions, those whose numbers are not the peer's", "== 0", wrong, "positions")
+    goal.row(
+        "answers", f"of {compared:,} positions, those whose numbers are not the peer's", "== 0", wrong, "positions"
+    )
 
 
 def medians(calls: dict[str, Callable[[Any], object]], tokens: int, each: int, rounds: int) -> dict[str, float]:

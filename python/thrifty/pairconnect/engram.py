@@ -209,7 +209,7 @@ class EngramTable:
         return self._core.get_rows(self._row(first, count, head), count).reshape(count, self.spec.head_dim)
 
     def _row(self, first: int, count: int, head: tuple[int, int] | None) -> int:
-        """The number over all heads of a row of a head."""
+        """Return the number over all heads of a row of a head."""
         if head is None:
             return first
         order, number = head
@@ -242,13 +242,13 @@ class EngramFuture:
 
 
 def _array(ids: Any) -> NDArray[Any]:
-    """Ids as an array; an empty list is one of integers."""
-    ids = np.asarray(to_numpy(ids, "ids"))
-    return ids if ids.size else ids.astype(np.int64)
+    """Return ids as an array; an empty list is one of integers."""
+    found: NDArray[Any] = np.asarray(to_numpy(ids, "ids"))
+    return found if found.size else found.astype(np.int64)
 
 
 def _like(found: NDArray[Any], ids: object) -> Any:
-    """A result as a tensor when ids are one; bf16 is a dtype there."""
+    """Return a result as a tensor when ids are one; bf16 is a dtype there."""
     if found.dtype == np.uint16 and is_tensor(ids):
         torch = require_torch()
         return torch.from_numpy(found.view(np.int16)).view(torch.bfloat16)
@@ -256,7 +256,7 @@ def _like(found: NDArray[Any], ids: object) -> Any:
 
 
 def _memory(out: Any) -> Any:
-    """The memory of an array or tensor as an array of the dtype that is written."""
+    """Return the memory of an array or tensor as an array of the dtype that is written."""
     if is_tensor(out) and out.dtype == require_torch().bfloat16:
         return to_numpy(out.view(require_torch().int16), "out").view(np.uint16)
     return to_numpy(out, "out")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["EngramSpec"]
 
@@ -17,8 +19,8 @@ __all__ = ["EngramSpec"]
 class EngramSpec:
     """Sizes and keys of a table of n-grams (deepseek-ai/Engram, ``engram_demo_v1.py``, whose rows it has).
 
-    Position t looks up the n-grams that end there: for each order n, in each of ``heads`` tables, the row that the key of
-    the n-gram has modulo a prime of the table's own. The rows stand side by side, order by order.
+    Position t looks up the n-grams that end there: for each order n, in each of ``heads`` tables, the row that the key
+    of the n-gram has modulo a prime of the table's own. The rows stand side by side, order by order.
 
     Parameters
     ----------
@@ -30,8 +32,8 @@ class EngramSpec:
     heads, head_dim : int
         Tables of an order, and the numbers that each gives; a lookup has ``len(orders) * heads * head_dim``.
     sizes : int, sequence of int or None
-        Rows of a head at least, for each order; a head has as many as the next prime that no other has. None is five times
-        ``vocab``.
+        Rows of a head at least, for each order; a head has as many as the next prime that no other has. None is five
+        times ``vocab``.
     layers : sequence of int or None
         The layers of a model that have such tables, in the order in which primes are dealt; None for ``layer`` alone.
     layer : int

@@ -61,6 +61,15 @@ impl Bytes {
             let _ = map.advise(memmap2::Advice::Random);
         }
     }
+
+    /// Asks the system to read the file in huge pages and to map it so, for random places all over what fits in memory.
+    pub fn expect_huge_pages(&self) {
+        #[cfg(target_os = "linux")]
+        if let Inner::Mapped(map) = &self.0 {
+            // Advice only, which many file systems can't follow.
+            let _ = map.advise(memmap2::Advice::HugePage);
+        }
+    }
 }
 
 impl From<MmapMut> for Bytes {

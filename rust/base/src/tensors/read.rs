@@ -60,6 +60,11 @@ impl Tensors {
         Ok(this)
     }
 
+    /// Says that numbers will be read from all over the file: pages are then as large as the system can make them.
+    pub fn expect_huge_pages(&self) {
+        self.bytes.expect_huge_pages();
+    }
+
     /// Where the file is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -72,7 +72,7 @@ impl Modulus {
     /// 2^64 / prime, keys are below 2^63.
     #[inline(always)]
     fn row(self, key: u64) -> u64 {
-        let quotient = (u128::from(key) * u128::from(self.inverse) >> 64) as u64;
+        let quotient = ((u128::from(key) * u128::from(self.inverse)) >> 64) as u64;
         let rest = key - quotient * self.prime;
         self.first + if rest >= self.prime { rest - self.prime } else { rest }
     }

@@ -134,7 +134,7 @@ impl WithSimd for Part<'_, f32> {
         match self.view.rows.precision {
             Precision::F32 => self.each_row(|row, out| copy::<f32, f32>(row, out, |x| x)),
             Precision::Bf16 => {
-                self.each_row(|row, out| copy::<u16, f32>(row, out, |x| f32::from_bits(u32::from(x) << 16)))
+                self.each_row(|row, out| copy::<u16, f32>(row, out, |x| f32::from_bits(u32::from(x) << 16)));
             }
             Precision::I8 => self.each_row(|row, out| {
                 let factor = f32::from_le_bytes(row[scale..scale + 4].try_into().expect("four bytes"));

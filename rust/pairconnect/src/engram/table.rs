@@ -91,6 +91,7 @@ impl EngramTable {
     /// memory, which can be changed. The data are compared with their checksums only with `verify`.
     pub fn open(path: &Path, copy: bool, verify: bool, max_bytes: Option<usize>, progress: &Progress) -> Result<Self> {
         let file = Tensors::open(path)?;
+        file.expect_huge_pages();
         file.expect_format(FORMAT, VERSION)?;
         let spec: EngramSpec = of_metadata(&file, hash::VERSION)?;
         let remap = if file.names().any(|name| name == REMAP) {

@@ -58,8 +58,9 @@ impl EngramTable {
 
     /// Writes a file.
     #[pyo3(signature = (path, progress))]
-    fn save(&self, py: Python<'_>, path: PathBuf, progress: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let table = Arc::clone(&self.inner);
+    fn save(slf: PyRef<'_, Self>, py: Python<'_>, path: PathBuf, progress: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let table = Arc::clone(&slf.inner);
+        drop(slf);
         long_call(py, progress, |p| table.save(&path, p))
     }
 
@@ -151,7 +152,7 @@ impl EngramTable {
         let Some(table) = Arc::get_mut(&mut self.inner) else {
             return Err(PyValueError::new_err("table: a lookup is still reading it; wait for its result first"));
         };
-        py.detach(|| table.set(first, values)).map_err(|e| e.into_py_err(py))
+        table.set(first, values).map_err(|e| e.into_py_err(py))
     }
 
     /// Rows from `first` on.
@@ -177,10 +178,13 @@ fn written<'py, T: Element + Pod + Send>(
     dtype: &str,
     run: impl Fn(&Progress, &mut [T]) -> Result<()> + Send + Sync,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let fill = |out: &mut [T]| match rows {
-        ..=KEPT => run(&Progress::new(), out).map_err(|e| e.into_py_err(py)),
-        ..=SHORT => py.detach(|| run(&Progress::new(), out)).map_err(|e| e.into_py_err(py)),
-        _ => long_call(py, None, |p| run(p, out)),
+    let fill = |out: &mut [T]| {
+        if rows > SHORT {
+            return long_call(py, None, |p| run(p, out));
+        }
+        let now = |out| run(&Progress::new(), out);
+        let done = if rows > KEPT { py.detach(|| now(out)) } else { now(out) };
+        done.map_err(|e| e.into_py_err(py))
     };
     let Some(out) = out else {
         return Ok(filled(py, shape, fill)?.into_any());

@@ -79,7 +79,7 @@ impl Sequences {
         } else if let Some(found) = Self::of::<u32>(argument) {
             found
         } else {
-            let got = argument.getattr("dtype").map_or_else(|_| argument.get_type().into_any(), |dtype| dtype);
+            let got = argument.getattr("dtype").unwrap_or_else(|_| argument.get_type().into_any());
             return Err(PyTypeError::new_err(format!("ids: an array of int32, int64 or uint32 is needed, got {got}")));
         };
         if found.shape.is_empty() {
