@@ -358,7 +358,7 @@ def test_a_forked_process_has_futures_too() -> None:
         "import os, sys; sys.path.insert(0, '.')\n"
         "import numpy as np\n"
         "from tests.pairconnect.engram_twin import filled, small\n"
-        "table, _ = filled(small()); ids = np.random.default_rng(0).integers(0, 50, (400, 1000))\n"
+        "table, _ = filled(small()); ids = np.random.default_rng(0).integers(0, 50, (100, 1000))\n"
         "wanted = table.lookup(ids); done = table.prefetch(ids); done.result()\n"
         "running = [table.prefetch(ids) for _ in range(3)]\n"
         "child = os.fork()\n"
