@@ -16,7 +16,7 @@ use crate::field::{Field, Rows};
 use crate::hash::{self, PairHash};
 use crate::lookup::{View, check_weights};
 use crate::rows;
-use crate::spec::{BLOCK, Layout, PairSpec, Pool};
+use crate::spec::{BLOCK, Layout, PairSpec, Pool, Precision};
 use crate::{Error, Result};
 
 /// What files with one table say they are.
@@ -78,7 +78,7 @@ impl PairTable {
     pub fn open(path: &Path, verify: bool, progress: &Progress) -> Result<Self> {
         let file = Tensors::open(path)?;
         file.expect_format(FORMAT, VERSION)?;
-        let spec: PairSpec = of_metadata(&file, hash::VERSION)?;
+        let spec = of_metadata(&file, hash::VERSION, PairSpec::check)?;
         if verify {
             file.verify_all(progress)?;
         }
@@ -269,15 +269,19 @@ pub(crate) fn check_ids(ids: &[u32], vocab: usize) -> Result<()> {
     Err(Error::argument("ids", format!("{} at {at} is not below vocab = {vocab}", ids[at])))
 }
 
-/// The spec that a file names, of a hash that this program has.
-pub(crate) fn of_metadata<S: DeserializeOwned>(file: &Tensors, hash_version: u32) -> Result<S> {
+/// The spec that a file names, of a hash that this program has; `check` refuses one that can not be.
+pub(crate) fn of_metadata<S: DeserializeOwned>(
+    file: &Tensors,
+    hash_version: u32,
+    check: impl Fn(&S) -> Result<()>,
+) -> Result<S> {
     hash_is_known(file, hash_version)?;
     let bad = |what: String| thrifty_base::Error::format(file.path(), "header", 8, what);
     let Some(spec) = file.metadata().get("spec") else {
         return Err(bad("there is no 'spec' in the metadata".into()).into());
     };
-    let spec: PairSpec = serde_json::from_str(spec).map_err(|e| bad(format!("spec: {e}")))?;
-    spec.check().map_err(|e| bad(format!("spec: {e}")))?;
+    let spec = serde_json::from_str(spec).map_err(|e| bad(format!("spec: {e}")))?;
+    check(&spec).map_err(|e| bad(format!("spec: {e}")))?;
     Ok(spec)
 }
 

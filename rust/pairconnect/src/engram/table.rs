@@ -93,7 +93,7 @@ impl EngramTable {
         let file = Tensors::open(path)?;
         file.expect_huge_pages();
         file.expect_format(FORMAT, VERSION)?;
-        let spec: EngramSpec = of_metadata(&file, hash::VERSION)?;
+        let spec = of_metadata(&file, hash::VERSION, EngramSpec::check)?;
         let remap = if file.names().any(|name| name == REMAP) {
             let ids = file.tensor(REMAP)?.shape.first().copied().unwrap_or(0);
             let ids: &[u32] = bytemuck::cast_slice(file.expect(REMAP, Dtype::U32, &[ids])?);
