@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from thrifty.models.decoder import Decoder, DecoderConfig
+    from thrifty.models.folder import load_decoder, save_decoder
     from thrifty.models.trainer import TrainSettings, train
 
-__all__ = ["Decoder", "DecoderConfig", "TrainSettings", "train"]
+__all__ = ["Decoder", "DecoderConfig", "TrainSettings", "load_decoder", "save_decoder", "train"]
 
 
 def __getattr__(name: str) -> object:
@@ -14,6 +15,10 @@ def __getattr__(name: str) -> object:
         from thrifty.models import decoder
 
         return getattr(decoder, name)
+    if name in ("load_decoder", "save_decoder"):
+        from thrifty.models import folder
+
+        return getattr(folder, name)
     if name in ("TrainSettings", "train"):
         from thrifty.models import trainer
 

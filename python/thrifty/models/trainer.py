@@ -43,7 +43,10 @@ class TrainSettings:
         Learning rate of dense weights, the highest: it rises over ``warmup`` of the steps, and falls to a tenth along a
         cosine.
     table_lr : float
-        Learning rate of tables. It does not fall, since a row that is first seen late has as much to learn.
+        Learning rate of tables.
+    table_falls : bool
+        Whether it falls as that of dense weights does. In one pass it should not, since a row that is first seen late
+        has as much to learn; in many passes it may.
     warmup : float
         Part of the steps.
     weight_decay : float
@@ -53,6 +56,8 @@ class TrainSettings:
     teacher_share, teacher_temperature : float
         With a teacher: the share of its distribution in the loss (the rest is cross entropy), and what scores of both
         are divided by.
+    precision : str
+        ``"f32"``, or ``"bf16"``: products in bf16 (torch.autocast), weights and their updates in f32.
     seed : int
         Order of windows, dropout.
     table_update : str
@@ -66,11 +71,13 @@ class TrainSettings:
     tokens: int = 600_000
     lr: float = 6e-3
     table_lr: float = 1e-2
+    table_falls: bool = False
     warmup: float = 0.03
     weight_decay: float = 0.01
     clip: float = 1.0
     teacher_share: float = 1.0
     teacher_temperature: float = 1.0
+    precision: Literal["f32", "bf16"] = "f32"
     seed: int = 0
     table_update: Literal["auto", "dense", "lazy"] = "auto"
 
@@ -155,12 +162,14 @@ def train(
     Raises
     ------
     ValueError
-        When the text is shorter than a window.
+        When the text is shorter than a window, or the precision unknown.
     ModelError
         When the loss is no number.
     ResumeMismatch
         When the checkpoint is of another training.
     """
+    if settings.precision not in ("f32", "bf16"):
+        raise ValueError(f"precision: '{settings.precision}' is not f32 or bf16")
     if len(ids) < settings.context + 2:
         raise ValueError(f"ids: {len(ids)} are no window of {settings.context} and what follows it")
     device = model.embed.weight.device
@@ -183,8 +192,12 @@ def train(
         late = 0 if max_seconds is None else int(settings.steps * state.seconds / max_seconds)
         rate = rate_of(max(state.step, late if late > settings.warmup * settings.steps else 0), settings)
         set_rate(optimizers, rate)
-        batch = torch.from_numpy(windows(ids, settings, state.step)).to(device, non_blocking=True)
-        loss = loss_of(model, batch, teacher, settings)
+        batch = torch.from_numpy(windows(ids, settings, state.step))
+        if device.type == "cuda":
+            # From other memory the copy would wait for the step before.
+            batch = batch.pin_memory().to(device, non_blocking=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+            loss = loss_of(model, batch, teacher, settings)
         model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(dense, settings.clip)
@@ -219,7 +232,7 @@ def optimizers_of(model: Any, dense: list[Any], tables: list[Any], settings: Tra
             module.sparse = lazy
     matrices, vectors = [p for p in dense if p.ndim > 1], [p for p in dense if p.ndim < 2]
     rest: dict[str, Any] = {"peak": settings.lr, "falls": True}
-    of_tables = {"params": tables, "peak": settings.table_lr, "weight_decay": 0.0, "falls": False}
+    of_tables = {"params": tables, "peak": settings.table_lr, "weight_decay": 0.0, "falls": settings.table_falls}
     groups = [
         {"params": matrices, "weight_decay": settings.weight_decay, **rest},
         {"params": vectors, "weight_decay": 0.0, **rest},
