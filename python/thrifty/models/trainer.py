@@ -81,6 +81,10 @@ class TrainSettings:
     seed: int = 0
     table_update: Literal["auto", "dense", "lazy"] = "auto"
 
+    def __post_init__(self) -> None:
+        if self.precision not in ("f32", "bf16"):
+            raise ValueError(f"precision: '{self.precision}' is not f32 or bf16")
+
     @property
     def steps(self) -> int:
         """How many steps ``tokens`` are."""
@@ -162,14 +166,12 @@ def train(
     Raises
     ------
     ValueError
-        When the text is shorter than a window, or the precision unknown.
+        When the text is shorter than a window.
     ModelError
         When the loss is no number.
     ResumeMismatch
         When the checkpoint is of another training.
     """
-    if settings.precision not in ("f32", "bf16"):
-        raise ValueError(f"precision: '{settings.precision}' is not f32 or bf16")
     if len(ids) < settings.context + 2:
         raise ValueError(f"ids: {len(ids)} are no window of {settings.context} and what follows it")
     device = model.embed.weight.device
