@@ -64,31 +64,31 @@ class Student:
     context: int = 256
     saved: str = ""
 
-    def decoder(self, vocab: int) -> Decoder:
-        heads = 4
+    @property
+    def mixers(self) -> tuple[str, ...]:
+        """Of each layer; a list has one for each."""
+        return tuple(self.mixer.split(",")) if "," in self.mixer else (self.mixer,) * self.layers
+
+    def config(self, vocab: int) -> DecoderConfig:
         pair = PairSpec(
             vocab=vocab,
             rows=self.rows,
-            heads=heads,
-            head_dim=self.dim // heads,
+            heads=4,
+            head_dim=self.dim // 4,
             window=self.window,
             pool=self.pool,
             seed=1,
             dtype="i8",
         )
-        torch.manual_seed(1)
-        mixers = (self.mixer,) * self.layers
-        return Decoder(
-            DecoderConfig(
-                vocab=vocab,
-                dim=self.dim,
-                hidden=self.hidden,
-                mixers=mixers,
-                heads=heads,
-                pair=pair,
-                dropout=self.dropout,
-            )
-        ).to(DEVICE)
+        return DecoderConfig(
+            vocab=vocab,
+            dim=self.dim,
+            hidden=self.hidden,
+            mixers=self.mixers,
+            heads=max(4, self.dim // 64),
+            pair=pair,
+            dropout=self.dropout,
+        )
 
 
 TEACHER = Student(
@@ -136,9 +136,10 @@ def small(student: Student) -> Student:
 class Run:
     """Rows that are there, the clock, and the texts."""
 
-    def __init__(self, arguments: Any) -> None:
+    def __init__(self, arguments: Any, name: str) -> None:
         self.out: Path = arguments.out
-        self.file = self.out / "pair_gpu.jsonl"
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.file = self.out / f"{name}.jsonl"
         self.rows: dict[str, dict[str, Any]] = {}
         self.work: Path = arguments.work
         self.work.mkdir(parents=True, exist_ok=True)
@@ -172,7 +173,8 @@ class Run:
 
     def trained(self, student: Student, teacher: Callable[[Any], Any] | None, seconds: float | None = None) -> Any:
         """Train one; return the model and its row."""
-        model = student.decoder(self.text.vocab)
+        torch.manual_seed(1)
+        model = Decoder(student.config(self.text.vocab)).to(DEVICE)
         dense, tables = model.parameters_of()
         settings = TrainSettings(
             context=student.context,
@@ -181,7 +183,7 @@ class Run:
             lr=student.lr,
             table_lr=student.table_lr or 1e-2,
             table_falls=student.table_falls,
-            weight_decay=0.1 if student.mixer == "attention" else 0.01,
+            weight_decay=0.1 if "attention" in student.mixers else 0.01,
             teacher_share=student.share,
             teacher_temperature=student.temperature,
             precision=self.precision,
@@ -318,8 +320,7 @@ def main() -> None:
     parser.add_argument("--only", help="names of students, separated by commas")
     parser.add_argument("--toy", action="store_true")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    run = Run(arguments)
+    run = Run(arguments, "pair_gpu")
     torch.set_float32_matmul_precision("high")
     only = arguments.only.split(",") if arguments.only else None
     wanted = [s for s in STUDENTS if s.name not in run.rows and (only is None or s.name in only)]
