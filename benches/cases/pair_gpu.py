@@ -136,7 +136,8 @@ def small(student: Student) -> Student:
 class Run:
     """Rows that are there, the clock, and the texts."""
 
-    def __init__(self, arguments: Any, name: str) -> None:
+    def __init__(self, arguments: Any, name: str, window: int = 64) -> None:
+        self.window = window
         self.out: Path = arguments.out
         self.out.mkdir(parents=True, exist_ok=True)
         self.file = self.out / f"{name}.jsonl"
@@ -215,10 +216,13 @@ class Run:
             "parameters_tables": sum(p.numel() for p in tables),
             "valid": self.scored(model, self.valid),
         }
+        if student.share:
+            row["teacher"] = self.rows.get("teacher", {}).get("valid")
         return model, row
 
-    def scored(self, model: Any, text: text_ids.Ids, window: int = 64) -> dict[str, float]:
+    def scored(self, model: Any, text: text_ids.Ids, window: int | None = None) -> dict[str, float]:
         """What a torch model comes to."""
+        window = window or self.window
         batch = 16_384 // window
         at, loss = text_ids.losses(
             model, text.ids, window=window, stride=window // 2, batch=batch, bf16=DEVICE == "cuda"
@@ -236,7 +240,7 @@ class Run:
         return found
 
 
-def the_teacher(run: Run) -> Any:
+def the_teacher(run: Run, spec: Student) -> Any:
     """From an earlier command on this machine, or trained now."""
     folder = run.work / "teacher"
     if "teacher" in run.rows and (folder / "config.json").exists():
@@ -244,12 +248,11 @@ def the_teacher(run: Run) -> Any:
         if training["valid"] == run.rows["teacher"]["valid"]:
             run.say("the teacher of an earlier command")
             return model
-    spec = small(TEACHER) if run.toy else TEACHER
     model, row = run.trained(spec, None, seconds=min(170.0, run.left() / 2))
     for name, text in (("valid", run.valid), ("test", run.test)):
         row[name] = run.scored(model, text)
         row[f"{name}_first"] = run.scored(model, text_ids.first(text, FIRST))
-        row[f"{name}_256"] = run.scored(model, text, window=64 if run.toy else 256)
+        row[f"{name}_whole"] = run.scored(model, text, window=spec.context)
     save_decoder(model, folder, tokenizer=run.text.tokenizer, training={"valid": row["valid"]})
     run.add(row)
     return model
@@ -327,7 +330,7 @@ def main() -> None:
     run.say(f"{WHERE}; {len(run.rows)} rows are there, {len(wanted)} students to come")
     if not wanted:
         return
-    teacher = the_teacher(run).requires_grad_(False)
+    teacher = the_teacher(run, small(TEACHER) if run.toy else TEACHER).requires_grad_(False)
     best = rates(run, teacher)
     run.say(f"learning rates {best}")
     pace = 0.0
