@@ -6,10 +6,10 @@
 IDS is what ``text_ids.py`` wrote (bpe8192: 8,192 ids, trained on the training text alone). All models have the same
 width, depth, units, dropout, batch, schedule and optimiser (AdamW; no decay of tables). Phases: ``sweep``, three
 pairs of learning rates a model at --sweep-tokens; ``plain``, the best of them at --tokens; ``teacher``, a deeper
-Transformer; ``distilled``, the same models with its distribution as their only target. Rows go to OUT/pair_fair.jsonl as
-they come, and those of --kept and of earlier commands on the same machine are not measured again. A model is scored on the whole
-splits by windows of the context, the last half of each. ``--estimate`` times 20 steps of each and prints the minutes of
-each phase.
+Transformer; ``distilled``, the same models with its distribution as their only target. Rows go to OUT/pair_fair.jsonl
+as they come, and those of --kept and of earlier commands on the same machine are not measured again. A model is scored
+on the whole splits by windows of the context, the last half of each. ``--estimate`` times 20 steps of each and prints
+the minutes of each phase.
 """
 
 from __future__ import annotations
