@@ -28,6 +28,7 @@ import torch
 
 from cases import text_ids
 from thrifty.models import Decoder, DecoderConfig, TrainSettings, load_decoder, save_decoder, train
+from thrifty.models.evaluate import evaluate
 from thrifty.models.export import save_pairlm
 from thrifty.pairconnect import PairLM, PairSpec
 
@@ -223,18 +224,22 @@ class Run:
     def scored(self, model: Any, text: text_ids.Ids, window: int | None = None) -> dict[str, float]:
         """What a torch model comes to."""
         window = window or self.window
-        batch = 16_384 // window
-        at, loss = text_ids.losses(
-            model, text.ids, window=window, stride=window // 2, batch=batch, bf16=DEVICE == "cuda"
+        content = bytes(int(text.ends[-1]))  # Ids are there: the text is needed for its length alone
+        return evaluate(
+            model,
+            content,
+            text,  # type: ignore[arg-type]
+            window=window,
+            stride=window // 2,
+            precision=self.precision,
         )
-        return text_ids.told(text, at, loss)
 
     def of_file(self, path: Path) -> dict[str, Any]:
         """What a PairLM file comes to: the whole splits, and the first 40,000 ids of each."""
         model = PairLM.load(path)
         found = {}
         for name, text in (("valid", self.valid), ("test", self.test)):
-            content = bytes(int(text.ends[-1]))  # Ids need no text but its length
+            content = bytes(int(text.ends[-1]))
             found[name] = model.evaluate(content, encoding=text)  # type: ignore[arg-type]
             found[f"{name}_first"] = model.evaluate(content, encoding=text, max_tokens=FIRST)  # type: ignore[arg-type]
         return found

@@ -1,5 +1,4 @@
-"""Novels as ids, ready for machines without a tokenizer, and one way to score models: windows of so many ids, of which
-the last are scored, as ``PairLM.losses`` has them.
+"""Novels as ids, ready for machines without a tokenizer.
 
     python benches/cases/text_ids.py DATA OUT [--tokenizer FILE | --train-tokenizer IDS]
 
@@ -90,39 +89,13 @@ def trained_tokenizer(text: bytes, vocab: int) -> str:
     return str(tokenizer.to_str())
 
 
-def losses(
-    model: Any, ids: NDArray[Any], *, window: int = 64, stride: int = 32, batch: int = 64, bf16: bool = False
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Which ids a torch model is scored on, and minus the logarithm of the probability of each.
-
-    ``model`` takes int64 ids of shape (sequences, tokens) and returns scores of shape (sequences, tokens, vocab).
-    """
-    import torch
-
-    device = next(model.parameters()).device
-    given = torch.from_numpy(ids.astype(np.int64)).to(device)
-    starts = np.arange(0, len(ids) - window, stride)
-    reach = torch.arange(window + 1, device=device)
-    found = []
-    model.eval()
-    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        for first in range(0, len(starts), batch):
-            rows = given[torch.from_numpy(starts[first : first + batch]).to(device)[:, None] + reach]
-            scores = model(rows[:, :-1])[:, -stride:].float()
-            targets = rows[:, 1:][:, -stride:]
-            loss = torch.nn.functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none")
-            found.append(loss.double().cpu().numpy())
-    at = (starts[:, None] + np.arange(window - stride + 1, window + 1)).reshape(-1)
-    return at, np.concatenate(found)
-
-
 def told(text: Ids, at: NDArray[np.int64], loss: NDArray[Any]) -> dict[str, float]:
-    """Perplexity an id, and bits a byte."""
+    """Perplexity an id, and bits a byte, of the losses of some positions."""
     total = float(loss.sum(dtype=np.float64))
     length = float(np.diff(text.ends, prepend=0)[at].sum())
     return {
         "perplexity": float(np.exp(total / len(at))),
-        "bits_per_byte": total / np.log(2) / length,
+        "bits_per_byte": total / float(np.log(2)) / length,
         "tokens": len(at),
     }
 
