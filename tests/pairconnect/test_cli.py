@@ -6,9 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+import tokenizers
 
 from tests.command import ok, thrifty
-from thrifty.pairconnect import PairLM
+from thrifty.cli.pairconnect_train import the_teacher
+from thrifty.errors import MismatchError
+from thrifty.models import Decoder, DecoderConfig, save_decoder
+from thrifty.pairconnect import PairLM, Tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = ["--dim", 32, "--layers", 1, "--rows", 2048, "--context", 32]
@@ -111,6 +115,48 @@ def test_a_tokenizer_goes_with_the_model(folder: Path) -> None:
     assert (ends[1:] >= ends[:-1]).all()
 
 
+def test_a_teacher_is_trained_and_followed(folder: Path) -> None:
+    teacher = ["--mixer", "attention", "--dim", 32, "--hidden", 64, "--layers", 1, "--context", 16, "--dropout", "0.1"]
+    given = [folder / "text", folder / "teacher", *teacher, "--max-tokens", 30_000, "--valid", folder / "valid"]
+    told = json.loads(ok("pairconnect", "train", *given, "--json"))
+    assert told["valid_perplexity"] < 60  # of 256
+    assert told["bytes"] > 4 * 256 * 32
+    student = [folder / "text", folder / "student", *SIZES, "--max-tokens", 30_000, "--teacher", folder / "teacher"]
+    ok("pairconnect", "train", *student, "--teacher-temperature", 1.5, "--teacher-share", 0.8)
+    note = PairLM.load(folder / "student").training
+    assert (note["teacher_temperature"], note["teacher_share"]) == (1.5, 0.8)
+    assert len(note["teacher"]) == 16
+    # A teacher of other ids is refused.
+    text = (folder / "teacher" / "config.json").read_text()
+    (folder / "teacher" / "config.json").write_text(text.replace('"vocab": 256', '"vocab": 300'))
+    done = thrifty("pairconnect", "train", folder / "text", folder / "out", "--teacher", folder / "teacher")
+    assert done.returncode == 1
+    assert "embed.weight: shape (256, 32), and (300, 32) by config.json" in done.stderr
+    (folder / "teacher" / "config.json").write_text(text)
+
+
+def test_ids_of_teacher_and_student_are_the_same(tmp_path: Path) -> None:
+    def tokenizer(*words: str) -> str:
+        vocab = {word: i for i, word in enumerate(words)}
+        return tokenizers.Tokenizer(tokenizers.models.WordLevel(vocab, unk_token=words[0])).to_str()
+
+    def folder(vocab: int, json: str) -> Path:
+        sizes = DecoderConfig(vocab=vocab, dim=16, hidden=16, mixers=("none",))
+        save_decoder(Decoder(sizes), tmp_path / "teacher", tokenizer=json)
+        return tmp_path / "teacher"
+
+    own, other, longer = tokenizer("a", "b"), tokenizer("b", "a"), tokenizer("a", "b", "c")
+    model, encoding, name = the_teacher(folder(2, own), None, "cpu")
+    assert (model.config.vocab, encoding.json, len(name)) == (2, own, 16)
+    assert the_teacher(folder(2, own), Tokenizer(own), "cpu")[1].json == own
+    with pytest.raises(MismatchError, match="--tokenizer has 3 ids, and the teacher .* has 2"):
+        the_teacher(folder(2, own), Tokenizer(longer), "cpu")
+    with pytest.raises(MismatchError, match="--tokenizer is another than that of the teacher"):
+        the_teacher(folder(2, own), Tokenizer(other), "cpu")
+    with pytest.raises(MismatchError, match="a model of 3 ids, its tokenizer has 2"):
+        the_teacher(folder(3, own), None, "cpu")
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -123,6 +169,11 @@ def test_a_tokenizer_goes_with_the_model(folder: Path) -> None:
         (["train", "text", "out", "--dim", "20"], 2, "--dim 20 is no multiple of 16"),
         (["train", "text", "out", "--dim", "8"], 2, "--dim"),
         (["train", "text", "out", "--table-dtype", "f16"], 2, "--table-dtype"),
+        (["train", "text", "out", "--mixer", "mamba"], 2, "--mixer mamba is none of pair, attention, none"),
+        (["train", "text", "out", "--precision", "f16"], 2, "--precision f16 is none of f32, bf16"),
+        (["train", "text", "text", "--mixer", "none"], 1, "Is a file, the model is a folder"),
+        (["train", "text", "out", "--teacher", "none"], 1, "none/config.json"),
+        (["train", "text", "out", "--teacher-share", "0.5"], 2, "are for --teacher"),
         (["evaluate", "text", "valid"], 1, "text"),
         (["evaluate", "model", "short"], 1, "no window"),
         (["evaluate", "model", "valid", "--stride", "65"], 2, "--stride"),

@@ -124,15 +124,17 @@ def repeat_option(arguments: list[str], option: str, *, after: int) -> list[str]
     return out
 
 
-def writable(path: Path, what: str) -> None:
-    """Say before long work what would be said after it: that a file can't be written."""
-    folder = path.parent
-    if not folder.is_dir():
-        raise FileNotFoundError(2, f"No such folder for {what}", str(folder))
-    if path.is_dir():
+def writable(path: Path, what: str, *, folder: bool = False) -> None:
+    """Say before long work what would be said after it: that a file, or a folder, can't be written."""
+    parent = path.parent
+    if not parent.is_dir():
+        raise FileNotFoundError(2, f"No such folder for {what}", str(parent))
+    if path.is_dir() and not folder:
         raise IsADirectoryError(21, f"Is a folder, {what} is a file", str(path))
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(13, f"Permission denied to write {what} there", str(folder))
+    if path.exists() and not path.is_dir() and folder:
+        raise NotADirectoryError(20, f"Is a file, {what} is a folder", str(path))
+    if not os.access(path if path.is_dir() else parent, os.W_OK):
+        raise PermissionError(13, f"Permission denied to write {what} there", str(parent))
 
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}

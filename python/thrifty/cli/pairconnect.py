@@ -32,6 +32,7 @@ class TableDtype(StrEnum):
 class TableUpdate(StrEnum):
     """Of which rows a step is one."""
 
+    auto = "auto"
     lazy = "lazy"
     dense = "dense"
 
@@ -61,8 +62,27 @@ def train(
     lr: Annotated[float, typer.Option("--lr", help="Learning rate of dense weights.")] = 6e-3,
     table_lr: Annotated[float, typer.Option("--table-lr", help="Learning rate of tables.")] = 1e-2,
     table_update: Annotated[
-        TableUpdate, typer.Option("--table-update", help="Adam over the rows of a step (lazy), or over whole tables.")
-    ] = TableUpdate.lazy,
+        TableUpdate,
+        typer.Option("--table-update", help="Adam over the rows of a step (lazy: auto on the CPU), or over whole tables."),
+    ] = TableUpdate.auto,
+    mixer: Annotated[
+        str,
+        typer.Option(
+            "--mixer", metavar="KIND", help="pair, or attention or none: MODEL is then a folder, which --teacher takes."
+        ),
+    ] = "pair",
+    dropout: Annotated[float, typer.Option("--dropout", min=0, max=0.9, help="Of what layers add, in training.")] = 0.0,
+    teacher: Annotated[
+        Path | None, typer.Option("--teacher", metavar="MODEL_DIR", help="Learn the distribution of this model.")
+    ] = None,
+    teacher_temperature: Annotated[
+        float, typer.Option("--teacher-temperature", min=0.01, help="Scores of both are divided by it.")
+    ] = 1.0,
+    teacher_share: Annotated[
+        float, typer.Option("--teacher-share", min=0, max=1, help="Of the loss; the rest is the text's own.")
+    ] = 1.0,
+    device: Annotated[str, typer.Option("--device", help="cpu, or cuda.")] = "cpu",
+    precision: Annotated[str, typer.Option("--precision", help="Of products: f32, or bf16.")] = "f32",
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", metavar="FILE", help="From which the same command goes on.")
     ] = None,
@@ -77,6 +97,19 @@ def train(
     for name, value in (("--dim", dim), ("--hidden", hidden)):
         if value % 16:
             raise typer.BadParameter(f"{name} {value} is no multiple of 16")
+    for name, text_, known in (
+        ("--mixer", mixer, ("pair", "attention", "none")),
+        ("--device", device, ("cpu", "cuda")),
+        ("--precision", precision, ("f32", "bf16")),
+    ):
+        if text_ not in known:
+            raise typer.BadParameter(f"{name} {text_} is none of {', '.join(known)}")
+    settings: dict[str, Any] = {"context": context, "batch": batch, "lr": lr, "table_lr": table_lr, "seed": seed}
+    settings["table_update"] = table_update.value
+    if teacher is not None:
+        settings |= {"teacher_temperature": teacher_temperature, "teacher_share": teacher_share}
+    elif (teacher_temperature, teacher_share) != (1.0, 1.0):
+        raise typer.BadParameter("--teacher-temperature and --teacher-share are for --teacher")
     pairconnect_train.run(
         text,
         model,
@@ -85,15 +118,12 @@ def train(
         max_tokens=max_tokens,
         max_seconds=max_seconds,
         sizes={"dim": dim, "hidden": hidden, "layers": layers, "window": pair_window, "rows": rows},
+        mixer=mixer,
+        dropout=dropout,
+        settings=settings | {"precision": precision},
+        teacher=teacher,
+        device=device,
         table_dtype=table_dtype.value,
-        settings={
-            "context": context,
-            "batch": batch,
-            "lr": lr,
-            "table_lr": table_lr,
-            "table_update": table_update.value,
-            "seed": seed,
-        },
         checkpoint=checkpoint,
         threads=threads,
         as_json=json_,

@@ -6,10 +6,12 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from thrifty.cli import common
-from thrifty.errors import DatasetError
+from thrifty.errors import DatasetError, MismatchError, ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from thrifty.pairconnect.text import Encoding
 
 __all__ = ["run"]
 
@@ -23,7 +25,11 @@ def run(
     max_tokens: int | None,
     max_seconds: float | None,
     sizes: dict[str, int],
+    mixer: str,
+    dropout: float,
     settings: dict[str, Any],
+    teacher: Path | None,
+    device: str,
     table_dtype: Literal["f32", "bf16", "i8"],
     checkpoint: Path | None,
     threads: int,
@@ -33,17 +39,24 @@ def run(
     from thrifty._torch import require_torch
 
     torch: Any = require_torch()
-    from thrifty.models import Decoder, DecoderConfig, TrainSettings, train
+    from thrifty.models import Decoder, DecoderConfig, TrainSettings, save_decoder, train
+    from thrifty.models.evaluate import evaluate
     from thrifty.models.export import save_pairlm
     from thrifty.models.trainer import evenly
     from thrifty.pairconnect import Bytes, PairLM, PairSpec, Tokenizer, read_text
 
     if threads:
         torch.set_num_threads(threads)
-    common.writable(model, "the model")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError("--device cuda: torch finds none")
+    folder = mixer != "pair"
+    common.writable(model, "the model", folder=folder)
     if checkpoint is not None:
         common.writable(checkpoint, "the checkpoint")
     encoding = Bytes() if tokenizer is None else Tokenizer.from_file(tokenizer)
+    taught = None
+    if teacher is not None:
+        taught, encoding, settings["teacher"] = the_teacher(teacher, None if tokenizer is None else encoding, device)
     measured = None if valid is None else read_text(valid)
     ids, _ = encoding.encode(read_text(text))
     tokens = max_tokens or len(ids)
@@ -64,35 +77,64 @@ def run(
         vocab=encoding.vocab,
         dim=sizes["dim"],
         hidden=sizes["hidden"],
-        mixers=("pair",) * sizes["layers"],
-        pair=pair,
+        mixers=(mixer,) * sizes["layers"],
+        pair=None if folder else pair,
+        dropout=dropout,
     )
-    network = Decoder(config)
+    network = Decoder(config).to(device)
     started, used = time.perf_counter(), time.process_time()
     with common.progress() as callback:
         rows = train(
             network,
             ids,
             TrainSettings(tokens=tokens, **settings),
+            teacher=taught,
             checkpoint=checkpoint,
             max_seconds=max_seconds,
             progress=callback,
         )
         told = {"tokens": rows[-1]["tokens"], "loss": rows[-1]["loss"], "text": text.name, **settings}
-        save_pairlm(network, model, tokenizer=encoding.json, training=told, table_dtype=table_dtype)
+        told |= {"dropout": dropout} if dropout else {}
+        if folder:
+            save_decoder(network, model, tokenizer=encoding.json, training=told)
+        else:
+            save_pairlm(network, model, tokenizer=encoding.json, training=told, table_dtype=table_dtype)
         result = {
             "model": str(model),
-            "bytes": model.stat().st_size,
+            "bytes": sum(f.stat().st_size for f in (model.iterdir() if folder else [model])),
             "tokens": rows[-1]["tokens"],
             "loss": rows[-1]["loss"],
             "seconds": time.perf_counter() - started,
             "cpu_seconds": time.process_time() - used,
         }
         if measured is not None:
-            found = PairLM.load(model).evaluate(measured, window=settings["context"], threads=threads)
+            wide = {"window": settings["context"], "stride": min(32, settings["context"])}
+            if folder:
+                found = evaluate(network, measured, encoding, **wide)
+            else:
+                found = PairLM.load(model).evaluate(measured, **wide, threads=threads)
             result |= {f"valid_{name}": value for name, value in found.items()}
     if as_json:
         common.emit(result)
     else:
         shown = {n: f"{v:,.4g}" if isinstance(v, float) else f"{v:,}" for n, v in result.items() if n != "model"}
         common.table(str(model), list(shown.items()))
+
+
+def the_teacher(folder: Path, given: Encoding | None, device: str) -> tuple[Any, Encoding, str]:
+    """Return a teacher, how text becomes its ids, and what it is called: ids of both must be the same."""
+    import hashlib
+
+    from thrifty.models import load_decoder
+    from thrifty.pairconnect import Bytes, Tokenizer
+
+    model, json, _ = load_decoder(folder, device=device)
+    encoding = Tokenizer(json, str(folder / "tokenizer.json")) if json else Bytes()
+    if encoding.vocab != model.config.vocab:
+        raise MismatchError(f"{folder}: a model of {model.config.vocab} ids, its tokenizer has {encoding.vocab}")
+    if given is not None and given.vocab != encoding.vocab:
+        raise MismatchError(f"--tokenizer has {given.vocab} ids, and the teacher {folder} has {encoding.vocab}")
+    if given is not None and given.json != encoding.json:
+        raise MismatchError(f"--tokenizer is another than that of the teacher {folder}; leave it out to use that one")
+    name = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:16]
+    return model.requires_grad_(False), encoding, name

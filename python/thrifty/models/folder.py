@@ -116,7 +116,10 @@ def load_decoder(folder: str | PathLike[str], *, device: str = "cpu") -> tuple[D
         raise
     except Exception as error:  # the package raises nothing narrower
         raise FormatError(f"{file}: no safetensors: {error}") from None
-    model = Decoder(config)
+    try:
+        model = Decoder(config)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise FormatError(f"{path / 'config.json'}: no decoder has these sizes: {error}") from None
     wanted = {name: tuple(w.shape) for name, w in model.state_dict().items()}
     found = {name: tuple(w.shape) for name, w in tensors.items()}
     for name in sorted(wanted.keys() | found.keys()):

@@ -56,6 +56,8 @@ class TrainSettings:
     teacher_share, teacher_temperature : float
         With a teacher: the share of its distribution in the loss (the rest is cross entropy), and what scores of both
         are divided by.
+    teacher : str
+        What it is called, so that a checkpoint of another teacher is not gone on from.
     precision : str
         ``"f32"``, or ``"bf16"``: products in bf16 (torch.autocast), weights and their updates in f32.
     seed : int
@@ -77,6 +79,7 @@ class TrainSettings:
     clip: float = 1.0
     teacher_share: float = 1.0
     teacher_temperature: float = 1.0
+    teacher: str = ""
     precision: Literal["f32", "bf16"] = "f32"
     seed: int = 0
     table_update: Literal["auto", "dense", "lazy"] = "auto"
@@ -177,7 +180,7 @@ def train(
     device = model.embed.weight.device
     dense, tables = model.parameters_of()
     optimizers = optimizers_of(model, dense, tables, settings)
-    state = State(model, optimizers, settings, len(ids))
+    state = State(model, optimizers, settings, len(ids), teacher is not None)
     torch.manual_seed(settings.seed)
     if checkpoint is not None and Path(checkpoint).exists():
         state.load(Path(checkpoint))
@@ -273,13 +276,17 @@ def loss_of(model: Any, batch: Any, teacher: Callable[[Any], Any] | None, settin
 class State:
     """Where a training is."""
 
-    def __init__(self, model: Any, optimizers: list[Any], settings: TrainSettings, length: int) -> None:
+    def __init__(
+        self, model: Any, optimizers: list[Any], settings: TrainSettings, length: int, taught: bool
+    ) -> None:
         self.model, self.optimizers = model, optimizers
         self.step, self.seconds = 0, 0.0
         self.part: list[Any] = []
         self.rows: list[dict[str, float]] = []
         self.settings = settings
-        self.says = json.dumps({"settings": asdict(settings), "model": repr(model.config), "ids": length})
+        self.says = json.dumps(
+            {"settings": asdict(settings), "model": repr(model.config), "ids": length, "taught": taught}
+        )
 
     def row(self, path: Any, begun: float) -> None:
         """Tell of the steps since the last row."""
