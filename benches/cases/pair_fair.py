@@ -192,7 +192,7 @@ def main() -> None:
     if "distilled" in phases and names and (arguments.toy or run.left() > 300):
         teacher = the_teacher(run, deep).requires_grad_(False)
         for model, spec in final.items():
-            wanted(f"distilled {model}", replace(spec, share=1.0, dropout=0.0), teacher)
+            wanted(f"distilled {model}", replace(spec, share=1.0, dropout=0.1, noise=0.1), teacher)
     run.say("end")
 
 

@@ -58,6 +58,7 @@ class Student:
     tokens: int = 24_000_000
     share: float = 1.0
     temperature: float = 1.0
+    noise: float = 0.0
     lr: float = 0.0
     table_lr: float = 0.0
     table_falls: bool = True
@@ -93,30 +94,27 @@ class Student:
 
 
 TEACHER = Student(
-    "teacher", mixer="attention", dim=512, hidden=1376, layers=12, dropout=0.2, tokens=60_000_000, lr=1e-3, batch=64
+    "teacher", mixer="attention", dim=512, hidden=1376, layers=12, dropout=0.2, tokens=40_000_000, lr=1e-3, batch=64
 )
 BASE = Student("k64k", saved="best")
 SWEEP = replace(BASE, tokens=6_000_000, saved="")
 STUDENTS = (
-    BASE,
-    Student("k4k", rows=4096, tokens=48_000_000, saved="k4k"),
-    Student("demo a", layers=1, hidden=256, rows=8192, tokens=48_000_000, saved="demo"),
+    Student("dropout .15", dropout=0.15, tokens=12_000_000, saved="best"),
+    Student("noise .15", noise=0.15, tokens=12_000_000, saved="best"),
+    Student("dropout .1 noise .1 long", dropout=0.1, noise=0.1, tokens=24_000_000, saved="best"),
+    Student("demo a", layers=1, hidden=256, rows=8192, tokens=24_000_000, noise=0.1, saved="demo"),
+    Student("dropout .15 softmax", dropout=0.15, pool="softmax", tokens=12_000_000, saved="best"),
+    Student("k4k noise .1", rows=4096, tokens=24_000_000, noise=0.1, saved="k4k"),
+    Student("draft", mixer="attention", dim=256, hidden=688, dropout=0.1, tokens=20_000_000, saved="draft"),
+    Student("dropout .3 noise .2", dropout=0.3, noise=0.2, tokens=16_000_000, saved="best"),
+    Student("window 3", window=3, dropout=0.15, tokens=12_000_000, saved="best"),
+    Student("demo b", layers=1, hidden=512, rows=4096, tokens=24_000_000, noise=0.1, saved="demo"),
+    Student("temperature 2", temperature=2.0, dropout=0.15, tokens=12_000_000, saved="best"),
+    Student("wide", dim=256, hidden=512, dropout=0.15, tokens=12_000_000, saved="best"),
+    Student("no pair", mixer="none", tokens=12_000_000),
     Student("plain", share=0.0),
-    Student("k64k long", tokens=72_000_000, saved="best"),
-    Student("softmax", pool="softmax", saved="best"),
-    Student("window 3", window=3, saved="best"),
-    Student("window 6", window=6, saved="best"),
-    Student("draft", mixer="attention", dim=256, hidden=688, dropout=0.0, saved="draft"),
-    Student("wide units", hidden=1024, saved="best"),
-    Student("no pair", mixer="none"),
-    Student("temperature 2", temperature=2.0, saved="best"),
-    Student("half own", share=0.7, saved="best"),
-    Student("dropout", dropout=0.1, saved="best"),
-    Student("wide", dim=256, hidden=512, saved="best"),
-    Student("k256k wide", dim=256, hidden=512, rows=262_144),
-    Student("demo b", layers=1, hidden=512, rows=4096, tokens=48_000_000, saved="demo"),
-    Student("three layers", layers=3, saved="best"),
-    Student("k256k", rows=262_144, saved="best"),
+    Student("three layers", layers=3, dropout=0.15, tokens=12_000_000, saved="best"),
+    Student("k256k", rows=262_144, dropout=0.15, tokens=12_000_000, saved="best"),
 )
 
 
@@ -188,6 +186,7 @@ class Run:
             weight_decay=0.1 if "attention" in student.mixers else 0.01,
             teacher_share=student.share,
             teacher_temperature=student.temperature,
+            noise=student.noise,
             precision=self.precision,
             seed=1,
         )

@@ -15,6 +15,7 @@ from thrifty.errors import DatasetError, FormatError, MismatchError, ModelError
 from thrifty.models import TrainSettings, load_decoder, save_decoder, train
 from thrifty.models.evaluate import evaluate, losses
 from thrifty.models.export import save_pairlm
+from thrifty.models.trainer import windows
 from thrifty.pairconnect import Bytes, PairLM
 
 
@@ -137,3 +138,20 @@ def test_another_teacher_is_another_training(tmp_path: Path) -> None:
         train(decoder(), TEXT, SETTINGS, checkpoint=tmp_path / "c", every=20, progress=stop)
     with pytest.raises(MismatchError, match="another training"):
         train(decoder(), TEXT, SETTINGS, checkpoint=tmp_path / "c", teacher=decoder(("none",)))
+
+
+def test_noise_is_seen_by_teacher_and_student() -> None:
+    seen: list[Any] = []
+
+    def teacher(ids: Any) -> Any:
+        seen.append(ids)
+        return torch.zeros(*ids.shape, 256)
+
+    settings = TrainSettings(context=16, batch=4, tokens=64 * 20, noise=0.25, seed=3)
+    train(decoder(), TEXT, settings, teacher=teacher)
+    kept = [(ids == torch.from_numpy(windows(TEXT, settings, i)[:, :-1])).float().mean() for i, ids in enumerate(seen)]
+    # Another id of the batch is the same one now and then.
+    assert 0.72 < np.mean(kept) < 0.82
+    seen.clear()
+    train(decoder(), TEXT, TrainSettings(context=16, batch=4, tokens=64 * 20, seed=3), teacher=teacher)
+    assert all((ids == torch.from_numpy(windows(TEXT, settings, i)[:, :-1])).all() for i, ids in enumerate(seen))

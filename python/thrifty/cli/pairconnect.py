@@ -81,6 +81,9 @@ def train(
     teacher_share: Annotated[
         float, typer.Option("--teacher-share", min=0, max=1, help="Of the loss; the rest is the text's own.")
     ] = 1.0,
+    teacher_noise: Annotated[
+        float, typer.Option("--teacher-noise", min=0, max=0.9, help="Of the ids that both see, so many are replaced.")
+    ] = 0.0,
     device: Annotated[str, typer.Option("--device", help="cpu, or cuda.")] = "cpu",
     precision: Annotated[str, typer.Option("--precision", help="Of products: f32, or bf16.")] = "f32",
     checkpoint: Annotated[
@@ -107,9 +110,9 @@ def train(
     settings: dict[str, Any] = {"context": context, "batch": batch, "lr": lr, "table_lr": table_lr, "seed": seed}
     settings["table_update"] = table_update.value
     if teacher is not None:
-        settings |= {"teacher_temperature": teacher_temperature, "teacher_share": teacher_share}
-    elif (teacher_temperature, teacher_share) != (1.0, 1.0):
-        raise typer.BadParameter("--teacher-temperature and --teacher-share are for --teacher")
+        settings |= {"teacher_temperature": teacher_temperature, "teacher_share": teacher_share, "noise": teacher_noise}
+    elif (teacher_temperature, teacher_share, teacher_noise) != (1.0, 1.0, 0.0):
+        raise typer.BadParameter("--teacher-temperature, --teacher-share and --teacher-noise are for --teacher")
     pairconnect_train.run(
         text,
         model,

@@ -56,6 +56,9 @@ class TrainSettings:
     teacher_share, teacher_temperature : float
         With a teacher: the share of its distribution in the loss (the rest is cross entropy), and what scores of both
         are divided by.
+    noise : float
+        With a teacher: the share of ids that are replaced by others of the batch before both see them. A teacher may know
+        the text by heart, and a student would learn that in many passes; so some of what they see is new to both.
     teacher : str
         What it is called, so that a checkpoint of another teacher is not gone on from.
     precision : str
@@ -79,6 +82,7 @@ class TrainSettings:
     clip: float = 1.0
     teacher_share: float = 1.0
     teacher_temperature: float = 1.0
+    noise: float = 0.0
     teacher: str = ""
     precision: Literal["f32", "bf16"] = "f32"
     seed: int = 0
@@ -261,6 +265,9 @@ def set_rate(optimizers: list[Any], rate: float) -> None:
 def loss_of(model: Any, batch: Any, teacher: Callable[[Any], Any] | None, settings: TrainSettings) -> Any:
     """Return the loss of windows, a mean over their positions."""
     inputs, targets = batch[:, :-1], batch[:, 1:]
+    if settings.noise and teacher is not None:
+        others = inputs.flatten()[torch.randperm(inputs.numel(), device=inputs.device)].view_as(inputs)
+        inputs = torch.where(torch.rand(inputs.shape, device=inputs.device) < settings.noise, others, inputs)
     scores = model(inputs).float().flatten(0, 1)
     share = 0.0 if teacher is None else settings.teacher_share
     loss = functional.cross_entropy(scores, targets.flatten()) if share < 1 else 0.0
