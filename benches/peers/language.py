@@ -77,7 +77,7 @@ class GatedBlock(nn.Module):
 class PaperLayer(nn.Module):
     """x + MLP(MLP(sum over pairs of f(row), heads side by side) + MLP(x)), where f is an MLP.
 
-    The paper has no x + in front; without it training got nowhere near (test perplexity 217 in place of that in the rows).
+    The paper has no x + in front; without it training got nowhere near (test perplexity 217).
     f acts on rows alone, so it is applied to the table once a step instead of once a pair.
     """
 

@@ -5,10 +5,10 @@ Rows are those of benches/results/pair_gpu.jsonl, made on one H100 by
     python benches/cases/text_ids.py shared/data/text/pgnovels IDS
     python benches/cases/pair_gpu.py IDS/bpe2048 OUT --minutes 8.5
 
-in two commands, the second with another teacher (rows of the first name no noise). Students are files with tables of whole
-numbers, scored by ``PairLM.evaluate`` there. Without the rows there is nothing to judge. counts: modified Kneser-Ney of four
-ids on all the training text, computed here, on the first 40,000 ids of the validation text. again: the student that ships
-with the demo, scored here once more.
+in two commands, the second with another teacher (rows of the first name no noise). Students are files with tables of
+whole numbers, scored by ``PairLM.evaluate`` there. Without the rows there is nothing to judge. counts: modified
+Kneser-Ney of four ids on all the training text, computed here, on the first 40,000 ids of the validation text. again:
+the student that ships with the demo, scored here once more.
 
 --planted judges the student that had no teacher.
 """
@@ -25,7 +25,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rows import ROOT, Goal
 
-sys.path[:0] = [str(ROOT / "benches"), str(ROOT / "benches" / "peers")]
+sys.path.insert(0, str(ROOT / "benches" / "peers"))
 from kneser_ney import KneserNey
 
 from thrifty.pairconnect import PairLM, Tokenizer, read_text
@@ -72,7 +72,7 @@ def main() -> None:
         told = f"'{few['name']}', {few['trained']:,} ids: valid perplexity (test {few['test']['perplexity']:.1f})"
         goal.row("student/k4k", f"2 x 128, 4,096 rows a head, {told}", "<= 47", few["valid"]["perplexity"], "", where)
         plain = next(r for r in rows if r["name"] == "plain")["valid"]["perplexity"]
-        what = f"the same without a teacher, as long ({plain:.0f}: it learns the text by heart), over the student: valid perplexity"
+        what = f"the same as long without a teacher ({plain:.0f}, by heart), over the student: valid perplexity"
         goal.row("student/teacher", what, ">= 1.5", plain / many["valid"]["perplexity"], "times", where)
         demo = min((r for r in rows if r["saved"] == "demo"), key=lambda r: r["valid"]["perplexity"])
         bits = demo["test"]["bits_per_byte"]

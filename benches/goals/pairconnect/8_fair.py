@@ -5,8 +5,8 @@ Rows are those of benches/results/pair_fair.jsonl, made on one H100 by
     python benches/cases/text_ids.py shared/data/text/pgnovels IDS --train-tokenizer 8192
     python benches/cases/pair_fair.py IDS/bpe8192 OUT --minutes 8.5          (twice)
 
-Without them there is nothing to judge. there: all models, plain and distilled, and three learning rates of each. bits: of
-each over the Transformer's, plain (the better of a short and a long training on the validation text) and distilled.
+Without them there is nothing to judge. there: all models, plain and distilled, and three learning rates of each. bits:
+of each over the Transformer's, plain (the better of a short and a long training on the validation text) and distilled.
 operations: the formula against torch's counter of operations. The table goes to benches/results/pair_fair.md.
 
 --planted takes a model's distilled row away, and counts the units of a layer once too often.

@@ -57,8 +57,8 @@ class TrainSettings:
         With a teacher: the share of its distribution in the loss (the rest is cross entropy), and what scores of both
         are divided by.
     noise : float
-        With a teacher: the share of ids that are replaced by others of the batch before both see them. A teacher may know
-        the text by heart, and a student would learn that in many passes; so some of what they see is new to both.
+        With a teacher: the share of ids that are replaced by others of the batch before both see them. A teacher may
+        know the text by heart, and a student would learn that in many passes; so some of what they see is new to both.
     teacher : str
         What it is called, so that a checkpoint of another teacher is not gone on from.
     precision : str
