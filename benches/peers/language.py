@@ -75,9 +75,10 @@ class GatedBlock(nn.Module):
 
 
 class PaperLayer(nn.Module):
-    """MLP(MLP(sum over pairs of f(row), heads side by side) + MLP(x)), where f is an MLP.
+    """x + MLP(MLP(sum over pairs of f(row), heads side by side) + MLP(x)), where f is an MLP.
 
-    f acts on rows alone, so it is applied to the table once a step instead of once a pair.
+    The paper has neither x + in front nor norms; they are there for the layer's good, as the others have them. f acts on
+    rows alone, so it is applied to the table once a step instead of once a pair.
     """
 
     def __init__(self, sizes: Sizes, seed: int) -> None:
@@ -92,12 +93,13 @@ class PaperLayer(nn.Module):
             seed=seed,
         )
         self.lookup = PairLookup(spec, std=0.02)
+        self.norm, self.looked_norm = nn.RMSNorm(sizes.dim, EPSILON), nn.RMSNorm(sizes.dim, EPSILON)
         self.f = mlp(spec.head_dim, sizes.dim, spec.head_dim)
         self.pairs, self.own, self.both = (mlp(sizes.dim, sizes.dim, sizes.dim) for _ in range(3))
 
     def forward(self, x: Any, ids: Any) -> Any:
         looked = torch.func.functional_call(self.lookup, {"weight": self.f(self.lookup.weight)}, (ids,))
-        return self.both(self.pairs(looked) + self.own(x))
+        return x + self.both(self.pairs(self.looked_norm(looked)) + self.own(self.norm(x)))
 
 
 def mlp(inputs: int, hidden: int, outputs: int) -> Any:

@@ -47,7 +47,7 @@ PEERS: dict[str, tuple[str, Rates]] = {
     "gMLP": ("gmlp", ((3e-3, 0.0), (6e-3, 0.0), (1e-2, 0.0))),
     "AFT": ("aft", ((3e-3, 0.0), (6e-3, 0.0), (1e-2, 0.0))),
     "no pair": ("none", ((3e-3, 0.0), (6e-3, 0.0))),
-    "the paper's layer": ("paper", ((2e-3, 1e-2), (2e-3, 1e-3), (1e-3, 1e-3))),
+    "the paper's layer": ("paper", ((2e-3, 3e-3), (4e-3, 1e-2), (8e-3, 1e-2))),
 }
 """Kinds, and learning rates of dense weights and of tables."""
 folder = goal.data("text/pgnovels")
