@@ -77,8 +77,8 @@ class GatedBlock(nn.Module):
 class PaperLayer(nn.Module):
     """x + MLP(MLP(sum over pairs of f(row), heads side by side) + MLP(x)), where f is an MLP.
 
-    The paper has neither x + in front nor norms; they are there for the layer's good, as the others have them. f acts on
-    rows alone, so it is applied to the table once a step instead of once a pair.
+    The paper has neither x + in front nor norms; they are there for the layer's good, as the others have them. f acts
+    on rows alone, so it is applied to the table once a step instead of once a pair.
     """
 
     def __init__(self, sizes: Sizes, seed: int) -> None:
