@@ -5,7 +5,7 @@ Rows are those of benches/results/pair_gpu.jsonl, made on one H100 by
     python benches/cases/text_ids.py shared/data/text/pgnovels IDS
     python benches/cases/pair_gpu.py IDS/bpe2048 OUT --minutes 8.5
 
-in two commands, the second with another teacher (rows of the first name no noise). Students are files with tables of
+in three commands; the first had a teacher of 60 M ids (its rows name no noise), the others the one of 40 M. Students are files with tables of
 whole numbers, scored by ``PairLM.evaluate`` there. Without the rows there is nothing to judge. counts: modified
 Kneser-Ney of four ids on all the training text, computed here, on the first 40,000 ids of the validation text. again:
 the student that ships with the demo, scored here once more.
