@@ -171,6 +171,7 @@ def test_ids_of_teacher_and_student_are_the_same(tmp_path: Path) -> None:
         (["train", "text", "out", "--table-dtype", "f16"], 2, "--table-dtype"),
         (["train", "text", "out", "--mixer", "mamba"], 2, "--mixer mamba is none of pair, attention, none"),
         (["train", "text", "out", "--precision", "f16"], 2, "--precision f16 is none of f32, bf16"),
+        (["train", "text", "out", "--mixer", "none", "--table-dtype", "i8"], 2, "--table-dtype is for --mixer pair"),
         (["train", "text", "text", "--mixer", "none"], 1, "Is a file, the model is a folder"),
         (["train", "text", "out", "--teacher", "none"], 1, "none/config.json"),
         (["train", "text", "out", "--teacher-share", "0.5"], 2, "are for --teacher"),

@@ -5,10 +5,10 @@ Rows are those of benches/results/pair_gpu.jsonl, made on one H100 by
     python benches/cases/text_ids.py shared/data/text/pgnovels IDS
     python benches/cases/pair_gpu.py IDS/bpe2048 OUT --minutes 8.5
 
-in three commands; the first had a teacher of 60 M ids (its rows name no noise), the others the one of 40 M. Students are files with tables of
-whole numbers, scored by ``PairLM.evaluate`` there. Without the rows there is nothing to judge. counts: modified
-Kneser-Ney of four ids on all the training text, computed here, on the first 40,000 ids of the validation text. again:
-the student that ships with the demo, scored here once more.
+in three commands; the first had a teacher of 60 M ids (its rows name no noise), the others the one of 40 M. Students
+are files with tables of whole numbers, scored by ``PairLM.evaluate`` there. Without the rows there is nothing to judge.
+counts: modified Kneser-Ney of four ids on all the training text, computed here, on the first 40,000 ids of the
+validation text. again: the student that ships with the demo, scored here once more.
 
 --planted judges the student that had no teacher.
 """

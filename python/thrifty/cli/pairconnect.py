@@ -107,6 +107,8 @@ def train(
     ):
         if text_ not in known:
             raise typer.BadParameter(f"{name} {text_} is none of {', '.join(known)}")
+    if mixer != "pair" and table_dtype.value != "f32":
+        raise typer.BadParameter("--table-dtype is for --mixer pair")
     settings: dict[str, Any] = {"context": context, "batch": batch, "lr": lr, "table_lr": table_lr, "seed": seed}
     settings["table_update"] = table_update.value
     if teacher is not None:

@@ -39,11 +39,11 @@ def run(
     from thrifty._torch import require_torch
 
     torch: Any = require_torch()
-    from thrifty.models import Decoder, DecoderConfig, TrainSettings, save_decoder, train
+    from thrifty.models import TrainSettings, save_decoder, train
     from thrifty.models.evaluate import evaluate
     from thrifty.models.export import save_pairlm
     from thrifty.models.trainer import evenly
-    from thrifty.pairconnect import Bytes, PairLM, PairSpec, Tokenizer, read_text
+    from thrifty.pairconnect import Bytes, PairLM, Tokenizer, read_text
 
     if threads:
         torch.set_num_threads(threads)
@@ -53,7 +53,7 @@ def run(
     common.writable(model, "the model", folder=folder)
     if checkpoint is not None:
         common.writable(checkpoint, "the checkpoint")
-    encoding = Bytes() if tokenizer is None else Tokenizer.from_file(tokenizer)
+    encoding: Encoding = Bytes() if tokenizer is None else Tokenizer.from_file(tokenizer)
     taught = None
     if teacher is not None:
         taught, encoding, settings["teacher"] = the_teacher(teacher, None if tokenizer is None else encoding, device)
@@ -64,24 +64,7 @@ def run(
     if len(ids) < settings["context"] + 2:
         raise DatasetError(f"{text}: {len(ids)} ids are no window of --context {settings['context']}")
     torch.manual_seed(settings["seed"])
-    heads = 4
-    pair = PairSpec(
-        vocab=encoding.vocab,
-        rows=sizes["rows"],
-        heads=heads,
-        head_dim=-(-sizes["dim"] // heads),
-        window=sizes["window"],
-        seed=settings["seed"],
-    )
-    config = DecoderConfig(
-        vocab=encoding.vocab,
-        dim=sizes["dim"],
-        hidden=sizes["hidden"],
-        mixers=(mixer,) * sizes["layers"],
-        pair=None if folder else pair,
-        dropout=dropout,
-    )
-    network = Decoder(config).to(device)
+    network = decoder_of(sizes, mixer, dropout, encoding.vocab, settings["seed"]).to(device)
     started, used = time.perf_counter(), time.process_time()
     with common.progress() as callback:
         rows = train(
@@ -119,6 +102,32 @@ def run(
     else:
         shown = {n: f"{v:,.4g}" if isinstance(v, float) else f"{v:,}" for n, v in result.items() if n != "model"}
         common.table(str(model), list(shown.items()))
+
+
+def decoder_of(sizes: dict[str, int], mixer: str, dropout: float, vocab: int, seed: int) -> Any:
+    """Make a decoder whose layers are of one kind."""
+    from thrifty.models import Decoder, DecoderConfig
+    from thrifty.pairconnect import PairSpec
+
+    heads = 4
+    pair = PairSpec(
+        vocab=vocab,
+        rows=sizes["rows"],
+        heads=heads,
+        head_dim=-(-sizes["dim"] // heads),
+        window=sizes["window"],
+        seed=seed,
+    )
+    config = DecoderConfig(
+        vocab=vocab,
+        dim=sizes["dim"],
+        hidden=sizes["hidden"],
+        mixers=(mixer,) * sizes["layers"],
+        heads=heads,
+        pair=pair if mixer == "pair" else None,
+        dropout=dropout,
+    )
+    return Decoder(config)
 
 
 def the_teacher(folder: Path, given: Encoding | None, device: str) -> tuple[Any, Encoding, str]:
