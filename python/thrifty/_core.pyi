@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "PairDraft",
     "EngramFuture",
     "EngramTable",
+    "PairDraft",
     "PairLm",
     "PairOptimizer",
     "PairState",

@@ -1,11 +1,11 @@
 """Lookups of pairs beside torch, on one thread, timed from Python, both on huge pages.
 
 token/: what one token looks up, 4 heads of 64 numbers, 8 to 512 rows a head, fresh ids every call, tables of 32 MB and
-1 GB. Ours hashes, gathers and sums (``PairState.append``). torch hashes in its operations and sums by ``embedding_bag``; or,
-its hash for nothing, sums alone.
+1 GB. Ours hashes, gathers and sums (``PairState.append``). torch hashes in its operations and sums by
+``embedding_bag``; or, its hash for nothing, sums alone.
 
-bulk/: 2,048 positions of 64 rows of 128 numbers, tables of f32 (256 MB), bf16 (256 MB) and whole numbers (524,288 rows),
-beside ``embedding_bag`` and its whole-number form, their hash for nothing and not for nothing.
+bulk/: 2,048 positions of 64 rows of 128 numbers, tables of f32 (256 MB), bf16 (256 MB) and whole numbers (524,288
+rows), beside ``embedding_bag`` and its whole-number form, their hash for nothing and not for nothing.
 
 narrow/: rows a second of bf16 and of whole numbers over those of f32, each in a table of 256 MB.
 
@@ -203,7 +203,9 @@ def bulk(goal: Goal) -> dict[str, float]:
         rates[name] = (BAGS * N + N * (N - 1) / 2) / times["ours"]
         theirs_ = BAGS * N / times["bag"]
         if name != "i8 of 256 MB":
-            what = f"{name}: million rows a second, ours with the hash ({rates[name]:.1f}) over torch's bag alone ({theirs_:.1f})"
+            what = (
+                f"{name}: million rows/s, ours with the hash ({rates[name]:.1f}) over torch's bag alone ({theirs_:.1f})"
+            )
             goal.row(f"bulk/{name}", what, ">= 1", rates[name] / theirs_, "times")
             hashed_ = BAGS * N / times["hash"]
             what = f"{name}: the same over torch's hash and bag ({hashed_:.1f})"
@@ -239,7 +241,7 @@ def main() -> None:
             raise goal.absent(f"no cargo: {done.stderr[-300:]}")
         for line in done.stdout.splitlines():
             found = json.loads(line)
-            what = f"{found['name']}: GB/s of lookups with the hash ({found['lookup']:.1f}) over reading rows ({found['roof']:.1f})"
+            what = f"{found['name']}: GB/s of lookups ({found['lookup']:.1f}) over those of reading rows ({found['roof']:.1f})"
             goal.row(f"roof/{found['name']}", what, ">= 0.85", found["lookup"] / found["roof"])
     goal.end()
 

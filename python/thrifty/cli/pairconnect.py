@@ -63,7 +63,7 @@ def train(
     table_lr: Annotated[float, typer.Option("--table-lr", help="Learning rate of tables.")] = 1e-2,
     table_update: Annotated[
         TableUpdate,
-        typer.Option("--table-update", help="Adam over the rows of a step (lazy: auto on the CPU), or over whole tables."),
+        typer.Option("--table-update", help="Adam over the rows of a step (auto on the CPU), or over all."),
     ] = TableUpdate.auto,
     mixer: Annotated[
         str,

@@ -283,9 +283,7 @@ def loss_of(model: Any, batch: Any, teacher: Callable[[Any], Any] | None, settin
 class State:
     """Where a training is."""
 
-    def __init__(
-        self, model: Any, optimizers: list[Any], settings: TrainSettings, length: int, taught: bool
-    ) -> None:
+    def __init__(self, model: Any, optimizers: list[Any], settings: TrainSettings, length: int, taught: bool) -> None:
         self.model, self.optimizers = model, optimizers
         self.step, self.seconds = 0, 0.0
         self.part: list[Any] = []

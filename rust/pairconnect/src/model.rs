@@ -21,10 +21,10 @@ use thrifty_base::progress::Progress;
 use thrifty_base::simd::{self, Path};
 use thrifty_base::tensors::{self, Dtype, Tensor, Tensors};
 
+use crate::chosen::Rows;
 use crate::dense::Matrix;
 use crate::hash;
 use crate::lookup::Room;
-use crate::chosen::Rows;
 use crate::shortlist::{Shortlist, ShortlistSpec};
 use crate::spec::{PairSpec, Precision};
 use crate::table::{PairTable, check_ids, hash_is_known};
