@@ -5,8 +5,8 @@ window, and repeated ones among them. causal: later ids change no bit. prefix: t
 bits of the whole. batch: other texts beside it change no bit. state: nor does it change bits to append one by one, to
 fork, to cut and to append again. gradcheck: PairLookup and PairLayer in float64. threads, simd: the bits of lookups by
 1, 2, 3 and 7 threads, and on every path of instructions that this machine has. model: the scores of a position of a
-PairLM alone, in the whole, in windows, with other positions in any number, by any number of threads. one row: ten
-million lookups of one row.
+PairLM alone, in the whole, in windows, with other positions in any number, by any number of threads; the law behind a
+sequence that was forked, cut and appended to. one row: ten million lookups of one row.
 
 --planted changes the rows behind the loop's back, a bit of one result, all gradients, and one of the sums.
 """
@@ -34,7 +34,6 @@ from thrifty import _core
 from thrifty.pairconnect import PairLM, PairSpec, PairTable
 
 CASES = 300
-HAS_STATE = hasattr(PairTable, "state")
 PATHS = ("scalar", "avx2", "avx512")
 
 
@@ -130,15 +129,13 @@ def states(goal: Goal) -> None:
         causal += same(changed[: at + 1], whole[: at + 1])
         prefix += all(same(table.lookup(ids[: t + 1], weights=weights)[-1], whole[t]) for t in range(len(ids)))
         batch += same(table.lookup([ids, ids[::-1], ids], weights=weights)[[0, 2]], np.stack([whole, whole]))
-        if HAS_STATE:
-            cut += grown(table, weights, ids, other, at, whole, changed)
+        cut += grown(table, weights, ids, other, at, whole, changed)
     of = f"of {CASES} random tables and texts, those whose"
     goal.row("causal/bits", f"{of} lookups have the same bits whatever follows", f"== {CASES}", causal)
     goal.row("prefix/bits", f"{of} prefixes end with the bits of the whole", f"== {CASES}", prefix)
     goal.row("batch/bits", f"{of} lookups have the same bits beside other texts", f"== {CASES}", batch)
-    if HAS_STATE:
-        what = f"{of} states, appended to, forked, cut and appended to again, have the bits of lookups"
-        goal.row("state/bits", what, f"== {CASES}", cut)
+    what = f"{of} states, appended to, forked, cut and appended to again, have the bits of lookups"
+    goal.row("state/bits", what, f"== {CASES}", cut)
 
 
 def grown(table: Any, weights: Any, ids: list[int], other: list[int], at: int, whole: Any, changed: Any) -> bool:
@@ -263,7 +260,7 @@ TOKENIZER = json.dumps({"version": "1.0", "model": {"type": "WordLevel", "vocab"
 def models(goal: Goal) -> None:
     """Rows of a model's scores."""
     rng = np.random.default_rng((goal.seed, 4))
-    cases, alone, many, threads, windowed = 40, 0, 0, 0, 0
+    cases, alone, many, threads, windowed, drafts = 40, 0, 0, 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         for case in range(cases):
             model = random_model(Path(folder) / f"{case}", rng)
@@ -282,11 +279,28 @@ def models(goal: Goal) -> None:
             if goal.planted:
                 begins[-1] -= 1
             windowed += all(same(model.scores(ids[b : t + 1])[-1], seen[t]) for t, b in enumerate(begins))
+            drafts += drafted(model, ids, rng.integers(0, model.vocab, 9), goal.planted)
     of = f"of {cases} random models, those whose scores of every position have the same bits"
     goal.row("model/alone", f"{of} appended and in the whole", f"== {cases}", alone)
     goal.row("model/batch", f"{of} beside any others, 1 to twice the text", f"== {cases}", many)
     goal.row("model/threads", f"{of} by 1, 2 and 3 threads", f"== {cases}", threads)
+    what = f"of {cases} random models, those whose laws behind forks, cuts and appended ids have the bits of fresh ones"
+    goal.row("model/drafts", what, f"== {cases}", drafts)
     goal.row("model/window", f"{of} in a window and with no ids before it", f"== {cases}", windowed)
+
+
+def drafted(model: PairLM, ids: Any, other: Any, planted: bool) -> bool:
+    """Whether a sequence that was forked, led astray, cut and led back has the law of one that was not."""
+    draft, at = model.drafter(temperature=0.7), len(ids) // 2
+    first = draft.open(ids[:at])
+    second = draft.fork(first)
+    draft.append(second, other)
+    draft.truncate(second, at)
+    for i in ids[at:]:
+        draft.append(second, np.array([i], np.uint32))
+    fresh = draft.open(other if planted else ids)
+    laws = [draft.law(sequence) for sequence in (second, fresh)]
+    return all(same(a, b) for a, b in zip(*laws, strict=True)) and draft.ids(first).tolist() == ids[:at].tolist()
 
 
 def of_places(model: PairLM, ids: Any, at: Any) -> Any:
