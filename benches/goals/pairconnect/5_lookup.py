@@ -241,7 +241,7 @@ def main() -> None:
             raise goal.absent(f"no cargo: {done.stderr[-300:]}")
         for line in done.stdout.splitlines():
             found = json.loads(line)
-            what = f"{found['name']}: GB/s of lookups ({found['lookup']:.1f}) over those of reading rows ({found['roof']:.1f})"
+            what = f"{found['name']}: GB/s of lookups ({found['lookup']:.1f}) over reading rows ({found['roof']:.1f})"
             goal.row(f"roof/{found['name']}", what, ">= 0.85", found["lookup"] / found["roof"])
     goal.end()
 

@@ -177,10 +177,10 @@ impl<'a> Owned<'a> {
         (begin, Self { numbers: b, values: d, logits: f, first: end })
     }
 
-    /// Asks memory for a row.
+    /// Asks memory for a row, counted as this counts them.
     fn prefetch(&self, row: usize) {
         let Memory { field, numbers, each } = &self.values;
-        let (at, place) = (field.start(row - self.first), (row - self.first) * each);
+        let (at, place) = (field.start(row), row * each);
         prefetch(&self.numbers[at..at + field.length]);
         prefetch(&numbers[place..place + each]);
     }
@@ -191,6 +191,24 @@ impl<'a> Owned<'a> {
         self.values.update(path, step, self.numbers, rows, values, starts, places);
         if let Some(memory) = &mut self.logits {
             memory.update(path, step, self.numbers, rows, logits, starts, places);
+        }
+    }
+}
+
+impl Owned<'_> {
+    /// Updates `rows`, counted over all rows, by gradients that were computed before.
+    fn apply(&mut self, path: Path, step: Step, rows: &[u64], values: &[f32], logits: &[f32], local: &mut Local) {
+        let Local { rows: here, starts, places, .. } = local;
+        here.clear();
+        here.extend(rows.iter().map(|&row| row as usize - self.first));
+        let length = self.values.field.length;
+        let mut logits = logits.chunks(BATCH);
+        for (i, values) in values.chunks(BATCH * length).enumerate() {
+            let now = &here[i * BATCH..][..values.len() / length];
+            // Memory brings the next rows while these are updated.
+            here[i * BATCH + now.len()..].iter().take(BATCH).for_each(|&row| self.prefetch(row));
+            let logits = logits.next().unwrap_or_default();
+            self.update(path, step, values, logits, now, Places { starts, places });
         }
     }
 }
@@ -280,8 +298,8 @@ impl Optimizer {
             loop {
                 rows.clear();
                 for (i, (row, run)) in runs.by_ref().take(BATCH).enumerate() {
-                    owned.prefetch(row);
                     rows.push(row - owned.first);
+                    owned.prefetch(rows[i]);
                     logits[i] = sorted.sum(run, terms, &mut values[i * spec.head_dim..(i + 1) * spec.head_dim]);
                 }
                 if rows.is_empty() {
@@ -328,12 +346,8 @@ impl Optimizer {
         }
         progress.start("update", rows.len() as u64)?;
         each(threads, tasks, |local: &mut Local, (first, rows, mut owned)| {
-            let Local { rows: here, starts, places, .. } = local;
-            here.clear();
-            here.extend(rows.iter().map(|&row| row as usize - owned.first));
             let logits = if has_logits { &logits[first..first + rows.len()] } else { &[] };
-            let values = &values[first * dim..(first + rows.len()) * dim];
-            owned.update(path, step, values, logits, here, Places { starts, places });
+            owned.apply(path, step, rows, &values[first * dim..(first + rows.len()) * dim], logits, local);
             Ok(progress.advance(rows.len() as u64)?)
         })
     }
@@ -410,10 +424,7 @@ pub fn update(
     }
     progress.start("update", rows.len() as u64)?;
     each(threads, tasks, |local: &mut Local, (rows, gradients, mut owned)| {
-        let Local { rows: here, starts, places, .. } = local;
-        here.clear();
-        here.extend(rows.iter().map(|&row| row as usize - owned.first));
-        owned.update(path, step, gradients, &[], here, Places { starts, places });
+        owned.apply(path, step, rows, gradients, &[], local);
         Ok(progress.advance(rows.len() as u64)?)
     })
 }
