@@ -47,8 +47,10 @@ impl Sampling {
 
     /// Turns scores into probabilities, in place; `order` is room. Scores that are no numbers make all of the law none.
     pub fn law(&self, path: Path, scores: &mut [f32], order: &mut Vec<u32>) {
-        let Some(best) = best(path, scores) else { return };
-        let most = scores[best];
+        if scores.is_empty() {
+            return;
+        }
+        let most = dispatch(path, Largest(scores));
         if !most.is_finite() {
             scores.fill(f32::NAN);
             return;
@@ -56,8 +58,9 @@ impl Sampling {
         let scale = 1.0 / self.temperature;
         // Of temperatures whose inverse is no number, only the best is left as well.
         if !scale.is_finite() {
+            let best = first(scores, most);
             scores.fill(0.0);
-            scores[best] = 1.0;
+            best.into_iter().for_each(|best| scores[best] = 1.0);
             return;
         }
         let sum = dispatch(path, Exponentials { x: scores, most, scale });
@@ -104,8 +107,15 @@ impl Sampling {
 
 /// The first of the largest; a number that is none counts as the largest. `None` where there is nothing.
 fn best(path: Path, x: &[f32]) -> Option<usize> {
-    let most = dispatch(path, Largest(x));
-    x.iter().position(|&x| x == most || x.is_nan())
+    first(x, dispatch(path, Largest(x)))
+}
+
+/// Where the first of the largest is.
+fn first(x: &[f32], most: f32) -> Option<usize> {
+    let is = |&x: &f32| (x == most) | x.is_nan();
+    // A chunk at a time, without a branch for each number.
+    let chunk = x.chunks(IDS).position(|chunk| chunk.iter().fold(false, |any, x| any | is(x)))?;
+    x[chunk * IDS..].iter().position(is).map(|i| chunk * IDS + i)
 }
 
 /// The largest number, or one that is none where there is one.
@@ -209,14 +219,15 @@ impl WithSimd for Race<'_> {
             }
             let words = random.lanes_at(position << 24 | (PHILOX_LANES * group) as u64);
             let low = (rate * 0.999_99) as f32;
+            let mut of_ids = [0u32; IDS];
+            for (lane, of_ids) in of_ids.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                *of_ids = [words[0][lane], words[1][lane], words[2][lane], words[3][lane]];
+            }
             let mut runs = [false; IDS];
-            for (w, words) in words.iter().enumerate() {
-                for (lane, &word) in words.iter().enumerate() {
-                    // -ln u >= 1 - u: most ids have lost before their logarithm is taken.
-                    let late = (!word) as f32 * 2f32.powi(-32);
-                    let p = chances[lane * 4 + w];
-                    runs[lane * 4 + w] = p > 0.0 && p >= low * late;
-                }
+            for i in 0..IDS {
+                // -ln u >= 1 - u: most ids have lost before their logarithm is taken.
+                let late = (!of_ids[i]) as f32 * 2f32.powi(-32);
+                runs[i] = (chances[i] > 0.0) & (chances[i] >= low * late);
             }
             if !runs.iter().fold(false, |any, &run| any | run) {
                 continue;
@@ -226,7 +237,7 @@ impl WithSimd for Race<'_> {
                 if id == likeliest {
                     continue;
                 }
-                let own = p / time(unit(words[i % 4][i / 4]));
+                let own = p / time(unit(of_ids[i]));
                 if own > rate || own == rate && id < winner {
                     (winner, rate) = (id, own);
                 }

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use thrifty_base::progress::Progress;
 use thrifty_pairconnect::model::{ModelSpec, PairLm, write};
+use thrifty_pairconnect::shortlist::{Shortlist, ShortlistSpec};
 use thrifty_pairconnect::spec::{Kind, PairSpec, Pool, Precision};
 use thrifty_pairconnect::table::PairTable;
 use xxhash_rust::xxh3::Xxh3;
@@ -44,7 +45,9 @@ static SOUND: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
     let table = PairTable::zeros(spec, None).expect("small");
     table.save(&PATH, &Progress::new()).expect("there is room");
     let first = std::fs::read(&*PATH).expect("just written");
-    let model = ModelSpec { vocab: 20, dim: 16, hidden: 16, layers: vec![spec] };
+    let short = ShortlistSpec { rows: 4, length: 2, seed: 1 };
+    let list = Shortlist::new(short, 20, [1, 3].repeat(24), vec![-1.0; 48]).expect("sizes fit");
+    let model = ModelSpec { vocab: 20, dim: 16, hidden: 16, layers: vec![spec], shortlist: Some(short) };
     let numbers = [0.5; 20 * 16];
     let dense: [(&str, &[usize], &[f32]); 6] = [
         ("embed", &[20, 16], &numbers),
@@ -54,7 +57,7 @@ static SOUND: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
         ("layers.0.gate_up", &[32, 16], &[0.1; 512]),
         ("layers.0.down", &[16, 16], &numbers[..256]),
     ];
-    write(&PATH, &model, "{}", &dense, &[&table], &Progress::new()).expect("sizes fit");
+    write(&PATH, &model, "{}", &dense, &[&table], Some(&list), &Progress::new()).expect("sizes fit");
     [first, std::fs::read(&*PATH).expect("just written")]
 });
 

@@ -151,7 +151,7 @@ impl PairLm {
             return Err(bad("there is no 'spec' in the metadata".into()).into());
         };
         let spec: ModelSpec = serde_json::from_str(spec).map_err(|e| bad(format!("spec: {e}")))?;
-        spec.check()?;
+        spec.check().map_err(|e| bad(format!("spec: {e}")))?;
         file.verify_all(progress)?;
         let simd = simd::path()?;
         let floats = |name: &str, shape: &[usize]| -> Result<Vec<f32>> {
