@@ -64,11 +64,11 @@ impl Sampling {
             return;
         }
         let sum = dispatch(path, Exponentials { x: scores, most, scale });
-        self.limit(scores, sum, order);
+        self.limit(path, scores, sum, order);
     }
 
     /// Keeps what the limits keep of numbers that sum to `sum`, and scales them to 1.
-    fn limit(&self, x: &mut [f32], mut sum: f32, order: &mut Vec<u32>) {
+    fn limit(&self, path: Path, x: &mut [f32], mut sum: f32, order: &mut Vec<u32>) {
         let few = (1..x.len()).contains(&self.top_k);
         if few || self.top_p < 1.0 {
             order.clear();
@@ -100,8 +100,19 @@ impl Sampling {
             x.iter_mut().filter(|x| **x < least).for_each(|x| *x = 0.0);
             sum = x.iter().sum();
         }
-        let scale = 1.0 / sum;
-        x.iter_mut().for_each(|x| *x *= scale);
+        dispatch(path, Scale(x, 1.0 / sum));
+    }
+}
+
+/// Numbers times one.
+struct Scale<'a>(&'a mut [f32], f32);
+
+impl WithSimd for Scale<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.0.iter_mut().for_each(|x| *x *= self.1);
     }
 }
 

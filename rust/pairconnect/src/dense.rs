@@ -10,7 +10,7 @@ use thrifty_base::simd::Path;
 
 use crate::gather::Unit;
 use crate::spec::Precision;
-use crate::whole::{self, Panels, Whole};
+use crate::whole::{self, Panels, Whole, put};
 
 /// Rows of weights, each as long as a position's vector: a multiple of [`LANES`].
 #[derive(Debug)]
@@ -134,26 +134,35 @@ impl<R: Unit> Product<'_, R> {
     fn all<S: Simd, const V: usize, const ALONE: usize, const TOGETHER: usize>(self, s: S) {
         let Self { w, columns, rows, x, out } = self;
         let panel = columns * LANES;
-        for (x, out) in x.chunks(VECTORS * columns).zip(out.chunks_mut(VECTORS * rows)) {
-            if x.len() == VECTORS * columns {
+        // Panels come from far once, and stay near for all vectors.
+        let many = x.len() / (VECTORS * columns) * VECTORS;
+        let (x, alone) = x.split_at(many * columns);
+        let (out, out_alone) = out.split_at_mut(many * rows);
+        let mut first = 0;
+        for w in w.chunks(TOGETHER * panel) {
+            for (x, out) in x.chunks_exact(VECTORS * columns).zip(out.chunks_exact_mut(VECTORS * rows)) {
                 let x: [&[f32]; VECTORS] = std::array::from_fn(|p| &x[p * columns..(p + 1) * columns]);
-                let whole = w.len() / (TOGETHER * panel) * TOGETHER;
-                for (i, w) in w[..whole * panel].chunks_exact(TOGETHER * panel).enumerate() {
-                    tile::<S, R, V, TOGETHER, VECTORS>(s, w, x, rows, i * TOGETHER * LANES, out);
+                if w.len() == TOGETHER * panel {
+                    tile::<S, R, V, TOGETHER, VECTORS>(s, w, x, rows, first, out);
+                    continue;
                 }
-                for (i, w) in w[whole * panel..].chunks_exact(panel).enumerate() {
-                    tile::<S, R, V, 1, VECTORS>(s, w, x, rows, (whole + i) * LANES, out);
+                for (i, w) in w.chunks_exact(panel).enumerate() {
+                    tile::<S, R, V, 1, VECTORS>(s, w, x, rows, first + i * LANES, out);
                 }
-                continue;
             }
-            for (x, out) in x.chunks_exact(columns).zip(out.chunks_exact_mut(rows)) {
-                let whole = w.len() / (ALONE * panel) * ALONE;
-                for (i, w) in w[..whole * panel].chunks_exact(ALONE * panel).enumerate() {
-                    tile::<S, R, V, ALONE, 1>(s, w, [x], rows, i * ALONE * LANES, out);
+            first += w.len() / columns;
+        }
+        for (x, out) in alone.chunks_exact(columns).zip(out_alone.chunks_exact_mut(rows)) {
+            let mut first = 0;
+            for w in w.chunks(ALONE * panel) {
+                if w.len() == ALONE * panel {
+                    tile::<S, R, V, ALONE, 1>(s, w, [x], rows, first, out);
+                } else {
+                    for (i, w) in w.chunks_exact(panel).enumerate() {
+                        tile::<S, R, V, 1, 1>(s, w, [x], rows, first + i * LANES, out);
+                    }
                 }
-                for (i, w) in w[whole * panel..].chunks_exact(panel).enumerate() {
-                    tile::<S, R, V, 1, 1>(s, w, [x], rows, (whole + i) * LANES, out);
-                }
+                first += w.len() / columns;
             }
         }
     }
@@ -189,9 +198,7 @@ fn tile<S: Simd, R: Unit, const V: usize, const M: usize, const P: usize>(
         for (m, sums) in sums.iter().enumerate() {
             let mut lanes = [0.0; LANES];
             S::as_mut_simd_f32s(&mut lanes).0.copy_from_slice(sums);
-            let begin = first + m * LANES;
-            let n = LANES.min(rows - begin);
-            out[begin..begin + n].copy_from_slice(&lanes[..n]);
+            put(&mut out[first + m * LANES..], &lanes);
         }
     }
 }

@@ -362,10 +362,11 @@ impl WithPairs for Product<'_> {
         let Self { w, x, rows, out } = self;
         let columns = w.columns;
         let size = PANELS * LANES * columns;
-        let vectors = x.numbers.chunks(VECTORS * columns).zip(x.scales.chunks(VECTORS));
-        for ((x, factors), out) in vectors.zip(out.chunks_mut(VECTORS * rows)) {
-            for (i, (weights, scales)) in w.weights.chunks(size).zip(w.scales.chunks(PANELS * LANES)).enumerate() {
-                let part = Part { weights, scales, columns, rows, first: i * PANELS * LANES };
+        // Panels come from far once, and stay near for all vectors.
+        for (i, (weights, scales)) in w.weights.chunks(size).zip(w.scales.chunks(PANELS * LANES)).enumerate() {
+            let part = Part { weights, scales, columns, rows, first: i * PANELS * LANES };
+            let vectors = x.numbers.chunks(VECTORS * columns).zip(x.scales.chunks(VECTORS));
+            for ((x, factors), out) in vectors.zip(out.chunks_mut(VECTORS * rows)) {
                 match (scales.len() / LANES, factors.len()) {
                     (PANELS, VECTORS) => part.tile::<M, PANELS, VECTORS>(simd, x, factors, out),
                     (PANELS, _) => {
@@ -383,6 +384,15 @@ impl WithPairs for Product<'_> {
                 }
             }
         }
+    }
+}
+
+/// Writes lanes, or as many as there is room for.
+#[inline(always)]
+pub(crate) fn put(out: &mut [f32], lanes: &[f32; LANES]) {
+    match out.first_chunk_mut() {
+        Some(out) => *out = *lanes,
+        None => out.copy_from_slice(&lanes[..out.len()]),
     }
 }
 
@@ -433,8 +443,7 @@ impl Part<'_> {
                 for i in 0..LANES {
                     lanes[i] = sums[i] as f32 * (scales[i] * factors[p]);
                 }
-                let count = LANES.min(self.rows - begin);
-                out[begin..begin + count].copy_from_slice(&lanes[..count]);
+                put(&mut out[begin..], &lanes);
             }
         }
     }
