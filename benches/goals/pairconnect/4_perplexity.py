@@ -2,10 +2,10 @@
 
 Novels of pgnovels as ids of bpe2048, 600,000 of them for training (``evenly``), one pass, windows of 64, 16 a step.
 Scored are the first 40,000 ids of a split by windows of 64 with stride 32. pair: what ``thrifty pairconnect train``
-makes with 262,144 rows a head, three seeds, read by PairLM. Peers of the same width, depth and units, each the best of its
-learning rates on the validation text: Transformer, gMLP, AFT, the decoder without a mixer, the paper's layer made
-causal. table: fewer rows. counts: modified Kneser-Ney of five ids on the same text, which must be what it
-was elsewhere, and a law.
+makes with 262,144 rows a head, three seeds, read by PairLM. Peers of the same width, depth and units, each the best of
+its learning rates on the validation text: Transformer, gMLP, AFT, the decoder without a mixer, the paper's layer made
+causal. table: fewer rows. counts: modified Kneser-Ney of five ids on the same text, which must be what it was
+elsewhere, and a law.
 
 REHEARSE=1 takes a thirtieth of the text, to see that the script runs. --planted empties the tables of the pair model.
 """

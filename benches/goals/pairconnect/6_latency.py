@@ -5,9 +5,9 @@ Random weights serve for time: width 128, two layers of 512 units, W=4, 65,536 r
 token/: a draw with the dense head at 2,048 ids and with shortlists of 64 ids a row at 2,048, 32,000 and 151,936 ids;
 median, and the 99th of 100 over it. batch/: 64 sequences times 4 ids in one call.
 
-trained/: the distilled model of the package (2,048 ids): the mean divergence of weights of 8 bits
-from f32 on held-back text; and how much less a target accepts of draws from shortlists (128 ids a row, 131,072 rows) than
-of draws from the dense law, on its own samples. The target is a Transformer (benches/cases/target); it accepts the sum of the smaller of
+trained/: the distilled model of the package (2,048 ids): the mean divergence of weights of 8 bits from f32 on held-back
+text; and how much less a target accepts of draws from shortlists (128 ids a row, 131,072 rows) than of draws from the
+dense law, on its own samples. The target is a Transformer (benches/cases/target); it accepts the sum of the smaller of
 both probabilities.
 
 ``--planted``: the shortlist is made of another text, whose ids are turned around; the acceptance must fall.
