@@ -42,6 +42,15 @@ HEADLINES = [
     ("ranks", "2", "bytes/step 4 100 670091 i8"),
     ("ranks", "4", "accuracy/4 bf16"),
     ("ranks", "6", "speed/one process"),
+    ("pairconnect", "4", "pair/test"),
+    ("pairconnect", "5", "token/32 MB 8 hash"),
+    ("pairconnect", "5", "token/32 MB 512 bag"),
+    ("pairconnect", "5", "sublayer/512"),
+    ("pairconnect", "5", "model/i8"),
+    ("pairconnect", "6", "token/dense head 2048"),
+    ("pairconnect", "6", "token/shortlist 151936"),
+    ("pairconnect", "7", "bulk/2048"),
+    ("pairconnect", "10", "demo/bits"),
 ]
 """Rows of the README, where they were measured."""
 
