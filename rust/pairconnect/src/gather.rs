@@ -48,6 +48,8 @@ pub(crate) struct Bag<'a, R> {
     pub(crate) later: &'a [usize],
     /// What each row is multiplied by; 1 without.
     pub(crate) factors: Option<&'a [f32]>,
+    /// Where in a row the bytes of a factor of its own stand.
+    pub(crate) own: Option<usize>,
     /// What the sum is multiplied by.
     pub(crate) scale: f32,
 }
@@ -85,6 +87,31 @@ impl<R: Unit> Bag<'_, R> {
 
     #[inline(always)]
     fn vectors<S: Simd, const N: usize, const V: usize>(self, s: S, first: usize, out: &mut [f32]) {
+        // Read with the row, whose memory was asked for, and not before.
+        let own = |start: usize, at: usize| -> f32 {
+            let bytes: &[u8] = bytemuck::cast_slice(&self.data[start + at..][..4 / size_of::<R>()]);
+            f32::from_le_bytes(bytes.try_into().expect("four bytes"))
+        };
+        // Which it is does not change from row to row.
+        match (self.factors, self.own) {
+            (None, None) => self.rows::<S, N, V>(s, first, out, |_, _| None),
+            (Some(factors), None) => self.rows::<S, N, V>(s, first, out, |i, _| Some(factors[i])),
+            (None, Some(at)) => self.rows::<S, N, V>(s, first, out, |_, start| Some(own(start, at))),
+            (Some(factors), Some(at)) => {
+                self.rows::<S, N, V>(s, first, out, |i, start| Some(factors[i] * own(start, at)));
+            }
+        }
+    }
+
+    /// `factor` gives what a row is multiplied by, from its place in `starts` and where it begins.
+    #[inline(always)]
+    fn rows<S: Simd, const N: usize, const V: usize>(
+        self,
+        s: S,
+        first: usize,
+        out: &mut [f32],
+        factor: impl Fn(usize, usize) -> Option<f32>,
+    ) {
         let mut sums = [[s.splat_f32s(0.0); V]; N];
         let row = |start: usize| -> &[[R; BLOCK]; N] {
             let numbers = &self.data[start + first..][..N * BLOCK];
@@ -94,8 +121,11 @@ impl<R: Unit> Bag<'_, R> {
         for (i, &start) in self.starts.iter().enumerate() {
             if let Some(&start) = later.next() {
                 prefetch(row(start));
+                if let Some(at) = self.own {
+                    prefetch(&self.data[start + at..][..1]);
+                }
             }
-            let factor = self.factors.map(|factors| s.splat_f32s(factors[i]));
+            let factor = factor(i, start).map(|factor| s.splat_f32s(factor));
             let row = row(start);
             for n in 0..N {
                 let block = R::widen(&row[n]);

@@ -19,6 +19,7 @@ const TASK: usize = 64;
 const ROWS: usize = 1024;
 /// How many rows ahead memory is asked; and the bytes of a table up to which it need not be asked.
 const AHEAD: usize = 12;
+const FEW: usize = 64;
 const NEAR: usize = 1 << 19;
 
 /// A table as lookups see it.
@@ -196,12 +197,15 @@ fn all<S: Simd, R: Unit>(
     let most = spec.heads * spec.distances(ids.len() - 1).len();
     let together = (ROWS / most.max(1)).max(1);
     let ahead = if layout.bytes > NEAR { AHEAD } else { 0 };
+    let own = (spec.precision == Precision::I8).then_some(layout.scale);
     for (block, out) in out.chunks_mut(together * spec.width()).enumerate() {
         let first = from + block * together;
         starts.clear();
         for t in first..first + out.len() / spec.width() {
             table.places(ids, keys, begin, t, layout.stride / size_of::<R>(), words, starts);
         }
+        // Of few rows all at once.
+        let ahead = if (1..=FEW).contains(&starts.len()) && ahead > 0 { starts.len() } else { ahead };
         for &start in starts.iter().take(ahead) {
             prefetch(&numbers[start..][..spec.head_dim]);
         }
@@ -214,14 +218,15 @@ fn all<S: Simd, R: Unit>(
                 let weights = weights.map(|w| &w[h * spec.window..h * spec.window + n]);
                 let given = factors_of::<S, R>(s, table, now, weights, factors);
                 let later = if ahead == 0 { &[] } else { starts.get(at + ahead..).unwrap_or(&[]) };
-                Bag { data: numbers, starts: now, later, factors: given.then(|| &factors[..n]), scale }.sum(s, out);
+                let factors = given.then(|| &factors[..n]);
+                Bag { data: numbers, starts: now, later, factors, own, scale }.sum(s, out);
                 at += n;
             }
         }
     }
 }
 
-/// Writes what each row is multiplied by; says whether that is other than 1.
+/// Writes what each row is multiplied by, its own factor aside; says whether that is other than 1.
 #[inline(always)]
 fn factors_of<S: Simd, R>(
     s: S,
@@ -230,7 +235,6 @@ fn factors_of<S: Simd, R>(
     weights: Option<&[f32]>,
     factors: &mut Vec<f32>,
 ) -> bool {
-    let n = starts.len();
     factors.clear();
     match (spec.pool, weights) {
         (Pool::Softmax, weights) => {
@@ -241,14 +245,7 @@ fn factors_of<S: Simd, R>(
             softmax(s, factors);
         }
         (_, Some(weights)) => factors.extend_from_slice(weights),
-        (_, None) if spec.precision == Precision::I8 => factors.resize(n, 1.0),
-        _ => return false,
-    }
-    if spec.precision == Precision::I8 {
-        factors
-            .iter_mut()
-            .zip(starts)
-            .for_each(|(x, &start)| *x *= number(data, start * size_of::<R>() + layout.scale));
+        (_, None) => return false,
     }
     true
 }
