@@ -7,7 +7,7 @@ alternate.
 
 answers: positions whose numbers are not those of the peer. speed: the ratio of times a call for 1, 64 and 2,048 tokens,
 medians. vectorised: the same against a peer whose hash we wrote with as few calls of numpy as we could; it need not be
-as slow as the demo's. limit: the share of the speed with which numpy copies as many bytes one after the other. hidden:
+as slow as the demo's. hidden:
 which part of a lookup of 768 tokens disappears behind a step of 1 ms that holds a core (products of matrices), when
 ``prefetch`` begins it before the step and ``result`` comes behind: 1 - (both - step) / lookup.
 
@@ -149,24 +149,6 @@ def speeds(table: EngramTable, peers: dict[str, Peer]) -> None:
             goal.row(name, what, asked, theirs / ours, "times")
 
 
-def limit(table: EngramTable, tokens: int = 2048) -> None:
-    """A row of the share of copying."""
-    length = tokens * SPEC.width
-    out = np.empty((1, tokens, SPEC.width), np.float32)
-    rows = rng.random(32 * length, dtype=np.float32)
-    turn = iter(range(1 << 30))
-
-    def copy(_: Any) -> None:
-        begin = next(turn) % 32 * length
-        np.copyto(out.reshape(-1), rows[begin : begin + length])
-
-    calls = {"ours": lambda ids: table.lookup(ids, threads=1, out=out), "copy": copy}
-    seconds = medians(calls, tokens, 1, 101)
-    rate = 4e-9 * length / seconds["ours"]
-    what = f"T={tokens:,}: {rate:.1f} GB/s of rows, of numpy's speed of copying as many bytes one after the other"
-    goal.row(f"limit/{tokens}", what, ">= 0.3", seconds["copy"] / seconds["ours"], "share")
-
-
 def hidden(table: EngramTable, tokens: int = 768) -> None:
     """A row of what a step hides."""
     side = rng.random((160, 160), dtype=np.float32)
@@ -202,7 +184,7 @@ with tempfile.TemporaryDirectory() as folder:
     table.lookup(new_ids(1 << 17))
     answers(table, peers)
     if not goal.planted:
-        for name, part in (("speed", speeds), ("limit", limit), ("hidden", hidden)):
+        for name, part in (("speed", speeds), ("hidden", hidden)):
             if goal.wants(name):
                 part(table, peers) if name == "speed" else part(table)  # type: ignore[call-arg]
 goal.end()
