@@ -116,11 +116,6 @@ impl WithSimd for Scale<'_> {
     }
 }
 
-/// The first of the largest; a number that is none counts as the largest. `None` where there is nothing.
-fn best(path: Path, x: &[f32]) -> Option<usize> {
-    first(x, dispatch(path, Largest(x)))
-}
-
 /// Where the first of the largest is.
 fn first(x: &[f32], most: f32) -> Option<usize> {
     let is = |&x: &f32| (x == most) | x.is_nan();
@@ -191,49 +186,50 @@ fn exponentials<S: Simd>(s: S, x: &mut [f32; LANES], most: S::f32s, scale: S::f3
 /// The id that wins the race at `position` (below 2^40) of a stream: id i with probability `law[i]` over their sum.
 /// `None` where no probability is positive, or one is no number.
 pub fn race(path: Path, law: &[f32], random: Philox, position: u64) -> Option<usize> {
-    let likeliest = best(path, law)?;
-    // What is no number is "best" as well.
-    if law[likeliest].is_nan() || law[likeliest] <= 0.0 {
-        return None;
-    }
-    let rate = f64::from(law[likeliest]) / time(uniform(random, position, likeliest));
-    Some(dispatch(path, Race { law, random, position, likeliest, rate }))
+    dispatch(path, Race { law, random, position })
 }
 
-/// A race whose first runner has the rate `rate`.
 struct Race<'a> {
     law: &'a [f32],
     random: Philox,
     position: u64,
-    likeliest: usize,
-    rate: f64,
 }
 
 /// Ids that are looked at together.
 const IDS: usize = 4 * PHILOX_LANES;
 
 impl WithSimd for Race<'_> {
-    type Output = usize;
+    type Output = Option<usize>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> usize {
-        let Self { law, random, position, likeliest, mut rate } = self;
-        let mut winner = likeliest;
+    fn with_simd<S: Simd>(self, _: S) -> Option<usize> {
+        let Self { law, random, position } = self;
+        let (mut winner, mut rate) = (None, 0.0f64);
         for (group, law) in law.chunks(IDS).enumerate() {
             let mut chances = [0.0f32; IDS];
             chances[..law.len()].copy_from_slice(law);
+            if chances.iter().fold(false, |any, p| any | p.is_nan()) {
+                return None;
+            }
             // A time is at least 2^-33, so ids whose probability is this small have lost whatever they draw. Bounds in f32
             // are a little low: what they let through is looked at again.
             let least = (rate * (0.999_999 * 2f64.powi(-33))) as f32;
-            if !chances.iter().fold(false, |any, &p| any | (p >= least)) {
+            if !chances.iter().fold(false, |any, &p| any | ((p >= least) & (p > 0.0))) {
                 continue;
             }
             let words = random.lanes_at(position << 24 | (PHILOX_LANES * group) as u64);
-            let low = (rate * 0.999_99) as f32;
             let mut of_ids = [0u32; IDS];
             for (lane, of_ids) in of_ids.as_chunks_mut::<4>().0.iter_mut().enumerate() {
                 *of_ids = [words[0][lane], words[1][lane], words[2][lane], words[3][lane]];
             }
+            let own = |i: usize| f64::from(chances[i]) / time(unit(of_ids[i]));
+            if winner.is_none() {
+                // One that likely goes far, so that few others need a logarithm.
+                let most = chances.iter().fold(0.0f32, |most, &p| most.max(p));
+                let likeliest = chances.iter().position(|&p| p == most)?;
+                (winner, rate) = (Some(IDS * group + likeliest), own(likeliest));
+            }
+            let low = (rate * 0.999_99) as f32;
             let mut runs = [false; IDS];
             for i in 0..IDS {
                 // -ln u >= 1 - u: most ids have lost before their logarithm is taken.
@@ -243,14 +239,10 @@ impl WithSimd for Race<'_> {
             if !runs.iter().fold(false, |any, &run| any | run) {
                 continue;
             }
-            for (i, _) in runs.iter().enumerate().filter(|(_, run)| **run) {
-                let (id, p) = (IDS * group + i, f64::from(chances[i]));
-                if id == likeliest {
-                    continue;
-                }
-                let own = p / time(unit(of_ids[i]));
-                if own > rate || own == rate && id < winner {
-                    (winner, rate) = (id, own);
+            for i in (0..IDS).filter(|&i| runs[i]) {
+                let (id, own) = (IDS * group + i, own(i));
+                if own > rate || own == rate && winner.is_some_and(|winner| id < winner) {
+                    (winner, rate) = (Some(id), own);
                 }
             }
         }

@@ -18,8 +18,8 @@ const TASK: usize = 64;
 /// Rows whose places are known before the first is read.
 const ROWS: usize = 1024;
 /// How many rows ahead memory is asked; and the bytes of a table up to which it need not be asked.
-const AHEAD: usize = 12;
-const FEW: usize = 64;
+const AHEAD: usize = 24;
+const FEW: usize = 256;
 const NEAR: usize = 1 << 19;
 
 /// A table as lookups see it.
