@@ -1,6 +1,8 @@
 //! What lookups reach of what memory gives: rows that are only read, at places that are known, beside lookups of as many
 //! rows. A JSON line a table; both take turns, medians of rounds.
 
+#![allow(clippy::print_stdout)] // what it is for
+
 use std::hint::black_box;
 use std::time::Instant;
 
