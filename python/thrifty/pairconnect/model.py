@@ -110,7 +110,7 @@ class PairLM:
     ) -> PairLM:
         """Return the same model with a shortlist: for the last two ids, and for the last, those that likely follow.
 
-        Where ids are drawn, only the union of two rows is scored, so that a large vocabulary costs nothing. What is
+        Where ids are drawn, only the union of two rows is scored, whatever the size of the vocabulary. What is
         sampled is the law of these scores, scaled to 1. :meth:`scores` and :meth:`evaluate` are of all ids as before.
 
         Parameters
