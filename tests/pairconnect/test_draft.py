@@ -155,3 +155,19 @@ def test_shortlists_that_can_not_be(path: Path, tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(content[:place] + b"\x40\x00\x00\x00" + content[place + 4 :])
     with pytest.raises(FormatError, match=r"checksum|shortlist"):
         PairLM.load(tmp_path / "b")
+
+
+def test_a_shortlist_that_the_spec_does_not_name(path: Path, tmp_path: Path) -> None:
+    import json
+
+    from thrifty import _core
+
+    spec = json.loads(PairLM.load(path)._core.spec)
+    given = (np.zeros(1, np.uint32), np.zeros(1, np.float32))
+    with pytest.raises(ValueError, match="shortlist: the spec has none"):
+        _core.pairlm_write(tmp_path / "a", json.dumps(spec), "{}", [], [], given)
+    spec["shortlist"] = {"rows": 4, "length": 1, "seed": 0}
+    with pytest.raises(ValueError, match="shortlist: 1 ids and 1 logits; 54 of each"):
+        _core.pairlm_write(tmp_path / "a", json.dumps(spec), "{}", [], [], given)
+    with pytest.raises(ValueError, match="shortlist: it is not that of the model"):
+        _core.pairlm_write(tmp_path / "a", json.dumps(spec), "{}", [], [])

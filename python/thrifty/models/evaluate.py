@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thrifty._torch import require_torch
-from thrifty.errors import DatasetError, ModelError
+from thrifty.pairconnect.windows import encoded, scored, summary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,11 +45,9 @@ def losses(
     positions : int64 array
     losses : float64 array, natural logarithms
     """
-    if not 1 <= stride <= window:
-        raise ValueError(f"stride: {stride} is not between 1 and window = {window}")
+    starts, at = scored(len(ids), window, stride)
     device = next(model.parameters()).device
     given = torch.from_numpy(ids.astype(np.int64)).to(device)
-    starts = np.arange(0, len(ids) - window, stride)
     reach = torch.arange(window + 1, device=device)
     found = [np.empty(0)]
     model.eval()
@@ -59,7 +57,6 @@ def losses(
             scores = model(rows[:, :-1])[:, -stride:].float()
             loss = functional.cross_entropy(scores.flatten(0, 1), rows[:, -stride:].flatten(), reduction="none")
             found.append(loss.double().cpu().numpy())
-    at = (starts[:, None] + np.arange(window - stride + 1, window + 1)).reshape(-1)
     return at, np.concatenate(found)
 
 
@@ -99,17 +96,6 @@ def evaluate(
     ModelError
         When scores are no numbers.
     """
-    ids, ends = encoding.encode(text)
-    ids, ends = ids[:max_tokens], ends[:max_tokens]
-    if len(ids) <= window:
-        raise DatasetError(f"text: {len(ids)} ids are no window of {window} and what follows it")
+    ids, ends = encoded(text, encoding, window, max_tokens)
     at, found = losses(model, ids, window=window, stride=stride, batch=max(1, 16_384 // window), precision=precision)
-    total = float(found.sum())
-    if not np.isfinite(total):
-        raise ModelError(f"the mean loss is {total / len(at)}: the training went wrong")
-    length = float(np.diff(ends, prepend=0)[at].sum())
-    return {
-        "perplexity": float(np.exp(total / len(at))),
-        "bits_per_byte": total / float(np.log(2)) / length,
-        "tokens": len(at),
-    }
+    return summary(at, found, ends)

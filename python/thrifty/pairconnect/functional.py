@@ -13,6 +13,7 @@ import numpy as np
 from thrifty import _core
 from thrifty._torch import require_torch
 from thrifty.pairconnect.spec import PairSpec
+from thrifty.pairconnect.torch_rows import pair_rows, pooled
 
 if TYPE_CHECKING:
     import torch
@@ -91,27 +92,10 @@ def by_torch(
     sparse: bool = False,
 ) -> torch.Tensor:
     """Return the same by operators of torch, on any device and of any dtype."""
-    from thrifty.pairconnect.torch_rows import pair_rows
-
-    rows, there = pair_rows(ids.long(), spec)
-    batch, tokens, _, pairs = rows.shape
-    if rows.numel() == 0:
-        return weight.new_zeros(batch, tokens, spec.width)
-    weights = None if pos_weight is None else pos_weight[:, :pairs]
-    if logit is not None:
-        logits = logit[rows] if weights is None else logit[rows] + weights
-        # A position without pairs has nothing to weigh.
-        shares = torch.nan_to_num(torch.softmax(logits.masked_fill(~there[:, None, :], -torch.inf), -1))
-    else:
-        shares = there.to(weight.dtype)
-        if spec.pool == "mean":
-            shares = shares / shares.sum(-1, keepdim=True).clamp_min(1)
-        shares = shares[None, :, None, :].expand(rows.shape)
-        shares = shares if weights is None else shares * weights
-    bags = torch.nn.functional.embedding_bag(
-        rows.reshape(-1, pairs), weight, per_sample_weights=shares.reshape(-1, pairs), mode="sum", sparse=sparse
-    )
-    return bags.view(batch, tokens, spec.width)
+    rows, there = pair_rows(ids, spec)
+    weights = None if pos_weight is None else pos_weight[:, : rows.shape[-1]]
+    found: torch.Tensor = pooled(rows, there, weight, logit, spec.pool, weights, sparse=sparse)
+    return found
 
 
 def _check(weight: Any, logit: Any, ids: Any, spec: PairSpec, pos_weight: Any) -> None:

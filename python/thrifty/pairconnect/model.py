@@ -10,11 +10,12 @@ import numpy as np
 
 from thrifty import _core
 from thrifty._torch import to_numpy
-from thrifty.errors import DatasetError, FormatError, ModelError
+from thrifty.errors import FormatError
 from thrifty.pairconnect.bpe import ByteBPE
 from thrifty.pairconnect.draft import PairDraft
 from thrifty.pairconnect.spec import PairSpec
 from thrifty.pairconnect.text import Bytes, Encoding, Tokenizer
+from thrifty.pairconnect.windows import encoded, scored, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -194,11 +195,8 @@ class PairLM:
         positions : int64 array
         losses : float32 array, natural logarithms
         """
-        if not 1 <= stride <= window:
-            raise ValueError(f"stride: {stride} is not between 1 and window = {window}")
         ids = self._checked(ids)
-        starts = np.arange(0, len(ids) - window, stride)
-        at = (starts[:, None] + np.arange(window - stride + 1, window + 1)).reshape(-1)
+        starts, at = scored(len(ids), window, stride)
         begin = np.repeat(starts, stride)
         return at, self._core.losses(ids, at, begin, threads, progress)
 
@@ -241,24 +239,9 @@ class PairLM:
         ModelError
             When the model's scores are no numbers, or its perplexity is beyond all.
         """
-        ids, ends = (encoding or self.encoding).encode(text)
-        ids, ends = ids[:max_tokens], ends[:max_tokens]
-        if len(ids) <= window:
-            raise DatasetError(f"text: {len(ids)} ids are no window of {window} and what follows it")
+        ids, ends = encoded(text, encoding or self.encoding, window, max_tokens)
         at, losses = self.losses(ids, window=window, stride=stride, threads=threads, progress=progress)
-        total = float(losses.sum(dtype=np.float64))
-        length = np.diff(ends, prepend=0)[at].sum()
-        with np.errstate(over="ignore"):
-            perplexity = float(np.exp(total / len(at)))
-        if not np.isfinite(perplexity):
-            raise ModelError(
-                f"the mean loss is {total / len(at)}: the model's tables are damaged, or its training went wrong"
-            )
-        return {
-            "perplexity": perplexity,
-            "bits_per_byte": float(total / np.log(2) / length),
-            "tokens": len(at),
-        }
+        return summary(at, losses, ends)
 
     def generate(
         self,

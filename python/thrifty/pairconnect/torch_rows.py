@@ -126,7 +126,9 @@ def rows_of_pairs(query: Any, other: Any, o: Any, spec: PairSpec) -> Any:
     return torch.stack(rows, -2)
 
 
-def pooled(rows: Any, there: Any, values: Any, logits: Any, pool: str) -> Any:
+def pooled(
+    rows: Any, there: Any, values: Any, logits: Any, pool: str, weights: Any = None, *, sparse: bool = False
+) -> Any:
     """Return the rows of each position as one.
 
     Parameters
@@ -139,6 +141,10 @@ def pooled(rows: Any, there: Any, values: Any, logits: Any, pool: str) -> Any:
         With ``pool="softmax"``.
     pool : str
         As in :class:`~thrifty.pairconnect.PairSpec`.
+    weights : float tensor of shape (heads, pairs), optional
+        Rows are multiplied by the weight of their distance; with softmax it is added to the logits.
+    sparse : bool
+        Whether the gradient of ``values`` is sparse.
 
     Returns
     -------
@@ -148,15 +154,16 @@ def pooled(rows: Any, there: Any, values: Any, logits: Any, pool: str) -> Any:
     if rows.numel() == 0:
         return values.new_zeros(batch, tokens, heads * values.shape[1])
     if pool == "softmax":
-        found = logits[rows].masked_fill(~there[:, None, :], -torch.inf)
+        found = logits[rows] if weights is None else logits[rows] + weights
         # A position without pairs has nothing to weigh.
-        shares = torch.nan_to_num(torch.softmax(found, -1))
+        shares = torch.nan_to_num(torch.softmax(found.masked_fill(~there[:, None, :], -torch.inf), -1))
     else:
         shares = there.to(values.dtype)
         if pool == "mean":
             shares = shares / shares.sum(-1, keepdim=True).clamp_min(1)
         shares = shares[None, :, None, :].expand(rows.shape)
+        shares = shares if weights is None else shares * weights
     bags = torch.nn.functional.embedding_bag(
-        rows.reshape(-1, pairs), values, per_sample_weights=shares.reshape(-1, pairs), mode="sum"
+        rows.reshape(-1, pairs), values, per_sample_weights=shares.reshape(-1, pairs), mode="sum", sparse=sparse
     )
     return bags.view(batch, tokens, heads * values.shape[1])

@@ -15,7 +15,7 @@
 //! | [`backward`] | gradients of the rows that a batch looked up |
 //! | [`optimizer`] | steps for those rows |
 //! | `parallel` | tasks of a call, on its threads |
-//! | `rows` | rows as bytes |
+//! | `stored` | rows as bytes |
 //! | [`engram`] | rows of n-grams (Engram) |
 //! | [`dense`] | products of a matrix with vectors |
 //! | `whole` | the same in whole numbers |
@@ -42,12 +42,12 @@ pub mod model;
 mod numbers;
 pub mod optimizer;
 mod parallel;
-mod rows;
 mod shares;
 pub mod shortlist;
 pub mod spec;
 pub mod state;
 pub mod stats;
+mod stored;
 pub mod table;
 mod whole;
 

@@ -15,8 +15,8 @@ use crate::backward::{Batch, Gradients, Room, backward};
 use crate::field::{Field, Rows};
 use crate::hash::{self, PairHash};
 use crate::lookup::{View, check_weights};
-use crate::rows;
 use crate::spec::{BLOCK, Layout, PairSpec, Pool, Precision};
+use crate::stored::Stored;
 use crate::{Error, Result};
 
 /// What files with one table say they are.
@@ -68,7 +68,7 @@ impl PairTable {
     pub(crate) fn of(spec: PairSpec, file: Arc<Tensors>, name: &str) -> Result<Self> {
         spec.check()?;
         let layout = Layout::of(&spec)?;
-        let (dtype, shape) = rows::Rows::of(&spec, layout).tensor();
+        let (dtype, shape) = Stored::of(&spec, layout).tensor();
         file.expect(name, dtype, &shape)?;
         Ok(Self { spec, layout, hash: PairHash::new(&spec), store: Store::File(file, name.to_owned()) })
     }
@@ -116,7 +116,7 @@ impl PairTable {
 
     /// Its rows as a tensor.
     pub(crate) fn shape(&self) -> (Dtype, [usize; 2]) {
-        rows::Rows::of(&self.spec, self.layout).tensor()
+        Stored::of(&self.spec, self.layout).tensor()
     }
 
     pub(crate) fn view(&self) -> View<'_> {
@@ -221,7 +221,7 @@ impl PairTable {
         for (row, logit) in bytes.chunks_exact_mut(layout.stride).zip(logits.unwrap_or_default()) {
             row[layout.logit..layout.logit + 4].copy_from_slice(&logit.to_le_bytes());
         }
-        Ok(rows::Rows::of(spec, *layout).write(simd::path()?, values, bytes))
+        Ok(Stored::of(spec, *layout).write(simd::path()?, values, bytes))
     }
 
     /// Reads rows from `first` on: values, and with [`Pool::Softmax`] logits.
@@ -240,7 +240,7 @@ impl PairTable {
                 *logit = f32::from_le_bytes(row[layout.logit..layout.logit + 4].try_into().expect("four bytes"));
             }
         }
-        rows::Rows::of(spec, *layout).read(simd::path()?, bytes, values);
+        Stored::of(spec, *layout).read(simd::path()?, bytes, values);
         Ok(())
     }
 }

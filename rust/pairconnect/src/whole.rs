@@ -7,7 +7,7 @@ use pulp::{NullaryFnOnce, Scalar, Simd, WithSimd};
 use thrifty_base::math::{LANES, dispatch};
 use thrifty_base::simd::Path;
 
-use crate::rows::whole_numbers;
+use crate::stored::whole_numbers;
 
 /// Weights in panels of 16 rows; of each, two columns stand together.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use thrifty_base::simd::Path;
 
 use super::hash::EngramHash;
 use crate::Result;
-use crate::rows::Rows;
 use crate::spec::{BLOCK, Precision};
+use crate::stored::Stored;
 
 /// Positions of a task.
 const TASK: usize = 1024;
@@ -29,7 +29,7 @@ pub(crate) struct Positions<'a> {
 }
 
 impl Positions<'_> {
-    /// Rows of the positions from number `first` on, `each` a position.
+    /// Stored of the positions from number `first` on, `each` a position.
     #[inline(always)]
     fn rows(self, first: usize, hash: &EngramHash, each: usize, rows: &mut [u64]) {
         let of_each = self.tokens - self.start;
@@ -49,7 +49,7 @@ impl Positions<'_> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View<'a> {
     pub(crate) hash: &'a EngramHash,
-    pub(crate) rows: Rows,
+    pub(crate) rows: Stored,
     pub(crate) each: usize,
     pub(crate) data: &'a [u8],
 }
@@ -63,7 +63,7 @@ pub(crate) struct Part<'a, T> {
 }
 
 impl<'a> View<'a> {
-    /// Rows of all positions, counted over all heads.
+    /// Stored of all positions, counted over all heads.
     pub(crate) fn numbers(self, positions: Positions<'_>, rows: &mut [u64]) {
         if !rows.is_empty() {
             positions.rows(0, self.hash, self.each, rows);
@@ -106,7 +106,7 @@ impl<T> Part<'_, T> {
     /// Numbers the rows of some positions, then gives each row to `give` with the place of its numbers.
     #[inline(always)]
     fn each_row(self, give: impl Fn(&[u8], &mut [T])) {
-        let Self { view: View { hash, rows: Rows { layout, head_dim, .. }, each, data }, positions, mut first, out } =
+        let Self { view: View { hash, rows: Stored { layout, head_dim, .. }, each, data }, positions, mut first, out } =
             self;
         let row = |number: u64| &data[number as usize * layout.stride..][..layout.stride];
         let mut numbers = vec![0; each * NUMBERED.min(out.len() / (each * head_dim))];
@@ -144,7 +144,7 @@ impl WithSimd for Part<'_, f32> {
     }
 }
 
-/// Rows of bf16 as they are.
+/// Stored of bf16 as they are.
 impl WithSimd for Part<'_, u16> {
     type Output = ();
 

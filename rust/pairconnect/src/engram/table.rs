@@ -11,8 +11,8 @@ use thrifty_base::tensors::{Dtype, Tensor, Tensors, write};
 use super::hash::{self, EngramHash};
 use super::lookup::{Positions, View};
 use super::spec::EngramSpec;
-use crate::rows::Rows;
 use crate::spec::{Layout, Precision};
+use crate::stored::Stored;
 use crate::table::{check_room, of_metadata};
 use crate::{Error, Result};
 
@@ -30,7 +30,7 @@ const COPIED: usize = 1 << 24;
 #[derive(Debug)]
 pub struct EngramTable {
     spec: EngramSpec,
-    rows: Rows,
+    rows: Stored,
     hash: EngramHash,
     remap: Option<Vec<u32>>,
     store: Store,
@@ -44,7 +44,7 @@ enum Store {
 
 /// A table without its rows.
 struct Shape {
-    rows: Rows,
+    rows: Stored,
     hash: EngramHash,
 }
 
@@ -65,7 +65,7 @@ impl Shape {
         let Some(layout) = Layout::new(spec.head_dim, spec.precision, false, total) else {
             return Err(Error::argument("sizes", format!("{:?}: more rows than there can be", spec.sizes)));
         };
-        Ok(Self { rows: Rows { precision: spec.precision, layout, head_dim: spec.head_dim }, hash })
+        Ok(Self { rows: Stored { precision: spec.precision, layout, head_dim: spec.head_dim }, hash })
     }
 
     fn check_room(&self, max_bytes: Option<usize>) -> Result<()> {
@@ -149,7 +149,7 @@ impl EngramTable {
         self.rows.layout.bytes
     }
 
-    /// Rows of each head: order by order.
+    /// Stored of each head: order by order.
     pub fn sizes(&self) -> Vec<u64> {
         self.hash.sizes().collect()
     }
@@ -220,7 +220,7 @@ impl EngramTable {
         self.view().lookup(simd::path()?, positions, threads, progress, out)
     }
 
-    /// Rows that they look up, counted over all heads: one for each order and head.
+    /// Stored that they look up, counted over all heads: one for each order and head.
     pub fn rows(&self, ids: &[i64], tokens: usize, start: usize, rows: &mut [u64]) -> Result<()> {
         let ids = self.canonical(ids)?;
         let positions = Self::positions(&ids, tokens, start, self.spec.each(), rows.len())?;
@@ -252,7 +252,7 @@ impl EngramTable {
 
     /// Where the rows of so many numbers lie.
     fn bytes_of(&self, first: usize, numbers: usize, argument: &'static str) -> Result<std::ops::Range<usize>> {
-        let Rows { layout, head_dim, .. } = self.rows;
+        let Stored { layout, head_dim, .. } = self.rows;
         let (rows, total) = (numbers / head_dim, layout.bytes / layout.stride);
         if !numbers.is_multiple_of(head_dim) || first > total || rows > total - first {
             let what = format!("{numbers} numbers from row {first} on do not fit {total} rows of {head_dim}");

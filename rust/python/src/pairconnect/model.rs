@@ -64,14 +64,14 @@ impl PairLm {
         let ids = ids.as_slice()?;
         let model = long_call(py, progress, |p| {
             let list = Shortlist::of_text(spec, &self.inner, ids, threads, p)?;
-            self.inner.with_shortlist(Some(list), &p.uncounted())
+            self.inner.with_shortlist(Some(list))
         })?;
         Ok(Self { inner: Arc::new(model) })
     }
 
     /// The same model without a shortlist.
     fn without_shortlist(&self, py: Python<'_>) -> PyResult<Self> {
-        Ok(Self { inner: Arc::new(long_call(py, None, |p| self.inner.with_shortlist(None, p))?) })
+        Ok(Self { inner: Arc::new(self.inner.with_shortlist(None).map_err(|e| e.into_py_err(py))?) })
     }
 
     /// Sizes, as JSON.
@@ -173,7 +173,8 @@ pub(crate) fn pairlm_write(
             let logits = vector::<f32>(&logits, "shortlist logits", "float32")?.as_slice()?.to_vec();
             Some(Shortlist::new(short, spec.vocab, ids, logits).map_err(|e| e.into_py_err(py))?)
         }
-        _ => None,
+        (Some(_), None) => return Err(PyValueError::new_err("shortlist: the spec has none")),
+        (None, _) => None,
     };
     long_call(py, None, |p| write(&path, &spec, note, &dense, &tables, list.as_ref(), p))
 }

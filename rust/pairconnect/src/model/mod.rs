@@ -8,101 +8,48 @@
 //! ```
 //! and the scores of the next id are `head . (rms(x) * norm)`. All that a position needs of those before it is their ids.
 
-use std::collections::BTreeMap;
-use std::path::Path as FilePath;
+mod file;
+mod spec;
+
 use std::sync::Arc;
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use thrifty_base::math::{LANES, axpy, dispatch, dot, exp, log_sum_exp};
+use thrifty_base::math::{axpy, dispatch, dot, exp, log_sum_exp};
 use thrifty_base::pool::pool;
 use thrifty_base::progress::Progress;
-use thrifty_base::simd::{self, Path};
-use thrifty_base::tensors::{self, Dtype, Tensor, Tensors};
+use thrifty_base::simd::Path;
+use thrifty_base::tensors::Tensors;
+
+pub use file::{Dense, write};
+pub use spec::ModelSpec;
 
 use crate::chosen::Rows;
 use crate::dense::Matrix;
-use crate::hash;
 use crate::lookup::Room;
-use crate::shortlist::{Shortlist, ShortlistSpec};
+use crate::shortlist::Shortlist;
 use crate::spec::{PairSpec, Precision};
-use crate::table::{PairTable, check_ids, hash_is_known};
+use crate::table::{PairTable, check_ids};
 use crate::whole::Whole;
 use crate::{Error, Result};
 
-/// What files of models say they are.
-const FORMAT: &str = "thrifty.pairlm";
-/// Their version.
-const VERSION: u32 = 1;
 /// Positions that go through the layers together.
 const TILE: usize = 16;
 /// What is added to the mean of squares.
 const EPSILON: f32 = 1e-5;
 
-/// Sizes of a model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelSpec {
-    /// Ids are below.
-    pub vocab: usize,
-    /// Numbers of a hidden vector, a multiple of 16.
-    pub dim: usize,
-    /// Units of the second half of a layer, a multiple of 16.
-    pub hidden: usize,
-    /// The table of each layer.
-    pub layers: Vec<PairSpec>,
-    /// Which ids are scored, where not all are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shortlist: Option<ShortlistSpec>,
-}
-
-impl ModelSpec {
-    fn check(&self) -> Result<()> {
-        let within = |argument, value: usize, most: usize| {
-            if (1..=most).contains(&value) {
-                return Ok(());
-            }
-            Err(Error::argument(argument, format!("{value} is not between 1 and {most}")))
-        };
-        within("vocab", self.vocab, 1 << 24)?;
-        within("dim", self.dim, 1 << 14)?;
-        within("hidden", self.hidden, 1 << 16)?;
-        within("layers", self.layers.len(), 1 << 8)?;
-        for (argument, value) in [("dim", self.dim), ("hidden", self.hidden)] {
-            if !value.is_multiple_of(LANES) {
-                return Err(Error::argument(argument, format!("{value} is no multiple of {LANES}")));
-            }
-        }
-        if let Some(shortlist) = &self.shortlist {
-            shortlist.check()?;
-        }
-        for spec in &self.layers {
-            spec.check()?;
-            if spec.vocab != self.vocab {
-                return Err(Error::argument("layers", format!("a table of {} ids, not {}", spec.vocab, self.vocab)));
-            }
-            if !spec.width().is_multiple_of(LANES) {
-                let what = format!("heads x head_dim = {} is no multiple of {LANES}", spec.width());
-                return Err(Error::argument("layers", what));
-            }
-        }
-        Ok(())
-    }
-}
-
 /// A model.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PairLm {
     spec: ModelSpec,
-    embed: Matrix,
-    layers: Vec<Layer>,
+    embed: Arc<Matrix>,
+    layers: Arc<[Layer]>,
     norm: Vec<f32>,
     note: String,
     path: Path,
     precision: Precision,
     file: Arc<Tensors>,
-    short: Option<Short>,
+    short: Option<Arc<Short>>,
 }
 
 /// A shortlist, and the output layer row after row.
@@ -137,101 +84,6 @@ pub struct Work {
 }
 
 impl PairLm {
-    /// Opens a file of a model. Dense weights are rounded to `precision`; tables stay in the file, as they are there.
-    pub fn open(path: &FilePath, precision: Precision, progress: &Progress) -> Result<Self> {
-        Self::of(Arc::new(Tensors::open(path)?), precision, progress)
-    }
-
-    fn of(file: Arc<Tensors>, precision: Precision, progress: &Progress) -> Result<Self> {
-        let path = file.path();
-        file.expect_format(FORMAT, VERSION)?;
-        hash_is_known(&file, hash::VERSION)?;
-        let bad = |what: String| thrifty_base::Error::format(path, "header", 8, what);
-        let Some(spec) = file.metadata().get("spec") else {
-            return Err(bad("there is no 'spec' in the metadata".into()).into());
-        };
-        let spec: ModelSpec = serde_json::from_str(spec).map_err(|e| bad(format!("spec: {e}")))?;
-        spec.check().map_err(|e| bad(format!("spec: {e}")))?;
-        file.verify_all(progress)?;
-        let simd = simd::path()?;
-        let floats = |name: &str, shape: &[usize]| -> Result<Vec<f32>> {
-            let numbers: Vec<f32> = bytemuck::cast_slice(file.expect(name, Dtype::F32, shape)?).to_vec();
-            match numbers.iter().position(|x| !x.is_finite()) {
-                Some(at) => {
-                    let what = format!("'{name}' has {} at number {at}; numbers are finite", numbers[at]);
-                    Err(thrifty_base::Error::format(path, "data", 0, what).into())
-                }
-                None => Ok(numbers),
-            }
-        };
-        let matrix = |name: &str, rows: usize, columns: usize| -> Result<Matrix> {
-            Ok(Matrix::new(simd, &floats(name, &[rows, columns])?, columns, precision))
-        };
-        let (dim, hidden) = (spec.dim, spec.hidden);
-        let short = match spec.shortlist {
-            Some(short) => {
-                let list = Shortlist::of(short, spec.vocab, &file)?;
-                let rows = Rows::new(simd, &floats("embed", &[spec.vocab, dim])?, dim, precision);
-                Some(Short { list, rows })
-            }
-            None => None,
-        };
-        let layers = spec.layers.iter().enumerate().map(|(i, table)| {
-            let name = |part: &str| format!("layers.{i}.{part}");
-            Ok(Layer {
-                table: PairTable::of(*table, Arc::clone(&file), &name("rows"))?,
-                out: matrix(&name("out"), dim, table.width())?,
-                norm: floats(&name("norm"), &[dim])?,
-                gate_up: matrix(&name("gate_up"), 2 * hidden, dim)?,
-                down: matrix(&name("down"), dim, hidden)?,
-            })
-        });
-        Ok(Self {
-            embed: matrix("embed", spec.vocab, dim)?,
-            layers: layers.collect::<Result<_>>()?,
-            norm: floats("norm", &[dim])?,
-            note: file.metadata().get("note").cloned().unwrap_or_default(),
-            path: simd,
-            precision,
-            short,
-            spec,
-            file,
-        })
-    }
-
-    /// The same model with another shortlist, or without.
-    pub fn with_shortlist(&self, list: Option<Shortlist>, progress: &Progress) -> Result<Self> {
-        let mut model = Self::of(Arc::clone(&self.file), self.precision, progress)?;
-        model.spec.shortlist = list.as_ref().map(|list| *list.spec());
-        model.short = match list {
-            Some(list) => {
-                let dim = self.spec.dim;
-                let embed = self.file.expect("embed", Dtype::F32, &[self.spec.vocab, dim])?;
-                let rows = Rows::new(self.path, bytemuck::cast_slice(embed), dim, self.precision);
-                Some(Short { list, rows })
-            }
-            None => None,
-        };
-        Ok(model)
-    }
-
-    /// Writes a file of the model as it is now, with dense weights as precise as those that it was opened from.
-    pub fn save(&self, path: &FilePath, progress: &Progress) -> Result<()> {
-        let metadata = metadata(&self.spec, &self.note);
-        let names: Vec<&str> = self.file.names().filter(|name| !name.starts_with("shortlist.")).collect();
-        let views = names.iter().map(|name| self.file.tensor(name)).collect::<thrifty_base::Result<Vec<_>>>()?;
-        let mut tensors: Vec<_> = names
-            .iter()
-            .zip(&views)
-            .map(|(name, v)| Tensor { name, dtype: v.dtype, shape: v.shape, bytes: v.bytes })
-            .collect();
-        let shape = self.short.as_ref().map_or([0, 0], |short| short.list.shape());
-        if let Some(short) = &self.short {
-            tensors.extend(short.list.tensors(&shape));
-        }
-        Ok(tensors::write(path, &metadata, &tensors, progress)?)
-    }
-
     /// Its sizes.
     pub fn spec(&self) -> &ModelSpec {
         &self.spec
@@ -293,7 +145,7 @@ impl PairLm {
         mut each: impl FnMut(usize, &[u32], &mut [f32]) -> Result<()>,
     ) -> Result<()> {
         for (tile, contexts) in contexts.chunks(TILE).enumerate() {
-            let Some(Short { list, rows }) = &self.short else {
+            let Some(Short { list, rows }) = self.short.as_deref() else {
                 self.hidden(contexts, work);
                 let Work { n, whole, scores, .. } = &mut *work;
                 scores.resize(contexts.len() * self.spec.vocab, 0.0);
@@ -342,7 +194,7 @@ impl PairLm {
         add.resize(contexts.len() * dim, 0.0);
         n.resize(contexts.len() * dim, 0.0);
         wide.resize(contexts.len() * 2 * hidden, 0.0);
-        for layer in &self.layers {
+        for layer in &*self.layers {
             let (table, width) = (layer.table.view(), layer.table.spec().width());
             pairs.resize(contexts.len() * width, 0.0);
             for (ids, pairs) in contexts.iter().zip(pairs.chunks_exact_mut(width)) {
@@ -424,58 +276,6 @@ impl PairLm {
             )
         })
     }
-}
-
-/// Numbers of a model to write: name, shape and values.
-pub type Dense<'a> = (&'a str, &'a [usize], &'a [f32]);
-
-/// Writes a file of a model. Names and shapes are those that [`PairLm::open`] looks for.
-pub fn write(
-    path: &FilePath,
-    spec: &ModelSpec,
-    note: &str,
-    dense: &[Dense<'_>],
-    tables: &[&PairTable],
-    shortlist: Option<&Shortlist>,
-    progress: &Progress,
-) -> Result<()> {
-    spec.check()?;
-    if shortlist.map(Shortlist::spec) != spec.shortlist.as_ref() {
-        return Err(Error::argument("shortlist", "it is not that of the model"));
-    }
-    if !tables.iter().map(|table| table.spec()).eq(&spec.layers) {
-        return Err(Error::argument("tables", "they are not those of the model's layers"));
-    }
-    let metadata = metadata(spec, note);
-    let names: Vec<String> = (0..tables.len()).map(|i| format!("layers.{i}.rows")).collect();
-    let shapes: Vec<_> = tables.iter().map(|table| table.shape()).collect();
-    let dense = dense.iter().map(|&(name, shape, values)| Tensor {
-        name,
-        dtype: Dtype::F32,
-        shape,
-        bytes: bytemuck::cast_slice(values),
-    });
-    let rows = tables.iter().zip(&names).zip(&shapes).map(|((table, name), (dtype, shape))| Tensor {
-        name,
-        dtype: *dtype,
-        shape,
-        bytes: table.data(),
-    });
-    let shape = shortlist.map_or([0, 0], Shortlist::shape);
-    let short = shortlist.into_iter().flat_map(|list| list.tensors(&shape));
-    Ok(tensors::write(path, &metadata, &dense.chain(rows).chain(short).collect::<Vec<_>>(), progress)?)
-}
-
-/// What the header of a model's file says.
-fn metadata(spec: &ModelSpec, note: &str) -> BTreeMap<String, String> {
-    let mut metadata = BTreeMap::new();
-    let mut tell = |key: &str, value: String| metadata.insert(key.to_owned(), value);
-    tell("format", FORMAT.into());
-    tell("version", VERSION.to_string());
-    tell("hash_version", hash::VERSION.to_string());
-    tell("spec", serde_json::to_string(spec).expect("plain structures become JSON"));
-    tell("note", note.to_owned());
-    metadata
 }
 
 /// Vectors divided by the root of their mean square, times `weights`.

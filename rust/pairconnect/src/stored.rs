@@ -1,4 +1,4 @@
-//! Rows as bytes: numbers to and from each precision.
+//! Stored as bytes: numbers to and from each precision.
 
 use thrifty_base::math::bf16;
 use thrifty_base::simd::Path;
@@ -8,13 +8,13 @@ use crate::spec::{Layout, PairSpec, Precision};
 
 /// How the rows of a table are written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rows {
+pub(crate) struct Stored {
     pub(crate) precision: Precision,
     pub(crate) layout: Layout,
     pub(crate) head_dim: usize,
 }
 
-impl Rows {
+impl Stored {
     /// Of a pair table.
     pub(crate) fn of(spec: &PairSpec, layout: Layout) -> Self {
         Self { precision: spec.precision, layout, head_dim: spec.head_dim }
