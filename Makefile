@@ -23,7 +23,8 @@ demo: $(BIN)/python tools
 
 develop: $(BIN)/python tools
 	$(BIN)/pip install --quiet 'maturin>=1.9.4,<2'
-	$(BIN)/maturin develop --profile dev-opt --extras all,test
+	$(BIN)/maturin develop --profile dev-opt
+	$(BIN)/pip install --quiet 'thrifty[all,test]'
 
 test: $(BIN)/python tools
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/run.py
