@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PURE_CRATES = ["thrifty-base", "thrifty-rambo", "thrifty-slide", "thrifty-pairconnect"]
+PURE_CRATES = ["thrifty-base", "thrifty-rambo", "thrifty-slide", "thrifty-pairconnect", "thrifty-specdec"]
 
 
 def lint(python: str) -> list[tuple[str, list[str]]]:

@@ -8,7 +8,9 @@ __all__ = [
     "LockedError",
     "MismatchError",
     "MissingExtra",
+    "OutOfBlocks",
     "ResumeMismatch",
+    "StalePlan",
     "ThriftyError",
     "UnknownDocument",
     "WorkerLost",
@@ -41,6 +43,14 @@ class ResumeMismatch(MismatchError):  # noqa: N818 - the name that the design gi
 
 class CapacityError(ThriftyError):
     """More was asked for than a plan or the memory holds."""
+
+
+class OutOfBlocks(CapacityError):  # noqa: N818 - the name that the design gives
+    """A request alone needs more blocks of the cache than there are."""
+
+
+class StalePlan(MismatchError):  # noqa: N818 - the name that the design gives
+    """A plan was committed or aborted before, or another one was made since."""
 
 
 class DuplicateName(ThriftyError, ValueError):  # noqa: N818 - says what is wrong

@@ -1,5 +1,6 @@
 //! What proposes ids for another model to verify.
 
+use crate::philox::Philox;
 use crate::sampling::Sampling;
 
 /// A sequence for which ids are wanted.
@@ -11,8 +12,8 @@ pub struct Ask {
     pub tokens: usize,
     /// The law that its ids are drawn from.
     pub sampling: Sampling,
-    /// Of the draws.
-    pub seed: u64,
+    /// What decides: an id at a position of the sequence is the one that wins [`race`](crate::sampling::race) there.
+    pub random: Philox,
 }
 
 /// Chains of ids, one for each ask, and the laws that they were drawn from.

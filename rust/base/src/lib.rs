@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`hash`] | mixing 64-bit words, hashing bytes |
 //! | [`philox`] | random numbers as a function of (seed, stream, position) |
+//! | [`noise`] | which random numbers decide what |
 //! | [`pool`] | threads that survive a fork |
 //! | [`progress`] | progress of long work, and how to stop it |
 //! | [`simd`] | which instruction set the kernels use |
@@ -27,6 +28,7 @@ pub mod hash;
 pub mod lent;
 pub mod math;
 pub mod memory;
+pub mod noise;
 pub mod pages;
 pub mod philox;
 pub mod pool;

@@ -9,8 +9,8 @@ use thrifty_base::sampling::{Sampling, race, race_of};
 use crate::model::{PairLm, Work};
 use crate::{Error, Result};
 
-/// Stream of the random generator.
-const STREAM: u64 = 0x7063_0001;
+/// Stream of the random generator for text that no other model verifies.
+pub const STREAM: u64 = 0x7063_0001;
 
 /// A model as a drafter. All that it keeps of a sequence is its ids.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Room {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turn {
     pub(crate) sampling: Sampling,
-    pub(crate) seed: u64,
+    pub(crate) random: Philox,
     /// Of the id in its sequence.
     pub(crate) position: usize,
 }
@@ -52,9 +52,9 @@ pub(crate) fn draw(
     let Room { work, order } = room;
     let path = model.path();
     model.short_scores(contexts, work, |i, ids, law| {
-        let Turn { sampling, seed, position } = turns[i];
+        let Turn { sampling, random, position } = turns[i];
         sampling.law(path, law, order);
-        let (random, position) = (Philox::new(seed, STREAM), position as u64);
+        let position = position as u64;
         let drawn = if ids.is_empty() {
             race(path, law, random, position).map(|id| (id as u32, law[id]))
         } else {
@@ -102,7 +102,7 @@ impl Drafter {
         draw(
             model,
             &[ids],
-            &[Turn { sampling: *sampling, seed: 0, position: ids.len() }],
+            &[Turn { sampling: *sampling, random: Philox::new(0, STREAM), position: ids.len() }],
             room,
             Some(&mut laws),
             |_, _| {},
@@ -208,7 +208,7 @@ impl Drafter {
             let turns: Vec<Turn> = active
                 .iter()
                 .zip(&contexts)
-                .map(|(&i, ids)| Turn { sampling: asks[i].sampling, seed: asks[i].seed, position: ids.len() })
+                .map(|(&i, ids)| Turn { sampling: asks[i].sampling, random: asks[i].random, position: ids.len() })
                 .collect();
             let mut step_laws: Vec<Laws> =
                 if laws.is_empty() { Vec::new() } else { vec![Laws::default(); active.len()] };

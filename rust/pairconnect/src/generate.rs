@@ -1,9 +1,10 @@
 //! Text that a model makes up.
 
+use thrifty_base::philox::Philox;
 use thrifty_base::progress::Progress;
 use thrifty_base::sampling::Sampling;
 
-use crate::drafter::{Room, Turn, draw, valid};
+use crate::drafter::{Room, STREAM, Turn, draw, valid};
 use crate::model::PairLm;
 use crate::{Error, Result};
 
@@ -29,7 +30,8 @@ pub fn generate(
     for _ in 0..tokens {
         let from = if window == 0 { 0 } else { ids.len().saturating_sub(window) };
         let mut found = 0;
-        let turn = Turn { sampling: *sampling, seed, position: ids.len() };
+        let random = Philox::new(seed, STREAM);
+        let turn = Turn { sampling: *sampling, random, position: ids.len() };
         draw(model, &[&ids[from..]], &[turn], &mut room, None, |_, (id, _)| found = id)?;
         ids.push(found);
         progress.advance(1)?;

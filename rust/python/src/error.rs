@@ -6,6 +6,7 @@ use thrifty_base::Error as Base;
 use thrifty_pairconnect::Error as Pair;
 use thrifty_rambo::Error as Rambo;
 use thrifty_slide::Error as Slide;
+use thrifty_specdec::Error as Spec;
 
 /// An exception of `thrifty.errors` by its name.
 fn ours(py: Python<'_>, class: &str, message: String) -> PyErr {
@@ -92,6 +93,18 @@ impl IntoPyErr for Pair {
             Pair::Capacity { .. } => ours(py, "CapacityError", self.to_string()),
             Pair::NotFinite => ours(py, "ModelError", self.to_string()),
             Pair::Mismatch { .. } => ours(py, "MismatchError", self.to_string()),
+        }
+    }
+}
+
+impl IntoPyErr for Spec {
+    fn into_py_err(self, py: Python<'_>) -> PyErr {
+        match &self {
+            Spec::Base(e) => base(py, e),
+            Spec::Argument { .. } => PyValueError::new_err(self.to_string()),
+            Spec::OutOfBlocks { .. } => ours(py, "OutOfBlocks", self.to_string()),
+            Spec::StalePlan { .. } => ours(py, "StalePlan", self.to_string()),
+            Spec::NotFinite { .. } => ours(py, "ModelError", self.to_string()),
         }
     }
 }

@@ -8,6 +8,7 @@ mod interrupt;
 mod pairconnect;
 mod rambo;
 mod slide;
+mod specdec;
 
 use pyo3::prelude::*;
 

@@ -4,8 +4,9 @@ use numpy::{IntoPyArray, PyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use thrifty_base::draft::{Ask, Draft, Laws, Proposals};
+use thrifty_base::philox::Philox;
 use thrifty_base::sampling::Sampling;
-use thrifty_pairconnect::drafter::Drafter;
+use thrifty_pairconnect::drafter::{Drafter, STREAM};
 
 use super::ids::{Ids, one};
 use super::model::PairLm;
@@ -83,7 +84,8 @@ impl PairDraft {
 
     /// Draws an id for one sequence and appends it.
     fn draw(&mut self, py: Python<'_>, sequence: usize, settings: (f32, usize, f32, f32), seed: u64) -> PyResult<u32> {
-        let asks = [Ask { sequence, tokens: 1, sampling: sampling(settings), seed }];
+        let random = Philox::new(seed, STREAM);
+        let asks = [Ask { sequence, tokens: 1, sampling: sampling(settings), random }];
         self.inner.propose(&asks, false, &mut self.out).map_err(|e| e.into_py_err(py))?;
         Ok(self.out.ids[0])
     }
@@ -105,7 +107,10 @@ impl PairDraft {
             return Err(PyValueError::new_err(what));
         }
         let sampling = sampling(settings);
-        let asks = sequences.into_iter().zip(seeds).map(|(sequence, seed)| Ask { sequence, tokens, sampling, seed });
+        let asks = sequences.into_iter().zip(seeds).map(|(sequence, seed)| {
+            let random = Philox::new(seed, STREAM);
+            Ask { sequence, tokens, sampling, random }
+        });
         let asks: Vec<Ask> = asks.collect();
         let Self { inner, out } = self;
         py.detach(|| inner.propose(&asks, laws, out)).map_err(|e| e.into_py_err(py))?;
