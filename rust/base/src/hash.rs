@@ -1,6 +1,6 @@
 //! Hashing. The functions here are part of the file formats: a change of any of them is a new [`VERSION`].
 
-pub use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+pub use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128_with_seed};
 
 /// Version of the functions in this module, stored in every file that depends on them.
 pub const VERSION: u32 = 1;

@@ -3,7 +3,25 @@
 //!
 //! | module | what |
 //! | --- | --- |
+//! | [`request`] | what callers want, and what is known of it |
+//! | [`scheduler`] | requests, the blocks that they hold, and which of them run |
+//! | [`plan`] | what a step computes |
+//! | [`step`] | the same as arrays |
+//! | [`settle`] | what becomes of it |
+//! | [`sequences`] | what drafters know of requests |
+//! | [`choose`] | who decides about drafts |
+//! | [`pool`] | blocks of the cache |
+//! | [`prefix`] | blocks that requests share |
 
+pub mod choose;
 mod error;
+pub mod plan;
+pub mod pool;
+pub mod prefix;
+pub mod request;
+pub mod scheduler;
+pub mod sequences;
+pub mod settle;
+pub mod step;
 
 pub use error::{Error, Result};

@@ -1,0 +1,266 @@
+//! What a step computes.
+//!
+//! Every request that runs gets one token. What is left of the step's tokens goes to prompts, the first come first, then
+//! to drafts, then to requests that wait. Where blocks are short, drafts go first, then prompts are cut, then the last
+//! come lose their blocks and begin again later.
+
+use crate::choose::{Ask, Choice, Choose};
+use crate::prefix;
+use crate::request::{Handle, State};
+use crate::scheduler::{Scheduler, Settings, Share};
+use crate::step::Step;
+use crate::{Error, Result};
+
+/// One part of so many of all blocks is kept for requests that run, before another begins.
+const RESERVE: u32 = 100;
+
+impl<C: Choose> Scheduler<C> {
+    /// Plans a step; without `speculate` nobody gets drafts. A step without rows means that nobody runs or waits.
+    pub fn plan(&mut self, speculate: bool) -> Result<&Step> {
+        if self.in_flight {
+            let what = "it was neither committed nor aborted, and there is one plan at a time";
+            return Err(Error::StalePlan { plan: self.step.number, what });
+        }
+        let prompt = self.share();
+        self.draft(speculate, prompt);
+        let before = self.running.len();
+        let short = self.fit();
+        (self.admitted, self.shared) = (0, 0);
+        if !short {
+            self.admit();
+        }
+        debug_assert!(self.running.len() >= before || short);
+        self.write();
+        self.in_flight = true;
+        Ok(&self.step)
+    }
+
+    fn left(&self) -> u32 {
+        let used: u32 = self.shares.iter().map(|s| s.fresh + u32::from(s.choice.gamma)).sum();
+        self.settings.token_budget - used
+    }
+
+    /// Gives known tokens to those that run; returns how many beyond one each.
+    fn share(&mut self) -> u32 {
+        self.shares.clear();
+        let requests = &self.requests;
+        let one = |&slot: &u32| Share { fresh: 1, before: requests[slot as usize].blocks, choice: Choice::default() };
+        self.shares.extend(self.running.iter().map(one));
+        let left = self.settings.token_budget - self.running.len() as u32;
+        let long = |i: usize| requests[self.running[i] as usize].known() > 1;
+        let mut prompts: Vec<usize> = (0..self.running.len()).filter(|&i| long(i)).collect();
+        prompts.sort_unstable_by_key(|&i| requests[self.running[i] as usize].order);
+        let mut given = 0;
+        for i in prompts {
+            let more = (requests[self.running[i] as usize].known() - 1).min(left - given);
+            self.shares[i].fresh += more;
+            given += more;
+        }
+        given
+    }
+
+    /// Asks how many drafts those get whose prompt is through.
+    fn draft(&mut self, speculate: bool, prompt: u32) {
+        if !speculate || self.settings.max_gamma == 0 {
+            return;
+        }
+        self.asks.clear();
+        self.asking.clear();
+        for (i, &slot) in self.running.iter().enumerate() {
+            let request = &self.requests[slot as usize];
+            let cap = request.room();
+            if cap > 0 && request.known() == 1 {
+                self.asks.push(Ask { slot, cap: cap as u8, weight: 1.0, kv: request.computed });
+                self.asking.push(i as u32);
+            }
+        }
+        let budget = (self.settings.token_budget - self.running.len() as u32 - prompt) as usize;
+        if self.asks.is_empty() || budget == 0 {
+            return;
+        }
+        self.chooser.choose(&self.asks, budget, prompt as usize, &mut self.choices);
+        debug_assert!(self.choices.len() == self.asks.len());
+        let mut left = budget;
+        for ((&i, ask), &choice) in self.asking.iter().zip(&self.asks).zip(&self.choices) {
+            // Whoever decides may be wrong about what there is.
+            let gamma = usize::from(choice.gamma.min(ask.cap)).min(left) as u8;
+            left -= usize::from(gamma);
+            self.shares[i as usize].choice = Choice { gamma, ..choice };
+        }
+    }
+
+    fn needed(&self, i: usize, tokens: u32) -> u32 {
+        let request = &self.requests[self.running[i] as usize];
+        self.settings.holding(request.computed + tokens).saturating_sub(request.blocks)
+    }
+
+    /// Gives blocks for all shares, or makes shares that there are blocks for; says whether somebody lost theirs.
+    fn fit(&mut self) -> bool {
+        let with = |s: &Share| s.fresh + u32::from(s.choice.gamma);
+        let all: usize = (0..self.running.len()).map(|i| self.needed(i, with(&self.shares[i])) as usize).sum();
+        let short = if all > self.pool.available() { self.cut() } else { false };
+        for i in 0..self.running.len() {
+            let (slot, tokens) = (self.running[i], with(&self.shares[i]));
+            let count = self.settings.holding(self.requests[slot as usize].computed + tokens);
+            self.grow(slot, count);
+        }
+        short
+    }
+
+    /// Cuts shares until there are blocks for them.
+    fn cut(&mut self) -> bool {
+        let mut order: Vec<usize> = (0..self.running.len()).collect();
+        order.sort_unstable_by_key(|&i| self.requests[self.running[i] as usize].order);
+        let mut lost = vec![false; order.len()];
+        let (mut available, mut short) = (self.pool.available() as u32, false);
+        let wanted: Vec<Choice> = self.shares.iter().map(|s| s.choice).collect();
+        self.shares.iter_mut().for_each(|s| s.choice.gamma = 0);
+        let mut last = order.len();
+        for at in 0..order.len() {
+            let i = order[at];
+            while !lost[i] {
+                // As many known tokens as fit what it holds and what is left.
+                let request = &self.requests[self.running[i] as usize];
+                let holds = (request.blocks + available).saturating_mul(self.settings.block_size);
+                let fresh = self.shares[i].fresh.min(holds.saturating_sub(request.computed));
+                if fresh > 0 {
+                    self.shares[i].fresh = fresh;
+                    available -= self.needed(i, fresh);
+                    break;
+                }
+                last -= 1;
+                let victim = order[last];
+                let slot = self.running[victim];
+                lost[victim] = true;
+                short = true;
+                self.vacate(slot);
+                let request = &mut self.requests[slot as usize];
+                request.state = State::Waiting;
+                self.waiting.insert((request.order, slot));
+                self.stats.preempted += 1;
+                // What the victim let go, and what it was given in this step: nothing, it comes behind.
+                available = self.pool.available() as u32 - self.granted(&order[..at]);
+            }
+        }
+        // Drafts get what is left, the first come first.
+        for &i in order.iter().filter(|&&i| !lost[i]) {
+            let fresh = self.shares[i].fresh;
+            let base = self.needed(i, fresh);
+            let fits = |gamma: u8| self.needed(i, fresh + u32::from(gamma)) - base <= available;
+            let gamma = (0..=wanted[i].gamma).rev().find(|&gamma| fits(gamma)).unwrap_or(0);
+            available -= self.needed(i, fresh + u32::from(gamma)) - base;
+            self.shares[i].choice = Choice { gamma, ..wanted[i] };
+        }
+        let mut place = 0;
+        self.shares.retain(|_| {
+            place += 1;
+            !lost[place - 1]
+        });
+        place = 0;
+        self.running.retain(|_| {
+            place += 1;
+            !lost[place - 1]
+        });
+        short
+    }
+
+    /// Blocks that known tokens of some of those that run still need.
+    fn granted(&self, some: &[usize]) -> u32 {
+        some.iter().map(|&i| self.needed(i, self.shares[i].fresh)).sum()
+    }
+
+    /// Lets requests begin that wait, while there are rows, tokens and blocks.
+    fn admit(&mut self) {
+        let Settings { blocks, block_size, max_running, .. } = self.settings;
+        let mut left = self.left();
+        while left > 0 && (self.running.len() as u32) < max_running {
+            let Some(&(order, slot)) = self.waiting.first() else { return };
+            let (hits, idle) = self.hits(slot);
+            let request = &self.requests[slot as usize];
+            // All of what is known: one that begins and loses its blocks at once helps nobody.
+            let needed = self.settings.holding(request.tokens.len() as u32) as usize - hits.len();
+            let reserve = if self.running.is_empty() { 0 } else { (blocks / RESERVE) as usize };
+            if needed + idle + reserve > self.pool.available() {
+                return;
+            }
+            let Some(row) = self.free_rows.pop() else { return };
+            self.waiting.remove(&(order, slot));
+            let request = &mut self.requests[slot as usize];
+            (request.state, request.row) = (State::Running, row);
+            (request.computed, request.blocks, request.keyed) =
+                (hits.len() as u32 * block_size, hits.len() as u32, hits.len() as u32);
+            for (place, &(block, key)) in hits.iter().enumerate() {
+                self.pool.share(block);
+                self.table[row as usize * self.stride + place] = block as i32;
+                request.key = key;
+            }
+            self.shared += u64::from(request.computed);
+            let fresh = request.known().min(left);
+            let (computed, class) = (request.computed, request.class);
+            left -= fresh;
+            self.grow(slot, self.settings.holding(computed + fresh));
+            self.running.push(slot);
+            self.shares.push(Share { fresh, before: 0, choice: Choice::default() });
+            self.admitted += 1;
+            self.chooser.admit(slot, class);
+        }
+    }
+
+    /// Blocks that hold what a request begins with, and their keys; and how many of them nobody holds. The last known token
+    /// is not looked for: its scores are needed.
+    fn hits(&self, slot: u32) -> (Vec<(u32, u128)>, usize) {
+        let request = &self.requests[slot as usize];
+        let (mut hits, mut idle) = (Vec::new(), 0);
+        if !self.settings.share_prefixes {
+            return (hits, idle);
+        }
+        let mut key = prefix::root(request.salt);
+        let known = &request.tokens[..request.tokens.len() - 1];
+        for tokens in known.chunks_exact(self.settings.block_size as usize) {
+            key = prefix::key(key, tokens);
+            let Some(block) = self.prefixes.get(key) else { break };
+            idle += usize::from(self.pool.held(block) == 0);
+            hits.push((block, key));
+        }
+        (hits, idle)
+    }
+
+    /// Writes the rows: those that give ids first.
+    fn write(&mut self) {
+        let number = self.step.number + 1;
+        self.step.clear(number);
+        for giving in [true, false] {
+            for (&slot, share) in self.running.iter().zip(&self.shares) {
+                let request = &self.requests[slot as usize];
+                if (share.fresh == request.known()) != giving {
+                    continue;
+                }
+                let (from, gamma) = (request.computed, u32::from(share.choice.gamma));
+                let to = from + share.fresh;
+                let step = &mut self.step;
+                step.handles.push(Handle::new(slot, request.generation).0);
+                step.uids.push(request.uid);
+                step.begin.push(i64::from(from));
+                step.fresh.push(share.fresh as i32);
+                step.gamma.push(share.choice.gamma);
+                step.draft.push(share.choice.draft);
+                step.table_row.push(request.row as i32);
+                step.tokens.extend_from_slice(&request.tokens[from as usize..to as usize]);
+                step.tokens.resize(step.tokens.len() + gamma as usize, 0);
+                let row = &self.table[request.row as usize * self.stride..][..self.stride];
+                let size = self.settings.block_size;
+                step.positions.extend((from..to + gamma).map(|at| at as i32));
+                step.places
+                    .extend((from..to + gamma).map(|at| row[(at / size) as usize] * size as i32 + (at % size) as i32));
+                step.first.push(step.tokens.len() as i32);
+                step.temperature.push(request.sampling.temperature);
+                step.top_k.push(request.sampling.top_k as u32);
+                step.top_p.push(request.sampling.top_p);
+                step.min_p.push(request.sampling.min_p);
+            }
+            if giving {
+                self.step.giving = self.step.rows();
+            }
+        }
+    }
+}

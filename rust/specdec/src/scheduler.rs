@@ -1,0 +1,391 @@
+//! Requests, the blocks that they hold, and which of them run.
+//!
+//! A step is a transaction: [`plan`](Scheduler::plan) says what the models are to compute, then
+//! [`commit`](Scheduler::commit) takes what came out of it, or [`abort`](Scheduler::abort) takes everything back.
+
+use std::collections::BTreeSet;
+
+use crate::choose::{Ask, Choice, Choose};
+use crate::pool::Pool;
+use crate::prefix::{self, Prefixes};
+use crate::request::{End, Handle, Request, State, Submission};
+use crate::step::Step;
+use crate::{Error, Result};
+
+/// Sizes that do not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Blocks of the cache.
+    pub blocks: u32,
+    /// Tokens of a block.
+    pub block_size: u32,
+    /// Requests that run at a time.
+    pub max_running: u32,
+    /// Tokens of a request, its prompt among them.
+    pub max_length: u32,
+    /// Tokens of a step; at least `max_running`, so that every request that runs gives an id in every step.
+    pub token_budget: u32,
+    /// Drafts of a request and step.
+    pub max_gamma: u8,
+    /// Ids are below.
+    pub vocab: u32,
+    /// Whether requests that begin alike share blocks.
+    pub share_prefixes: bool,
+    /// One that arrived so many steps later goes behind one whose priority is less by 1: so nobody waits for ever.
+    pub ageing: u32,
+}
+
+impl Settings {
+    fn check(&self) -> Result<()> {
+        let least = [
+            ("blocks", self.blocks, 1),
+            ("block_size", self.block_size, 1),
+            ("max_running", self.max_running, 1),
+            ("max_length", self.max_length, 2),
+            ("token_budget", self.token_budget, self.max_running),
+            ("vocab", self.vocab, 1),
+        ];
+        if let Some((argument, got, least)) = least.into_iter().find(|&(_, got, least)| got < least) {
+            return Err(Error::argument(argument, format!("{got} is less than {least}")));
+        }
+        // Places in the cache are 32-bit numbers.
+        if u64::from(self.blocks) * u64::from(self.block_size) > i32::MAX as u64 {
+            let what = format!("{} of {} tokens are more than {} places", self.blocks, self.block_size, i32::MAX);
+            return Err(Error::argument("blocks", what));
+        }
+        Ok(())
+    }
+
+    /// Blocks that hold so many tokens.
+    #[inline]
+    pub(crate) fn holding(&self, tokens: u32) -> u32 {
+        tokens.div_ceil(self.block_size)
+    }
+}
+
+/// What has happened since the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Steps that were committed.
+    pub steps: u64,
+    /// Steps that were taken back.
+    pub aborted: u64,
+    /// Rows of committed steps.
+    pub rows: u64,
+    /// Ids that requests got.
+    pub emitted: u64,
+    /// Drafts that were verified.
+    pub drafted: u64,
+    /// Drafts that were accepted.
+    pub accepted: u64,
+    /// Prompt tokens that went through the model, again after a preemption.
+    pub prompt_tokens: u64,
+    /// Prompt tokens that were found in the cache.
+    pub shared_tokens: u64,
+    /// Requests that lost their blocks to others and begin again.
+    pub preempted: u64,
+    /// Requests that were submitted.
+    pub submitted: u64,
+    /// Requests that ended: by length, stop, cancellation, failure.
+    pub ended: [u64; 4],
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The ids that followed its prompt.
+    pub tokens: Vec<u32>,
+    /// Why there are no more.
+    pub end: End,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Scheduler<C> {
+    pub(crate) settings: Settings,
+    pub(crate) chooser: C,
+    pub(crate) pool: Pool,
+    pub(crate) prefixes: Prefixes,
+    pub(crate) requests: Vec<Request>,
+    free: Vec<u32>,
+    /// By order, and slot.
+    pub(crate) waiting: BTreeSet<((i64, u64), u32)>,
+    pub(crate) running: Vec<u32>,
+    pub(crate) table: Vec<i32>,
+    pub(crate) stride: usize,
+    pub(crate) free_rows: Vec<u32>,
+    pub(crate) step: Step,
+    /// The step of the plan that was neither committed nor aborted.
+    pub(crate) in_flight: bool,
+    /// What was cancelled meanwhile.
+    pub(crate) cancelled: Vec<Handle>,
+    pub(crate) shares: Vec<Share>,
+    pub(crate) asks: Vec<Ask>,
+    pub(crate) asking: Vec<u32>,
+    pub(crate) choices: Vec<Choice>,
+    /// How many of those that run were admitted by the plan in flight: the last ones.
+    pub(crate) admitted: usize,
+    /// Tokens that those found in the cache.
+    pub(crate) shared: u64,
+    pub(crate) stats: Stats,
+}
+
+/// What a running request gets in a step.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Share {
+    pub(crate) fresh: u32,
+    /// Blocks that it had before the plan.
+    pub(crate) before: u32,
+    pub(crate) choice: Choice,
+}
+
+impl<C> Scheduler<C> {
+    /// The ids of a request of the step in flight.
+    pub(crate) fn running_ids(&self, handle: Handle) -> &[u32] {
+        &self.requests[handle.slot()].tokens
+    }
+
+    /// The plan in flight, or the last one.
+    pub fn step(&self) -> &Step {
+        &self.step
+    }
+}
+
+impl<C: Choose> Scheduler<C> {
+    /// Without requests.
+    pub fn new(settings: Settings, chooser: C) -> Result<Self> {
+        settings.check()?;
+        // The last id of a request is never computed.
+        let stride = settings.holding(settings.max_length - 1) as usize;
+        let rows = settings.max_running as usize;
+        Ok(Self {
+            settings,
+            chooser,
+            pool: Pool::new(settings.blocks),
+            prefixes: Prefixes::default(),
+            requests: Vec::new(),
+            free: Vec::new(),
+            waiting: BTreeSet::new(),
+            running: Vec::with_capacity(rows),
+            table: vec![-1; rows * stride],
+            stride,
+            free_rows: (0..settings.max_running).rev().collect(),
+            step: Step::with_capacity(rows, settings.token_budget as usize),
+            in_flight: false,
+            cancelled: Vec::new(),
+            shares: Vec::with_capacity(rows),
+            asks: Vec::with_capacity(rows),
+            asking: Vec::with_capacity(rows),
+            choices: Vec::with_capacity(rows),
+            admitted: 0,
+            shared: 0,
+            stats: Stats::default(),
+        })
+    }
+
+    /// A new request.
+    pub fn submit(&mut self, wanted: &Submission<'_>) -> Result<Handle> {
+        let Settings { blocks, block_size, max_length, vocab, ageing, max_gamma, .. } = self.settings;
+        if wanted.prompt.is_empty() {
+            return Err(Error::argument("prompt", "it has no ids; at least one is needed"));
+        }
+        if wanted.max_new == 0 {
+            return Err(Error::argument("max_new", "0; at least 1 is needed"));
+        }
+        for (argument, ids) in [("prompt", wanted.prompt), ("stop", wanted.stop)] {
+            if let Some(at) = ids.iter().position(|&id| id >= vocab) {
+                return Err(Error::argument(argument, format!("id {} at {at} is not below vocab = {vocab}", ids[at])));
+            }
+        }
+        if let Some((argument, what)) = wanted.sampling.wrong() {
+            return Err(Error::argument(argument, what));
+        }
+        let length = wanted.prompt.len().saturating_add(wanted.max_new);
+        if length > max_length as usize {
+            let what = format!("{length} ids with the prompt's {}; max_length is {max_length}", wanted.prompt.len());
+            return Err(Error::argument("max_new", what));
+        }
+        let needed = self.settings.holding(length as u32 - 1);
+        if needed > blocks {
+            let what = format!(
+                "a request of {length} ids needs {needed} blocks of {block_size} tokens, there are {blocks}; \
+                 shorten it, or give the cache more blocks"
+            );
+            return Err(Error::OutOfBlocks { what });
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.requests.push(Request::free());
+            self.requests.len() as u32 - 1
+        });
+        let number = self.stats.submitted;
+        self.stats.submitted += 1;
+        let order = (self.stats.steps as i64 - i64::from(wanted.priority) * i64::from(ageing), number);
+        let request = &mut self.requests[slot as usize];
+        let mut tokens = std::mem::take(&mut request.tokens);
+        tokens.clear();
+        tokens.reserve_exact(length);
+        tokens.extend_from_slice(wanted.prompt);
+        *request = Request {
+            generation: request.generation,
+            state: State::Waiting,
+            max_gamma: wanted.max_gamma.min(max_gamma),
+            tokens,
+            prompt: wanted.prompt.len() as u32,
+            limit: length as u32,
+            order,
+            uid: wanted.uid,
+            key: prefix::root(wanted.salt),
+            salt: wanted.salt,
+            class: wanted.class,
+            sampling: wanted.sampling,
+            stop: wanted.stop.to_vec(),
+            ..Request::free()
+        };
+        let generation = request.generation;
+        self.waiting.insert((order, slot));
+        Ok(Handle::new(slot, generation))
+    }
+
+    pub(crate) fn request(&self, handle: Handle) -> Result<&Request> {
+        let found = self.requests.get(handle.slot());
+        found
+            .filter(|r| r.generation == handle.generation() && r.state != State::Free)
+            .ok_or_else(|| Error::argument("handle", "it names no request; what became of it was taken already"))
+    }
+
+    /// Where a request is.
+    pub fn state(&self, handle: Handle) -> Result<State> {
+        Ok(self.request(handle)?.state)
+    }
+
+    /// The ids that have followed the prompt so far.
+    pub fn tokens(&self, handle: Handle) -> Result<&[u32]> {
+        let request = self.request(handle)?;
+        Ok(&request.tokens[request.prompt as usize..])
+    }
+
+    /// All ids that there are of it, the prompt first.
+    pub fn ids(&self, handle: Handle) -> Result<&[u32]> {
+        Ok(&self.request(handle)?.tokens)
+    }
+
+    /// What became of a request that has ended; its handle names nothing from then on.
+    pub fn take(&mut self, handle: Handle) -> Result<Outcome> {
+        let State::Finished(end) = self.request(handle)?.state else {
+            return Err(Error::argument("handle", "the request goes on; cancel it to end it"));
+        };
+        let request = &mut self.requests[handle.slot()];
+        request.state = State::Free;
+        request.generation = request.generation.wrapping_add(1);
+        self.free.push(handle.slot() as u32);
+        Ok(Outcome { tokens: request.tokens[request.prompt as usize..].to_vec(), end })
+    }
+
+    /// Ends a request. Its blocks are free at once, or, while a plan is in flight, when that is committed or aborted.
+    pub fn cancel(&mut self, handle: Handle) -> Result<()> {
+        match self.request(handle)?.state {
+            State::Finished(_) | State::Free => {}
+            _ if self.in_flight => {
+                self.requests[handle.slot()].cancelled = true;
+                self.cancelled.push(handle);
+            }
+            _ => self.end_now(handle.slot() as u32, End::Cancelled),
+        }
+        Ok(())
+    }
+
+    /// Ends a request of which no plan in flight knows.
+    pub(crate) fn end_now(&mut self, slot: u32, end: End) {
+        match self.requests[slot as usize].state {
+            State::Waiting => {
+                self.waiting.remove(&(self.requests[slot as usize].order, slot));
+            }
+            State::Running => {
+                self.running.retain(|&s| s != slot);
+                self.vacate(slot);
+            }
+            State::Free | State::Finished(_) => return,
+        }
+        self.finish(slot, end);
+    }
+
+    /// Notes the end of a request that holds nothing any more.
+    pub(crate) fn finish(&mut self, slot: u32, end: End) {
+        self.requests[slot as usize].state = State::Finished(end);
+        self.requests[slot as usize].cancelled = false;
+        self.stats.ended[end as usize] += 1;
+    }
+
+    /// Takes blocks and row of the table from a request, the last block first: so the first is forgotten last.
+    pub(crate) fn vacate(&mut self, slot: u32) {
+        self.shrink(slot, 0);
+        let request = &mut self.requests[slot as usize];
+        self.free_rows.push(request.row);
+        (request.computed, request.keyed, request.key) = (0, 0, prefix::root(request.salt));
+    }
+
+    /// Lets all blocks of a request go but the first `keep`.
+    #[inline]
+    pub(crate) fn shrink(&mut self, slot: u32, keep: u32) {
+        let request = &mut self.requests[slot as usize];
+        let row = &mut self.table[request.row as usize * self.stride..][..self.stride];
+        for block in row[keep.min(request.blocks) as usize..request.blocks as usize].iter_mut().rev() {
+            self.pool.release(*block as u32);
+            *block = -1;
+        }
+        request.blocks = request.blocks.min(keep);
+    }
+
+    /// Gives a request blocks until it has `count`; there must be as many.
+    #[inline]
+    pub(crate) fn grow(&mut self, slot: u32, count: u32) {
+        let request = &mut self.requests[slot as usize];
+        let row = &mut self.table[request.row as usize * self.stride..][..self.stride];
+        while request.blocks < count {
+            let Some((block, key)) = self.pool.take() else {
+                debug_assert!(false, "blocks were counted before");
+                return;
+            };
+            if let Some(key) = key {
+                self.prefixes.forget(key);
+            }
+            row[request.blocks as usize] = block as i32;
+            request.blocks += 1;
+        }
+    }
+
+    /// The block table: `max_running` rows, -1 where there is none.
+    pub fn table(&self) -> &[i32] {
+        &self.table
+    }
+
+    /// Entries of a row of it.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Its sizes.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What has happened so far.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Who decides about drafts.
+    pub fn chooser(&mut self) -> &mut C {
+        &mut self.chooser
+    }
+
+    /// How many requests run, and how many wait.
+    pub fn load(&self) -> (usize, usize) {
+        (self.running.len(), self.waiting.len())
+    }
+
+    /// Blocks that nobody holds.
+    pub fn available(&self) -> usize {
+        self.pool.available()
+    }
+}

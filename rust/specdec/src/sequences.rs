@@ -1,0 +1,153 @@
+//! A drafter's sequences, kept in step with the requests that they stand for.
+
+use thrifty_base::draft::{Ask, Draft, Proposals};
+use thrifty_base::noise::{Noise, Purpose};
+
+use crate::request::Handle;
+use crate::scheduler::Scheduler;
+
+/// What a drafter knows of a request.
+#[derive(Clone, Debug)]
+struct Known {
+    handle: Handle,
+    sequence: usize,
+    /// Ids of the request when it was last asked, and what it proposed to follow.
+    length: usize,
+    proposed: Vec<u32>,
+}
+
+/// The sequences of one drafter, by the slots of requests.
+#[derive(Clone, Debug, Default)]
+pub struct Sequences {
+    known: Vec<Option<Known>>,
+    rows: Vec<usize>,
+    asks: Vec<Ask>,
+    out: Proposals,
+}
+
+/// Drafts for the rows of a step that give ids: `width` places each.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Drafts {
+    /// Places of a row.
+    pub width: usize,
+    /// Ids, -1 behind the last of a row.
+    pub ids: Vec<i64>,
+    /// Where the law of each place ends in `law_ids`, behind a 0; of places without a draft it is empty.
+    pub ends: Vec<i64>,
+    /// Ids of the laws.
+    pub law_ids: Vec<u32>,
+    /// Their probabilities.
+    pub law: Vec<f32>,
+}
+
+impl Drafts {
+    /// No drafts yet for so many rows.
+    pub fn clear(&mut self, rows: usize, width: usize) {
+        self.width = width;
+        self.ids.clear();
+        self.ids.resize(rows * width, -1);
+        self.ends.clear();
+        self.ends.resize(rows * width + 1, 0);
+        self.law_ids.clear();
+        self.law.clear();
+    }
+}
+
+impl Sequences {
+    /// Asks `drafter` for what the step in flight wants of the drafter with number `which`. With `purpose`
+    /// [`Purpose::Shared`] drafts are drawn as the seed-exact rule verifies them. Laws are kept with `laws`.
+    pub fn propose<D: Draft, C>(
+        &mut self,
+        scheduler: &Scheduler<C>,
+        which: u8,
+        (seed, purpose): (u64, Purpose),
+        drafter: &mut D,
+        laws: bool,
+        out: &mut Drafts,
+    ) -> Result<(), D::Error> {
+        let step = scheduler.step();
+        let width = step.gamma[..step.giving].iter().copied().max().unwrap_or(0) as usize;
+        out.clear(step.giving, width);
+        self.rows.clear();
+        self.asks.clear();
+        for row in (0..step.giving).filter(|&row| step.gamma[row] > 0 && step.draft[row] == which) {
+            let sequence = self.follow(scheduler, step.handle(row), drafter)?;
+            let random = Noise::new(seed, step.uids[row]).of(purpose, step.next(row));
+            let tokens = usize::from(step.gamma[row]);
+            self.asks.push(Ask { sequence, tokens, sampling: step.sampling(row), random });
+            self.rows.push(row);
+        }
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        drafter.propose(&self.asks, laws, &mut self.out)?;
+        let (mut begin, mut law) = (0, 0);
+        for (&row, &end) in self.rows.iter().zip(&self.out.ends) {
+            let ids = &self.out.ids[begin..end];
+            for (place, &id) in out.ids[row * width..].iter_mut().zip(ids) {
+                *place = i64::from(id);
+            }
+            if let Some(known) = &mut self.known[step.handle(row).slot()] {
+                known.proposed.clear();
+                known.proposed.extend_from_slice(ids);
+            }
+            begin = end;
+        }
+        if laws {
+            // Rows are asked in their order, so their laws follow each other; places without one end where they begin.
+            let mut which = self.rows.iter().zip(&self.out.ends).peekable();
+            let mut before = 0;
+            for row in 0..step.giving {
+                let count = match which.peek() {
+                    Some(&(&at, &end)) if at == row => {
+                        which.next();
+                        let count = end - before;
+                        before = end;
+                        count
+                    }
+                    _ => 0,
+                };
+                for place in 0..width {
+                    if place < count {
+                        law += 1;
+                    }
+                    let end = if law == 0 { 0 } else { self.out.laws.ends[law - 1] };
+                    out.ends[row * width + place + 1] = end as i64;
+                }
+            }
+            out.law_ids.extend_from_slice(&self.out.laws.ids);
+            out.law.extend_from_slice(&self.out.laws.chances);
+        }
+        Ok(())
+    }
+
+    /// The drafter's sequence of a request, with all of its ids.
+    fn follow<D: Draft, C>(
+        &mut self,
+        scheduler: &Scheduler<C>,
+        handle: Handle,
+        drafter: &mut D,
+    ) -> Result<usize, D::Error> {
+        let slot = handle.slot();
+        if self.known.len() <= slot {
+            self.known.resize(slot + 1, None);
+        }
+        let ids = scheduler.running_ids(handle);
+        let known = &mut self.known[slot];
+        if let Some(old) = known.as_ref().filter(|known| known.handle != handle) {
+            drafter.close(old.sequence)?;
+            *known = None;
+        }
+        if let Some(known) = known {
+            let agreed = known.proposed.iter().zip(&ids[known.length..]).take_while(|(a, b)| a == b).count();
+            drafter.truncate(known.sequence, known.length + agreed)?;
+            drafter.append(known.sequence, &ids[known.length + agreed..])?;
+            known.length = ids.len();
+            known.proposed.clear();
+            return Ok(known.sequence);
+        }
+        let sequence = drafter.open(ids)?;
+        *known = Some(Known { handle, sequence, length: ids.len(), proposed: Vec::new() });
+        Ok(sequence)
+    }
+}

@@ -1,0 +1,137 @@
+//! A step: what the models are to compute, row by row.
+//!
+//! Rows whose next id comes out of the step stand first; behind them those that only fill the cache with a part of their
+//! prompt. A row feeds `fresh` known tokens and then `gamma` drafts, at positions from `begin` on; of its last
+//! `gamma + 1` tokens the scores are needed.
+
+use thrifty_base::sampling::Sampling;
+
+use crate::request::Handle;
+
+/// Arrays with one entry a row, or a token. Their memory stays where it is from step to step.
+#[derive(Clone, Debug, Default)]
+pub struct Step {
+    /// Its number; 0 before the first.
+    pub number: u64,
+    /// Of the rows, those that give ids.
+    pub giving: usize,
+    /// The request of each row.
+    pub handles: Vec<u64>,
+    /// What its random numbers are a function of.
+    pub uids: Vec<u64>,
+    /// The position of its first token.
+    pub begin: Vec<i64>,
+    /// Known tokens.
+    pub fresh: Vec<i32>,
+    /// Drafts.
+    pub gamma: Vec<u8>,
+    /// Which drafter; it has no meaning where `gamma` is 0.
+    pub draft: Vec<u8>,
+    /// Its row of the block table.
+    pub table_row: Vec<i32>,
+    /// Where each row's tokens begin, and where the last ones end: rows + 1 entries.
+    pub first: Vec<i32>,
+    /// Tokens of all rows; drafts are 0 until they are known.
+    pub tokens: Vec<u32>,
+    /// Their positions.
+    pub positions: Vec<i32>,
+    /// Where in the cache each goes: block * block size + place.
+    pub places: Vec<i32>,
+    /// The law of each row's ids: the four numbers of [`Sampling`].
+    pub temperature: Vec<f32>,
+    /// See `temperature`.
+    pub top_k: Vec<u32>,
+    /// See `temperature`.
+    pub top_p: Vec<f32>,
+    /// See `temperature`.
+    pub min_p: Vec<f32>,
+}
+
+impl Step {
+    /// Room for so many rows and tokens.
+    pub(crate) fn with_capacity(rows: usize, tokens: usize) -> Self {
+        Self {
+            number: 0,
+            giving: 0,
+            handles: Vec::with_capacity(rows),
+            uids: Vec::with_capacity(rows),
+            begin: Vec::with_capacity(rows),
+            fresh: Vec::with_capacity(rows),
+            gamma: Vec::with_capacity(rows),
+            draft: Vec::with_capacity(rows),
+            table_row: Vec::with_capacity(rows),
+            first: Vec::with_capacity(rows + 1),
+            tokens: Vec::with_capacity(tokens),
+            positions: Vec::with_capacity(tokens),
+            places: Vec::with_capacity(tokens),
+            temperature: Vec::with_capacity(rows),
+            top_k: Vec::with_capacity(rows),
+            top_p: Vec::with_capacity(rows),
+            min_p: Vec::with_capacity(rows),
+        }
+    }
+
+    pub(crate) fn clear(&mut self, number: u64) {
+        let Self {
+            number: own,
+            giving,
+            handles,
+            uids,
+            begin,
+            fresh,
+            gamma,
+            draft,
+            table_row,
+            first,
+            tokens,
+            positions,
+            places,
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+        } = self;
+        (*own, *giving) = (number, 0);
+        handles.clear();
+        uids.clear();
+        begin.clear();
+        fresh.clear();
+        gamma.clear();
+        draft.clear();
+        table_row.clear();
+        first.clear();
+        first.push(0);
+        tokens.clear();
+        positions.clear();
+        places.clear();
+        temperature.clear();
+        top_k.clear();
+        top_p.clear();
+        min_p.clear();
+    }
+
+    /// How many rows it has.
+    pub fn rows(&self) -> usize {
+        self.handles.len()
+    }
+
+    /// The request of a row.
+    pub fn handle(&self, row: usize) -> Handle {
+        Handle(self.handles[row])
+    }
+
+    /// The position of a row's first draft, which is also that of the first id that it gives.
+    pub fn next(&self, row: usize) -> u64 {
+        self.begin[row] as u64 + self.fresh[row] as u64
+    }
+
+    /// The law of a row.
+    pub fn sampling(&self, row: usize) -> Sampling {
+        Sampling {
+            temperature: self.temperature[row],
+            top_k: self.top_k[row] as usize,
+            top_p: self.top_p[row],
+            min_p: self.min_p[row],
+        }
+    }
+}
