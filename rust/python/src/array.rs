@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use bytemuck::Pod;
-use numpy::ndarray::{ArrayView1, IxDyn};
+use numpy::ndarray::{ArrayView, ArrayView1, IxDyn};
 use numpy::{
     Element, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadwriteArray1, PyUntypedArray,
     PyUntypedArrayMethods,
@@ -73,5 +73,23 @@ pub(crate) fn filled<'py, T: Element + Pod>(
     let array = unsafe { PyArrayDyn::<T>::new(py, IxDyn(shape), false) };
     // SAFETY: as above; a new array is contiguous.
     fill(unsafe { array.as_slice_mut() }?)?;
+    Ok(array)
+}
+
+/// A read-only array over the first `capacity` numbers of memory that `owner` keeps in one place for as long as it lives.
+///
+/// What stands there changes when `owner` is called; the array shows it without a copy.
+pub(crate) fn window<'py, T: Element>(
+    owner: &Bound<'py, PyAny>,
+    numbers: &Vec<T>,
+    shape: &[usize],
+) -> PyResult<Bound<'py, PyArrayDyn<T>>> {
+    assert!(shape.iter().product::<usize>() <= numbers.capacity());
+    // SAFETY: callers hand over vectors that were filled to their capacity once, so that all of it is initialised, and
+    // that never grow; the array keeps their owner alive as its base. Numbers are plain, so whatever is read is a value.
+    let view = unsafe { ArrayView::from_shape_ptr(IxDyn(shape), numbers.as_ptr()) };
+    // SAFETY: as above.
+    let array = unsafe { PyArrayDyn::borrow_from_array(&view, owner.clone()) };
+    array.call_method("setflags", (false,), None)?;
     Ok(array)
 }

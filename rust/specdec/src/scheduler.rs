@@ -354,8 +354,8 @@ impl<C: Choose> Scheduler<C> {
         }
     }
 
-    /// The block table: `max_running` rows, -1 where there is none.
-    pub fn table(&self) -> &[i32] {
+    /// The block table: `max_running` rows, -1 where there is none. Its memory stays in one place.
+    pub fn table(&self) -> &Vec<i32> {
         &self.table
     }
 

@@ -48,26 +48,32 @@ pub struct Step {
 }
 
 impl Step {
-    /// Room for so many rows and tokens.
+    /// Room for so many rows and tokens, which is never outgrown: whoever looks at the memory may go on doing so.
     pub(crate) fn with_capacity(rows: usize, tokens: usize) -> Self {
+        // Written to once, so that all of it holds numbers.
+        fn room<T: Clone + Default>(n: usize) -> Vec<T> {
+            let mut all = vec![T::default(); n];
+            all.clear();
+            all
+        }
         Self {
             number: 0,
             giving: 0,
-            handles: Vec::with_capacity(rows),
-            uids: Vec::with_capacity(rows),
-            begin: Vec::with_capacity(rows),
-            fresh: Vec::with_capacity(rows),
-            gamma: Vec::with_capacity(rows),
-            draft: Vec::with_capacity(rows),
-            table_row: Vec::with_capacity(rows),
-            first: Vec::with_capacity(rows + 1),
-            tokens: Vec::with_capacity(tokens),
-            positions: Vec::with_capacity(tokens),
-            places: Vec::with_capacity(tokens),
-            temperature: Vec::with_capacity(rows),
-            top_k: Vec::with_capacity(rows),
-            top_p: Vec::with_capacity(rows),
-            min_p: Vec::with_capacity(rows),
+            handles: room(rows),
+            uids: room(rows),
+            begin: room(rows),
+            fresh: room(rows),
+            gamma: room(rows),
+            draft: room(rows),
+            table_row: room(rows),
+            first: room(rows + 1),
+            tokens: room(tokens),
+            positions: room(tokens),
+            places: room(tokens),
+            temperature: room(rows),
+            top_k: room(rows),
+            top_p: room(rows),
+            min_p: room(rows),
         }
     }
 

@@ -30,6 +30,13 @@ fn sampling((temperature, top_k, top_p, min_p): (f32, usize, f32, f32)) -> Sampl
     Sampling { temperature, top_k, top_p, min_p }
 }
 
+impl PairDraft {
+    /// The drafter, for schedulers.
+    pub(crate) fn core(&mut self) -> &mut Drafter {
+        &mut self.inner
+    }
+}
+
 #[pymethods]
 impl PairDraft {
     #[new]

@@ -12,6 +12,7 @@ mod training;
 
 pub(crate) use self::draft::PairDraft;
 pub(crate) use self::engram::EngramTable;
+pub(crate) use self::ids::Ids;
 pub(crate) use self::model::{PairLm, pairlm_write};
 pub(crate) use self::prefetch::EngramFuture;
 pub(crate) use self::state::PairState;

@@ -1,0 +1,260 @@
+//! `SpecScheduler`.
+
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use thrifty_base::noise::Purpose;
+use thrifty_base::sampling::Sampling;
+use thrifty_specdec::choose::{Choice, Fixed};
+use thrifty_specdec::request::{Handle, State, Submission};
+use thrifty_specdec::scheduler::{Scheduler, Settings};
+use thrifty_specdec::sequences::{Drafts, Sequences};
+
+use crate::array::{vector, window};
+use crate::error::IntoPyErr;
+use crate::pairconnect::{Ids, PairDraft};
+
+/// Requests, blocks and plans; use `thrifty.specdec.Engine`.
+#[pyclass(module = "thrifty._core")]
+pub(crate) struct SpecScheduler {
+    inner: Scheduler<Fixed>,
+    /// One for each drafter.
+    sequences: Vec<Sequences>,
+    drafts: Drafts,
+}
+
+/// Ids, where laws end, their ids and probabilities.
+type Proposed<'py> =
+    (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<f32>>);
+
+fn matrix<'py>(array: &PyReadonlyArray2<'py, i64>, name: &str) -> PyResult<usize> {
+    if !array.is_c_contiguous() {
+        return Err(PyValueError::new_err(format!("{name}: a contiguous array is needed")));
+    }
+    Ok(array.shape()[1])
+}
+
+#[pymethods]
+impl SpecScheduler {
+    #[new]
+    #[pyo3(signature = (blocks, block_size, max_running, max_length, token_budget, max_gamma, vocab, share_prefixes, ageing, choice, drafters))]
+    fn new(
+        py: Python<'_>,
+        blocks: u32,
+        block_size: u32,
+        max_running: u32,
+        max_length: u32,
+        token_budget: u32,
+        max_gamma: u8,
+        vocab: u32,
+        share_prefixes: bool,
+        ageing: u32,
+        choice: (u8, u8),
+        drafters: usize,
+    ) -> PyResult<Self> {
+        let settings = Settings {
+            blocks,
+            block_size,
+            max_running,
+            max_length,
+            token_budget,
+            max_gamma,
+            vocab,
+            share_prefixes,
+            ageing,
+        };
+        let chooser = Fixed(Choice { draft: choice.0, gamma: choice.1 });
+        let inner = Scheduler::new(settings, chooser).map_err(|e| e.into_py_err(py))?;
+        Ok(Self { inner, sequences: vec![Sequences::default(); drafters], drafts: Drafts::default() })
+    }
+
+    /// The arrays that plans are written to, by name; and the block table.
+    fn arrays<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
+        let py = slf.py();
+        let found = PyDict::new(py);
+        let owner = slf.clone().into_any();
+        let this = slf.borrow();
+        let Settings { max_running, token_budget, .. } = *this.inner.settings();
+        let (rows, tokens) = (max_running as usize, token_budget as usize);
+        let step = this.inner.step();
+        found.set_item("handles", window(&owner, &step.handles, &[rows])?)?;
+        found.set_item("uids", window(&owner, &step.uids, &[rows])?)?;
+        found.set_item("begin", window(&owner, &step.begin, &[rows])?)?;
+        found.set_item("fresh", window(&owner, &step.fresh, &[rows])?)?;
+        found.set_item("gamma", window(&owner, &step.gamma, &[rows])?)?;
+        found.set_item("draft", window(&owner, &step.draft, &[rows])?)?;
+        found.set_item("table_row", window(&owner, &step.table_row, &[rows])?)?;
+        found.set_item("first", window(&owner, &step.first, &[rows + 1])?)?;
+        found.set_item("tokens", window(&owner, &step.tokens, &[tokens])?)?;
+        found.set_item("positions", window(&owner, &step.positions, &[tokens])?)?;
+        found.set_item("places", window(&owner, &step.places, &[tokens])?)?;
+        found.set_item("temperature", window(&owner, &step.temperature, &[rows])?)?;
+        found.set_item("top_k", window(&owner, &step.top_k, &[rows])?)?;
+        found.set_item("top_p", window(&owner, &step.top_p, &[rows])?)?;
+        found.set_item("min_p", window(&owner, &step.min_p, &[rows])?)?;
+        found.set_item("table", window(&owner, this.inner.table(), &[rows, this.inner.stride()])?)?;
+        Ok(found)
+    }
+
+    /// A new request; returns its handle.
+    fn submit(
+        &mut self,
+        py: Python<'_>,
+        prompt: &Bound<'_, PyAny>,
+        max_new: usize,
+        stop: Vec<u32>,
+        law: (f32, usize, f32, f32),
+        uid: u64,
+        priority: i32,
+        max_gamma: u8,
+        class: u32,
+        salt: u64,
+    ) -> PyResult<u64> {
+        let prompt = Ids::any(prompt)?;
+        let (temperature, top_k, top_p, min_p) = law;
+        let wanted = Submission {
+            prompt: prompt.as_slice()?,
+            max_new,
+            stop: &stop,
+            sampling: Sampling { temperature, top_k, top_p, min_p },
+            uid,
+            priority,
+            max_gamma,
+            class,
+            salt,
+        };
+        Ok(self.inner.submit(&wanted).map_err(|e| e.into_py_err(py))?.0)
+    }
+
+    /// Plans a step: its number, rows, those that give ids, and tokens.
+    fn plan(&mut self, py: Python<'_>, speculate: bool) -> PyResult<(u64, usize, usize, usize)> {
+        let step = self.inner.plan(speculate).map_err(|e| e.into_py_err(py))?;
+        Ok((step.number, step.rows(), step.giving, step.tokens.len()))
+    }
+
+    /// Asks a drafter for what the plan in flight wants of it: ids (row after row, as many as the largest gamma), and the
+    /// laws that they were drawn from.
+    fn propose<'py>(
+        &mut self,
+        py: Python<'py>,
+        which: u8,
+        drafter: &mut PairDraft,
+        seed: u64,
+        shared: bool,
+        laws: bool,
+    ) -> PyResult<Proposed<'py>> {
+        let Self { inner, sequences, drafts } = self;
+        let Some(sequences) = sequences.get_mut(usize::from(which)) else {
+            return Err(PyValueError::new_err(format!("which: there is no drafter {which}")));
+        };
+        let purpose = if shared { Purpose::Shared } else { Purpose::Draft };
+        let drafter = drafter.core();
+        py.detach(|| sequences.propose(inner, which, (seed, purpose), drafter, laws, drafts))
+            .map_err(|e| e.into_py_err(py))?;
+        Ok((
+            PyArray1::from_slice(py, &drafts.ids),
+            PyArray1::from_slice(py, &drafts.ends),
+            PyArray1::from_slice(py, &drafts.law_ids),
+            PyArray1::from_slice(py, &drafts.law),
+        ))
+    }
+
+    /// Writes drafts into the tokens of plan `number`: one row for each that gives ids, -1 behind the last.
+    fn fill(&mut self, py: Python<'_>, number: u64, drafts: PyReadonlyArray2<'_, i64>) -> PyResult<()> {
+        let width = matrix(&drafts, "drafts")?;
+        self.inner.fill(number, drafts.as_slice()?, width).map_err(|e| e.into_py_err(py))
+    }
+
+    /// Takes what came of plan `number`.
+    #[pyo3(signature = (number, accepted, tokens, proposed))]
+    fn commit(
+        &mut self,
+        py: Python<'_>,
+        number: u64,
+        accepted: &Bound<'_, PyAny>,
+        tokens: PyReadonlyArray2<'_, i64>,
+        proposed: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let accepted = vector::<i64>(accepted, "accepted", "int64")?;
+        let proposed = proposed.map(|p| vector::<u8>(p, "proposed", "uint8")).transpose()?;
+        let proposed = proposed.as_ref().map(|p| p.as_slice()).transpose()?;
+        let width = matrix(&tokens, "tokens")?;
+        self.inner
+            .commit(number, proposed, accepted.as_slice()?, tokens.as_slice()?, width)
+            .map_err(|e| e.into_py_err(py))
+    }
+
+    /// Takes plan `number` back.
+    fn abort(&mut self, py: Python<'_>, number: u64) -> PyResult<()> {
+        self.inner.abort(number).map_err(|e| e.into_py_err(py))
+    }
+
+    /// Ends all requests of plan `number` as failed.
+    fn fail(&mut self, py: Python<'_>, number: u64) -> PyResult<()> {
+        self.inner.fail(number).map_err(|e| e.into_py_err(py))
+    }
+
+    /// Ends a request.
+    fn cancel(&mut self, py: Python<'_>, handle: u64) -> PyResult<()> {
+        self.inner.cancel(Handle(handle)).map_err(|e| e.into_py_err(py))
+    }
+
+    /// Where a request is: waiting, running, or why it ended.
+    fn state(&self, py: Python<'_>, handle: u64) -> PyResult<&'static str> {
+        Ok(match self.inner.state(Handle(handle)).map_err(|e| e.into_py_err(py))? {
+            State::Free => "free",
+            State::Waiting => "waiting",
+            State::Running => "running",
+            State::Finished(end) => end.name(),
+        })
+    }
+
+    /// The ids that have followed a prompt so far.
+    fn tokens<'py>(&self, py: Python<'py>, handle: u64) -> PyResult<Bound<'py, PyArray1<u32>>> {
+        Ok(PyArray1::from_slice(py, self.inner.tokens(Handle(handle)).map_err(|e| e.into_py_err(py))?))
+    }
+
+    /// All ids of a request, its prompt first.
+    fn ids<'py>(&self, py: Python<'py>, handle: u64) -> PyResult<Bound<'py, PyArray1<u32>>> {
+        Ok(PyArray1::from_slice(py, self.inner.ids(Handle(handle)).map_err(|e| e.into_py_err(py))?))
+    }
+
+    /// What became of a request that has ended: its ids, and why there are no more.
+    fn take<'py>(&mut self, py: Python<'py>, handle: u64) -> PyResult<(Bound<'py, PyArray1<u32>>, &'static str)> {
+        let outcome = self.inner.take(Handle(handle)).map_err(|e| e.into_py_err(py))?;
+        Ok((outcome.tokens.into_pyarray(py), outcome.end.name()))
+    }
+
+    /// How many requests run, how many wait, and how many blocks nobody holds.
+    fn load(&self) -> (usize, usize, usize) {
+        let (running, waiting) = self.inner.load();
+        (running, waiting, self.inner.available())
+    }
+
+    /// What has happened so far, by name.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.inner.stats();
+        let found = PyDict::new(py);
+        let [length, stop, cancelled, failed] = stats.ended;
+        for (name, count) in [
+            ("steps", stats.steps),
+            ("aborted", stats.aborted),
+            ("rows", stats.rows),
+            ("emitted", stats.emitted),
+            ("drafted", stats.drafted),
+            ("accepted", stats.accepted),
+            ("prompt_tokens", stats.prompt_tokens),
+            ("shared_tokens", stats.shared_tokens),
+            ("preempted", stats.preempted),
+            ("submitted", stats.submitted),
+            ("length", length),
+            ("stop", stop),
+            ("cancelled", cancelled),
+            ("failed", failed),
+        ] {
+            found.set_item(name, count)?;
+        }
+        Ok(found)
+    }
+}
