@@ -74,6 +74,30 @@ class GatedBlock(nn.Module):
         return x + self.down(own * mixed)
 
 
+class Dense(torch.autograd.Function):
+    """The same numbers, with a gradient that is dense: not every version of torch multiplies a sparse one by a matrix."""
+
+    @staticmethod
+    def forward(_: Any, x: Any) -> Any:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(_: Any, *grads: Any) -> Any:
+        return grads[0].to_dense() if grads[0].is_sparse else grads[0]
+
+
+class ByRows(torch.autograd.Function):
+    """The same numbers, with a gradient of the rows that have one."""
+
+    @staticmethod
+    def forward(_: Any, x: Any) -> Any:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(_: Any, *grads: Any) -> Any:
+        return grads[0].to_sparse(1)
+
+
 class PaperLayer(nn.Module):
     """x + MLP(MLP(sum over pairs of f(row), heads side by side) + MLP(x)), where f is an MLP.
 
@@ -98,7 +122,8 @@ class PaperLayer(nn.Module):
         self.pairs, self.own, self.both = (mlp(sizes.dim, sizes.dim, sizes.dim) for _ in range(3))
 
     def forward(self, x: Any, ids: Any) -> Any:
-        looked = torch.func.functional_call(self.lookup, {"weight": self.f(self.lookup.weight)}, (ids,))
+        weight = Dense.apply(self.f(ByRows.apply(self.lookup.weight)))
+        looked = torch.func.functional_call(self.lookup, {"weight": weight}, (ids,))
         return x + self.both(self.pairs(self.looked_norm(looked)) + self.own(self.norm(x)))
 
 
