@@ -75,7 +75,7 @@ class GatedBlock(nn.Module):
 
 
 class Dense(torch.autograd.Function):
-    """The same numbers, with a gradient that is dense: not every version of torch multiplies a sparse one by a matrix."""
+    """The same numbers, with a dense gradient: not every version of torch multiplies a sparse one by a matrix."""
 
     @staticmethod
     def forward(_: Any, x: Any) -> Any:
