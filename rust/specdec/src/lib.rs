@@ -3,7 +3,9 @@
 //!
 //! | module | what |
 //! | --- | --- |
+//! | [`verify`] | which drafts are accepted, and what follows them |
 
 mod error;
+pub mod verify;
 
 pub use error::{Error, Result};

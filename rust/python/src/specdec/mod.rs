@@ -1,1 +1,5 @@
 //! The classes and functions of specdec.
+
+mod verify;
+
+pub(crate) use self::verify::specdec_verify;
