@@ -3,7 +3,9 @@
 //!
 //! | module | what |
 //! | --- | --- |
+//! | [`latency`] | what drafts and verifications take, and the gamma that is best for it |
 
 mod error;
+pub mod latency;
 
 pub use error::{Error, Result};

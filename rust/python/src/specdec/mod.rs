@@ -1,1 +1,8 @@
 //! The classes and functions of specdec.
+
+mod latency;
+
+pub(crate) use self::latency::{
+    specdec_best_gamma, specdec_break_even_alpha, specdec_break_even_tau, specdec_check_curve, specdec_needed_tau,
+    specdec_tau,
+};
