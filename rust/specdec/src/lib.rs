@@ -4,7 +4,9 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`latency`] | what drafts and verifications take, and the gamma that is best for it |
+//! | [`acceptance`] | how likely drafts are accepted, request by request |
 
+pub mod acceptance;
 mod error;
 pub mod latency;
 
