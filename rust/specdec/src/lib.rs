@@ -5,9 +5,13 @@
 //! | --- | --- |
 //! | [`latency`] | what drafts and verifications take, and the gamma that is best for it |
 //! | [`acceptance`] | how likely drafts are accepted, request by request |
+//! | [`times`] | what a step takes, part by part |
+//! | [`goodput`] | which draft each request takes, and how many ids, so that most comes of the time |
 
 pub mod acceptance;
 mod error;
+pub mod goodput;
 pub mod latency;
+pub mod times;
 
 pub use error::{Error, Result};
