@@ -20,6 +20,7 @@ __all__ = [
     "SlideHead",
     "SlideShard",
     "SlideTrainer",
+    "SpecScheduler",
     "pair_backward",
     "pair_lookup",
     "pair_stats",
@@ -39,6 +40,12 @@ __all__ = [
     "slide_codes",
     "slide_read_xml",
     "slide_write_xml",
+    "specdec_best_gamma",
+    "specdec_break_even_alpha",
+    "specdec_break_even_tau",
+    "specdec_check_curve",
+    "specdec_needed_tau",
+    "specdec_tau",
     "specdec_verify",
     "threads",
 ]
@@ -521,6 +528,28 @@ def pairlm_write(
     shortlist: tuple[_Ids, _Values] | None = None,
 ) -> None: ...
 
+class _Curve(Protocol):
+    @property
+    def draft_layers(self) -> int: ...
+    @property
+    def draft_ms_per_layer(self) -> float: ...
+    @property
+    def draft_overhead_ms(self) -> float: ...
+    @property
+    def weights_ms(self) -> float: ...
+    @property
+    def compute_ms_per_token(self) -> float: ...
+    @property
+    def overhead_ms(self) -> float: ...
+
+def specdec_best_gamma(alpha: float, batch: int, latency: _Curve, max_gamma: int) -> tuple[int, float]: ...
+def specdec_break_even_alpha(batch: int, latency: _Curve, max_gamma: int) -> float | None: ...
+def specdec_break_even_tau(gamma: int, batch: int, latency: _Curve) -> float: ...
+def specdec_check_curve(curve: _Curve) -> None: ...
+def specdec_needed_tau(
+    tau: float, gamma: int, batch: int, latency: _Curve, candidate: _Curve, candidate_gamma: int
+) -> float: ...
+def specdec_tau(alpha: float, gamma: int) -> float: ...
 _Rows: TypeAlias = NDArray[np.float32] | NDArray[np.uint16]
 _Sparse: TypeAlias = tuple[NDArray[np.int64], _Ids, _Values]
 

@@ -1,13 +1,37 @@
 """Speculative decoding: a draft proposes, the target verifies, and the law stays the target's (arXiv 2402.01528).
 
 >>> import numpy as np
->>> from thrifty.specdec import verify
+>>> from thrifty.specdec import LatencyCurve, best_gamma, verify
 >>> p = np.full((1, 3, 4), 0.25, np.float32)
 >>> verify(p, p[:, :2], [[0, 3]], uid=[0], position=[5]).accepted.tolist()
 [2]
+>>> curve = LatencyCurve(5, 0.2, 0.1, weights_ms=20.0, compute_ms_per_token=0.25, overhead_ms=0.5)
+>>> best_gamma(0.8, batch=1, latency=curve).gamma, best_gamma(0.8, batch=128, latency=curve).gamma
+(8, 0)
 """
 
+from thrifty.specdec.latency import (
+    BestGamma,
+    LatencyCurve,
+    best_gamma,
+    break_even_alpha,
+    break_even_tau,
+    expected_tau,
+    needed_tau,
+)
 from thrifty.specdec.params import SamplingParams
 from thrifty.specdec.verify import SparseProbs, Verified, verify
 
-__all__ = ["SamplingParams", "SparseProbs", "Verified", "verify"]
+__all__ = [
+    "BestGamma",
+    "LatencyCurve",
+    "SamplingParams",
+    "SparseProbs",
+    "Verified",
+    "best_gamma",
+    "break_even_alpha",
+    "break_even_tau",
+    "expected_tau",
+    "needed_tau",
+    "verify",
+]

@@ -13,9 +13,16 @@
 //! | [`pool`] | blocks of the cache |
 //! | [`prefix`] | blocks that requests share |
 //! | [`verify`] | which drafts are accepted, and what follows them |
+//! | [`latency`] | what drafts and verifications take, and the gamma that is best for it |
+//! | [`acceptance`] | how likely drafts are accepted, request by request |
+//! | [`times`] | what a step takes, part by part |
+//! | [`goodput`] | which draft each request takes, and how many ids, so that most comes of the time |
 
+pub mod acceptance;
 pub mod choose;
 mod error;
+pub mod goodput;
+pub mod latency;
 pub mod plan;
 pub mod pool;
 pub mod prefix;
@@ -24,6 +31,7 @@ pub mod scheduler;
 pub mod sequences;
 pub mod settle;
 pub mod step;
+pub mod times;
 pub mod verify;
 
 pub use error::{Error, Result};
