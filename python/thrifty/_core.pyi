@@ -44,6 +44,7 @@ __all__ = [
     "specdec_break_even_alpha",
     "specdec_break_even_tau",
     "specdec_check_curve",
+    "specdec_draw",
     "specdec_needed_tau",
     "specdec_tau",
     "specdec_verify",
@@ -550,6 +551,7 @@ def specdec_needed_tau(
     tau: float, gamma: int, batch: int, latency: _Curve, candidate: _Curve, candidate_gamma: int
 ) -> float: ...
 def specdec_tau(alpha: float, gamma: int) -> float: ...
+
 _Rows: TypeAlias = NDArray[np.float32] | NDArray[np.uint16]
 _Sparse: TypeAlias = tuple[NDArray[np.int64], _Ids, _Values]
 
@@ -568,3 +570,80 @@ def specdec_verify(
     q_token: _Values | None,
     threads: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+
+class SpecScheduler:
+    def __new__(
+        cls,
+        blocks: int,
+        block_size: int,
+        max_running: int,
+        max_length: int,
+        token_budget: int,
+        max_gamma: int,
+        vocab: int,
+        share_prefixes: bool,
+        ageing: int,
+        choice: tuple[int, int],
+        drafters: int,
+    ) -> SpecScheduler: ...
+    def arrays(self) -> dict[str, NDArray[Any]]: ...
+    def submit(
+        self,
+        prompt: NDArray[Any],
+        max_new: int,
+        stop: Sequence[int],
+        law: tuple[float, int, float, float],
+        uid: int,
+        priority: int,
+        max_gamma: int,
+        class_: int,
+        salt: int,
+        /,
+    ) -> int: ...
+    def submit_many(
+        self,
+        prompts: NDArray[Any],
+        ends: NDArray[np.int64],
+        max_new: int,
+        stop: Sequence[int],
+        law: tuple[float, int, float, float],
+        uids: NDArray[np.uint64],
+        priority: int,
+        max_gamma: NDArray[np.uint8],
+        class_: int,
+        salt: int,
+        /,
+    ) -> NDArray[np.uint64]: ...
+    def take_all(self) -> tuple[NDArray[np.uint64], _Ids, NDArray[np.int64], list[str]]: ...
+    def plan(self, speculate: bool) -> tuple[int, int, int, int]: ...
+    def propose(
+        self, which: int, drafter: PairDraft, seed: int, shared: bool, laws: bool
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], _Ids, _Values]: ...
+    def pair_scores(self, model: PairLm, threads: int) -> _Values: ...
+    def fill(self, number: int, drafts: NDArray[np.int64]) -> None: ...
+    def commit(
+        self,
+        number: int,
+        accepted: NDArray[np.int64],
+        tokens: NDArray[np.int64],
+        proposed: NDArray[np.uint8] | None,
+    ) -> None: ...
+    def abort(self, number: int) -> None: ...
+    def fail(self, number: int) -> None: ...
+    def cancel(self, handle: int) -> None: ...
+    def state(self, handle: int) -> str: ...
+    def tokens(self, handle: int) -> _Ids: ...
+    def ids(self, handle: int) -> _Ids: ...
+    def take(self, handle: int) -> tuple[_Ids, str]: ...
+    def load(self) -> tuple[int, int, int]: ...
+    def stats(self) -> dict[str, int]: ...
+
+def specdec_draw(
+    law: _Values,
+    vocab: int,
+    seed: int,
+    purpose: str,
+    uid: NDArray[np.uint64],
+    position: NDArray[np.uint64],
+    begin: NDArray[np.uint64],
+) -> NDArray[np.int64]: ...

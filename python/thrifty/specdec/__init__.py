@@ -10,6 +10,8 @@
 (8, 0)
 """
 
+from thrifty.specdec.draw import draw
+from thrifty.specdec.engine import Drafts, Engine, PairTarget, Result
 from thrifty.specdec.latency import (
     BestGamma,
     LatencyCurve,
@@ -20,17 +22,24 @@ from thrifty.specdec.latency import (
     needed_tau,
 )
 from thrifty.specdec.params import SamplingParams
+from thrifty.specdec.step import Step
 from thrifty.specdec.verify import SparseProbs, Verified, verify
 
 __all__ = [
     "BestGamma",
+    "Drafts",
+    "Engine",
     "LatencyCurve",
+    "PairTarget",
+    "Result",
     "SamplingParams",
     "SparseProbs",
+    "Step",
     "Verified",
     "best_gamma",
     "break_even_alpha",
     "break_even_tau",
+    "draw",
     "expected_tau",
     "needed_tau",
     "verify",

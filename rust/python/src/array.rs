@@ -76,6 +76,15 @@ pub(crate) fn filled<'py, T: Element + Pod>(
     Ok(array)
 }
 
+/// [`filled`] of one dimension.
+pub(crate) fn filled_flat<'py, T: Element + Pod>(
+    py: Python<'py>,
+    length: usize,
+    fill: impl FnOnce(&mut [T]) -> PyResult<()>,
+) -> PyResult<Bound<'py, PyArray1<T>>> {
+    Ok(filled(py, &[length], fill)?.cast_into()?)
+}
+
 /// A read-only array over the first `capacity` numbers of memory that `owner` keeps in one place for as long as it lives.
 ///
 /// What stands there changes when `owner` is called; the array shows it without a copy.

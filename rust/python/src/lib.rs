@@ -32,6 +32,6 @@ mod _core {
     #[pymodule_export]
     use super::specdec::{
         SpecScheduler, specdec_best_gamma, specdec_break_even_alpha, specdec_break_even_tau, specdec_check_curve,
-        specdec_needed_tau, specdec_tau, specdec_verify,
+        specdec_draw, specdec_needed_tau, specdec_tau, specdec_verify,
     };
 }

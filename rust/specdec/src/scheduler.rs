@@ -127,6 +127,8 @@ pub struct Scheduler<C> {
     pub(crate) admitted: usize,
     /// Tokens that those found in the cache.
     pub(crate) shared: u64,
+    /// Those that ended, in that order; some may have been taken since.
+    done: Vec<Handle>,
     pub(crate) stats: Stats,
 }
 
@@ -143,6 +145,23 @@ impl<C> Scheduler<C> {
     /// The ids of a request of the step in flight.
     pub(crate) fn running_ids(&self, handle: Handle) -> &[u32] {
         &self.requests[handle.slot()].tokens
+    }
+
+    /// What models without a cache need: the ids before each token whose scores are needed, the last `reach` of them (drafts
+    /// as they were filled in), as places (end, begin) in `ids`.
+    pub fn contexts(&self, reach: usize, ids: &mut Vec<u32>, places: &mut Vec<(usize, usize)>) {
+        ids.clear();
+        places.clear();
+        let step = &self.step;
+        for row in 0..step.giving {
+            let known = self.running_ids(step.handle(row));
+            let (begin, drafts) = (ids.len(), usize::from(step.gamma[row]));
+            ids.extend_from_slice(&known[known.len().saturating_sub(reach)..]);
+            let first = ids.len();
+            let end = step.first[row + 1] as usize;
+            ids.extend_from_slice(&step.tokens[end - drafts..end]);
+            places.extend((first..=first + drafts).map(|end| (end, begin.max(end.saturating_sub(reach)))));
+        }
     }
 
     /// The plan in flight, or the last one.
@@ -179,6 +198,7 @@ impl<C: Choose> Scheduler<C> {
             choices: Vec::with_capacity(rows),
             admitted: 0,
             shared: 0,
+            done: Vec::new(),
             stats: Stats::default(),
         })
     }
@@ -274,11 +294,28 @@ impl<C: Choose> Scheduler<C> {
         let State::Finished(end) = self.request(handle)?.state else {
             return Err(Error::argument("handle", "the request goes on; cancel it to end it"));
         };
+        // The list is for those that take all; it need not grow for others.
+        if self.done.len() > 2 * self.requests.len() {
+            let requests = &self.requests;
+            self.done.retain(|h| {
+                let r = &requests[h.slot()];
+                r.generation == h.generation() && r.state != State::Free
+            });
+        }
         let request = &mut self.requests[handle.slot()];
         request.state = State::Free;
         request.generation = request.generation.wrapping_add(1);
         self.free.push(handle.slot() as u32);
         Ok(Outcome { tokens: request.tokens[request.prompt as usize..].to_vec(), end })
+    }
+
+    /// Takes all that have ended, in that order.
+    pub fn take_all(&mut self, mut each: impl FnMut(Handle, Outcome)) {
+        for handle in std::mem::take(&mut self.done) {
+            if let Ok(outcome) = self.take(handle) {
+                each(handle, outcome);
+            }
+        }
     }
 
     /// Ends a request. Its blocks are free at once, or, while a plan is in flight, when that is committed or aborted.
@@ -311,7 +348,9 @@ impl<C: Choose> Scheduler<C> {
 
     /// Notes the end of a request that holds nothing any more.
     pub(crate) fn finish(&mut self, slot: u32, end: End) {
-        self.requests[slot as usize].state = State::Finished(end);
+        let request = &mut self.requests[slot as usize];
+        request.state = State::Finished(end);
+        self.done.push(Handle::new(slot, request.generation));
         self.requests[slot as usize].cancelled = false;
         self.stats.ended[end as usize] += 1;
     }

@@ -141,3 +141,10 @@ impl Step {
         }
     }
 }
+
+impl Step {
+    /// How many tokens need scores: of each row that gives ids its drafts and the one before them.
+    pub fn outputs(&self) -> usize {
+        self.gamma[..self.giving].iter().map(|&gamma| usize::from(gamma) + 1).sum()
+    }
+}

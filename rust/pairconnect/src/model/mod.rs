@@ -113,7 +113,7 @@ impl PairLm {
     }
 
     /// How many ids at the end of a context matter.
-    pub(crate) fn reach(&self) -> usize {
+    pub fn reach(&self) -> usize {
         let of = |spec: &PairSpec| match spec.window {
             0 => usize::MAX,
             window => window + spec.query_gram.max(spec.key_gram),

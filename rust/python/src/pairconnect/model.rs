@@ -25,7 +25,7 @@ pub(crate) struct PairLm {
 }
 
 impl PairLm {
-    pub(super) fn core(&self) -> Arc<Model> {
+    pub(crate) fn core(&self) -> Arc<Model> {
         Arc::clone(&self.inner)
     }
 }

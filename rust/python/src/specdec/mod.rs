@@ -1,9 +1,11 @@
 //! The classes and functions of specdec.
 
+mod draw;
 mod latency;
 mod scheduler;
 mod verify;
 
+pub(crate) use self::draw::specdec_draw;
 pub(crate) use self::latency::{
     specdec_best_gamma, specdec_break_even_alpha, specdec_break_even_tau, specdec_check_curve, specdec_needed_tau,
     specdec_tau,

@@ -5,15 +5,20 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use thrifty_base::noise::Purpose;
+use thrifty_base::progress::Progress;
 use thrifty_base::sampling::Sampling;
 use thrifty_specdec::choose::{Choice, Fixed};
 use thrifty_specdec::request::{Handle, State, Submission};
 use thrifty_specdec::scheduler::{Scheduler, Settings};
 use thrifty_specdec::sequences::{Drafts, Sequences};
 
-use crate::array::{vector, window};
+use crate::array::{filled_flat, vector, window};
 use crate::error::IntoPyErr;
-use crate::pairconnect::{Ids, PairDraft};
+use crate::interrupt::long_call;
+use crate::pairconnect::{Ids, PairDraft, PairLm};
+
+/// Up to so many positions, tens of milliseconds, scores are no long call.
+const SHORT: usize = 1 << 10;
 
 /// Requests, blocks and plans; use `thrifty.specdec.Engine`.
 #[pyclass(module = "thrifty._core")]
@@ -98,6 +103,7 @@ impl SpecScheduler {
     }
 
     /// A new request; returns its handle.
+    #[pyo3(signature = (prompt, max_new, stop, law, uid, priority, max_gamma, class_, salt, /))]
     fn submit(
         &mut self,
         py: Python<'_>,
@@ -108,7 +114,7 @@ impl SpecScheduler {
         uid: u64,
         priority: i32,
         max_gamma: u8,
-        class: u32,
+        class_: u32,
         salt: u64,
     ) -> PyResult<u64> {
         let prompt = Ids::any(prompt)?;
@@ -121,10 +127,88 @@ impl SpecScheduler {
             uid,
             priority,
             max_gamma,
-            class,
+            class: class_,
             salt,
         };
         Ok(self.inner.submit(&wanted).map_err(|e| e.into_py_err(py))?.0)
+    }
+
+    /// Many requests of one law: prompts one after the other, which end at `ends`; returns their handles.
+    #[pyo3(signature = (prompts, ends, max_new, stop, law, uids, priority, max_gamma, class_, salt, /))]
+    fn submit_many<'py>(
+        &mut self,
+        py: Python<'py>,
+        prompts: &Bound<'py, PyAny>,
+        ends: &Bound<'py, PyAny>,
+        max_new: usize,
+        stop: Vec<u32>,
+        law: (f32, usize, f32, f32),
+        uids: &Bound<'py, PyAny>,
+        priority: i32,
+        max_gamma: &Bound<'py, PyAny>,
+        class_: u32,
+        salt: u64,
+    ) -> PyResult<Bound<'py, PyArray1<u64>>> {
+        let prompts = Ids::any(prompts)?;
+        let prompts = prompts.as_slice()?;
+        let ends = vector::<i64>(ends, "ends", "int64")?;
+        let uids = vector::<u64>(uids, "uid", "uint64")?;
+        let max_gamma = vector::<u8>(max_gamma, "max_gamma", "uint8")?;
+        let (ends, uids, max_gamma) = (ends.as_slice()?, uids.as_slice()?, max_gamma.as_slice()?);
+        if uids.len() != ends.len() || max_gamma.len() != ends.len() {
+            return Err(PyValueError::new_err(format!(
+                "uid, max_gamma: one of each of {} prompts is needed",
+                ends.len()
+            )));
+        }
+        let (temperature, top_k, top_p, min_p) = law;
+        let mut handles = Vec::with_capacity(ends.len());
+        let mut begin = 0;
+        for ((&end, &uid), &max_gamma) in ends.iter().zip(uids).zip(max_gamma) {
+            let Some(prompt) = usize::try_from(end).ok().and_then(|end| prompts.get(begin..end)) else {
+                return Err(PyValueError::new_err(format!("ends: {end} is not between {begin} and {}", prompts.len())));
+            };
+            begin += prompt.len();
+            let wanted = Submission {
+                prompt,
+                max_new,
+                stop: &stop,
+                sampling: Sampling { temperature, top_k, top_p, min_p },
+                uid,
+                priority,
+                max_gamma,
+                class: class_,
+                salt,
+            };
+            match self.inner.submit(&wanted) {
+                Ok(handle) => handles.push(handle.0),
+                Err(e) => {
+                    // All or none.
+                    for handle in handles {
+                        self.inner.cancel(Handle(handle)).map_err(|e| e.into_py_err(py))?;
+                        self.inner.take(Handle(handle)).map_err(|e| e.into_py_err(py))?;
+                    }
+                    return Err(e.into_py_err(py));
+                }
+            }
+        }
+        Ok(handles.into_pyarray(py))
+    }
+
+    /// What became of all that have ended: handles, ids, where each one's end, and why there are no more.
+    #[allow(clippy::type_complexity)]
+    fn take_all<'py>(
+        &mut self,
+        py: Python<'py>,
+    ) -> (Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<i64>>, Vec<&'static str>) {
+        let (mut handles, mut ids, mut ends, mut why) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        self.inner.take_all(|handle, outcome| {
+            handles.push(handle.0);
+            ids.extend_from_slice(&outcome.tokens);
+            ends.push(ids.len() as i64);
+            why.push(outcome.end.name());
+        });
+        (handles.into_pyarray(py), ids.into_pyarray(py), ends.into_pyarray(py), why)
     }
 
     /// Plans a step: its number, rows, those that give ids, and tokens.
@@ -158,6 +242,20 @@ impl SpecScheduler {
             PyArray1::from_slice(py, &drafts.law_ids),
             PyArray1::from_slice(py, &drafts.law),
         ))
+    }
+
+    /// Scores of a pair model for all tokens of the plan in flight that need them, row after row: `vocab` numbers each.
+    fn pair_scores<'py>(&self, py: Python<'py>, model: &PairLm, threads: usize) -> PyResult<Bound<'py, PyArray1<f32>>> {
+        let model = model.core();
+        let (mut ids, mut places) = (Vec::new(), Vec::new());
+        self.inner.contexts(model.reach(), &mut ids, &mut places);
+        let vocab = model.spec().vocab;
+        filled_flat(py, places.len() * vocab, |out| {
+            if places.len() > SHORT {
+                return long_call(py, None, |p| model.all_scores(&ids, &places, threads, p, out));
+            }
+            py.detach(|| model.all_scores(&ids, &places, threads, &Progress::new(), out)).map_err(|e| e.into_py_err(py))
+        })
     }
 
     /// Writes drafts into the tokens of plan `number`: one row for each that gives ids, -1 behind the last.

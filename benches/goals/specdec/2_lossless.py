@@ -1,0 +1,306 @@
+"""What an engine emits has the target's law: ragged drafts, roll-back, preemption and shared blocks included.
+
+The target is a chain of order 2 over 32 ids, the drafter one of order 1 that is like it here and there. Requests begin
+alike, so that they share blocks; they may draft 0 to 8 ids a step; there are fewer blocks than they need, so that some
+lose theirs and begin again. Each of the first three ids emitted is counted behind what its request emitted before it,
+and held against the target's law by chi-square; all tests together are judged after Holm.
+
+rules/: a million requests for each of the token, block and seed-exact rules, and for drafts that are certain.
+law/: the law (0.1, 0.6, 0.3), which a verifier that draws with its drafter's noise turns into (0.10, 0.63, 0.27).
+mutants/: eight ways to get it wrong, each of which must fail the same test.
+pair/: the same with a PairLM that drafts for another, at three temperatures, with and without top-p.
+
+--planted: the drafter draws from another law than it tells; the test must fail.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from rows import Goal
+
+from thrifty import _core
+from thrifty.specdec import Drafts, Engine, Step, Verified, draw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+goal = Goal(__file__, __doc__, ("scipy",))
+VOCAB, PROMPT, EMITTED = 32, 40, 3
+SAMPLES, BATCH = 1_000_000, 50_000
+rng = np.random.default_rng(goal.seed)
+
+
+def dirichlet(shape: tuple[int, ...], sharp: float) -> Any:
+    return rng.dirichlet(np.full(VOCAB, sharp), shape).astype(np.float32)
+
+
+class World:
+    """A target, and a drafter that knows less."""
+
+    def __init__(self) -> None:
+        self.law = dirichlet((VOCAB, VOCAB), 0.25)
+        self.scores = np.log(np.maximum(self.law, 1e-30))
+        mixed = 0.6 * self.law.mean(0) + 0.4 * dirichlet((VOCAB,), 0.25)
+        self.q = (mixed / mixed.sum(-1, keepdims=True)).astype(np.float32)
+
+    def target(self, step: Step) -> Any:
+        outputs = step.outputs
+        now = step.tokens[outputs].astype(np.int64)
+        before = np.empty_like(now)
+        # The token before is in the step, unless it is the row's first: then the cache would have it.
+        inside = step.positions[outputs] > np.repeat(step.begin, np.diff(step.first))[outputs]
+        before[inside] = step.tokens[outputs[inside] - 1]
+        row = np.repeat(np.arange(step.rows), np.diff(step.first))[outputs]
+        for i in np.flatnonzero(~inside):
+            before[i] = step.ids(row[i])[step.positions[outputs[i]] - 1]
+        return self.scores[before, now]
+
+    def chain(self, step: Step, rows: Any, laws: Any, told: Any, *, shared: bool, seed: int) -> Drafts:
+        """Drafts of the longest gamma for all; ``laws`` are drawn from, ``told`` is what is said of it."""
+        width = int(step.gamma[: step.giving].max())
+        last = step.tokens[step.first[rows + 1] - step.gamma[rows] - 1].astype(np.int64)
+        begin = (step.begin[rows] + step.fresh[rows]).astype(np.uint64)
+        ids, q = np.empty((len(rows), width), np.int64), np.empty((len(rows), width, VOCAB), np.float32)
+        for k in range(width):
+            q[:, k] = told[last]
+            ids[:, k] = last = self.drawn(laws[last], step.uids[rows], begin + np.uint64(k), begin, shared, seed)
+        return Drafts(ids, q)
+
+    def drawn(self, law: Any, uid: Any, position: Any, begin: Any, shared: bool, seed: int) -> Any:
+        return draw(law, uid=uid, position=position, begin=begin, shared=shared, seed=seed)
+
+
+def tests(world: World, tokens: Any) -> list[float]:
+    """Chances of a larger chi-square of what stands at each place, behind each beginning that is frequent."""
+    prompt = prompts(1)[0]
+    found = []
+    for place in range(EMITTED):
+        before = np.concatenate([np.broadcast_to(prompt[-2:], (len(tokens), 2)), tokens], 1)[:, place : place + 2]
+        # The law knows no more than the last two ids; what stood before them counts as well.
+        group = np.zeros(len(tokens), np.int64)
+        for k in range(place):
+            group = group * VOCAB + tokens[:, k]
+        observed, expected = [], []
+        order = np.argsort(group, kind="stable")
+        starts = np.flatnonzero(np.r_[True, np.diff(group[order]) > 0])
+        for begin, end in zip(starts, np.r_[starts[1:], len(order)], strict=True):
+            some = order[begin:end]
+            a, b = before[some[0]]
+            counts = np.bincount(tokens[some, place], minlength=VOCAB).astype(float)
+            wanted = world.law[a, b].astype(float) / world.law[a, b].sum(dtype=float) * len(some)
+            likely = wanted >= 5
+            observed.append(np.r_[counts[likely], counts[~likely].sum()])
+            expected.append(np.r_[wanted[likely], wanted[~likely].sum()])
+        chi, freedom = 0.0, 0
+        for o, e in zip(observed, expected, strict=True):
+            keep = e >= 1
+            chi += float(((o[keep] - e[keep]) ** 2 / e[keep]).sum())
+            freedom += max(int(keep.sum()) - 1, 0)
+            # What can't be must not be.
+            if (o[e == 0] > 0).any():
+                return [0.0]
+        found.append(float(stats.chi2.sf(chi, freedom)))
+    return found
+
+
+def prompts(n: int) -> Any:
+    return np.broadcast_to(np.arange(PROMPT) * 7 % VOCAB, (n, PROMPT))
+
+
+def emitted(engine: Engine, samples: int, *, max_gamma: bool = True, **law: Any) -> Any:
+    """The first ids of so many requests."""
+    found = []
+    for first in range(0, samples, BATCH):
+        n = min(BATCH, samples - first)
+        uid = np.arange(first, first + n)
+        handles = engine.submit_many(prompts(n), max_new=9, uid=uid, max_gamma=uid % 9 if max_gamma else 255, **law)
+        engine.run()
+        results = engine.take_all()
+        found.append(np.stack([results[handle].tokens[:EMITTED] for handle in handles.tolist()]).astype(np.int64))
+    return np.concatenate(found)
+
+
+def engine_of(world: World, rule: Any, drafter: Callable[[Step, Any], Drafts], kind: type[Engine] = Engine) -> Engine:
+    """More requests than the blocks hold."""
+    return kind(
+        world.target, [drafter], vocab=VOCAB, gamma=8, max_gamma=8, rule=rule, seed=goal.seed,
+        blocks=3000, block_size=8, max_running=2048, max_length=64,
+    )  # fmt: skip
+
+
+def honest(world: World, rule: str) -> Callable[[Step, Any], Drafts]:
+    shared = rule == "seed_exact"
+    told = world.q if not goal.planted else world.q[::-1].copy()
+    return lambda step, rows: world.chain(step, rows, world.q, told, shared=shared, seed=goal.seed)
+
+
+def certain(world: World) -> Callable[[Step, Any], Drafts]:
+    def drafter(step: Step, rows: Any) -> Drafts:
+        best = np.eye(VOCAB, dtype=np.float32)[world.q.argmax(-1)]
+        return Drafts(world.chain(step, rows, best, best, shared=False, seed=goal.seed).ids)
+
+    return drafter
+
+
+def judge(name: str, what: str, chances: list[float], engine: Engine) -> None:
+    """After Holm: the least of all chances, times how many there are."""
+    least = min(1.0, min(chances) * len(chances))
+    said = engine.stats()
+    share = said["accepted"] / max(said["drafted"], 1)
+    what += (
+        f"; {share:.0%} of drafts accepted, {said['preempted']:,} preempted, {said['shared_tokens']:,} tokens shared"
+    )
+    goal.row(name, what, ">= 1e-4", least, "chance")
+
+
+def rules(world: World) -> None:
+    for rule in ("token", "block", "seed_exact"):
+        engine = engine_of(world, rule, honest(world, rule))
+        chances = tests(world, emitted(engine, SAMPLES))
+        judge(
+            f"rules/{rule}", f"{SAMPLES:,} requests, {rule} rule: least chance of a larger chi-square", chances, engine
+        )
+    for rule in ("token", "block"):
+        engine = engine_of(world, rule, certain(world))
+        chances = tests(world, emitted(engine, SAMPLES))
+        what = f"{SAMPLES:,} requests, {rule} rule, drafts that are certain: least chance of a larger chi-square"
+        judge(f"rules/{rule} certain", what, chances, engine)
+
+
+def three(world: World) -> None:
+    """The law that a shared stream spoils."""
+    p = np.array([0.1, 0.6, 0.3], np.float32)
+    q = np.array([[0.3, 0.3, 0.4]], np.float32)
+    n = 131_072
+
+    def target(step: Step) -> Any:
+        return np.broadcast_to(np.log(p), (len(step.outputs), 3))
+
+    def drafter(step: Step, rows: Any) -> Drafts:
+        begin = (step.begin[rows] + step.fresh[rows]).astype(np.uint64)
+        law = np.repeat(q, len(rows), 0)
+        ids = [draw(law, uid=step.uids[rows], position=begin + np.uint64(k), begin=begin, seed=1) for k in range(3)]
+        return Drafts(np.stack(ids, 1), np.repeat(law[:, None], 3, 1))
+
+    for rule in ("token", "block"):
+        engine = Engine(target, [drafter], vocab=3, gamma=3, rule=rule, seed=1, max_running=4096, max_length=16)
+        engine.submit_many(np.zeros((n, 1), np.int64), max_new=4)
+        engine.run()
+        first = np.array([result.tokens[:3] for result in engine.take_all().values()])
+        shares = [np.bincount(first[:, place], minlength=3) / n for place in range(3)]
+        worst = max(float(np.abs(share - p).max()) for share in shares)
+        goal.row(f"law/{rule}", f"{n:,} trials of (0.1, 0.6, 0.3), {rule} rule: farthest share", "<= 0.004", worst)
+
+
+class Wrong(Engine):
+    """Verification by the token rule in numpy, with a fault in it."""
+
+    fault = ""
+
+    def _verified(self, step: Step, rows: Any, p: Any, drafts: Drafts) -> Verified:
+        giving = step.giving
+        uid = step.uids[:giving][rows]
+        position = (step.begin[:giving] + step.fresh[:giving])[rows].astype(np.uint64)
+        law = np.exp(p - p.max(-1, keepdims=True))
+        law /= law.sum(-1, keepdims=True)
+        n, width = drafts.ids.shape
+        ids = drafts.ids
+        gamma = (ids >= 0).sum(1)
+        accepted = np.zeros(n, np.int64)
+        going = gamma > 0
+        tokens = np.full((n, width + 1), -1, np.int64)
+        after = np.random.default_rng([int(step.number), self._seed])
+        every = np.arange(n)
+        for k in range(width):
+            x = np.maximum(ids[:, k], 0)
+            ratio = law[every, k, x] / np.maximum(drafts.q[every, k, x], 1e-30)
+            going = going & (k < gamma) & (after.random(n) < ratio)
+            accepted += going
+        last = law[every, accepted]
+        full = accepted == gamma
+        if width:
+            at = np.minimum(accepted, width - 1)
+            residual = np.maximum(last - drafts.q[every, at], 0)
+            if self.fault == "correction from p":
+                residual = last
+            if self.fault == "bonus from p_g":
+                last = np.where((gamma > 0)[:, None], law[every, np.maximum(accepted - 1, 0)], last)
+            last = np.where(full[:, None], last, residual)
+        final = _core.specdec_draw(
+            np.ascontiguousarray(last, np.float32).reshape(-1), self.vocab, self._seed, self.stream(full), uid,
+            position + accepted.astype(np.uint64), position,
+        )  # fmt: skip
+        for k in range(width):
+            tokens[:, k] = np.where(k < accepted, ids[:, k], -1)
+        tokens[every, accepted] = final
+        return Verified(accepted, tokens)
+
+    def stream(self, _: Any) -> str:
+        return "draft" if self.fault == "one stream" else "resample"
+
+
+def bf16(x: Any) -> Any:
+    return ((x.view(np.uint32) + 0x8000) & 0xFFFF0000).view(np.float32)
+
+
+def limited(law: Any, top_p: float) -> Any:
+    order = np.argsort(-law, -1, kind="stable")
+    sorted_ = np.take_along_axis(law, order, -1)
+    keep = np.cumsum(sorted_, -1) - sorted_ < top_p
+    out = np.zeros_like(law)
+    np.put_along_axis(out, order, np.where(keep, sorted_, 0), -1)
+    return (out / out.sum(-1, keepdims=True)).astype(np.float32)
+
+
+def mutants(world: World, samples: int) -> None:
+    """Each is to be caught by the test that the rules pass."""
+    laws: dict[str, tuple[Any, Any]] = {}
+    hot = world.q ** np.float32(1 / 0.7)
+    laws["q of another temperature"] = (hot / hot.sum(-1, keepdims=True), world.q)
+    rounded = np.exp(bf16(np.log(np.maximum(world.q, 1e-30)).astype(np.float32) + np.float32(8)) - np.float32(8))
+    laws["drawn from bf16 scores"] = ((rounded / rounded.sum(-1, keepdims=True)).astype(np.float32), world.q)
+    laws["top-p on q alone"] = (world.q, np.maximum(limited(world.q, 0.8), 1e-9))
+    best = np.eye(VOCAB, dtype=np.float32)[world.q.argmax(-1)]
+    laws["greedy draft as a sample"] = (best, world.q)
+    for name, (drawn, told) in laws.items():
+        engine = engine_of(
+            world, "token", lambda step, rows, d=drawn, t=told: world.chain(step, rows, d, t, shared=False, seed=1)
+        )
+        caught(name, tests(world, emitted(engine, samples)))
+    for name in ("one stream", "correction from p", "bonus from p_g"):
+        engine = engine_of(world, "token", honest(world, "token"), Wrong)
+        engine.fault = name  # type: ignore[attr-defined]
+        caught(name, tests(world, emitted(engine, samples)))
+    # The same verification without a fault passes, so it is the faults that are caught.
+    engine = engine_of(world, "token", honest(world, "token"), Wrong)
+    judge("mutants/none", "the verification in numpy without a fault", tests(world, emitted(engine, samples)), engine)
+
+
+def caught(name: str, chances: list[float]) -> None:
+    least = min(1.0, min(chances) * len(chances))
+    goal.row(
+        f"mutants/{name}", f"{name}: least chance of a larger chi-square, to be too small", "<= 1e-4", least, "chance"
+    )
+
+
+def main() -> None:
+    world = World()
+    if goal.wants("rules"):
+        rules(world)
+    if goal.planted:
+        return
+    if goal.wants("law"):
+        three(world)
+    if goal.wants("mutants"):
+        mutants(world, SAMPLES)
+
+
+main()
+goal.end()

@@ -1,0 +1,598 @@
+"""Requests through a target, with drafts from others, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from thrifty import _core
+from thrifty._torch import to_numpy
+from thrifty.errors import ModelError
+from thrifty.specdec.params import SamplingParams
+from thrifty.specdec.step import Step
+from thrifty.specdec.verify import RULES, Rule, SparseProbs, Verified, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Drafts", "Engine", "PairTarget", "Result"]
+
+
+class Drafts(NamedTuple):
+    """What a drafter proposes for rows of a step.
+
+    Attributes
+    ----------
+    ids : int64 array of shape (rows, g)
+        -1 behind the last draft of a row, which may have fewer than it was asked for.
+    q : float32 array of shape (rows, g, vocab), SparseProbs over rows * g places, or None
+        The laws that they were drawn from; None where they were certain.
+    """
+
+    ids: Any
+    q: Any = None
+
+
+class Result(NamedTuple):
+    """What became of a request: its ids, why there are no more, and what went wrong with a model."""
+
+    tokens: NDArray[np.uint32]
+    end: str
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class PairTarget:
+    """A :class:`~thrifty.pairconnect.PairLM` as a target: it needs the ids before a token and no cache.
+
+    Parameters
+    ----------
+    model : PairLM
+    threads : int
+        0 for all cores. Scores do not depend on it, nor on what else is in a step.
+    """
+
+    model: Any
+    threads: int = 0
+
+    def __call__(self, step: Step) -> NDArray[np.float32]:
+        """Return the scores of a step: float32 of shape (outputs, vocab)."""
+        return step._core.pair_scores(self.model._core, self.threads).reshape(-1, self.model.spec.vocab)
+
+
+@dataclass(frozen=True)
+class _Penalties:
+    """Of one request; see :class:`SamplingParams`."""
+
+    repetition: float = 1.0
+    presence: float = 0.0
+    frequency: float = 0.0
+
+
+@dataclass
+class _Memory:
+    """What the engine remembers of requests beside the core."""
+
+    penalties: dict[int, _Penalties] = field(default_factory=dict)
+    errors: dict[int, str] = field(default_factory=dict)
+
+
+class Engine:
+    """A lossless scheduler: continuous batches, drafts, verification, a cache in blocks that requests share.
+
+    Parameters
+    ----------
+    target : callable
+        Takes a :class:`Step`, returns the scores of its outputs: float32, or bfloat16 (uint16 or a tensor), of shape
+        (outputs, vocab). :class:`PairTarget` makes one of a PairLM.
+    drafters : sequence, optional
+        Of :class:`~thrifty.pairconnect.PairDraft`, whose own settings are not used, or callables that take a step and
+        the rows (int64 indices) that want drafts, and return :class:`Drafts`.
+    vocab : int
+        Ids are below.
+    gamma : int
+        Drafts of a request and step, from the first drafter.
+    rule : {"block", "token", "greedy", "seed_exact"}
+        See :func:`verify`. "seed_exact" draws with the target's own random numbers, so that what is emitted does not
+        depend on drafts at all.
+    seed : int
+        With the uid of a request, what all of its random numbers are a function of.
+    blocks, block_size : int
+        Of the cache, and tokens of a block.
+    max_running : int
+        Requests that run at a time; others wait.
+    max_length : int
+        Tokens of a request, its prompt among them.
+    token_budget : int, optional
+        Tokens of a step; by default ``max_running * (max_gamma + 1)``, at least 512.
+    max_gamma : int
+        Drafts of a request and step at most.
+    share_prefixes : bool
+        Whether requests that begin alike share blocks.
+
+    Raises
+    ------
+    ValueError
+        For a size that is out of range.
+
+    Notes
+    -----
+    What a request emits has the target's law (arXiv 2402.01528, section 2; rules: :func:`verify`), and given equal
+    scores it is a function of (seed, uid) and the rounds alone: with "seed_exact" and "greedy" not even of the rounds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thrifty.specdec import Drafts, Engine
+    >>> scores = np.log(np.random.default_rng(0).dirichlet(np.ones(8), 8)).astype(np.float32)
+    >>> def target(step):  # a chain: what follows depends on the last id
+    ...     return scores[step.tokens[step.outputs]]
+    >>> def same(step, rows):  # a drafter that repeats the last id
+    ...     last = step.tokens[step.first[rows + 1] - step.gamma[rows] - 1].astype(np.int64)
+    ...     return Drafts(np.repeat(last[:, None], step.gamma.max(), axis=1))
+    >>> engine = Engine(target, [same], vocab=8, gamma=3, rule="seed_exact")
+    >>> plain = Engine(target, vocab=8, rule="seed_exact")
+    >>> for one in (engine, plain):
+    ...     handle = one.submit([1, 2], max_new=20, uid=5)
+    ...     one.run()
+    >>> engine.take(handle).tokens.tolist() == plain.take(handle).tokens.tolist()
+    True
+    """
+
+    def __init__(
+        self,
+        target: Callable[[Step], Any],
+        drafters: Sequence[Any] = (),
+        *,
+        vocab: int,
+        gamma: int = 4,
+        rule: Rule = "block",
+        seed: int = 0,
+        blocks: int = 4096,
+        block_size: int = 16,
+        max_running: int = 64,
+        max_length: int = 4096,
+        token_budget: int | None = None,
+        max_gamma: int = 16,
+        share_prefixes: bool = True,
+        threads: int | None = None,
+    ) -> None:
+        if rule not in RULES:
+            raise ValueError(f"rule: {rule!r} is none of {', '.join(RULES)}")
+        if len(drafters) > 8:
+            raise ValueError(f"drafters: {len(drafters)}; at most 8 are possible")
+        for name, value, most in (("max_gamma", max_gamma, 255), ("gamma", gamma, max_gamma)):
+            if not 0 <= value <= most:
+                raise ValueError(f"{name}: {value} is not between 0 and {most}")
+        if token_budget is None:
+            token_budget = max(512, max_running * (max_gamma + 1))
+        self._target, self._drafters = target, list(drafters)
+        self._rule: Rule = rule
+        self._seed, self._threads, self.vocab = seed, threads, vocab
+        self._core = _core.SpecScheduler(
+            blocks,
+            block_size,
+            max_running,
+            max_length,
+            token_budget,
+            max_gamma if drafters else 0,
+            vocab,
+            share_prefixes,
+            AGEING,
+            (0, gamma),
+            len(drafters),
+        )
+        self._arrays = self._core.arrays()
+        self._memory = _Memory()
+        self._next_uid = 0
+
+    def submit(
+        self,
+        prompt: Any,
+        *,
+        max_new: int,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        stop: Iterable[int] = (),
+        uid: int | None = None,
+        priority: int = 0,
+        max_gamma: int | None = None,
+        group: int = 0,
+        salt: int = 0,
+    ) -> int:
+        """Submit a request; return its handle.
+
+        Parameters
+        ----------
+        prompt : integer array of shape (tokens,)
+            At least one id.
+        max_new : int
+            Ids that may follow at most.
+        temperature, top_k, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty : numbers
+            The law of its ids; see :class:`SamplingParams`.
+        stop : iterable of int
+            Ids that end it; the one that came is its last.
+        uid : int, optional
+            Requests of one seed and uid draw alike; by default every request has its own.
+        priority : int
+            Larger goes first. Who waits gains as well, so nobody waits for ever.
+        max_gamma : int, optional
+            No more drafts a step for this request.
+        group : int
+            Requests of a group are expected to be alike in what they accept.
+        salt : int
+            Requests of different salts share no blocks.
+
+        Raises
+        ------
+        ValueError
+            For an id that is not below ``vocab``, or a setting that is out of range.
+        OutOfBlocks
+            When it needs more blocks than there are.
+        """
+        penalties = _Penalties(float(repetition_penalty), float(presence_penalty), float(frequency_penalty))
+        # What is wrong with settings is said here and not in the middle of a step.
+        SamplingParams(
+            temperature=temperature,
+            top_p=top_p,
+            min_p=min_p,
+            repetition_penalty=penalties.repetition,
+            presence_penalty=penalties.presence,
+            frequency_penalty=penalties.frequency,
+        ).arrays(1)
+        if not penalties.repetition > 0 or not np.isfinite([*vars(penalties).values()]).all():
+            raise ValueError(f"penalties: {penalties} are not finite, or repetition_penalty is not above 0")
+        if top_k < 0:
+            raise ValueError(f"top_k: {top_k} is not at least 0")
+        if uid is None:
+            uid = self._next_uid
+        handle = self._core.submit(
+            np.asarray(to_numpy(prompt, "prompt")),
+            max_new,
+            [int(id_) for id_ in stop],
+            (temperature, top_k, top_p, min_p),
+            uid,
+            priority,
+            255 if max_gamma is None else max_gamma,
+            group,
+            salt,
+        )
+        self._next_uid = max(self._next_uid, uid) + 1
+        if penalties != _Penalties():
+            self._memory.penalties[handle] = penalties
+        return handle
+
+    def submit_many(
+        self,
+        prompts: Any,
+        *,
+        max_new: int,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        stop: Iterable[int] = (),
+        uid: Any = None,
+        priority: int = 0,
+        max_gamma: Any = None,
+        group: int = 0,
+        salt: int = 0,
+    ) -> NDArray[np.uint64]:
+        """Submit requests of one law in one call, all or none; return their handles, uint64 of shape (requests,).
+
+        Parameters
+        ----------
+        prompts : integer array of shape (requests, tokens), or sequence of arrays
+        uid, max_gamma : integer arrays of shape (requests,), optional
+            As for :meth:`submit`, of each.
+        """
+        rows = prompts if isinstance(prompts, np.ndarray) and prompts.ndim == 2 else [np.asarray(p) for p in prompts]
+        n = len(rows)
+        lengths = np.array([len(row) for row in rows], np.int64)
+        flat = np.concatenate(list(rows)) if n else np.zeros(0, np.uint32)
+        uids = np.arange(self._next_uid, self._next_uid + n) if uid is None else np.asarray(uid)
+        gammas = np.full(n, 255) if max_gamma is None else np.broadcast_to(np.asarray(max_gamma), n)
+        if n and not (gammas.min() >= 0 and gammas.max() <= 255):
+            raise ValueError(f"max_gamma: {gammas.min()}..{gammas.max()} is not between 0 and 255")
+        handles = self._core.submit_many(
+            flat,
+            np.cumsum(lengths),
+            max_new,
+            [int(id_) for id_ in stop],
+            (temperature, top_k, top_p, min_p),
+            np.ascontiguousarray(uids, np.uint64),
+            priority,
+            np.ascontiguousarray(gammas, np.uint8),
+            group,
+            salt,
+        )
+        if n:
+            self._next_uid = max(self._next_uid, int(uids.max()) + 1)
+        return handles
+
+    def plan(self, *, speculate: bool = True) -> Step:
+        """Plan a step; one without rows means that there is nothing to do.
+
+        Raises
+        ------
+        StalePlan
+            When the last plan was neither committed nor aborted.
+        """
+        return Step(self._core, self._arrays, self._core.plan(speculate))
+
+    def draft(self, step: Step) -> list[tuple[NDArray[np.int64] | None, Drafts]]:
+        """Ask the drafters for what a step wants of them, and write it into the step's tokens.
+
+        Returns rows and their drafts, one pair a drafter that was asked; rows None are all that give ids.
+        """
+        gamma = step.gamma[: step.giving]
+        if not gamma.any():
+            return []
+        width = int(gamma.max())
+        found: list[tuple[NDArray[np.int64] | None, Drafts]] = []
+        all_ids = np.full((step.giving, width), -1, np.int64)
+        asked = np.unique(step.draft[: step.giving][gamma > 0])
+        for which in asked:
+            rows = np.flatnonzero((gamma > 0) & (step.draft[: step.giving] == which))
+            drafter = self._drafters[which]
+            if hasattr(drafter, "_core") and isinstance(drafter._core, _core.PairDraft):
+                laws = self._rule in ("block", "token")
+                shared = self._rule == "seed_exact"
+                ids, ends, law_ids, law = self._core.propose(int(which), drafter._core, self._seed, shared, laws)
+                drafts = Drafts(ids.reshape(step.giving, width), SparseProbs(ends, law_ids, law) if laws else None)
+                all_ids = np.maximum(all_ids, drafts.ids)
+                found.append((None if len(asked) == 1 else rows, drafts))
+                continue
+            drafts = drafter(step, rows)
+            ids = np.full((len(rows), width), -1, np.int64)
+            given = np.asarray(drafts.ids)
+            if given.ndim != 2 or len(given) != len(rows) or given.shape[1] > width:
+                raise ValueError(
+                    f"drafter {which}: ids of shape {given.shape}; ({len(rows)}, at most {width}) are needed"
+                )
+            ids[:, : given.shape[1]] = given
+            # No row gets more than it was asked for.
+            ids[np.arange(width) >= gamma[rows][:, None]] = -1
+            all_ids[rows] = ids
+            found.append((rows, Drafts(ids, _widened(drafts.q, given.shape[1], width))))
+        self._core.fill(step.number, all_ids)
+        return found
+
+    def verify(
+        self, step: Step, scores: Any, drafted: list[tuple[NDArray[np.int64] | None, Drafts]]
+    ) -> tuple[Verified, NDArray[np.uint8]]:
+        """Verify what was drafted for a step against the target's scores of its outputs.
+
+        Returns what was accepted and emitted, a row for each that gives ids, and how many drafts each row had.
+
+        Raises
+        ------
+        ModelError
+            When a law is none: names the row and the position in its chain.
+        """
+        giving, gamma = step.giving, step.gamma[: step.giving].astype(np.int64)
+        width = int(gamma.max(initial=0))
+        p = _padded(scores, gamma, width, self.vocab)
+        accepted = np.zeros(giving, np.int64)
+        tokens = np.full((giving, width + 1), -1, np.int64)
+        proposed = np.zeros(giving, np.uint8)
+        rest = np.ones(giving, bool)
+        for rows, drafts in drafted:
+            if rows is None:
+                rest[:] = False
+                done = self._verified(step, slice(None), p, drafts)
+                return done, (drafts.ids >= 0).sum(1).astype(np.uint8)
+            rest[rows] = False
+            ids = drafts.ids if len(drafts.ids) == len(rows) else drafts.ids[rows]
+            q = drafts.q
+            if isinstance(q, SparseProbs) and len(drafts.ids) != len(rows):
+                q = _of_rows(q, rows, width)
+            accepted[rows], tokens[rows] = self._verified(step, rows, p[rows], Drafts(ids, q))
+            proposed[rows] = (ids >= 0).sum(1)
+        if rest.any():
+            rows = np.flatnonzero(rest)
+            nothing = Drafts(np.full((len(rows), 0), -1, np.int64))
+            accepted[rows], tokens[rows, :1] = self._verified(step, rows, np.ascontiguousarray(p[rows, :1]), nothing)
+        return Verified(accepted, tokens), proposed
+
+    def _verified(self, step: Step, rows: Any, p: Any, drafts: Drafts) -> Verified:
+        giving = step.giving
+        position = (step.begin[:giving] + step.fresh[:giving])[rows]
+        return verify(
+            p,
+            drafts.q if self._rule in ("block", "token") else None,
+            drafts.ids,
+            rule=self._rule,
+            seed=self._seed,
+            uid=step.uids[:giving][rows],
+            position=position,
+            from_logits=True,
+            params=self._params(step, rows),
+            threads=self._threads,
+        )
+
+    def _params(self, step: Step, rows: Any) -> SamplingParams:
+        giving = step.giving
+        laws = {name: getattr(step, name)[:giving][rows] for name in ("temperature", "top_k", "top_p", "min_p")}
+        laws["top_k"] = laws["top_k"].astype(np.int64)
+        known = self._memory.penalties
+        handles = [int(handle) for handle in step.handles[:giving][rows]] if known else []
+        if not any(handle in known for handle in handles):
+            return SamplingParams(**laws)
+        found = [known.get(handle, _Penalties()) for handle in handles]
+        before = [self._core.ids(handle) if handle in known else np.zeros(0, np.uint32) for handle in handles]
+        indptr = np.concatenate([[0], np.cumsum([len(ids) for ids in before])])
+        return SamplingParams(
+            **laws,
+            repetition_penalty=[one.repetition for one in found],
+            presence_penalty=[one.presence for one in found],
+            frequency_penalty=[one.frequency for one in found],
+            prefix=(indptr, np.concatenate(before).astype(np.int64)),
+        )
+
+    def commit(self, step: Step, verified: Verified, proposed: Any = None) -> None:
+        """Take what came of a step: requests get their ids, blocks that are no longer needed go back.
+
+        ``accepted`` is -1 for a request that can't go on. With an error nothing changes.
+
+        Raises
+        ------
+        StalePlan
+            When the plan was committed or aborted before.
+        ValueError
+            When the numbers do not fit the plan.
+        """
+        tokens = np.ascontiguousarray(verified.tokens, np.int64)
+        self._core.commit(step.number, np.ascontiguousarray(verified.accepted, np.int64), tokens, proposed)
+
+    def abort(self, step: Step) -> None:
+        """Take a plan back: requests are as they were, but for those that lost their blocks to others in it."""
+        self._core.abort(step.number)
+
+    def step(self) -> bool:
+        """Do a step: plan, draft, target, verify, commit; say whether there was something to do.
+
+        What a model raises takes the plan back, and the step is done again without drafts. When that fails too, the
+        requests of the plan end as failed, with the message in their result. Laws that are none end only the requests
+        that have them.
+        """
+        step = self.plan()
+        if step.rows == 0:
+            self.abort(step)
+            return False
+        try:
+            self._do(step)
+        except Exception:
+            self._core.abort(step.number)
+        except BaseException:
+            self._core.abort(step.number)
+            raise
+        else:
+            return True
+        step = self.plan(speculate=False)
+        try:
+            self._do(step, alone=True)
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+            self._memory.errors |= {int(handle): message for handle in step.handles}
+            self._core.fail(step.number)
+        except BaseException:
+            self._core.abort(step.number)
+            raise
+        return True
+
+    def _do(self, step: Step, *, alone: bool = False) -> None:
+        drafted = self.draft(step)
+        scores = self._target(step)
+        try:
+            verified, proposed = self.verify(step, scores, drafted)
+        except ModelError:
+            if not alone:
+                raise
+            verified, proposed = self._each(step, scores)
+        self.commit(step, verified, proposed)
+
+    def _each(self, step: Step, scores: Any) -> tuple[Verified, NDArray[np.uint8]]:
+        """Verify rows without drafts one by one, so that one that can't go on does not stop the others."""
+        p = _padded(scores, np.zeros(step.giving, np.int64), 0, self.vocab)
+        accepted = np.zeros(step.giving, np.int64)
+        tokens = np.full((step.giving, 1), -1, np.int64)
+        for row in range(step.giving):
+            one = np.array([row])
+            try:
+                _, tokens[one] = self._verified(step, one, p[one], Drafts(np.zeros((1, 0), np.int64)))
+            except ModelError as error:
+                accepted[row] = -1
+                self._memory.errors[int(step.handles[row])] = str(error)
+        return Verified(accepted, tokens), np.zeros(step.giving, np.uint8)
+
+    def run(self, *, progress: Callable[[str, int, int], object] | None = None) -> None:
+        """Do steps until nobody runs or waits.
+
+        ``progress(phase, done, total)`` is called after each with the ids emitted; an exception from it stops the work
+        between two steps, and a later call goes on.
+        """
+        while self.step():
+            if progress is not None:
+                emitted = self._core.stats()["emitted"]
+                progress("generate", emitted, emitted)
+
+    def cancel(self, handle: int) -> None:
+        """End a request; while a step goes on, at its end."""
+        self._core.cancel(handle)
+
+    def state(self, handle: int) -> str:
+        """Return where a request is: "waiting", "running", or why it ended."""
+        return self._core.state(handle)
+
+    def tokens(self, handle: int) -> NDArray[np.uint32]:
+        """Return the ids that have followed a prompt so far."""
+        return self._core.tokens(handle)
+
+    def take(self, handle: int) -> Result:
+        """Return what became of a request that has ended, and forget it."""
+        tokens, end = self._core.take(handle)
+        self._memory.penalties.pop(handle, None)
+        return Result(tokens, end, self._memory.errors.pop(handle, None))
+
+    def take_all(self) -> dict[int, Result]:
+        """Return what became of all requests that have ended, by handle in the order of their ends; forget them."""
+        handles, ids, ends, why = self._core.take_all()
+        tokens = np.split(ids, ends[:-1]) if len(ends) else []
+        found = {}
+        for handle, own, end in zip(handles.tolist(), tokens, why, strict=True):
+            self._memory.penalties.pop(handle, None)
+            found[handle] = Result(own, end, self._memory.errors.pop(handle, None))
+        return found
+
+    def stats(self) -> dict[str, int]:
+        """Return what has happened so far, counted, and what there is now: running, waiting, free blocks."""
+        running, waiting, free = self._core.load()
+        return self._core.stats() | {"running": running, "waiting": waiting, "free_blocks": free}
+
+
+#: A request that arrived so many steps later goes behind one whose priority is less by 1.
+AGEING = 1024
+
+
+def _padded(scores: Any, gamma: NDArray[np.int64], width: int, vocab: int) -> Any:
+    """Return scores of outputs as rows of ``width + 1`` places."""
+    outputs = int(gamma.sum()) + len(gamma)
+    if tuple(scores.shape) != (outputs, vocab):
+        raise ModelError(f"the target gave scores of shape {tuple(scores.shape)}; ({outputs}, {vocab}) are needed")
+    if outputs == len(gamma) * (width + 1):
+        return scores.reshape(len(gamma), width + 1, vocab)
+    found = np.zeros if isinstance(scores, np.ndarray) else scores.new_zeros
+    dtype: dict[str, Any] = {"dtype": scores.dtype} if isinstance(scores, np.ndarray) else {}
+    out = found((len(gamma), width + 1, vocab), **dtype)
+    row = np.repeat(np.arange(len(gamma)), gamma + 1)
+    begin = np.cumsum(gamma + 1) - (gamma + 1)
+    out[row, np.arange(outputs) - begin[row]] = scores
+    return out
+
+
+def _widened(q: Any, given: int, width: int) -> Any:
+    """Return laws of ``given`` places a row as those of ``width`` places."""
+    if q is None or given == width:
+        return q
+    if isinstance(q, SparseProbs):
+        ends = np.asarray(q.indptr)[1:].reshape(-1, given)
+        filled = np.concatenate([ends, np.repeat(ends[:, -1:], width - given, axis=1)], axis=1)
+        return SparseProbs(np.concatenate([[0], filled.reshape(-1)]), q.ids, q.probs)
+    q = np.asarray(to_numpy(q, "q"))
+    return np.concatenate([q, np.zeros((len(q), width - given, q.shape[2]), q.dtype)], axis=1)
+
+
+def _of_rows(q: SparseProbs, rows: NDArray[np.int64], width: int) -> SparseProbs:
+    """Return the laws of some rows; they lie one after the other already."""
+    ends = np.asarray(q.indptr)[1:].reshape(-1, width)[rows]
+    return SparseProbs(np.concatenate([[0], ends.reshape(-1)]), q.ids, q.probs)

@@ -1,0 +1,53 @@
+//! Draws with a request's own random numbers.
+
+use numpy::{IntoPyArray, PyArray1};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use thrifty_base::noise::{Noise, Purpose};
+use thrifty_base::sampling::race;
+use thrifty_base::simd;
+
+use crate::array::vector;
+use crate::error::IntoPyErr;
+
+/// An id from each law: `vocab` probabilities each. `begin` is the position of the round's first draft.
+#[pyfunction]
+pub(crate) fn specdec_draw<'py>(
+    py: Python<'py>,
+    law: &Bound<'py, PyAny>,
+    vocab: usize,
+    seed: u64,
+    purpose: &str,
+    uid: &Bound<'py, PyAny>,
+    position: &Bound<'py, PyAny>,
+    begin: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyArray1<i64>>> {
+    let purpose = match purpose {
+        "draft" => Purpose::Draft,
+        "accept" => Purpose::Accept,
+        "resample" => Purpose::Resample,
+        "bonus" => Purpose::Bonus,
+        "shared" => Purpose::Shared,
+        other => return Err(PyValueError::new_err(format!("purpose: {other:?} is none of draft, shared"))),
+    };
+    let law = vector::<f32>(law, "law", "float32")?;
+    let uid = vector::<u64>(uid, "uid", "uint64")?;
+    let position = vector::<u64>(position, "position", "uint64")?;
+    let begin = vector::<u64>(begin, "begin", "uint64")?;
+    let (law, uid, position, begin) = (law.as_slice()?, uid.as_slice()?, position.as_slice()?, begin.as_slice()?);
+    let n = uid.len();
+    if vocab == 0 || law.len() != n * vocab || position.len() != n || begin.len() != n {
+        return Err(PyValueError::new_err(format!("law: {} numbers; {n} rows of {vocab} are needed", law.len())));
+    }
+    let path = simd::path().map_err(|e| e.into_py_err(py))?;
+    let mut out = Vec::with_capacity(n);
+    for (row, law) in law.chunks_exact(vocab).enumerate() {
+        let random = Noise::new(seed, uid[row]).of(purpose, begin[row]);
+        let Some(id) = race(path, law, random, position[row]) else {
+            let what = format!("law: row {row} holds no chance, or what is no number");
+            return Err(PyValueError::new_err(what));
+        };
+        out.push(id as i64);
+    }
+    Ok(out.into_pyarray(py))
+}
