@@ -409,7 +409,7 @@ class Engine:
         position = (step.begin[:giving] + step.fresh[:giving])[rows]
         return verify(
             p,
-            drafts.q if self._rule in ("block", "token") else None,
+            _chances(drafts.q) if self._rule in ("block", "token") else None,
             drafts.ids,
             rule=self._rule,
             seed=self._seed,
@@ -578,6 +578,16 @@ def _padded(scores: Any, gamma: NDArray[np.int64], width: int, vocab: int) -> An
     begin = np.cumsum(gamma + 1) - (gamma + 1)
     out[row, np.arange(outputs) - begin[row]] = scores
     return out
+
+
+def _chances(q: Any) -> Any:
+    """Return dense laws as lists: what stands in an array beside scores would be taken for scores."""
+    if q is None or isinstance(q, SparseProbs):
+        return q
+    q = np.asarray(to_numpy(q, "q"), np.float32)
+    n, width, vocab = q.shape
+    ids = np.tile(np.arange(vocab, dtype=np.uint32), n * width)
+    return SparseProbs(np.arange(n * width + 1) * vocab, ids, q.reshape(-1))
 
 
 def _widened(q: Any, given: int, width: int) -> Any:
