@@ -142,7 +142,7 @@ def main() -> None:
     found = {}
     for name, (kind, rates) in PEERS.items():
         part = "paper" if kind == "paper" else "peers"
-        if goal.planted and kind != "none" or not (goal.wants(part) or kind == "none" and goal.wants("table")):
+        if (goal.planted and kind != "none") or not (goal.wants(part) or (kind == "none" and goal.wants("table"))):
             continue
         found[name] = peer(kind, rates, text)
         other = found[name]["test"]
