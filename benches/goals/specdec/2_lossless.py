@@ -264,7 +264,7 @@ def mutants(world: World, samples: int) -> None:
     laws: dict[str, tuple[Any, Any]] = {}
     hot = world.q ** np.float32(1 / 0.7)
     laws["q of another temperature"] = (hot / hot.sum(-1, keepdims=True), world.q)
-    rounded = np.exp(bf16(np.log(np.maximum(world.q, 1e-30)).astype(np.float32) + np.float32(8)) - np.float32(8))
+    rounded = np.exp(bf16(np.log(np.maximum(world.q, 1e-30)).astype(np.float32) + np.float32(24)) - np.float32(24))
     laws["drawn from bf16 scores"] = ((rounded / rounded.sum(-1, keepdims=True)).astype(np.float32), world.q)
     laws["top-p on q alone"] = (world.q, np.maximum(limited(world.q, 0.8), 1e-9))
     best = np.eye(VOCAB, dtype=np.float32)[world.q.argmax(-1)]
@@ -299,7 +299,7 @@ def main() -> None:
     if goal.wants("law"):
         three(world)
     if goal.wants("mutants"):
-        mutants(world, SAMPLES)
+        mutants(world, SAMPLES // 5)
 
 
 main()

@@ -1,7 +1,7 @@
 //! What a step computes.
 //!
 //! Every request that runs gets one token. What is left of the step's tokens goes to prompts, the first come first, then
-//! to drafts, then to requests that wait. Where blocks are short, drafts go first, then prompts are cut, then the last
+//! to requests that wait, then to drafts. Where blocks are short, nobody gets drafts, then prompts are cut, then the last
 //! come lose their blocks and begin again later.
 
 use crate::choose::{Ask, Choice, Choose};
@@ -21,71 +21,96 @@ impl<C: Choose> Scheduler<C> {
             let what = "it was neither committed nor aborted, and there is one plan at a time";
             return Err(Error::StalePlan { plan: self.step.number, what });
         }
-        let prompt = self.share();
-        self.draft(speculate, prompt);
-        let before = self.running.len();
-        let short = self.fit();
+        self.share();
         (self.admitted, self.shared) = (0, 0);
-        if !short {
+        if !self.fit() {
             self.admit();
         }
-        debug_assert!(self.running.len() >= before || short);
+        if speculate && self.settings.max_gamma > 0 {
+            self.draft();
+        }
         self.write();
         self.in_flight = true;
         Ok(&self.step)
     }
 
+    /// Tokens of the step that nobody has yet.
     fn left(&self) -> u32 {
-        let used: u32 = self.shares.iter().map(|s| s.fresh + u32::from(s.choice.gamma)).sum();
-        self.settings.token_budget - used
+        self.settings.token_budget - self.shares.iter().map(|s| s.fresh).sum::<u32>()
     }
 
-    /// Gives known tokens to those that run; returns how many beyond one each.
-    fn share(&mut self) -> u32 {
+    /// Gives known tokens to those that run.
+    fn share(&mut self) {
         self.shares.clear();
         let requests = &self.requests;
         let one = |&slot: &u32| Share { fresh: 1, before: requests[slot as usize].blocks, choice: Choice::default() };
         self.shares.extend(self.running.iter().map(one));
-        let left = self.settings.token_budget - self.running.len() as u32;
         let long = |i: usize| requests[self.running[i] as usize].known() > 1;
         let mut prompts: Vec<usize> = (0..self.running.len()).filter(|&i| long(i)).collect();
         prompts.sort_unstable_by_key(|&i| requests[self.running[i] as usize].order);
-        let mut given = 0;
+        let mut left = self.settings.token_budget - self.running.len() as u32;
         for i in prompts {
-            let more = (requests[self.running[i] as usize].known() - 1).min(left - given);
+            let more = (requests[self.running[i] as usize].known() - 1).min(left);
             self.shares[i].fresh += more;
-            given += more;
+            left -= more;
         }
-        given
     }
 
-    /// Asks how many drafts those get whose prompt is through.
-    fn draft(&mut self, speculate: bool, prompt: u32) {
-        if !speculate || self.settings.max_gamma == 0 {
-            return;
-        }
+    /// Asks how many drafts those get that give an id, and finds blocks for them.
+    fn draft(&mut self) {
         self.asks.clear();
         self.asking.clear();
-        for (i, &slot) in self.running.iter().enumerate() {
+        let mut tokens = 0;
+        for (i, (&slot, share)) in self.running.iter().zip(&self.shares).enumerate() {
             let request = &self.requests[slot as usize];
+            tokens += share.fresh;
             let cap = request.room();
-            if cap > 0 && request.known() == 1 {
-                self.asks.push(Ask { slot, cap: cap as u8, weight: 1.0, kv: request.computed });
+            if cap > 0 && share.fresh == request.known() {
+                self.asks.push(Ask { slot, cap: cap as u8, weight: 1.0, kv: request.computed + share.fresh });
                 self.asking.push(i as u32);
             }
         }
-        let budget = (self.settings.token_budget - self.running.len() as u32 - prompt) as usize;
-        if self.asks.is_empty() || budget == 0 {
+        let mut left = (self.settings.token_budget - tokens) as usize;
+        if self.asks.is_empty() || left == 0 {
             return;
         }
-        self.chooser.choose(&self.asks, budget, prompt as usize, &mut self.choices);
+        let prompt = tokens as usize - self.asks.len();
+        self.chooser.choose(&self.asks, left, prompt, &mut self.choices);
         debug_assert!(self.choices.len() == self.asks.len());
-        let mut left = budget;
-        for ((&i, ask), &choice) in self.asking.iter().zip(&self.asks).zip(&self.choices) {
+        let mut wanted = 0;
+        for (k, &i) in self.asking.iter().enumerate() {
             // Whoever decides may be wrong about what there is.
-            let gamma = usize::from(choice.gamma.min(ask.cap)).min(left) as u8;
+            let gamma = usize::from(self.choices[k].gamma.min(self.asks[k].cap)).min(left) as u8;
             left -= usize::from(gamma);
-            self.shares[i as usize].choice = Choice { gamma, ..choice };
+            let share = &mut self.shares[i as usize];
+            share.choice = Choice { gamma, ..self.choices[k] };
+            let request = &self.requests[self.asks[k].slot as usize];
+            let tokens = request.computed + share.fresh + u32::from(gamma);
+            wanted += self.settings.holding(tokens).saturating_sub(request.blocks);
+        }
+        if wanted as usize > self.pool.available() {
+            self.trim();
+        }
+        for k in 0..self.asking.len() {
+            let i = self.asking[k] as usize;
+            let (slot, share) = (self.running[i], self.shares[i]);
+            let tokens = self.requests[slot as usize].computed + share.fresh + u32::from(share.choice.gamma);
+            self.grow(slot, self.settings.holding(tokens));
+        }
+    }
+
+    /// Cuts drafts until there are blocks for them: the first come get theirs first.
+    fn trim(&mut self) {
+        let mut order = self.asking.clone();
+        order.sort_unstable_by_key(|&i| self.requests[self.running[i as usize] as usize].order);
+        let mut available = self.pool.available() as u32;
+        for i in order {
+            let (i, fresh) = (i as usize, self.shares[i as usize].fresh);
+            let most = self.shares[i].choice.gamma;
+            let fits = |gamma: u8| self.needed(i, fresh + u32::from(gamma)) <= available;
+            let gamma = (0..=most).rev().find(|&gamma| fits(gamma)).unwrap_or(0);
+            available -= self.needed(i, fresh + u32::from(gamma));
+            self.shares[i].choice.gamma = gamma;
         }
     }
 
@@ -94,15 +119,16 @@ impl<C: Choose> Scheduler<C> {
         self.settings.holding(request.computed + tokens).saturating_sub(request.blocks)
     }
 
-    /// Gives blocks for all shares, or makes shares that there are blocks for; says whether somebody lost theirs.
+    /// Gives blocks for known tokens, or makes shares that there are blocks for; says whether somebody lost theirs.
     fn fit(&mut self) -> bool {
-        let with = |s: &Share| s.fresh + u32::from(s.choice.gamma);
-        let all: usize = (0..self.running.len()).map(|i| self.needed(i, with(&self.shares[i])) as usize).sum();
+        let all: usize = (0..self.running.len()).map(|i| self.needed(i, self.shares[i].fresh) as usize).sum();
         let short = if all > self.pool.available() { self.cut() } else { false };
-        for i in 0..self.running.len() {
-            let (slot, tokens) = (self.running[i], with(&self.shares[i]));
-            let count = self.settings.holding(self.requests[slot as usize].computed + tokens);
-            self.grow(slot, count);
+        if all > 0 {
+            for i in 0..self.running.len() {
+                let (slot, fresh) = (self.running[i], self.shares[i].fresh);
+                let count = self.settings.holding(self.requests[slot as usize].computed + fresh);
+                self.grow(slot, count);
+            }
         }
         short
     }
@@ -113,8 +139,6 @@ impl<C: Choose> Scheduler<C> {
         order.sort_unstable_by_key(|&i| self.requests[self.running[i] as usize].order);
         let mut lost = vec![false; order.len()];
         let (mut available, mut short) = (self.pool.available() as u32, false);
-        let wanted: Vec<Choice> = self.shares.iter().map(|s| s.choice).collect();
-        self.shares.iter_mut().for_each(|s| s.choice.gamma = 0);
         let mut last = order.len();
         for at in 0..order.len() {
             let i = order[at];
@@ -141,15 +165,6 @@ impl<C: Choose> Scheduler<C> {
                 // What the victim let go, and what it was given in this step: nothing, it comes behind.
                 available = self.pool.available() as u32 - self.granted(&order[..at]);
             }
-        }
-        // Drafts get what is left, the first come first.
-        for &i in order.iter().filter(|&&i| !lost[i]) {
-            let fresh = self.shares[i].fresh;
-            let base = self.needed(i, fresh);
-            let fits = |gamma: u8| self.needed(i, fresh + u32::from(gamma)) - base <= available;
-            let gamma = (0..=wanted[i].gamma).rev().find(|&gamma| fits(gamma)).unwrap_or(0);
-            available -= self.needed(i, fresh + u32::from(gamma)) - base;
-            self.shares[i].choice = Choice { gamma, ..wanted[i] };
         }
         let mut place = 0;
         self.shares.retain(|_| {
