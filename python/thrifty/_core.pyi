@@ -39,6 +39,7 @@ __all__ = [
     "slide_codes",
     "slide_read_xml",
     "slide_write_xml",
+    "specdec_verify",
     "threads",
 ]
 
@@ -519,3 +520,22 @@ def pairlm_write(
     tables: Sequence[PairTable],
     shortlist: tuple[_Ids, _Values] | None = None,
 ) -> None: ...
+
+_Rows: TypeAlias = NDArray[np.float32] | NDArray[np.uint16]
+_Sparse: TypeAlias = tuple[NDArray[np.int64], _Ids, _Values]
+
+def specdec_verify(
+    rule: str,
+    seed: int,
+    vocab: int,
+    width: int,
+    p: _Rows,
+    q: _Rows | _Sparse | None,
+    draft: NDArray[np.int64],
+    uid: NDArray[np.uint64],
+    position: NDArray[np.int64],
+    scores: dict[str, Any] | None,
+    q_lse: _Values | None,
+    q_token: _Values | None,
+    threads: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...

@@ -12,6 +12,7 @@
 //! | [`choose`] | who decides about drafts |
 //! | [`pool`] | blocks of the cache |
 //! | [`prefix`] | blocks that requests share |
+//! | [`verify`] | which drafts are accepted, and what follows them |
 
 pub mod choose;
 mod error;
@@ -23,5 +24,6 @@ pub mod scheduler;
 pub mod sequences;
 pub mod settle;
 pub mod step;
+pub mod verify;
 
 pub use error::{Error, Result};

@@ -1,0 +1,305 @@
+//! One request of a batch: its drafts, their laws, and the random numbers that decide on them.
+
+use thrifty_base::lent::Lent;
+use thrifty_base::noise::{Noise, Purpose};
+use thrifty_base::sampling::race;
+use thrifty_base::simd::Path;
+
+use super::batch::{Batch, Drafted};
+use super::kernels::Of;
+use super::params::Setting;
+use super::rows::{Law, Numbers, residual};
+use super::seen::Seen;
+use crate::{Error, Result};
+
+/// How far chances may be from summing to 1: bf16 rounds each by up to 1 in 512.
+const ROUNDING: f64 = 0.01;
+
+/// One request.
+pub(super) struct Chain<'a> {
+    batch: &'a Batch<'a>,
+    pub(super) path: Path,
+    request: usize,
+    /// Ids proposed, without the padding.
+    pub(super) draft: &'a [i64],
+    noise: Noise,
+    begin: u64,
+    setting: Setting<'a>,
+}
+
+/// Memory that requests use one after the other.
+#[derive(Default)]
+pub(super) struct Room {
+    pub(super) p: Side,
+    pub(super) q: Side,
+    /// Chances that are drawn from.
+    pub(super) out: Lent,
+    /// Weights of the block rule.
+    pub(super) weights: Vec<f64>,
+}
+
+/// What is remembered of the rows of p, or of q.
+#[derive(Default)]
+pub(super) struct Side {
+    row: Lent,
+    order: Vec<u32>,
+    seen: Seen,
+    /// Of rows that are read where they lie: how.
+    known: Vec<Option<Of>>,
+}
+
+impl Side {
+    fn begin(&mut self, setting: &Setting<'_>, rows: usize) {
+        self.known.clear();
+        self.known.resize(rows, None);
+        if setting.penalises() {
+            self.seen.begin(setting.prefix);
+        }
+    }
+}
+
+/// What reading a row gives.
+type Read<T> = std::result::Result<T, Wrong>;
+
+/// What can be wrong with a row.
+enum Wrong {
+    NotFinite,
+    Masked,
+    Mass(f64),
+    Negative(f32),
+}
+
+/// What the largest of numbers that have no law says about them.
+fn wrong(largest: f32) -> Wrong {
+    if largest == f32::NEG_INFINITY { Wrong::Masked } else { Wrong::NotFinite }
+}
+
+impl<'a> Chain<'a> {
+    /// Request `request` of a batch; what was remembered of another is forgotten.
+    pub(super) fn new(batch: &'a Batch<'a>, path: Path, seed: u64, request: usize, room: &mut Room) -> Self {
+        let draft = &batch.draft[request * batch.width..(request + 1) * batch.width];
+        let draft = &draft[..draft.iter().position(|&id| id < 0).unwrap_or(draft.len())];
+        let setting = batch.scores.map_or_else(Setting::default, |params| params.of(request));
+        room.p.begin(&setting, draft.len() + 1);
+        room.q.begin(&setting, draft.len());
+        if room.out.len() != batch.vocab {
+            room.out = Lent::zeros(batch.vocab);
+        }
+        let (noise, begin) = (Noise::new(seed, batch.uid[request]), batch.position[request] as u64);
+        Self { batch, path, request, draft, noise, begin, setting }
+    }
+
+    /// Uniform in (0, 1], 24 bits: whether draft `i` is accepted.
+    pub(super) fn uniform(&self, i: usize) -> f64 {
+        let random = self.noise.of(Purpose::Accept, self.begin);
+        let [word, ..] = random.words_at((self.begin + i as u64) << 24);
+        f64::from((word >> 8) + 1) * 2f64.powi(-24)
+    }
+
+    /// The law of the target at position `i`.
+    pub(super) fn p<'r>(&self, i: usize, side: &'r mut Side) -> Result<Law<'r>>
+    where
+        'a: 'r,
+    {
+        let row = self.batch.p.row(self.request * (self.batch.width + 1) + i, self.batch.vocab);
+        self.law(row, None, i, side).map_err(|wrong| self.error("p", i, &wrong))
+    }
+
+    /// The law that draft `i` was drawn from.
+    pub(super) fn q<'r>(&self, i: usize, side: &'r mut Side) -> Result<Law<'r>>
+    where
+        'a: 'r,
+    {
+        let at = self.request * self.batch.width + i;
+        match self.batch.q {
+            Drafted::Certain => Ok(Law::One(self.draft[i] as usize)),
+            Drafted::Sparse { indptr, ids, chances } => {
+                let here = indptr[at] as usize..indptr[at + 1] as usize;
+                let (ids, chances) = (&ids[here.clone()], &chances[here]);
+                if let Some(id) = ids.iter().find(|&&id| id as usize >= self.batch.vocab) {
+                    let what = format!("id {id} is not below the vocabulary of {}", self.batch.vocab);
+                    return Err(self.argument("q", i, &what));
+                }
+                check(self.path, Numbers::F32(chances)).map_err(|wrong| self.error("q", i, &wrong))?;
+                Ok(Law::Sparse(ids, chances))
+            }
+            Drafted::Dense(numbers) => {
+                let told = self.batch.q_lse.map(|lse| lse[at]);
+                if told.is_some_and(|lse| !lse.is_finite()) {
+                    return Err(self.argument("q_lse", i, "it is NaN or infinite"));
+                }
+                let row = numbers.row(at, self.batch.vocab);
+                self.law(row, told, i, side).map_err(|wrong| self.error("q", i, &wrong))
+            }
+        }
+    }
+
+    /// The chance with which draft `i` was drawn; its row is read only where nothing else tells.
+    pub(super) fn q_chance(&self, i: usize, side: &mut Side) -> Result<f32> {
+        let (at, id) = (self.request * self.batch.width + i, self.draft[i] as usize);
+        if let Some(told) = self.batch.q_token {
+            let chance = told[at];
+            if !(chance > 0.0 && chance <= 1.0) {
+                return Err(self.argument("q_token", i, &format!("{chance} is not above 0 and at most 1")));
+            }
+            return Ok(chance);
+        }
+        let chance = match self.batch.q {
+            Drafted::Certain => 1.0,
+            Drafted::Dense(numbers) if self.batch.scores.is_none() => {
+                Law::Dense(numbers.row(at, self.batch.vocab), Of::Chances).chance(self.path, id)
+            }
+            _ => self.q(i, side)?.chance(self.path, id),
+        };
+        if chance.is_nan() || chance == f32::INFINITY {
+            return Err(self.error("q", i, &Wrong::NotFinite));
+        }
+        if chance <= 0.0 || f64::from(chance) > 1.0 + ROUNDING {
+            let what =
+                format!("id {id} has the chance {chance} in it: that is not the law which the draft was drawn from");
+            return Err(self.argument("q", i, &what));
+        }
+        Ok(chance)
+    }
+
+    /// The law of a row: `told` is ln of the sum of its exponentials, where somebody knows it.
+    fn law<'r>(&self, row: Numbers<'a>, told: Option<f32>, i: usize, side: &'r mut Side) -> Read<Law<'r>>
+    where
+        'a: 'r,
+    {
+        if let Some(of) = side.known[i] {
+            return Ok(Law::Dense(row, of));
+        }
+        if self.batch.scores.is_none() {
+            check(self.path, row)?;
+            side.known[i] = Some(Of::Chances);
+            return Ok(Law::Dense(row, Of::Chances));
+        }
+        let Setting { sampling, .. } = self.setting;
+        let limits = self.setting.limits(self.batch.vocab);
+        let copied = self.setting.penalises() || limits && self.setting.scale().is_some();
+        let numbers = if copied { self.penalised(row, i, side) } else { row };
+        let Some(scale) = self.setting.scale() else {
+            return match numbers.best(self.path) {
+                Some((most, id)) if most.is_finite() => Ok(Law::One(id)),
+                _ => Err(wrong(numbers.exponentials(self.path, 1.0).0)),
+            };
+        };
+        if limits {
+            let most = numbers.exponentials(self.path, scale).0;
+            if !most.is_finite() {
+                return Err(wrong(most));
+            }
+            sampling.law(self.path, &mut side.row, &mut side.order);
+            return Ok(Law::Dense(Numbers::F32(&side.row), Of::Chances));
+        }
+        let of = match told {
+            Some(lse) => Of::Scores { shift: lse * sampling.temperature, scale, times: 1.0 },
+            None => {
+                let (most, sum) = numbers.exponentials(self.path, scale);
+                if !most.is_finite() {
+                    return Err(wrong(most));
+                }
+                Of::Scores { shift: most, scale, times: (1.0 / sum) as f32 }
+            }
+        };
+        if copied {
+            return Ok(Law::Dense(Numbers::F32(&side.row), of));
+        }
+        side.known[i] = Some(of);
+        Ok(Law::Dense(row, of))
+    }
+
+    /// A row in f32, with the penalties of position `i`.
+    fn penalised<'r>(&self, row: Numbers<'_>, i: usize, side: &'r mut Side) -> Numbers<'r> {
+        if side.row.len() != self.batch.vocab {
+            side.row = Lent::zeros(self.batch.vocab);
+        }
+        row.widen(self.path, &mut side.row);
+        if self.setting.penalises() {
+            side.seen.penalise(&self.setting, self.draft, i, &mut side.row);
+        }
+        Numbers::F32(&side.row)
+    }
+
+    /// The best id of the target at position `i`, of equal ones the first.
+    pub(super) fn best(&self, i: usize, side: &mut Side) -> Result<usize> {
+        let row = self.batch.p.row(self.request * (self.batch.width + 1) + i, self.batch.vocab);
+        let numbers = if self.setting.penalises() { self.penalised(row, i, side) } else { row };
+        match numbers.best(self.path) {
+            Some((most, id)) if most.is_finite() && (self.batch.scores.is_some() || most > 0.0) => Ok(id),
+            Some((most, _)) if most <= 0.0 => Err(self.error("p", i, &Wrong::Mass(f64::from(most)))),
+            _ => Err(self.error("p", i, &wrong(numbers.exponentials(self.path, 1.0).0))),
+        }
+    }
+
+    /// Draws from a law at position `i`.
+    pub(super) fn draw(&self, purpose: Purpose, i: usize, law: &Law<'_>, out: &mut [f32]) -> Result<usize> {
+        let drawn = match *law {
+            Law::One(id) => Some(id),
+            Law::Dense(Numbers::F32(chances), Of::Chances) => self.race(purpose, i, chances),
+            _ => {
+                law.write(self.path, 1.0, out);
+                self.race(purpose, i, out)
+            }
+        };
+        drawn.ok_or_else(|| self.error("p", i, &Wrong::NotFinite))
+    }
+
+    /// Writes what p has more than q at position `i`, and returns the sum; p counts `times`.
+    pub(super) fn residual(&self, i: usize, times: f32, p: &Law<'_>, q: &Law<'_>, out: &mut [f32]) -> Result<f64> {
+        let sum = residual(self.path, p, times, q, out);
+        // Rows that were told about are not looked through before.
+        if sum.is_nan() { Err(self.error("q", i, &Wrong::NotFinite)) } else { Ok(sum) }
+    }
+
+    /// Draws in the place of draft `i` what `out`, a residual, says.
+    ///
+    /// A draft is rejected for having less chance in p than in q, so others have more. Where they differ by less than
+    /// f32 can tell, nothing may be left; then p is drawn from, which is as near to the law as p itself.
+    pub(super) fn replace(&self, i: usize, p: &Law<'_>, out: &mut [f32]) -> Result<usize> {
+        match self.race(Purpose::Resample, i, out) {
+            Some(id) => Ok(id),
+            None => self.draw(Purpose::Resample, i, p, out),
+        }
+    }
+
+    fn race(&self, purpose: Purpose, i: usize, chances: &[f32]) -> Option<usize> {
+        race(self.path, chances, self.noise.of(purpose, self.begin), self.begin + i as u64)
+    }
+
+    fn argument(&self, argument: &'static str, i: usize, what: &str) -> Error {
+        Error::argument(argument, format!("request {}, position {i}: {what}", self.request))
+    }
+
+    fn error(&self, name: &'static str, i: usize, wrong: &Wrong) -> Error {
+        let (request, position) = (self.request, i);
+        let what = match (wrong, name) {
+            (Wrong::NotFinite, "p") => "a number of p is NaN or infinite; look at the target's output there",
+            (Wrong::NotFinite, _) => "a number of q is NaN or infinite; look at the drafter's output there",
+            (Wrong::Masked, "p") => "all ids of p are masked; leave at least one",
+            (Wrong::Masked, _) => "all ids of q are masked; leave at least one",
+            (Wrong::Mass(sum), _) => {
+                let what = format!("chances come to {sum}, not to 1; scores need from_logits=True");
+                return self.argument(name, i, &what);
+            }
+            (Wrong::Negative(least), _) => {
+                let what = format!("{least} is no chance; scores need from_logits=True");
+                return self.argument(name, i, &what);
+            }
+        };
+        Error::NotFinite { request, position, what }
+    }
+}
+
+/// Fails unless chances are a law.
+fn check(path: Path, chances: Numbers<'_>) -> Read<()> {
+    let (sum, least) = chances.mass(path);
+    match sum {
+        _ if least < 0.0 => Err(Wrong::Negative(least)),
+        sum if !sum.is_finite() => Err(Wrong::NotFinite),
+        0.0 => Err(Wrong::Masked),
+        sum if (sum - 1.0).abs() > ROUNDING => Err(Wrong::Mass(sum)),
+        _ => Ok(()),
+    }
+}

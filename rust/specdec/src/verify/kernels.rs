@@ -1,0 +1,356 @@
+//! What is done with all numbers of a row, once for every instruction set.
+//!
+//! A row is worked on in chunks that stay in the first cache, so that memory is read once. Sums are of 16 lanes
+//! within a chunk and in double precision beyond: no path rounds otherwise than another, and no length makes them
+//! worse.
+
+use pulp::{Simd, WithSimd};
+use thrifty_base::math::{LANES, dispatch, exp};
+use thrifty_base::simd::Path;
+
+/// Numbers that are worked on while they are in the cache.
+pub(super) const CHUNK: usize = 4096;
+
+/// A number of a row as it lies in memory.
+pub(super) trait Element: Copy + Send + Sync {
+    /// The f32 that it is.
+    fn wide(self) -> f32;
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn wide(self) -> f32 {
+        self
+    }
+}
+
+/// bf16, the upper half of an f32.
+impl Element for u16 {
+    #[inline(always)]
+    fn wide(self) -> f32 {
+        f32::from_bits(u32::from(self) << 16)
+    }
+}
+
+/// How the numbers of a row become chances.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Of {
+    /// They are.
+    Chances,
+    /// `e^(scale (x - shift)) times`.
+    Scores {
+        /// Of the largest number, or of ln of the sum.
+        shift: f32,
+        /// One over the temperature.
+        scale: f32,
+        /// One over the sum.
+        times: f32,
+    },
+}
+
+/// A block of a row, filled up with `rest` where the row ends.
+#[inline(always)]
+fn block<T: Element>(x: &[T], rest: f32) -> [f32; LANES] {
+    let mut out = [rest; LANES];
+    if let Some(x) = x.first_chunk::<LANES>() {
+        for i in 0..LANES {
+            out[i] = x[i].wide();
+        }
+    } else {
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = x.wide();
+        }
+    }
+    out
+}
+
+/// The chances of a block.
+#[inline(always)]
+fn chances<S: Simd>(s: S, x: &mut [f32; LANES], of: Of) {
+    if let Of::Scores { shift, scale, times } = of {
+        let (shift, scale, times) = (s.splat_f32s(shift), s.splat_f32s(scale), s.splat_f32s(times));
+        let zero = s.splat_f32s(0.0);
+        for x in S::as_mut_simd_f32s(x).0 {
+            let power = s.mul_f32s(scale, s.sub_f32s(*x, shift));
+            // A sum that was told may be a little too small.
+            let power = s.select_f32s(s.greater_than_f32s(power, zero), zero, power);
+            let chance = s.mul_f32s(exp(s, power), times);
+            // What is no number stays none; `exp` would lose it.
+            *x = s.select_f32s(s.equal_f32s(power, power), chance, power);
+        }
+    }
+}
+
+/// The sum of lanes in double precision.
+#[inline(always)]
+fn total(lanes: &[f32; LANES]) -> f64 {
+    lanes.iter().map(|&x| f64::from(x)).sum()
+}
+
+/// The largest number, or one that is none where there is one.
+#[inline(always)]
+fn largest<S: Simd, T: Element>(s: S, row: &[T]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for x in row.chunks(LANES) {
+        let x = block(x, f32::NEG_INFINITY);
+        for (most, &x) in S::as_mut_simd_f32s(&mut lanes).0.iter_mut().zip(S::as_simd_f32s(&x).0) {
+            let more = s.select_f32s(s.greater_than_f32s(x, *most), x, *most);
+            // A NaN stays: nothing is greater than it.
+            *most = s.select_f32s(s.equal_f32s(x, x), more, x);
+        }
+    }
+    lanes.into_iter().fold(f32::NEG_INFINITY, |a, b| if a > b || a.is_nan() { a } else { b })
+}
+
+/// The largest number m of a row (NaN where one is), and the sum of e^(scale (x - m)); one pass over memory.
+pub(super) fn exponentials<T: Element>(path: Path, row: &[T], scale: f32) -> (f32, f64) {
+    dispatch(path, Exponentials { row, scale })
+}
+
+struct Exponentials<'a, T> {
+    row: &'a [T],
+    scale: f32,
+}
+
+impl<T: Element> WithSimd for Exponentials<'_, T> {
+    type Output = (f32, f64);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) -> (f32, f64) {
+        let Self { row, scale } = self;
+        let (mut most, mut sum) = (f32::NEG_INFINITY, 0.0f64);
+        for chunk in row.chunks(CHUNK) {
+            let here = largest(s, chunk);
+            if here.is_nan() || here == f32::INFINITY {
+                return (here, f64::NAN);
+            }
+            if here > most {
+                if sum > 0.0 {
+                    sum *= (f64::from(scale) * (f64::from(most) - f64::from(here))).exp();
+                }
+                most = here;
+            }
+            if most == f32::NEG_INFINITY {
+                continue;
+            }
+            let (shift, by) = (s.splat_f32s(most), s.splat_f32s(scale));
+            let mut lanes = [0.0f32; LANES];
+            for x in chunk.chunks(LANES) {
+                let x = block(x, f32::NEG_INFINITY);
+                for (sum, &x) in S::as_mut_simd_f32s(&mut lanes).0.iter_mut().zip(S::as_simd_f32s(&x).0) {
+                    *sum = s.add_f32s(*sum, exp(s, s.mul_f32s(by, s.sub_f32s(x, shift))));
+                }
+            }
+            sum += total(&lanes);
+        }
+        (most, sum)
+    }
+}
+
+/// The largest number of a row and where the first of them is; `None` where one is NaN, or all are minus infinity.
+pub(super) fn best<T: Element>(path: Path, row: &[T]) -> Option<(f32, usize)> {
+    dispatch(path, Best(row))
+}
+
+struct Best<'a, T>(&'a [T]);
+
+impl<T: Element> WithSimd for Best<'_, T> {
+    type Output = Option<(f32, usize)>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) -> Self::Output {
+        let (mut most, mut begin) = (f32::NEG_INFINITY, None);
+        for (i, chunk) in self.0.chunks(CHUNK).enumerate() {
+            let here = largest(s, chunk);
+            if here.is_nan() {
+                return None;
+            }
+            if here > most {
+                (most, begin) = (here, Some(i * CHUNK));
+            }
+        }
+        let begin = begin?;
+        self.0[begin..].iter().position(|x| x.wide() == most).map(|at| (most, begin + at))
+    }
+}
+
+/// The sum of numbers (NaN where one is), and the least of them.
+pub(super) fn mass<T: Element>(path: Path, row: &[T]) -> (f64, f32) {
+    dispatch(path, Mass(row))
+}
+
+struct Mass<'a, T>(&'a [T]);
+
+impl<T: Element> WithSimd for Mass<'_, T> {
+    type Output = (f64, f32);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) -> (f64, f32) {
+        let (mut sum, mut least) = (0.0f64, [0.0f32; LANES]);
+        for chunk in self.0.chunks(CHUNK) {
+            let mut lanes = [0.0f32; LANES];
+            for x in chunk.chunks(LANES) {
+                let x = block(x, 0.0);
+                let least = S::as_mut_simd_f32s(&mut least).0.iter_mut();
+                for ((sum, least), &x) in
+                    S::as_mut_simd_f32s(&mut lanes).0.iter_mut().zip(least).zip(S::as_simd_f32s(&x).0)
+                {
+                    *sum = s.add_f32s(*sum, x);
+                    *least = s.select_f32s(s.less_than_f32s(x, *least), x, *least);
+                }
+            }
+            sum += total(&lanes);
+        }
+        (sum, least.into_iter().fold(0.0, |a, b| if b < a { b } else { a }))
+    }
+}
+
+/// `out = times law(row)`.
+pub(super) fn write<T: Element>(path: Path, row: &[T], of: Of, times: f32, out: &mut [f32]) {
+    dispatch(path, Write { row, of, times, out });
+}
+
+struct Write<'a, T> {
+    row: &'a [T],
+    of: Of,
+    times: f32,
+    out: &'a mut [f32],
+}
+
+impl<T: Element> WithSimd for Write<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        let by = s.splat_f32s(self.times);
+        for (x, out) in self.row.chunks(LANES).zip(self.out.chunks_mut(LANES)) {
+            let mut x = block(x, 0.0);
+            chances(s, &mut x, self.of);
+            for x in S::as_mut_simd_f32s(&mut x).0 {
+                *x = s.mul_f32s(*x, by);
+            }
+            put(out, &x);
+        }
+    }
+}
+
+#[inline(always)]
+fn put(out: &mut [f32], x: &[f32; LANES]) {
+    match out.first_chunk_mut::<LANES>() {
+        Some(out) => *out = *x,
+        None => out.copy_from_slice(&x[..out.len()]),
+    }
+}
+
+/// `out = max(out - law(row), 0)`.
+pub(super) fn take<T: Element>(path: Path, row: &[T], of: Of, out: &mut [f32]) {
+    dispatch(path, Take { row, of, out });
+}
+
+struct Take<'a, T> {
+    row: &'a [T],
+    of: Of,
+    out: &'a mut [f32],
+}
+
+impl<T: Element> WithSimd for Take<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        let zero = s.splat_f32s(0.0);
+        for (x, out) in self.row.chunks(LANES).zip(self.out.chunks_mut(LANES)) {
+            let mut x = block(x, 0.0);
+            chances(s, &mut x, self.of);
+            let mut left = block(out, 0.0);
+            for (left, &x) in S::as_mut_simd_f32s(&mut left).0.iter_mut().zip(S::as_simd_f32s(&x).0) {
+                let less = s.sub_f32s(*left, x);
+                // Written so that a NaN stays and is found.
+                *left = s.select_f32s(s.less_than_f32s(less, zero), zero, less);
+            }
+            put(out, &left);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use thrifty_base::hash::mix64;
+
+    fn numbers(seed: u64, n: usize) -> Vec<f32> {
+        (0..n).map(|i| (mix64(seed ^ mix64(i as u64)) % 100_000) as f32 / 2_500.0 - 20.0).collect()
+    }
+
+    proptest! {
+        /// Against double precision, and the same bits on every path, over ends of blocks and chunks.
+        #[test]
+        fn rows(
+            seed in 0u64..1000, n in prop_oneof![1usize..70, 4090usize..4100, 8190usize..9000], scale in 0.1f32..3.0,
+        ) {
+            let x = numbers(seed, n);
+            let half: Vec<u16> = x.iter().map(|x| (x.to_bits() >> 16) as u16).collect();
+            let wide: Vec<f32> = half.iter().map(|&x| x.wide()).collect();
+            let mut first = None;
+            for path in Path::usable() {
+                let (most, sum) = exponentials(path, &x, scale);
+                let exact = x.iter().map(|&x| (f64::from(scale) * f64::from(x - most)).exp()).sum::<f64>();
+                prop_assert_eq!(most, x.iter().copied().fold(f32::MIN, f32::max));
+                // The difference is rounded to f32 before it is scaled and exponentiated.
+                prop_assert!((sum / exact - 1.0).abs() < 1e-5, "{} {}", sum, exact);
+                prop_assert_eq!(best(path, &x), x.iter().position(|&x| x == most).map(|i| (most, i)));
+                let of = Of::Scores { shift: most, scale, times: (1.0 / sum) as f32 };
+                let (mut p, mut left) = (vec![0.0; n], vec![0.0; n]);
+                write(path, &x, of, 0.75, &mut p);
+                for (p, &x) in p.iter().zip(&x) {
+                    let exact = 0.75 * (f64::from(scale) * f64::from(x - most)).exp() / exact;
+                    prop_assert!((f64::from(*p) - exact).abs() < 1e-5 * exact + 1e-35);
+                }
+                write(path, &half, of, 1.0, &mut left);
+                let mut same = vec![0.0; n];
+                write(path, &wide, of, 1.0, &mut same);
+                prop_assert_eq!(&left, &same);
+                take(path, &x, of, &mut left);
+                for i in 0..n {
+                    let exact = (same[i] - p[i] / 0.75).max(0.0);
+                    prop_assert!((left[i] - exact).abs() < 1e-6);
+                }
+                let (kept, least) = mass(path, &left);
+                prop_assert!((kept - left.iter().map(|&x| f64::from(x)).sum::<f64>()).abs() < 1e-6 && least == 0.0);
+                prop_assert_eq!(mass(path, &x).1, x.iter().copied().fold(0.0, f32::min));
+                let bits: Vec<u32> = p.iter().chain(&left).map(|x| x.to_bits()).collect();
+                let all = (sum.to_bits(), kept.to_bits(), bits);
+                prop_assert_eq!(first.get_or_insert_with(|| all.clone()), &all);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_found() {
+        let inf = f32::INFINITY;
+        for path in Path::usable() {
+            for n in [1, 15, 16, 40, 4097] {
+                for at in [0, n / 2, n - 1] {
+                    let mut x = vec![0.5f32; n];
+                    x[at] = f32::NAN;
+                    assert!(exponentials(path, &x, 1.0).0.is_nan() && best(path, &x).is_none());
+                    assert!(mass(path, &x).0.is_nan());
+                    let mut out = vec![1.0; n];
+                    let of = Of::Scores { shift: 1.0, scale: 1.0, times: 1.0 };
+                    take(path, &x, of, &mut out);
+                    assert!(mass(path, &out).0.is_nan());
+                    x[at] = inf;
+                    assert_eq!(exponentials(path, &x, 1.0).0, inf);
+                }
+                assert_eq!(exponentials(path, &vec![-inf; n], 1.0), (-inf, 0.0));
+                assert_eq!(best(path, &vec![-inf; n]), None);
+            }
+            // All of the first chunk is masked.
+            let mut x = vec![-inf; 5000];
+            (x[4500], x[4600]) = (2.0, 2.0);
+            assert_eq!((exponentials(path, &x, 0.5), best(path, &x)), ((2.0, 2.0), Some((2.0, 4500))));
+        }
+    }
+}

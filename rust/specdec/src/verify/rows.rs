@@ -1,0 +1,144 @@
+//! How rows of p and q are read: dense or sparse, f32 or bf16, and the law that they are.
+
+use thrifty_base::simd::Path;
+
+use super::kernels::{self, CHUNK, Of};
+
+/// Dense rows as they lie in memory.
+#[derive(Clone, Copy, Debug)]
+pub enum Numbers<'a> {
+    /// f32.
+    F32(&'a [f32]),
+    /// bf16, the upper halves of f32.
+    Bf16(&'a [u16]),
+}
+
+/// Runs the same on whichever numbers there are.
+macro_rules! on {
+    ($numbers:expr, $x:ident => $body:expr) => {
+        match $numbers {
+            Numbers::F32($x) => $body,
+            Numbers::Bf16($x) => $body,
+        }
+    };
+}
+
+impl<'a> Numbers<'a> {
+    /// How many.
+    pub fn len(self) -> usize {
+        on!(self, x => x.len())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Row `row` of those of `length`.
+    pub(super) fn row(self, row: usize, length: usize) -> Self {
+        self.part(row * length, length)
+    }
+
+    fn part(self, begin: usize, length: usize) -> Self {
+        match self {
+            Self::F32(x) => Self::F32(&x[begin..begin + length]),
+            Self::Bf16(x) => Self::Bf16(&x[begin..begin + length]),
+        }
+    }
+
+    /// A copy in f32.
+    pub(super) fn widen(self, path: Path, out: &mut [f32]) {
+        on!(self, x => kernels::write(path, x, Of::Chances, 1.0, out));
+    }
+
+    pub(super) fn exponentials(self, path: Path, scale: f32) -> (f32, f64) {
+        on!(self, x => kernels::exponentials(path, x, scale))
+    }
+
+    pub(super) fn best(self, path: Path) -> Option<(f32, usize)> {
+        on!(self, x => kernels::best(path, x))
+    }
+
+    pub(super) fn mass(self, path: Path) -> (f64, f32) {
+        on!(self, x => kernels::mass(path, x))
+    }
+}
+
+/// The law of a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Law<'a> {
+    /// All chances, or what they are made of.
+    Dense(Numbers<'a>, Of),
+    /// Ids and their chances; entries of one id add up.
+    Sparse(&'a [u32], &'a [f32]),
+    /// One id has all.
+    One(usize),
+}
+
+impl Law<'_> {
+    /// The chance of an id: the number that [`Self::write`] would write.
+    pub(super) fn chance(&self, path: Path, id: usize) -> f32 {
+        match *self {
+            Self::Dense(numbers, of) => {
+                let mut out = [0.0];
+                on!(numbers, x => kernels::write(path, &x[id..=id], of, 1.0, &mut out));
+                out[0]
+            }
+            Self::Sparse(ids, chances) => {
+                ids.iter().zip(chances).filter(|(i, _)| **i as usize == id).fold(0.0, |sum, (_, p)| sum + p)
+            }
+            Self::One(only) => f32::from(id == only),
+        }
+    }
+
+    /// Writes `times` the chance of every id.
+    pub(super) fn write(&self, path: Path, times: f32, out: &mut [f32]) {
+        match *self {
+            Self::Dense(numbers, of) => on!(numbers, x => kernels::write(path, x, of, times, out)),
+            Self::Sparse(ids, chances) => {
+                out.fill(0.0);
+                ids.iter().zip(chances).for_each(|(&id, p)| out[id as usize] += times * p);
+            }
+            Self::One(id) => {
+                out.fill(0.0);
+                out[id] = times;
+            }
+        }
+    }
+}
+
+/// Writes max(times p - q, 0) and returns the sum; NaN where a number of q is.
+///
+/// Every element is computed alike whatever form the laws have, so that the form changes no decision.
+pub(super) fn residual(path: Path, p: &Law<'_>, times: f32, q: &Law<'_>, out: &mut [f32]) -> f64 {
+    match *q {
+        Law::Dense(numbers, of) => {
+            if let Law::Dense(all, of_p) = *p {
+                // A chunk at a time, while it is in the first cache.
+                let mut sum = 0.0;
+                for (i, out) in out.chunks_mut(CHUNK).enumerate() {
+                    let length = out.len();
+                    on!(all.part(i * CHUNK, length), x => kernels::write(path, x, of_p, times, out));
+                    on!(numbers.part(i * CHUNK, length), x => kernels::take(path, x, of, out));
+                    sum += kernels::mass(path, out).0;
+                }
+                return sum;
+            }
+            p.write(path, times, out);
+            on!(numbers, x => kernels::take(path, x, of, out));
+        }
+        Law::Sparse(ids, chances) => {
+            p.write(path, times, out);
+            ids.iter().zip(chances).for_each(|(&id, q)| out[id as usize] -= q);
+            for &id in ids {
+                let left = &mut out[id as usize];
+                *left = if *left < 0.0 { 0.0 } else { *left };
+            }
+        }
+        Law::One(id) => {
+            p.write(path, times, out);
+            out[id] = 0.0;
+        }
+    }
+    kernels::mass(path, out).0
+}
