@@ -39,7 +39,9 @@ __all__ = [
     "slide_codes",
     "slide_read_xml",
     "slide_write_xml",
+    "specdec_ancestors",
     "specdec_verify",
+    "specdec_verify_trees",
     "threads",
 ]
 
@@ -539,3 +541,18 @@ def specdec_verify(
     q_token: _Values | None,
     threads: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+def specdec_verify_trees(
+    rule: str,
+    seed: int,
+    vocab: int,
+    width: int,
+    p: _Rows,
+    q: _Rows | _Sparse | None,
+    tokens: NDArray[np.int64],
+    parents: NDArray[np.int64],
+    uid: NDArray[np.uint64],
+    position: NDArray[np.int64],
+    scores: dict[str, Any] | None,
+    threads: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+def specdec_ancestors(parents: NDArray[np.int64], width: int) -> NDArray[np.uint64]: ...

@@ -8,6 +8,15 @@
 """
 
 from thrifty.specdec.params import SamplingParams
+from thrifty.specdec.tree import VerifiedTree, ancestor_masks, verify_tree
 from thrifty.specdec.verify import SparseProbs, Verified, verify
 
-__all__ = ["SamplingParams", "SparseProbs", "Verified", "verify"]
+__all__ = [
+    "SamplingParams",
+    "SparseProbs",
+    "Verified",
+    "VerifiedTree",
+    "ancestor_masks",
+    "verify",
+    "verify_tree",
+]

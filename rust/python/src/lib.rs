@@ -30,5 +30,5 @@ mod _core {
     #[pymodule_export]
     use super::slide::{SlideHead, SlideShard, SlideTrainer, slide_codes, slide_read_xml, slide_write_xml};
     #[pymodule_export]
-    use super::specdec::{SpecScheduler, specdec_verify};
+    use super::specdec::{SpecScheduler, specdec_ancestors, specdec_verify, specdec_verify_trees};
 }

@@ -4,4 +4,4 @@ mod scheduler;
 mod verify;
 
 pub(crate) use self::scheduler::SpecScheduler;
-pub(crate) use self::verify::specdec_verify;
+pub(crate) use self::verify::{specdec_ancestors, specdec_verify, specdec_verify_trees};
