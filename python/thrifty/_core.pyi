@@ -40,6 +40,7 @@ __all__ = [
     "slide_codes",
     "slide_read_xml",
     "slide_write_xml",
+    "specdec_ancestors",
     "specdec_best_gamma",
     "specdec_break_even_alpha",
     "specdec_break_even_tau",
@@ -48,6 +49,7 @@ __all__ = [
     "specdec_needed_tau",
     "specdec_tau",
     "specdec_verify",
+    "specdec_verify_trees",
     "threads",
 ]
 
@@ -647,3 +649,18 @@ def specdec_draw(
     position: NDArray[np.uint64],
     begin: NDArray[np.uint64],
 ) -> NDArray[np.int64]: ...
+def specdec_verify_trees(
+    rule: str,
+    seed: int,
+    vocab: int,
+    width: int,
+    p: _Rows,
+    q: _Rows | _Sparse | None,
+    tokens: NDArray[np.int64],
+    parents: NDArray[np.int64],
+    uid: NDArray[np.uint64],
+    position: NDArray[np.int64],
+    scores: dict[str, Any] | None,
+    threads: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+def specdec_ancestors(parents: NDArray[np.int64], width: int) -> NDArray[np.uint64]: ...

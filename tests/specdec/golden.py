@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import chi2
 
+from tests.specdec import tree_twin
 from tests.specdec.verify_twin import Chain, mix64, philox
-from thrifty.specdec import verify
+from thrifty.specdec import verify, verify_tree
 
 GOLDEN = Path(__file__).resolve().parents[1] / "data" / "specdec" / "verify_golden.json"
 
@@ -26,6 +27,7 @@ class Case:
     p: Chain
     q: Chain
     accepted: dict[str, float]
+    parents: tuple[int, ...] = ()
 
     @property
     def floats(self) -> tuple[Any, Any]:
@@ -48,6 +50,16 @@ def cases() -> list[Case]:
         p, q = (tuple(tuple(Fraction(x) for x in row) for row in case[name]) for name in "pq")
         accepted = {rule: case[f"expected_accepted_{rule}"] for rule in ("token", "block")}
         out.append(Case(case["gamma"], case["start"], p, q, accepted))
+    return out
+
+
+def trees() -> list[Case]:
+    """The golden trees; gamma is the most nodes on a way."""
+    out = []
+    for case in json.loads(tree_twin.GOLDEN.read_text()):
+        p, q = (tuple(tuple(Fraction(x) for x in row) for row in case[name]) for name in "pq")
+        parents, accepted = tuple(case["parents"]), {"tree": case["expected_accepted"]}
+        out.append(Case(tree_twin.depth(case["parents"]), case["start"], p, q, accepted, parents))
     return out
 
 
@@ -99,6 +111,34 @@ def emitted(case: Case, rule: Any, runs: int, seed: int, *, planted: bool = Fals
         missing = np.flatnonzero(tokens[:, i] < 0)
         tokens[missing, i] = drawn(p[tokens[missing, i - 1]], rng)
     return accepted, tokens
+
+
+def emitted_tree(case: Case, runs: int, seed: int, *, planted: bool = False) -> tuple[Any, Any]:
+    """:func:`emitted` of a tree. A planted fault takes the likeliest id for all siblings but the first, and calls it
+    drawn."""
+    rng = np.random.default_rng([seed, *case.p[0][0].as_integer_ratio()])
+    p, q = case.floats
+    nodes, every = np.empty((runs, len(case.parents)), int), np.arange(runs)
+    states = [np.full(runs, case.start)]
+    for k, parent in enumerate(case.parents):
+        law, siblings = q[states[parent + 1]], [j for j in range(k) if case.parents[j] == parent]
+        for j in siblings:
+            law[every, nodes[:, j]] = 0
+        drawn_ = drawn(law, rng)
+        if planted and siblings:
+            drawn_ = law.argmax(1)
+        nodes[:, k] = drawn_
+        states.append(drawn_)
+    at = np.stack(states, 1)
+    found = verify_tree(
+        p[at].astype(np.float32), q[at].astype(np.float32), np.tile(case.parents, (runs, 1)), nodes,
+        seed=seed, uid=every, position=np.full(runs, 3),
+    )  # fmt: skip
+    tokens = found.tokens[:, : case.gamma + 1].copy()
+    for i in range(1, case.gamma + 1):
+        missing = np.flatnonzero(tokens[:, i] < 0)
+        tokens[missing, i] = drawn(p[tokens[missing, i - 1]], rng)
+    return found.accepted, tokens
 
 
 def chi_square(tokens: Any, law: Any, vocab: int) -> float:

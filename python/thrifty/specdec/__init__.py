@@ -23,6 +23,7 @@ from thrifty.specdec.latency import (
 )
 from thrifty.specdec.params import SamplingParams
 from thrifty.specdec.step import Step
+from thrifty.specdec.tree import VerifiedTree, ancestor_masks, verify_tree
 from thrifty.specdec.verify import SparseProbs, Verified, verify
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "SparseProbs",
     "Step",
     "Verified",
+    "VerifiedTree",
+    "ancestor_masks",
     "best_gamma",
     "break_even_alpha",
     "break_even_tau",
@@ -43,4 +46,5 @@ __all__ = [
     "expected_tau",
     "needed_tau",
     "verify",
+    "verify_tree",
 ]

@@ -11,7 +11,7 @@ from thrifty._torch import is_tensor, require_torch, to_numpy
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["floats", "integers", "per_request", "rows", "whole"]
+__all__ = ["each", "floats", "integers", "per_request", "rows", "whole"]
 
 
 def rows(value: Any, name: str) -> NDArray[Any]:
@@ -76,3 +76,11 @@ def whole(value: Any, name: str, bits: int) -> int:
     if not 0 <= number < 1 << bits:
         raise ValueError(f"{name}: {number} is not between 0 and 2^{bits} - 1")
     return number
+
+
+def each(value: Any, name: str, requests: int, dtype: Any) -> NDArray[Any]:
+    """Return a whole number of each request."""
+    found = integers(value, name, dtype, 1)
+    if len(found) != requests:
+        raise ValueError(f"{name}: {len(found)} numbers; one of each of {requests} requests is needed")
+    return found

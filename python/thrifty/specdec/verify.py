@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from thrifty import _core
 from thrifty._torch import like
-from thrifty.specdec._arrays import floats, integers, rows, whole
+from thrifty.specdec._arrays import each, floats, integers, rows, whole
 from thrifty.specdec.params import SamplingParams
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["RULES", "Rule", "SparseProbs", "Verified", "verify"]
 
@@ -183,11 +180,3 @@ def source(q: Any, shape: tuple[int, int, int]) -> Any:
     if drafted.shape != shape:
         raise ValueError(f"q: shape {drafted.shape}; {shape} is needed")
     return drafted.reshape(-1)
-
-
-def each(value: Any, name: str, requests: int, dtype: Any) -> NDArray[Any]:
-    """Return a whole number of each request."""
-    found = integers(value, name, dtype, 1)
-    if len(found) != requests:
-        raise ValueError(f"{name}: {len(found)} numbers; one of each of {requests} requests is needed")
-    return found

@@ -11,4 +11,4 @@ pub(crate) use self::latency::{
     specdec_tau,
 };
 pub(crate) use self::scheduler::SpecScheduler;
-pub(crate) use self::verify::specdec_verify;
+pub(crate) use self::verify::{specdec_ancestors, specdec_verify, specdec_verify_trees};

@@ -1,10 +1,11 @@
-//! `specdec_verify`.
+//! `specdec_verify`, `specdec_verify_trees` and `specdec_ancestors`.
 
-use numpy::{PyArray1, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use thrifty_base::progress::Progress;
-use thrifty_specdec::verify::{Batch, Drafted, Numbers, Params, Rule, verify};
+use thrifty_specdec::Error;
+use thrifty_specdec::verify::{Batch, Drafted, Numbers, Params, Rule, Trees, ancestors, verify, verify_trees};
 
 use crate::array::vector;
 use crate::error::IntoPyErr;
@@ -183,11 +184,75 @@ pub(crate) fn specdec_verify<'py>(
     let n = batch.uid.len();
     let (mut accepted, mut tokens) = (vec![0; n], vec![-1; n * (width + 1)]);
     let (a, t) = (&mut accepted[..], &mut tokens[..]);
+    soon_or_late(py, &batch, threads, |threads, progress| verify(&batch, rule, seed, threads, progress, a, t))?;
+    Ok((accepted.into_pyarray(py), tokens.into_pyarray(py)))
+}
+
+/// Does `work` here where it is short, else as a long call.
+fn soon_or_late(
+    py: Python<'_>,
+    batch: &Batch<'_>,
+    threads: usize,
+    work: impl FnOnce(usize, &Progress) -> Result<(), Error> + Send,
+) -> PyResult<()> {
     if batch.p.len() <= SHORT {
-        let done = py.detach(|| verify(&batch, rule, seed, 1, &Progress::new(), a, t));
-        done.map_err(|e| e.into_py_err(py))?;
-    } else {
-        long_call(py, None, |progress| verify(&batch, rule, seed, threads, progress, a, t))?;
+        return py.detach(|| work(1, &Progress::new())).map_err(|e| e.into_py_err(py));
     }
-    Ok((PyArray1::from_vec(py, accepted), PyArray1::from_vec(py, tokens)))
+    long_call(py, None, |progress| work(threads, progress))
+}
+
+/// How many nodes of each tree are accepted, and `2 width + 1` numbers each: what it emits, and by which nodes.
+#[pyfunction]
+#[pyo3(signature = (rule, seed, vocab, width, p, q, tokens, parents, uid, position, scores, threads))]
+pub(crate) fn specdec_verify_trees<'py>(
+    py: Python<'py>,
+    rule: &str,
+    seed: u64,
+    vocab: usize,
+    width: usize,
+    p: &Bound<'py, PyAny>,
+    q: Option<&Bound<'py, PyAny>>,
+    tokens: &Bound<'py, PyAny>,
+    parents: &Bound<'py, PyAny>,
+    uid: &Bound<'py, PyAny>,
+    position: &Bound<'py, PyAny>,
+    scores: Option<Settings<'py>>,
+    threads: usize,
+) -> PyResult<Verified<'py>> {
+    let rule = self::rule(rule)?;
+    let (p, q) = (Rows::new(p, "p")?, Source::new(q)?);
+    let (tokens, parents) = (vector::<i64>(tokens, "tokens", "int64")?, vector::<i64>(parents, "parents", "int64")?);
+    let uid = vector::<u64>(uid, "uid", "uint64")?;
+    let position = vector::<i64>(position, "position", "int64")?;
+    let arrays = scores.as_ref().map(Arrays::new).transpose()?;
+    let batch = Batch {
+        vocab,
+        width,
+        p: p.numbers()?,
+        q: q.drafted()?,
+        draft: tokens.as_slice()?,
+        uid: uid.as_slice()?,
+        position: position.as_slice()?,
+        scores: arrays.as_ref().map(Arrays::params).transpose()?,
+        q_lse: None,
+        q_token: None,
+    };
+    let trees = Trees { batch, parents: parents.as_slice()? };
+    trees.check().map_err(|e| e.into_py_err(py))?;
+    let n = batch.uid.len();
+    let (mut accepted, mut out) = (vec![0; n], vec![-1; n * (2 * width + 1)]);
+    let (a, o) = (&mut accepted[..], &mut out[..]);
+    soon_or_late(py, &batch, threads, |threads, progress| verify_trees(&trees, rule, seed, threads, progress, a, o))?;
+    Ok((accepted.into_pyarray(py), out.into_pyarray(py)))
+}
+
+/// The nodes on the way to each node, as bits; `width` nodes of each tree.
+#[pyfunction]
+pub(crate) fn specdec_ancestors<'py>(
+    py: Python<'py>,
+    parents: &Bound<'py, PyAny>,
+    width: usize,
+) -> PyResult<Bound<'py, PyArray1<u64>>> {
+    let parents = vector::<i64>(parents, "parents", "int64")?;
+    Ok(ancestors(parents.as_slice()?, width).map_err(|e| e.into_py_err(py))?.into_pyarray(py))
 }

@@ -64,6 +64,11 @@ pub struct Batch<'a> {
 impl Batch<'_> {
     /// Fails, naming the argument, where arrays do not fit together or hold what can't be.
     pub fn check(&self) -> Result<()> {
+        self.check_with(self.width)
+    }
+
+    /// [`Self::check`] where q has so many rows of each request.
+    pub(super) fn check_with(&self, rows: usize) -> Result<()> {
         let Self { vocab, width, p, q, draft, uid, position, .. } = *self;
         if !(1..=MOST_IDS).contains(&vocab) {
             return Err(Error::argument("p", format!("rows of {vocab} ids; 1 to {MOST_IDS} are possible")));
@@ -77,8 +82,8 @@ impl Batch<'_> {
         length("draft", draft.len(), cells)?;
         length("p", p.len(), (n * (width + 1)).saturating_mul(vocab))?;
         match q {
-            Drafted::Dense(q) => length("q", q.len(), cells.saturating_mul(vocab))?,
-            Drafted::Sparse { indptr, ids, chances } => sparse(indptr, ids, chances, cells)?,
+            Drafted::Dense(q) => length("q", q.len(), (n * rows).saturating_mul(vocab))?,
+            Drafted::Sparse { indptr, ids, chances } => sparse(indptr, ids, chances, n * rows)?,
             Drafted::Certain => {}
         }
         for (name, told) in [("q_lse", self.q_lse), ("q_token", self.q_token)] {
@@ -118,7 +123,7 @@ impl Batch<'_> {
     }
 }
 
-fn length(name: &'static str, got: usize, wanted: usize) -> Result<()> {
+pub(super) fn length(name: &'static str, got: usize, wanted: usize) -> Result<()> {
     if got == wanted { Ok(()) } else { Err(Error::argument(name, format!("{got} numbers; {wanted} are needed"))) }
 }
 
@@ -170,28 +175,43 @@ pub(super) fn verify_on(
     tokens: &mut [i64],
 ) -> Result<()> {
     batch.check()?;
-    let (n, each) = (batch.uid.len(), batch.width + 1);
-    length("accepted", accepted.len(), n)?;
-    length("tokens", tokens.len(), n * each)?;
-    let some = |first: usize, accepted: &mut [i64], tokens: &mut [i64]| -> Result<()> {
+    length("accepted", accepted.len(), batch.uid.len())?;
+    let work = |request: usize, room: &mut Room, tokens: &mut [i64]| {
+        let chain = Chain::new(batch, path, seed, request, room);
+        rule.verify(&chain, room, tokens)
+    };
+    each_request(batch.width + 1, threads, progress, accepted, tokens, work)
+}
+
+/// Does `work` for every request, with room that is used again and with `each` numbers to write to, -1 at first.
+pub(super) fn each_request(
+    each: usize,
+    threads: usize,
+    progress: &Progress,
+    accepted: &mut [i64],
+    out: &mut [i64],
+    work: impl Fn(usize, &mut Room, &mut [i64]) -> Result<usize> + Sync,
+) -> Result<()> {
+    let n = accepted.len();
+    length("tokens", out.len(), n * each)?;
+    let some = |first: usize, accepted: &mut [i64], out: &mut [i64]| -> Result<()> {
         let mut room = Room::default();
-        for (i, (accepted, tokens)) in accepted.iter_mut().zip(tokens.chunks_mut(each)).enumerate() {
-            tokens.fill(-1);
-            let chain = Chain::new(batch, path, seed, first + i, &mut room);
-            *accepted = rule.verify(&chain, &mut room, tokens)? as i64;
+        for (i, (accepted, out)) in accepted.iter_mut().zip(out.chunks_mut(each)).enumerate() {
+            out.fill(-1);
+            *accepted = work(first + i, &mut room, out)? as i64;
             progress.check()?;
         }
         Ok(())
     };
     if threads <= 1 || n <= 1 {
-        return some(0, accepted, tokens);
+        return some(0, accepted, out);
     }
     // Requests take unlike time, so there are more parts than threads.
     let part = n.div_ceil(8 * threads);
     let first = pool(threads)?.install(|| {
-        let parts = accepted.par_chunks_mut(part).zip(tokens.par_chunks_mut(part * each)).enumerate();
+        let parts = accepted.par_chunks_mut(part).zip(out.par_chunks_mut(part * each)).enumerate();
         // Of errors, that of the first request, as with one thread.
-        parts.map(|(i, (accepted, tokens))| some(i * part, accepted, tokens).err()).reduce(|| None, Option::or)
+        parts.map(|(i, (accepted, out))| some(i * part, accepted, out).err()).reduce(|| None, Option::or)
     });
     first.map_or(Ok(()), Err)
 }

@@ -17,7 +17,7 @@ pub(super) fn verify(chain: &Chain<'_>, room: &mut Room, tokens: &mut [i64]) -> 
     // Behind a weight of 0 none passes.
     let mut i = room.weights.len();
     loop {
-        let (r, u) = if i == 0 { (1.0, 0.0) } else { (room.weights[i - 1], chain.uniform(i - 1)) };
+        let (r, u) = if i == 0 { (1.0, 0.0) } else { (room.weights[i - 1], chain.uniform(i - 1, 0)) };
         // h_i <= r_i, since s_i <= r_i: most that fail do so before a row is read.
         if i > 0 && u > r {
             i -= 1;

@@ -36,6 +36,8 @@ pub(super) struct Room {
     pub(super) out: Lent,
     /// Weights of the block rule.
     pub(super) weights: Vec<f64>,
+    /// Drafts that were accepted in a tree.
+    pub(super) way: Vec<i64>,
 }
 
 /// What is remembered of the rows of p, or of q.
@@ -61,6 +63,17 @@ impl Side {
 /// What reading a row gives.
 type Read<T> = std::result::Result<T, Wrong>;
 
+/// Where a law stands.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'p> {
+    /// Which row of the request.
+    pub(super) row: usize,
+    /// Drafts on the way, of which `position` stand before it.
+    pub(super) drafts: &'p [i64],
+    /// How many drafts stand before it.
+    pub(super) position: usize,
+}
+
 /// What can be wrong with a row.
 enum Wrong {
     NotFinite,
@@ -81,7 +94,7 @@ impl<'a> Chain<'a> {
         let draft = &draft[..draft.iter().position(|&id| id < 0).unwrap_or(draft.len())];
         let setting = batch.scores.map_or_else(Setting::default, |params| params.of(request));
         room.p.begin(&setting, draft.len() + 1);
-        room.q.begin(&setting, draft.len());
+        room.q.begin(&setting, draft.len() + 1);
         if room.out.len() != batch.vocab {
             room.out = Lent::zeros(batch.vocab);
         }
@@ -89,10 +102,10 @@ impl<'a> Chain<'a> {
         Self { batch, path, request, draft, noise, begin, setting }
     }
 
-    /// Uniform in (0, 1], 24 bits: whether draft `i` is accepted.
-    pub(super) fn uniform(&self, i: usize) -> f64 {
+    /// Uniform in (0, 1], 24 bits: whether a draft at position `i` is accepted, the one of so many siblings before it.
+    pub(super) fn uniform(&self, i: usize, siblings: usize) -> f64 {
         let random = self.noise.of(Purpose::Accept, self.begin);
-        let [word, ..] = random.words_at((self.begin + i as u64) << 24);
+        let [word, ..] = random.words_at((self.begin + i as u64) << 24 | siblings as u64);
         f64::from((word >> 8) + 1) * 2f64.powi(-24)
     }
 
@@ -101,8 +114,20 @@ impl<'a> Chain<'a> {
     where
         'a: 'r,
     {
-        let row = self.batch.p.row(self.request * (self.batch.width + 1) + i, self.batch.vocab);
-        self.law(row, None, i, side).map_err(|wrong| self.error("p", i, &wrong))
+        self.p_at(Place { row: i, drafts: self.draft, position: i }, side)
+    }
+
+    /// The law of the target at a place.
+    pub(super) fn p_at<'r>(&self, place: Place<'_>, side: &'r mut Side) -> Result<Law<'r>>
+    where
+        'a: 'r,
+    {
+        let row = self.target(place);
+        self.law(row, None, place, side).map_err(|wrong| self.error("p", place.position, &wrong))
+    }
+
+    fn target(&self, place: Place<'_>) -> Numbers<'a> {
+        self.batch.p.row(self.request * (self.batch.width + 1) + place.row, self.batch.vocab)
     }
 
     /// The law that draft `i` was drawn from.
@@ -110,9 +135,18 @@ impl<'a> Chain<'a> {
     where
         'a: 'r,
     {
-        let at = self.request * self.batch.width + i;
+        let place = Place { row: i, drafts: self.draft, position: i };
+        self.q_at(self.request * self.batch.width + i, place, self.draft[i], side)
+    }
+
+    /// The law that `id` was drawn from at a place; row `at` of the batch's.
+    pub(super) fn q_at<'r>(&self, at: usize, place: Place<'_>, id: i64, side: &'r mut Side) -> Result<Law<'r>>
+    where
+        'a: 'r,
+    {
+        let i = place.position;
         match self.batch.q {
-            Drafted::Certain => Ok(Law::One(self.draft[i] as usize)),
+            Drafted::Certain => Ok(Law::One(id as usize)),
             Drafted::Sparse { indptr, ids, chances } => {
                 let here = indptr[at] as usize..indptr[at + 1] as usize;
                 let (ids, chances) = (&ids[here.clone()], &chances[here]);
@@ -129,7 +163,7 @@ impl<'a> Chain<'a> {
                     return Err(self.argument("q_lse", i, "it is NaN or infinite"));
                 }
                 let row = numbers.row(at, self.batch.vocab);
-                self.law(row, told, i, side).map_err(|wrong| self.error("q", i, &wrong))
+                self.law(row, told, place, side).map_err(|wrong| self.error("q", i, &wrong))
             }
         }
     }
@@ -151,34 +185,39 @@ impl<'a> Chain<'a> {
             }
             _ => self.q(i, side)?.chance(self.path, id),
         };
+        self.check_chance(i, id, chance)?;
+        Ok(chance)
+    }
+
+    /// Fails unless the chance with which an id was drawn is one.
+    pub(super) fn check_chance(&self, i: usize, id: usize, chance: f32) -> Result<()> {
         if chance.is_nan() || chance == f32::INFINITY {
             return Err(self.error("q", i, &Wrong::NotFinite));
         }
         if chance <= 0.0 || f64::from(chance) > 1.0 + ROUNDING {
-            let what =
-                format!("id {id} has the chance {chance} in it: that is not the law which the draft was drawn from");
+            let what = format!("id {id} has the chance {chance} in it: that is not the law which it was drawn from");
             return Err(self.argument("q", i, &what));
         }
-        Ok(chance)
+        Ok(())
     }
 
     /// The law of a row: `told` is ln of the sum of its exponentials, where somebody knows it.
-    fn law<'r>(&self, row: Numbers<'a>, told: Option<f32>, i: usize, side: &'r mut Side) -> Read<Law<'r>>
+    fn law<'r>(&self, row: Numbers<'a>, told: Option<f32>, place: Place<'_>, side: &'r mut Side) -> Read<Law<'r>>
     where
         'a: 'r,
     {
-        if let Some(of) = side.known[i] {
+        if let Some(of) = side.known[place.row] {
             return Ok(Law::Dense(row, of));
         }
         if self.batch.scores.is_none() {
             check(self.path, row)?;
-            side.known[i] = Some(Of::Chances);
+            side.known[place.row] = Some(Of::Chances);
             return Ok(Law::Dense(row, Of::Chances));
         }
         let Setting { sampling, .. } = self.setting;
         let limits = self.setting.limits(self.batch.vocab);
         let copied = self.setting.penalises() || limits && self.setting.scale().is_some();
-        let numbers = if copied { self.penalised(row, i, side) } else { row };
+        let numbers = if copied { self.penalised(row, place, side) } else { row };
         let Some(scale) = self.setting.scale() else {
             return match numbers.best(self.path) {
                 Some((most, id)) if most.is_finite() => Ok(Law::One(id)),
@@ -206,29 +245,30 @@ impl<'a> Chain<'a> {
         if copied {
             return Ok(Law::Dense(Numbers::F32(&side.row), of));
         }
-        side.known[i] = Some(of);
+        side.known[place.row] = Some(of);
         Ok(Law::Dense(row, of))
     }
 
-    /// A row in f32, with the penalties of position `i`.
-    fn penalised<'r>(&self, row: Numbers<'_>, i: usize, side: &'r mut Side) -> Numbers<'r> {
+    /// A row in f32, with the penalties of its place.
+    fn penalised<'r>(&self, row: Numbers<'_>, place: Place<'_>, side: &'r mut Side) -> Numbers<'r> {
         if side.row.len() != self.batch.vocab {
             side.row = Lent::zeros(self.batch.vocab);
         }
         row.widen(self.path, &mut side.row);
         if self.setting.penalises() {
-            side.seen.penalise(&self.setting, self.draft, i, &mut side.row);
+            side.seen.penalise(&self.setting, place.drafts, place.position, &mut side.row);
         }
         Numbers::F32(&side.row)
     }
 
-    /// The best id of the target at position `i`, of equal ones the first.
-    pub(super) fn best(&self, i: usize, side: &mut Side) -> Result<usize> {
-        let row = self.batch.p.row(self.request * (self.batch.width + 1) + i, self.batch.vocab);
-        let numbers = if self.setting.penalises() { self.penalised(row, i, side) } else { row };
+    /// The best id of the target at a place, of equal ones the first.
+    pub(super) fn best_at(&self, place: Place<'_>, side: &mut Side) -> Result<usize> {
+        let (row, i) = (self.target(place), place.position);
+        let numbers = if self.setting.penalises() { self.penalised(row, place, side) } else { row };
         match numbers.best(self.path) {
             Some((most, id)) if most.is_finite() && (self.batch.scores.is_some() || most > 0.0) => Ok(id),
-            Some((most, _)) if most <= 0.0 => Err(self.error("p", i, &Wrong::Mass(f64::from(most)))),
+            Some((0.0, _)) => Err(self.error("p", i, &Wrong::Masked)),
+            Some((most, _)) if most < 0.0 => Err(self.error("p", i, &Wrong::Negative(most))),
             _ => Err(self.error("p", i, &wrong(numbers.exponentials(self.path, 1.0).0))),
         }
     }
@@ -268,8 +308,14 @@ impl<'a> Chain<'a> {
         race(self.path, chances, self.noise.of(purpose, self.begin), self.begin + i as u64)
     }
 
-    fn argument(&self, argument: &'static str, i: usize, what: &str) -> Error {
+    /// An error about an argument, here.
+    pub(super) fn argument(&self, argument: &'static str, i: usize, what: &str) -> Error {
         Error::argument(argument, format!("request {}, position {i}: {what}", self.request))
+    }
+
+    /// An error about a row that holds what is no number.
+    pub(super) fn not_finite(&self, name: &'static str, i: usize) -> Error {
+        self.error(name, i, &Wrong::NotFinite)
     }
 
     fn error(&self, name: &'static str, i: usize, wrong: &Wrong) -> Error {

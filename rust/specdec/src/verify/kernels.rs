@@ -48,19 +48,23 @@ pub(super) enum Of {
     },
 }
 
-/// A block of a row, filled up with `rest` where the row ends.
+/// Calls `each` with every block of a row; the last is filled up with `rest`.
 #[inline(always)]
-fn block<T: Element>(x: &[T], rest: f32) -> [f32; LANES] {
-    let mut out = [rest; LANES];
-    if let Some(x) = x.first_chunk::<LANES>() {
-        for i in 0..LANES {
-            out[i] = x[i].wide();
-        }
-    } else {
-        for (out, x) in out.iter_mut().zip(x) {
-            *out = x.wide();
-        }
+fn blocks<T: Element>(row: &[T], rest: f32, mut each: impl FnMut(&[f32; LANES])) {
+    let (whole, last) = row.as_chunks::<LANES>();
+    for block in whole {
+        each(&block.map(T::wide));
     }
+    if !last.is_empty() {
+        each(&filled(last, rest));
+    }
+}
+
+/// Numbers after the last whole block, and `rest`.
+#[inline(always)]
+fn filled<T: Element>(last: &[T], rest: f32) -> [f32; LANES] {
+    let mut out = [rest; LANES];
+    out.iter_mut().zip(last).for_each(|(out, x)| *out = x.wide());
     out
 }
 
@@ -81,25 +85,61 @@ fn chances<S: Simd>(s: S, x: &mut [f32; LANES], of: Of) {
     }
 }
 
-/// The sum of lanes in double precision.
-#[inline(always)]
-fn total(lanes: &[f32; LANES]) -> f64 {
-    lanes.iter().map(|&x| f64::from(x)).sum()
+/// 16 lanes; of the vectors only as many are in use as make them.
+#[derive(Clone, Copy)]
+struct Lanes<S: Simd>([S::f32s; LANES]);
+
+impl<S: Simd> Lanes<S> {
+    #[inline(always)]
+    fn of(s: S, value: f32) -> Self {
+        Self([s.splat_f32s(value); LANES])
+    }
+
+    /// Each lane becomes `next` of itself and the number that meets it.
+    #[inline(always)]
+    fn meet(&mut self, block: &[f32; LANES], next: impl Fn(S::f32s, S::f32s) -> S::f32s) {
+        for (lane, &x) in self.0.iter_mut().zip(S::as_simd_f32s(block).0) {
+            *lane = next(*lane, x);
+        }
+    }
+
+    #[inline(always)]
+    fn numbers(self) -> [f32; LANES] {
+        let mut out = [0.0f32; LANES];
+        for (out, lane) in S::as_mut_simd_f32s(&mut out).0.iter_mut().zip(self.0) {
+            *out = lane;
+        }
+        out
+    }
+
+    /// Their sum, in double precision.
+    #[inline(always)]
+    fn total(self) -> f64 {
+        self.numbers().iter().map(|&x| f64::from(x)).sum()
+    }
 }
 
 /// The largest number, or one that is none where there is one.
 #[inline(always)]
 fn largest<S: Simd, T: Element>(s: S, row: &[T]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    for x in row.chunks(LANES) {
-        let x = block(x, f32::NEG_INFINITY);
-        for (most, &x) in S::as_mut_simd_f32s(&mut lanes).0.iter_mut().zip(S::as_simd_f32s(&x).0) {
-            let more = s.select_f32s(s.greater_than_f32s(x, *most), x, *most);
-            // A NaN stays: nothing is greater than it.
-            *most = s.select_f32s(s.equal_f32s(x, x), more, x);
-        }
-    }
-    lanes.into_iter().fold(f32::NEG_INFINITY, |a, b| if a > b || a.is_nan() { a } else { b })
+    let mut lanes = Lanes::of(s, f32::NEG_INFINITY);
+    blocks(
+        row,
+        f32::NEG_INFINITY,
+        #[inline(always)]
+        |x| {
+            lanes.meet(
+                x,
+                #[inline(always)]
+                |most, x| {
+                    let more = s.select_f32s(s.greater_than_f32s(x, most), x, most);
+                    // A NaN stays: nothing is greater than it.
+                    s.select_f32s(s.equal_f32s(x, x), more, x)
+                },
+            );
+        },
+    );
+    lanes.numbers().into_iter().fold(f32::NEG_INFINITY, |a, b| if a > b || a.is_nan() { a } else { b })
 }
 
 /// The largest number m of a row (NaN where one is), and the sum of e^(scale (x - m)); one pass over memory.
@@ -134,14 +174,20 @@ impl<T: Element> WithSimd for Exponentials<'_, T> {
                 continue;
             }
             let (shift, by) = (s.splat_f32s(most), s.splat_f32s(scale));
-            let mut lanes = [0.0f32; LANES];
-            for x in chunk.chunks(LANES) {
-                let x = block(x, f32::NEG_INFINITY);
-                for (sum, &x) in S::as_mut_simd_f32s(&mut lanes).0.iter_mut().zip(S::as_simd_f32s(&x).0) {
-                    *sum = s.add_f32s(*sum, exp(s, s.mul_f32s(by, s.sub_f32s(x, shift))));
-                }
-            }
-            sum += total(&lanes);
+            let mut lanes = Lanes::of(s, 0.0);
+            blocks(
+                chunk,
+                f32::NEG_INFINITY,
+                #[inline(always)]
+                |x| {
+                    lanes.meet(
+                        x,
+                        #[inline(always)]
+                        |sum, x| s.add_f32s(sum, exp(s, s.mul_f32s(by, s.sub_f32s(x, shift)))),
+                    );
+                },
+            );
+            sum += lanes.total();
         }
         (most, sum)
     }
@@ -186,22 +232,44 @@ impl<T: Element> WithSimd for Mass<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) -> (f64, f32) {
-        let (mut sum, mut least) = (0.0f64, [0.0f32; LANES]);
+        let (mut sum, mut least) = (0.0f64, Lanes::of(s, 0.0));
         for chunk in self.0.chunks(CHUNK) {
-            let mut lanes = [0.0f32; LANES];
-            for x in chunk.chunks(LANES) {
-                let x = block(x, 0.0);
-                let least = S::as_mut_simd_f32s(&mut least).0.iter_mut();
-                for ((sum, least), &x) in
-                    S::as_mut_simd_f32s(&mut lanes).0.iter_mut().zip(least).zip(S::as_simd_f32s(&x).0)
-                {
-                    *sum = s.add_f32s(*sum, x);
-                    *least = s.select_f32s(s.less_than_f32s(x, *least), x, *least);
-                }
-            }
-            sum += total(&lanes);
+            let mut lanes = Lanes::of(s, 0.0);
+            blocks(
+                chunk,
+                0.0,
+                #[inline(always)]
+                |x| {
+                    lanes.meet(
+                        x,
+                        #[inline(always)]
+                        |sum, x| s.add_f32s(sum, x),
+                    );
+                    least.meet(
+                        x,
+                        #[inline(always)]
+                        |least, x| s.select_f32s(s.less_than_f32s(x, least), x, least),
+                    );
+                },
+            );
+            sum += lanes.total();
         }
-        (sum, least.into_iter().fold(0.0, |a, b| if b < a { b } else { a }))
+        (sum, least.numbers().into_iter().fold(0.0, |a, b| if b < a { b } else { a }))
+    }
+}
+
+/// Calls `each` with every block of a row and the one of `out` beside it, which it may change.
+#[inline(always)]
+fn beside<T: Element>(row: &[T], out: &mut [f32], mut each: impl FnMut(&[f32; LANES], &mut [f32; LANES])) {
+    let (whole, last) = row.as_chunks::<LANES>();
+    let (out, out_last) = out.as_chunks_mut::<LANES>();
+    for (block, out) in whole.iter().zip(out) {
+        each(&block.map(T::wide), out);
+    }
+    if !last.is_empty() {
+        let mut block = filled(out_last, 0.0);
+        each(&filled(last, 0.0), &mut block);
+        out_last.copy_from_slice(&block[..last.len()]);
     }
 }
 
@@ -223,22 +291,18 @@ impl<T: Element> WithSimd for Write<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         let by = s.splat_f32s(self.times);
-        for (x, out) in self.row.chunks(LANES).zip(self.out.chunks_mut(LANES)) {
-            let mut x = block(x, 0.0);
-            chances(s, &mut x, self.of);
-            for x in S::as_mut_simd_f32s(&mut x).0 {
-                *x = s.mul_f32s(*x, by);
-            }
-            put(out, &x);
-        }
-    }
-}
-
-#[inline(always)]
-fn put(out: &mut [f32], x: &[f32; LANES]) {
-    match out.first_chunk_mut::<LANES>() {
-        Some(out) => *out = *x,
-        None => out.copy_from_slice(&x[..out.len()]),
+        beside(
+            self.row,
+            self.out,
+            #[inline(always)]
+            |x, out| {
+                *out = *x;
+                chances(s, out, self.of);
+                for x in S::as_mut_simd_f32s(out).0 {
+                    *x = s.mul_f32s(*x, by);
+                }
+            },
+        );
     }
 }
 
@@ -259,17 +323,20 @@ impl<T: Element> WithSimd for Take<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
         let zero = s.splat_f32s(0.0);
-        for (x, out) in self.row.chunks(LANES).zip(self.out.chunks_mut(LANES)) {
-            let mut x = block(x, 0.0);
-            chances(s, &mut x, self.of);
-            let mut left = block(out, 0.0);
-            for (left, &x) in S::as_mut_simd_f32s(&mut left).0.iter_mut().zip(S::as_simd_f32s(&x).0) {
-                let less = s.sub_f32s(*left, x);
-                // Written so that a NaN stays and is found.
-                *left = s.select_f32s(s.less_than_f32s(less, zero), zero, less);
-            }
-            put(out, &left);
-        }
+        beside(
+            self.row,
+            self.out,
+            #[inline(always)]
+            |x, out| {
+                let mut x = *x;
+                chances(s, &mut x, self.of);
+                for (left, &x) in S::as_mut_simd_f32s(out).0.iter_mut().zip(S::as_simd_f32s(&x).0) {
+                    let less = s.sub_f32s(*left, x);
+                    // Written so that a NaN stays and is found.
+                    *left = s.select_f32s(s.less_than_f32s(less, zero), zero, less);
+                }
+            },
+        );
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `rows`, `kernels` | rows of p and q, and what is done with all their numbers |
 //! | `params`, `seen` | settings of requests, and penalties of ids seen |
 //! | `token`, `block`, `greedy`, `seed_exact` | a rule each |
+//! | `tree` | several drafts at a position |
 
 mod batch;
 mod block;
@@ -18,6 +19,7 @@ mod rows;
 mod seed_exact;
 mod seen;
 mod token;
+mod tree;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,7 @@ mod tests;
 pub use batch::{Batch, Drafted, verify};
 pub use params::Params;
 pub use rows::Numbers;
+pub use tree::{Trees, ancestors, verify_trees};
 
 use chain::{Chain, Room};
 

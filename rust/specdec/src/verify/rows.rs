@@ -111,34 +111,32 @@ impl Law<'_> {
 ///
 /// Every element is computed alike whatever form the laws have, so that the form changes no decision.
 pub(super) fn residual(path: Path, p: &Law<'_>, times: f32, q: &Law<'_>, out: &mut [f32]) -> f64 {
-    match *q {
-        Law::Dense(numbers, of) => {
-            if let Law::Dense(all, of_p) = *p {
-                // A chunk at a time, while it is in the first cache.
-                let mut sum = 0.0;
-                for (i, out) in out.chunks_mut(CHUNK).enumerate() {
-                    let length = out.len();
-                    on!(all.part(i * CHUNK, length), x => kernels::write(path, x, of_p, times, out));
-                    on!(numbers.part(i * CHUNK, length), x => kernels::take(path, x, of, out));
-                    sum += kernels::mass(path, out).0;
-                }
-                return sum;
-            }
-            p.write(path, times, out);
-            on!(numbers, x => kernels::take(path, x, of, out));
+    if let (Law::Dense(all, of), Law::Dense(numbers, of_q)) = (*p, *q) {
+        // A chunk at a time, while it is in the first cache.
+        let mut sum = 0.0;
+        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
+            let (begin, length) = (i * CHUNK, out.len());
+            Law::Dense(all.part(begin, length), of).write(path, times, out);
+            sum += subtract(path, &Law::Dense(numbers.part(begin, length), of_q), out);
         }
+        return sum;
+    }
+    p.write(path, times, out);
+    subtract(path, q, out)
+}
+
+/// Takes q from `out`, where that leaves less than 0 leaves 0, and returns the sum of what is left.
+pub(super) fn subtract(path: Path, q: &Law<'_>, out: &mut [f32]) -> f64 {
+    match *q {
+        Law::Dense(numbers, of) => on!(numbers, x => kernels::take(path, x, of, out)),
         Law::Sparse(ids, chances) => {
-            p.write(path, times, out);
             ids.iter().zip(chances).for_each(|(&id, q)| out[id as usize] -= q);
             for &id in ids {
                 let left = &mut out[id as usize];
                 *left = if *left < 0.0 { 0.0 } else { *left };
             }
         }
-        Law::One(id) => {
-            p.write(path, times, out);
-            out[id] = 0.0;
-        }
+        Law::One(id) => out[id] = 0.0,
     }
     kernels::mass(path, out).0
 }

@@ -8,7 +8,8 @@ use thrifty_base::sampling::race;
 use thrifty_base::simd::Path;
 
 use super::batch::verify_on;
-use super::{Batch, Drafted, Numbers, Params, Rule};
+use super::tree::verify_trees_on;
+use super::{Batch, Drafted, Numbers, Params, Rule, Trees, ancestors};
 use crate::{Error, Result};
 
 /// A batch that owns its arrays.
@@ -268,4 +269,79 @@ fn errors_name_their_request() {
     let low = [-1.0f32; 8];
     let params = Params { temperature: &low, ..Params::default() };
     says(&Batch { scores: Some(params), ..batch }, Rule::Token, "temperature: request 0: -1");
+}
+
+/// Trees of random shape, on all paths and by threads; without branches they emit what chains do.
+#[test]
+fn trees() {
+    for seed in 0..40 {
+        let (n, width, vocab) = (6, 5, 9);
+        let case = Case::new(seed, n, width, vocab);
+        // A row of q more than chains have, behind those of each request.
+        let mut q = Vec::new();
+        for request in case.q.chunks(width * vocab) {
+            q.extend_from_slice(request);
+            q.extend_from_slice(&request[..vocab]);
+        }
+        let batch = Batch { q: Drafted::Dense(Numbers::F32(&q)), ..case.batch() };
+        let parents: Vec<i64> =
+            (0..n * width).map(|i| if case.draft[i] < 0 { -1 } else { (i % width) as i64 - 1 }).collect();
+        let walk = |path, trees: &Trees<'_>, rule, threads| {
+            let (mut accepted, mut out) = (vec![0; n], vec![0; n * (2 * width + 1)]);
+            verify_trees_on(path, trees, rule, 9, threads, &Progress::new(), &mut accepted, &mut out)?;
+            Result::Ok((accepted, out))
+        };
+        for rule in [Rule::Token, Rule::Greedy, Rule::SeedExact] {
+            let (accepted, tokens) = run(Path::Scalar, &case.batch(), rule, 1).unwrap();
+            for path in Path::usable() {
+                let found = walk(path, &Trees { batch, parents: &parents }, rule, 2).unwrap();
+                assert_eq!(found.0, accepted);
+                for (request, out) in found.1.chunks(2 * width + 1).enumerate() {
+                    assert_eq!(out[..=width], tokens[request * (width + 1)..][..=width]);
+                    let nodes = (0..width as i64).map(|i| if i < accepted[request] { i } else { -1 });
+                    assert!(nodes.eq(out[width + 1..].iter().copied()));
+                }
+            }
+        }
+        // Branches: distinct ids, parents at random.
+        let tokens: Vec<i64> = (0..n).flat_map(|r| (0..width as i64).map(move |i| (i + r as i64) % 9)).collect();
+        let parents: Vec<i64> =
+            (0..n * width).map(|i| mix64(seed + i as u64) as i64 % (i % width + 1) as i64).collect();
+        let parents: Vec<i64> = parents.into_iter().map(|p| p.abs() - 1).collect();
+        let even = vec![1.0 / 9.0; q.len()];
+        for q in [Drafted::Dense(Numbers::F32(&even)), Drafted::Certain] {
+            let batch = Batch { q, draft: &tokens, ..case.batch() };
+            let trees = Trees { batch, parents: &parents };
+            for rule in [Rule::Token, Rule::Greedy, Rule::SeedExact] {
+                let first = walk(Path::Scalar, &trees, rule, 1).unwrap();
+                for path in Path::usable() {
+                    assert_eq!(walk(path, &trees, rule, 3).unwrap(), first);
+                }
+                for (request, out) in first.1.chunks(2 * width + 1).enumerate() {
+                    let mut parent = -1;
+                    for i in 0..first.0[request] as usize {
+                        let node = out[width + 1 + i];
+                        let at = request * width + node as usize;
+                        assert!(parents[at] == parent && tokens[at] == out[i]);
+                        parent = node;
+                    }
+                }
+            }
+            assert!(walk(Path::Scalar, &trees, Rule::Block, 1).is_err());
+            let twice = vec![3i64; tokens.len()];
+            let same = Trees { batch: Batch { draft: &twice, ..batch }, parents: &vec![-1; tokens.len()] };
+            assert!(walk(Path::Scalar, &same, Rule::Token, 1).unwrap_err().to_string().contains("sibling"));
+        }
+    }
+}
+
+#[test]
+fn ways_to_the_root() {
+    let bits = ancestors(&[-1, 0, 0, 2, -1, -1], 3).unwrap_err().to_string();
+    assert!(bits.contains("tree 1, node 0: 2"), "{bits}");
+    assert_eq!(ancestors(&[-1, 0, 0, 2, -1, 4], 6).unwrap(), [1, 3, 5, 13, 16, 48]);
+    let long: Vec<i64> = (0..70).map(|i| i - 1).collect();
+    let bits = ancestors(&long, 70).unwrap();
+    assert_eq!(bits[2 * 69..], [u64::MAX, 63]);
+    assert!(ancestors(&[], 0).unwrap().is_empty());
 }

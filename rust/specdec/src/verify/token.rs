@@ -15,7 +15,7 @@ pub(super) fn verify(chain: &Chain<'_>, room: &mut Room, tokens: &mut [i64]) -> 
     for (i, &id) in chain.draft.iter().enumerate() {
         let q = chain.q_chance(i, &mut room.q)?;
         let p = chain.p(i, &mut room.p)?;
-        if chain.uniform(i) * f64::from(q) <= f64::from(p.chance(chain.path, id as usize)) {
+        if chain.uniform(i, 0) * f64::from(q) <= f64::from(p.chance(chain.path, id as usize)) {
             tokens[i] = id;
             continue;
         }
