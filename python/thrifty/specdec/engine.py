@@ -10,6 +10,7 @@ import numpy as np
 from thrifty import _core
 from thrifty._torch import to_numpy
 from thrifty.errors import ModelError
+from thrifty.specdec._arrays import integers
 from thrifty.specdec.params import SamplingParams
 from thrifty.specdec.step import Step
 from thrifty.specdec.verify import RULES, Rule, SparseProbs, Verified, verify
@@ -61,7 +62,7 @@ class PairTarget:
 
     def __call__(self, step: Step) -> NDArray[np.float32]:
         """Return the scores of a step: float32 of shape (outputs, vocab)."""
-        return step._core.pair_scores(self.model._core, self.threads).reshape(-1, self.model.spec.vocab)
+        return step._core.pair_scores(self.model._core, self.threads).reshape(len(step.outputs), -1)
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,7 @@ class Engine:
         if uid is None:
             uid = self._next_uid
         handle = self._core.submit(
-            np.asarray(to_numpy(prompt, "prompt")),
+            integers(prompt, "prompt", np.uint32, 1),
             max_new,
             [int(id_) for id_ in stop],
             (temperature, top_k, top_p, min_p),
@@ -295,10 +296,13 @@ class Engine:
         uid, max_gamma : integer arrays of shape (requests,), optional
             As for :meth:`submit`, of each.
         """
-        rows = prompts if isinstance(prompts, np.ndarray) and prompts.ndim == 2 else [np.asarray(p) for p in prompts]
-        n = len(rows)
-        lengths = np.array([len(row) for row in rows], np.int64)
-        flat = np.concatenate(list(rows)) if n else np.zeros(0, np.uint32)
+        if isinstance(prompts, np.ndarray) and prompts.ndim == 2:
+            n, lengths = len(prompts), np.full(len(prompts), prompts.shape[1], np.int64)
+            flat = integers(prompts.reshape(-1), "prompts", np.uint32, 1)
+        else:
+            rows = [integers(prompt, "prompts", np.uint32, 1) for prompt in prompts]
+            n, lengths = len(rows), np.array([len(row) for row in rows], np.int64)
+            flat = np.concatenate(rows) if n else np.zeros(0, np.uint32)
         uids = np.arange(self._next_uid, self._next_uid + n) if uid is None else np.asarray(uid)
         gammas = np.full(n, 255) if max_gamma is None else np.broadcast_to(np.asarray(max_gamma), n)
         if n and not (gammas.min() >= 0 and gammas.max() <= 255):
