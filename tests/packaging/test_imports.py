@@ -23,6 +23,7 @@ LEVELS = {
     "pairconnect": 1,
     "rambo": 1,
     "slide": 1,
+    "specdec": 1,
     "models": 2,
     "pipeline": 4,
     "cli": 5,

@@ -54,7 +54,7 @@ def test_the_stub_lists_what_there_is() -> None:
 
 
 def test_public_names_are_documented() -> None:
-    from thrifty import errors, models, pairconnect, pipeline, rambo, report, slide, stats
+    from thrifty import errors, models, pairconnect, pipeline, rambo, report, slide, specdec, stats
     from thrifty.models import export
     from thrifty.pairconnect import nn
     from thrifty.pipeline import data, demo, demo_decode, ngram
@@ -65,6 +65,7 @@ def test_public_names_are_documented() -> None:
         rambo,
         report,
         slide,
+        specdec,
         stats,
         cluster,
         data,

@@ -30,5 +30,8 @@ mod _core {
     #[pymodule_export]
     use super::slide::{SlideHead, SlideShard, SlideTrainer, slide_codes, slide_read_xml, slide_write_xml};
     #[pymodule_export]
-    use super::specdec::SpecScheduler;
+    use super::specdec::{
+        SpecScheduler, specdec_best_gamma, specdec_break_even_alpha, specdec_break_even_tau, specdec_check_curve,
+        specdec_needed_tau, specdec_tau,
+    };
 }

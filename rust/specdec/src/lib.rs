@@ -12,9 +12,11 @@
 //! | [`choose`] | who decides about drafts |
 //! | [`pool`] | blocks of the cache |
 //! | [`prefix`] | blocks that requests share |
+//! | [`latency`] | what drafts and verifications take, and the gamma that is best for it |
 
 pub mod choose;
 mod error;
+pub mod latency;
 pub mod plan;
 pub mod pool;
 pub mod prefix;
