@@ -104,6 +104,7 @@ impl IntoPyErr for Spec {
             Spec::Argument { .. } => PyValueError::new_err(self.to_string()),
             Spec::OutOfBlocks { .. } => ours(py, "OutOfBlocks", self.to_string()),
             Spec::StalePlan { .. } => ours(py, "StalePlan", self.to_string()),
+            Spec::Mismatch { .. } => ours(py, "MismatchError", self.to_string()),
             Spec::NotFinite { .. } => ours(py, "ModelError", self.to_string()),
         }
     }

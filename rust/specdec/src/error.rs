@@ -33,6 +33,16 @@ pub enum Error {
         /// Why not.
         what: &'static str,
     },
+    /// Times of another machine.
+    #[error("{field}: the table has {there}, here it is {here}; calibrate on this machine")]
+    Mismatch {
+        /// What differs.
+        field: &'static str,
+        /// What the table has.
+        there: String,
+        /// What is so here.
+        here: String,
+    },
     /// A law that is none.
     #[error("request {request}, position {position}: {what}")]
     NotFinite {

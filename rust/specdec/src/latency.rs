@@ -11,6 +11,14 @@
 //! `tau` is what the paper counts as TAR: ids that a verification commits, its own one included, so from 1 to gamma + 1.
 //! `alpha` is a probability: that an id is accepted when those before it were.
 
+mod knots;
+mod learned;
+mod table;
+
+pub use knots::Knots;
+pub use learned::Learned;
+pub use table::{DraftLine, Line, Machine, Table};
+
 use crate::{Error, Result};
 
 /// Longest drafts that [`best_gamma`] looks at; also what fits the scheduler's bytes.

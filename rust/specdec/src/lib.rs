@@ -13,7 +13,9 @@
 //! | [`pool`] | blocks of the cache |
 //! | [`prefix`] | blocks that requests share |
 //! | [`latency`] | what drafts and verifications take, and the gamma that is best for it |
+//! | [`acceptance`] | how likely drafts are accepted, request by request |
 
+pub mod acceptance;
 pub mod choose;
 mod error;
 pub mod latency;

@@ -1,0 +1,181 @@
+//! Times by size: a table of measured sizes, with steps or straight lines between them.
+
+use super::LatencyCurve;
+use crate::{Error, Result};
+
+/// Sizes of a curve: powers of two up to this.
+const LARGEST: u32 = 1 << 14;
+
+/// Milliseconds of a pass over so many rows; it never falls with their number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Knots {
+    sizes: Vec<u32>,
+    ms: Vec<f64>,
+    padded: bool,
+}
+
+/// The knots that a size lies between, and how much the upper one counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Place {
+    pub(super) upper: usize,
+    pub(super) share: f64,
+}
+
+impl Knots {
+    /// Of ascending sizes. With `padded`, passes are filled up to the next of them (CUDA graphs), so their time is a
+    /// staircase; larger passes than the last are not, and their time goes on as between the last two.
+    pub fn new(sizes: &[u32], ms: &[f64], padded: bool) -> Result<Self> {
+        if sizes.is_empty() || sizes.len() != ms.len() {
+            let what =
+                format!("{} sizes and {} times; as many of both are needed, and at least one", sizes.len(), ms.len());
+            return Err(Error::argument("sizes", what));
+        }
+        if sizes[0] == 0 || sizes.windows(2).any(|w| w[0] >= w[1]) {
+            return Err(Error::argument("sizes", "they do not ascend from at least 1"));
+        }
+        if let Some(bad) = ms.iter().find(|ms| !(**ms >= 0.0 && ms.is_finite())) {
+            return Err(Error::argument("ms", format!("{bad} is not a number of at least 0")));
+        }
+        // Noise of a measurement must not make a larger pass cheaper.
+        let rising = ms.iter().scan(0.0f64, |most, &ms| {
+            *most = most.max(ms);
+            Some(*most)
+        });
+        Ok(Self { sizes: sizes.to_vec(), ms: rising.collect(), padded })
+    }
+
+    /// The verifications of a curve, exactly up to 16,384 ids; at sizes that are padded to if there are any.
+    pub fn of_verify(curve: &LatencyCurve, padded: &[u32]) -> Result<Self> {
+        curve.check()?;
+        let mut sizes: Vec<u32> = if padded.is_empty() { powers() } else { padded.to_vec() };
+        if padded.is_empty() && curve.compute_ms_per_token > 0.0 {
+            // Where arithmetic takes over the line bends, so a knot is needed on either side.
+            let bend = curve.weights_ms / curve.compute_ms_per_token;
+            sizes.extend(
+                [bend.floor(), bend.ceil()]
+                    .into_iter()
+                    .filter(|&n| (1.0..f64::from(LARGEST)).contains(&n))
+                    .map(|n| n as u32),
+            );
+            sizes.sort_unstable();
+            sizes.dedup();
+        }
+        let ms: Vec<f64> = sizes.iter().map(|&n| curve.verify_ms(n.into())).collect();
+        Self::new(&sizes, &ms, !padded.is_empty())
+    }
+
+    /// The draft passes of a curve, which take as long for one sequence as for many.
+    pub fn of_draft(curve: &LatencyCurve) -> Result<Self> {
+        curve.check()?;
+        let sizes = powers();
+        Self::new(&sizes, &vec![curve.draft_ms(); sizes.len()], false)
+    }
+
+    /// Milliseconds of a pass over `n` rows; none for no rows.
+    #[inline]
+    pub fn at(&self, n: u32) -> f64 {
+        if n == 0 {
+            return 0.0;
+        }
+        let Place { upper, share } = self.place(n);
+        if upper == 0 { self.ms[0] } else { self.ms[upper - 1] + share * (self.ms[upper] - self.ms[upper - 1]) }
+    }
+
+    /// The largest number of rows that takes no longer than `n`, where passes are padded.
+    #[inline]
+    pub fn filled(&self, n: u32) -> u32 {
+        if !self.padded {
+            return n;
+        }
+        let upper = self.sizes.partition_point(|&size| size < n);
+        self.sizes.get(upper).copied().unwrap_or(n)
+    }
+
+    /// Sizes that passes are padded to; none where they are not.
+    pub fn stairs(&self) -> &[u32] {
+        if self.padded { &self.sizes } else { &[] }
+    }
+
+    pub(super) fn place(&self, n: u32) -> Place {
+        let upper = self.sizes.partition_point(|&size| size < n);
+        if upper == 0 {
+            return Place { upper, share: 1.0 };
+        }
+        if upper < self.sizes.len() {
+            let (low, high) = (self.sizes[upper - 1], self.sizes[upper]);
+            let share = if self.padded { 1.0 } else { f64::from(n - low) / f64::from(high - low) };
+            return Place { upper, share };
+        }
+        let last = self.sizes.len() - 1;
+        if last == 0 {
+            return Place { upper: 0, share: 1.0 };
+        }
+        let (low, high) = (self.sizes[last - 1], self.sizes[last]);
+        Place { upper: last, share: f64::from(n - low) / f64::from(high - low) }
+    }
+
+    /// Milliseconds of a knot.
+    pub(super) fn of(&self, knot: usize) -> f64 {
+        self.ms[knot]
+    }
+
+    /// Changes a knot by a factor, but not beyond its neighbours.
+    pub(super) fn scale(&mut self, knot: usize, factor: f64) {
+        let low = if knot == 0 { 0.0 } else { self.ms[knot - 1] };
+        let high = self.ms.get(knot + 1).copied().unwrap_or(f64::INFINITY);
+        self.ms[knot] = (self.ms[knot] * factor).clamp(low, high);
+    }
+}
+
+fn powers() -> Vec<u32> {
+    (0..=LARGEST.ilog2()).map(|bit| 1 << bit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn steps_and_lines() {
+        let lines = Knots::new(&[2, 4, 8], &[1.0, 3.0, 4.0], false).unwrap();
+        assert_eq!([0, 1, 2, 3, 4, 6, 8, 12].map(|n| lines.at(n)), [0.0, 1.0, 1.0, 2.0, 3.0, 3.5, 4.0, 5.0]);
+        assert_eq!((lines.filled(3), lines.stairs().len()), (3, 0));
+        let steps = Knots::new(&[2, 4, 8], &[1.0, 3.0, 4.0], true).unwrap();
+        assert_eq!([0, 1, 2, 3, 4, 5, 8, 12].map(|n| steps.at(n)), [0.0, 1.0, 1.0, 3.0, 3.0, 4.0, 4.0, 5.0]);
+        assert_eq!([1, 2, 3, 8, 9].map(|n| steps.filled(n)), [2, 2, 4, 8, 9]);
+        assert_eq!(Knots::new(&[4], &[2.0], false).unwrap().at(100), 2.0);
+        // Noise is no reason to take more rows.
+        assert_eq!(Knots::new(&[1, 2], &[2.0, 1.0], false).unwrap().at(2), 2.0);
+    }
+
+    proptest! {
+        #[test]
+        fn a_curve_is_met_exactly(n in 1u32..16_384, weights in 0.1f64..50.0, compute in 0.0f64..1.0) {
+            let curve = LatencyCurve {
+                draft_layers: 3, draft_ms_per_layer: 0.2, draft_overhead_ms: 0.1,
+                weights_ms: weights, compute_ms_per_token: compute, overhead_ms: 0.5,
+            };
+            let knots = Knots::of_verify(&curve, &[]).unwrap();
+            let wanted = curve.verify_ms(n.into());
+            let bend = (weights / compute - f64::from(n)).abs() < 1.0;
+            prop_assert!((knots.at(n) / wanted - 1.0).abs() < if bend { 1e-2 } else { 1e-9 }, "{} {}", knots.at(n), wanted);
+            prop_assert!((Knots::of_draft(&curve).unwrap().at(n) - curve.draft_ms()).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn what_can_not_be() {
+        for (sizes, ms) in [
+            (vec![], vec![]),
+            (vec![1], vec![1.0, 2.0]),
+            (vec![0], vec![1.0]),
+            (vec![2, 2], vec![1.0, 1.0]),
+            (vec![1], vec![-1.0]),
+            (vec![1], vec![f64::NAN]),
+        ] {
+            assert!(Knots::new(&sizes, &ms, false).is_err(), "{sizes:?} {ms:?}");
+        }
+    }
+}
