@@ -14,10 +14,13 @@
 //! | [`prefix`] | blocks that requests share |
 //! | [`latency`] | what drafts and verifications take, and the gamma that is best for it |
 //! | [`acceptance`] | how likely drafts are accepted, request by request |
+//! | [`times`] | what a step takes, part by part |
+//! | [`goodput`] | which draft each request takes, and how many ids, so that most comes of the time |
 
 pub mod acceptance;
 pub mod choose;
 mod error;
+pub mod goodput;
 pub mod latency;
 pub mod plan;
 pub mod pool;
@@ -27,5 +30,6 @@ pub mod scheduler;
 pub mod sequences;
 pub mod settle;
 pub mod step;
+pub mod times;
 
 pub use error::{Error, Result};

@@ -81,19 +81,12 @@ impl Knots {
         if upper == 0 { self.ms[0] } else { self.ms[upper - 1] + share * (self.ms[upper] - self.ms[upper - 1]) }
     }
 
-    /// The largest number of rows that takes no longer than `n`, where passes are padded.
+    /// Sizes of knots that lie between two numbers of rows.
     #[inline]
-    pub fn filled(&self, n: u32) -> u32 {
-        if !self.padded {
-            return n;
-        }
-        let upper = self.sizes.partition_point(|&size| size < n);
-        self.sizes.get(upper).copied().unwrap_or(n)
-    }
-
-    /// Sizes that passes are padded to; none where they are not.
-    pub fn stairs(&self) -> &[u32] {
-        if self.padded { &self.sizes } else { &[] }
+    pub fn between(&self, low: u32, high: u32) -> &[u32] {
+        let begin = self.sizes.partition_point(|&size| size <= low);
+        let end = begin + self.sizes[begin..].partition_point(|&size| size < high);
+        &self.sizes[begin..end]
     }
 
     pub(super) fn place(&self, n: u32) -> Place {
@@ -141,10 +134,11 @@ mod tests {
     fn steps_and_lines() {
         let lines = Knots::new(&[2, 4, 8], &[1.0, 3.0, 4.0], false).unwrap();
         assert_eq!([0, 1, 2, 3, 4, 6, 8, 12].map(|n| lines.at(n)), [0.0, 1.0, 1.0, 2.0, 3.0, 3.5, 4.0, 5.0]);
-        assert_eq!((lines.filled(3), lines.stairs().len()), (3, 0));
+        assert_eq!(lines.between(2, 9), [4, 8]);
+        assert_eq!(lines.between(1, 8), [2, 4]);
+        assert!(lines.between(4, 4).is_empty());
         let steps = Knots::new(&[2, 4, 8], &[1.0, 3.0, 4.0], true).unwrap();
         assert_eq!([0, 1, 2, 3, 4, 5, 8, 12].map(|n| steps.at(n)), [0.0, 1.0, 1.0, 3.0, 3.0, 4.0, 4.0, 5.0]);
-        assert_eq!([1, 2, 3, 8, 9].map(|n| steps.filled(n)), [2, 2, 4, 8, 9]);
         assert_eq!(Knots::new(&[4], &[2.0], false).unwrap().at(100), 2.0);
         // Noise is no reason to take more rows.
         assert_eq!(Knots::new(&[1, 2], &[2.0, 1.0], false).unwrap().at(2), 2.0);

@@ -1,0 +1,484 @@
+//! Which draft each request of a step takes, and how many ids of it, so that most comes of the time that it takes.
+//!
+//! ```text
+//!             sum over requests i of  w_i (1 + S_i(1) + ... + S_i(g_i))
+//! goodput = ------------------------------------------------------------------------------
+//!           host + sum over drafts and depths k of t_d(n_k) + t_v(sum of (g_i + 1), caches)
+//! ```
+//!
+//! n_k is the number of requests that a draft has with g_i >= k. A draft id costs all requests the same, wherever it
+//! stands: a place in the verification. So those that are worth most, w_i S_i(k), come first, and since S_i falls with k a
+//! request's first ones come before its later ones. What is to be found is how far down to go, and how deep at most,
+//! since each depth is a pass of the draft. Values are counted in bins ([`histogram`]), depth by depth; then each bin and
+//! depth is a plan whose time is known, and the best is taken, among them those that fill a verification just to a size
+//! that it is padded to. No marginal costs are compared, so steps in times do no harm. To draft nothing is a plan too.
+//!
+//! With several drafts, each is tried alone, then together with another, where requests take what gains them most.
+//! In small batches each request is then moved by itself (`polish`).
+
+mod histogram;
+mod polish;
+#[cfg(test)]
+mod tests;
+
+use self::histogram::{BINS, Histogram, Scale, Sums};
+use crate::acceptance::{DEPTHS, Row};
+use crate::times::{MOST_DRAFTS, Times};
+
+/// Bins that the first look passes over at a time.
+const STRIDE: usize = 4;
+/// Sizes between two bins that plans are filled to.
+const MOST_EDGES: usize = 12;
+/// A plan has to be better by this to be another plan.
+const EPSILON: f64 = 1e-9;
+
+/// A request that may draft.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ask {
+    /// Where the request stands.
+    pub slot: u32,
+    /// Ids that it may draft at most: room in its blocks, tokens until its end.
+    pub cap: u8,
+    /// What a token of it is worth beside those of others, 1 usually.
+    pub weight: f32,
+    /// Tokens in its cache.
+    pub kv: u32,
+}
+
+/// What a request drafts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Choice {
+    /// Which draft; [`Choice::NOTHING`]'s if none.
+    pub draft: u8,
+    /// How many ids.
+    pub gamma: u8,
+}
+
+impl Choice {
+    /// No draft.
+    pub const NOTHING: Self = Self { draft: u8::MAX, gamma: 0 };
+
+    /// A draft and its ids; no ids are no draft.
+    pub fn new(draft: u8, gamma: u8) -> Self {
+        if gamma == 0 { Self::NOTHING } else { Self { draft, gamma } }
+    }
+}
+
+/// A step to plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// Its requests.
+    pub asks: &'a [Ask],
+    /// Tokens of prompts that go through the same verification.
+    pub prefill: u32,
+    /// Tokens of a verification at most, prompts and requests included.
+    pub budget: u32,
+    /// Drafts to look at, a bit each.
+    pub drafts: u8,
+    /// Ids of a draft at most.
+    pub max_gamma: u8,
+}
+
+/// What a plan gives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// Weighed tokens a millisecond.
+    pub goodput: f64,
+    /// Milliseconds of the step.
+    pub ms: f64,
+    /// Drafts that it uses, a bit each.
+    pub drafts: u8,
+    /// Drafts worth less than this were left out; nothing where all were taken or none.
+    pub threshold: f32,
+}
+
+/// A plan in the making: bins up to `bin` within these depths, or so many of them.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    goodput: f64,
+    ms: f64,
+    bin: usize,
+    before: Option<usize>,
+    depths: [u8; MOST_DRAFTS],
+    tokens: u32,
+}
+
+/// Finds plans. It keeps its memory, so that steps ask for none.
+#[derive(Debug)]
+pub struct Solver {
+    rows: usize,
+    /// Values of draft after draft.
+    values: Vec<Row>,
+    /// The draft of each request, while a set of drafts is looked at.
+    draft_of: Vec<u8>,
+    histograms: Vec<Histogram>,
+    trial: Vec<Choice>,
+}
+
+/// What a step has anyway.
+#[derive(Clone, Copy)]
+struct Fixed {
+    weight: f64,
+    /// Tokens that are verified with no draft.
+    tokens: u32,
+    /// Drafts that fit at most.
+    room: u32,
+    kv: u64,
+}
+
+impl Default for Solver {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Solver {
+    /// A solver without memory yet.
+    pub fn new() -> Self {
+        Self { rows: 0, values: Vec::new(), draft_of: Vec::new(), histograms: Vec::new(), trial: Vec::new() }
+    }
+
+    /// Makes the choices of a step; `survival` says S of the request at a place of the asks, with a draft.
+    pub fn solve<'a>(
+        &mut self,
+        times: &Times,
+        step: &Step<'_>,
+        survival: impl Fn(usize, u8) -> &'a Row,
+        out: &mut Vec<Choice>,
+    ) -> Outcome {
+        let fixed = Fixed::of(step);
+        self.rows = step.asks.len();
+        out.clear();
+        out.resize(self.rows, Choice::NOTHING);
+        let mut best = nothing(times, &fixed);
+        if fixed.weight <= 0.0 {
+            return best;
+        }
+        let drafts = times.drafts.len().min(MOST_DRAFTS);
+        self.values.resize(self.rows * drafts, Row::default());
+        self.draft_of.resize(self.rows, 0);
+        self.histograms.resize_with(drafts, Histogram::new);
+        let offered = |draft: usize| step.drafts >> draft & 1 == 1;
+        let mut tops = [0.0f32; MOST_DRAFTS];
+        for draft in (0..drafts).filter(|&d| offered(d)) {
+            tops[draft] = self.fill(step, draft, &survival);
+            self.draft_of.fill(draft as u8);
+            self.try_set(times, &fixed, 1 << draft, tops[draft], &mut best, out);
+        }
+        // Then others beside the best one, while that helps.
+        while best.drafts != 0 {
+            let used = best.drafts;
+            for draft in (0..drafts).filter(|&d| offered(d) && used >> d & 1 == 0 && tops[d] > 0.0) {
+                let set = used | 1 << draft;
+                let top = (0..drafts).filter(|d| set >> d & 1 == 1).map(|d| tops[d]).fold(0.0, f32::max);
+                self.assign(set, best.threshold);
+                self.try_set(times, &fixed, set, top, &mut best, out);
+            }
+            if best.drafts == used {
+                break;
+            }
+        }
+        if self.rows <= polish::MOST_ROWS && step.drafts.count_ones() > 1 {
+            // Two drafts may pay together of which neither does alone, and requests may change theirs.
+            for first in (0..drafts).filter(|&d| tops[d] > 0.0) {
+                for second in (0..first).filter(|&d| tops[d] > 0.0) {
+                    let set = 1 << first | 1 << second;
+                    self.assign(set, 0.0);
+                    self.try_set(times, &fixed, set, tops[first].max(tops[second]), &mut best, out);
+                }
+            }
+            polish::polish(times, step.drafts, &fixed, &self.values, &mut best, out);
+        }
+        best
+    }
+
+    /// What drafts are worth to each request; the most of all.
+    fn fill<'a>(&mut self, step: &Step<'_>, draft: usize, survival: &impl Fn(usize, u8) -> &'a Row) -> f32 {
+        let rows = &mut self.values[draft * self.rows..(draft + 1) * self.rows];
+        let mut top = 0.0f32;
+        for (i, (values, ask)) in rows.iter_mut().zip(step.asks).enumerate() {
+            let chances = survival(i, draft as u8);
+            let cap = u32::from(ask.cap.min(step.max_gamma));
+            for k in 0..DEPTHS {
+                let weight = if (k as u32) < cap { ask.weight } else { 0.0 };
+                values.0[k] = weight * chances.0[k];
+            }
+            top = top.max(values.0[0]);
+        }
+        top
+    }
+
+    /// Gives each request the draft of a set that gains it most above a threshold.
+    fn assign(&mut self, set: u8, threshold: f32) {
+        for i in 0..self.rows {
+            let mut most = -1.0;
+            for draft in (0..MOST_DRAFTS).filter(|d| set >> d & 1 == 1) {
+                let values = &self.values[draft * self.rows + i].0;
+                let surplus: f32 = values.iter().map(|v| (v - threshold).max(0.0)).sum();
+                if surplus > most {
+                    (most, self.draft_of[i]) = (surplus, draft as u8);
+                }
+            }
+        }
+    }
+
+    /// Looks for a better plan in which requests have the drafts that they were given.
+    fn try_set(&mut self, times: &Times, fixed: &Fixed, set: u8, top: f32, best: &mut Outcome, out: &mut [Choice]) {
+        if top <= 0.0 || fixed.room == 0 {
+            return;
+        }
+        let small = self.rows <= polish::MOST_ROWS;
+        let scale = Scale::new(top);
+        let members = (0..MOST_DRAFTS).filter(|d| set >> d & 1 == 1);
+        members.for_each(|draft| self.histograms[draft].clear());
+        for i in 0..self.rows {
+            let draft = usize::from(self.draft_of[i]);
+            self.histograms[draft].add(scale, &self.values[draft * self.rows + i]);
+        }
+        let mut trial = nothing(times, fixed);
+        // A small batch is polished whatever comes of bins; a large one has to be better than what there is.
+        let above = if small { trial.goodput } else { best.goodput };
+        let rough = self.sweep(times, fixed, set, (0, BINS), if small { 1 } else { STRIDE }, above);
+        if let Some(rough) = rough {
+            let near = (rough.bin.saturating_sub(2 * STRIDE - 1), (rough.bin + STRIDE).min(BINS));
+            let fine =
+                if small { None } else { self.sweep(times, fixed, set, near, 1, rough.goodput) }.unwrap_or(rough);
+            self.realise(&fine, scale);
+            let drafts = self.trial.iter().filter(|c| c.gamma > 0).fold(0u8, |set, c| set | 1 << c.draft);
+            trial = Outcome { goodput: fine.goodput, ms: fine.ms, drafts, threshold: scale.floor(fine.bin) };
+        } else {
+            self.trial.clear();
+            self.trial.resize(self.rows, Choice::NOTHING);
+        }
+        if small {
+            polish::polish(times, set, fixed, &self.values, &mut trial, &mut self.trial);
+        }
+        if trial.goodput > best.goodput * (1.0 + EPSILON) {
+            *best = trial;
+            out.copy_from_slice(&self.trial);
+        }
+    }
+
+    /// The best plan above a goodput among those that end in some bins.
+    fn sweep(
+        &self,
+        times: &Times,
+        fixed: &Fixed,
+        set: u8,
+        (begin, end): (usize, usize),
+        stride: usize,
+        above: f64,
+    ) -> Option<Candidate> {
+        let mut sums = [Sums::default(); MOST_DRAFTS];
+        let mut before = [Sums::default(); MOST_DRAFTS];
+        let (mut found, mut last, mut any) = (None, None, false);
+        let mut above = above;
+        for bin in 0..end {
+            for draft in (0..MOST_DRAFTS).filter(|d| set >> d & 1 == 1) {
+                any |= self.histograms[draft].down_to(bin, &mut sums[draft]);
+            }
+            if bin + 1 == begin {
+                (before, last, any) = (sums, Some(bin), false);
+            }
+            if bin < begin || bin % stride != stride - 1 || !any {
+                continue;
+            }
+            let look = Look { times, fixed, set, sums: &sums, before: &before };
+            if let Some(candidate) = look.best(bin, last, above) {
+                above = candidate.goodput;
+                found = Some(candidate);
+            }
+            (before, last, any) = (sums, Some(bin), false);
+        }
+        found
+    }
+
+    /// Turns a candidate into choices.
+    fn realise(&mut self, candidate: &Candidate, scale: Scale) {
+        let low = scale.floor(candidate.bin);
+        let high = candidate.before.map_or(f32::INFINITY, |bin| scale.floor(bin));
+        let above = |values: &Row, limit: f32, depth: u8| {
+            let count = values.0.iter().map(|&v| u8::from(v > limit)).sum::<u8>();
+            count.min(depth)
+        };
+        self.trial.clear();
+        let mut left = candidate.tokens;
+        for i in 0..self.rows {
+            let draft = self.draft_of[i];
+            let values = &self.values[usize::from(draft) * self.rows + i];
+            let gamma = above(values, high, candidate.depths[usize::from(draft)]);
+            left = left.saturating_sub(gamma.into());
+            self.trial.push(Choice::new(draft, gamma));
+        }
+        // What is left goes to drafts of the last bins: in small batches the best ones, else all are worth about the same.
+        if self.rows <= polish::MOST_ROWS {
+            self.fill_best(left, low, &candidate.depths);
+            return;
+        }
+        for i in 0..self.rows {
+            if left == 0 {
+                break;
+            }
+            let draft = self.draft_of[i];
+            let values = &self.values[usize::from(draft) * self.rows + i];
+            let gamma = above(values, low, candidate.depths[usize::from(draft)]);
+            let had = self.trial[i].gamma;
+            let more = u32::from(gamma - had).min(left);
+            left -= more;
+            self.trial[i] = Choice::new(draft, had + more as u8);
+        }
+    }
+
+    /// Lengthens drafts one by one by what is worth most, down to a limit.
+    fn fill_best(&mut self, left: u32, limit: f32, depths: &[u8; MOST_DRAFTS]) {
+        for _ in 0..left {
+            let next = |i: usize| {
+                let draft = usize::from(self.draft_of[i]);
+                let gamma = usize::from(self.trial[i].gamma);
+                let inside = gamma < usize::from(depths[draft]).min(DEPTHS);
+                if inside { self.values[draft * self.rows + i].0[gamma] } else { 0.0 }
+            };
+            let Some(i) = (0..self.rows).max_by(|&a, &b| next(a).total_cmp(&next(b)).then(b.cmp(&a))) else { return };
+            if next(i) <= limit {
+                return;
+            }
+            self.trial[i] = Choice::new(self.draft_of[i], self.trial[i].gamma + 1);
+        }
+    }
+}
+
+impl Fixed {
+    fn of(step: &Step<'_>) -> Self {
+        let (mut weight, mut kv) = (0.0, 0);
+        for ask in step.asks {
+            weight += f64::from(ask.weight);
+            kv += u64::from(ask.kv);
+        }
+        let tokens = (step.asks.len() as u32).saturating_add(step.prefill);
+        Self { weight, tokens, room: step.budget.saturating_sub(tokens), kv }
+    }
+}
+
+/// The plan that drafts nothing.
+fn nothing(times: &Times, fixed: &Fixed) -> Outcome {
+    let ms = times.host_ms + times.verify.ms(fixed.tokens, fixed.kv);
+    Outcome { goodput: fixed.weight / ms, ms, drafts: 0, threshold: 0.0 }
+}
+
+/// The plans that end in one bin.
+struct Look<'a> {
+    times: &'a Times,
+    fixed: &'a Fixed,
+    set: u8,
+    /// What bins up to this one have, and up to the one looked at before.
+    sums: &'a [Sums; MOST_DRAFTS],
+    before: &'a [Sums; MOST_DRAFTS],
+}
+
+/// What drafts up to some depth add up to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    ms: f64,
+    tokens: u32,
+    gain: f64,
+    /// Of those in the bins before.
+    tokens_before: u32,
+    gain_before: f64,
+}
+
+impl Part {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            ms: self.ms + other.ms,
+            tokens: self.tokens + other.tokens,
+            gain: self.gain + other.gain,
+            tokens_before: self.tokens_before + other.tokens_before,
+            gain_before: self.gain_before + other.gain_before,
+        }
+    }
+}
+
+impl Look<'_> {
+    fn members(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..MOST_DRAFTS).filter(|d| self.set >> d & 1 == 1)
+    }
+
+    /// Parts of a draft, from depth 0 to the deepest that has any; `each` says whether to go on.
+    fn parts(&self, draft: usize, mut each: impl FnMut(u8, Part)) {
+        let (sums, before) = (&self.sums[draft], &self.before[draft]);
+        let mut part = Part::default();
+        each(0, part);
+        for k in 0..DEPTHS {
+            if sums.count[k] == 0 {
+                break;
+            }
+            part = part.plus(Part {
+                ms: self.times.drafts[draft].ms(sums.count[k], 0),
+                tokens: sums.count[k],
+                gain: sums.gain[k],
+                tokens_before: before.count[k],
+                gain_before: before.gain[k],
+            });
+            each(k as u8 + 1, part);
+        }
+    }
+
+    fn best(&self, bin: usize, last: Option<usize>, above: f64) -> Option<Candidate> {
+        let mut depths = [DEPTHS as u8; MOST_DRAFTS];
+        let mut chosen = [Part::default(); MOST_DRAFTS];
+        let mut found: Option<Candidate> = None;
+        let several = self.set.count_ones() > 1;
+        if several {
+            // Begin with all of each draft; then change one at a time.
+            for draft in self.members() {
+                self.parts(draft, |_, part| chosen[draft] = part);
+            }
+        }
+        for _ in 0..if several { 2 } else { 1 } {
+            for draft in self.members() {
+                let others =
+                    self.members().filter(|&d| d != draft).map(|d| chosen[d]).fold(Part::default(), Part::plus);
+                let mut most = f64::NEG_INFINITY;
+                self.parts(draft, |depth, part| {
+                    let (goodput, ms, tokens) = self.weigh(others.plus(part));
+                    if goodput <= most {
+                        return;
+                    }
+                    (most, depths[draft], chosen[draft]) = (goodput, depth, part);
+                    if goodput > found.map_or(above, |f| f.goodput) {
+                        found = Some(Candidate { goodput, ms, bin, before: last, depths, tokens });
+                    }
+                });
+            }
+        }
+        found
+    }
+
+    /// The best use of a part: all of it, or of its last bins only what fits, or what reaches just to a knot. Between knots
+    /// both gain and time are straight lines, so their quotient is largest at an end.
+    fn weigh(&self, part: Part) -> (f64, f64, u32) {
+        let Fixed { weight, tokens, room, kv } = *self.fixed;
+        let of = |drafted: u32| {
+            let more = part.tokens - part.tokens_before;
+            let share = if more == 0 { 0.0 } else { f64::from(drafted - part.tokens_before) / f64::from(more) };
+            let gain = part.gain_before + share * (part.gain - part.gain_before);
+            let ms = self.times.host_ms + part.ms + self.times.verify.ms(tokens + drafted, kv);
+            ((weight + gain) / ms, ms, drafted)
+        };
+        let most = part.tokens.min(room);
+        if most < part.tokens_before {
+            return (f64::NEG_INFINITY, 0.0, 0);
+        }
+        let mut best = of(most);
+        if most > part.tokens_before {
+            let knots = self.times.verify.knots().between(tokens + part.tokens_before, tokens + most);
+            for &size in knots.iter().rev().step_by(knots.len().div_ceil(MOST_EDGES).max(1)) {
+                let less = of(size - tokens);
+                if less.0 >= best.0 {
+                    best = less;
+                }
+            }
+        }
+        best
+    }
+}

@@ -1,0 +1,86 @@
+//! How many drafts at each depth are worth how much.
+
+use crate::acceptance::{DEPTHS, Row};
+
+/// Bins; eight to a factor of two, so the last holds all that is worth less than a 1/256 of the best.
+pub(super) const BINS: usize = 64;
+const SHIFT: u32 = 20;
+
+/// Where bins begin: bits of the best value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scale(u32);
+
+impl Scale {
+    pub(super) fn new(best: f32) -> Self {
+        Self(best.to_bits())
+    }
+
+    #[inline(always)]
+    fn bin(self, value: f32) -> usize {
+        (((self.0 - value.to_bits()) >> SHIFT) as usize).min(BINS - 1)
+    }
+
+    /// Values above this are in bins up to `bin`; the last bin has all that is not nothing.
+    pub(super) fn floor(self, bin: usize) -> f32 {
+        if bin + 1 >= BINS {
+            return 0.0;
+        }
+        f32::from_bits(self.0.saturating_sub((bin as u32 + 1) << SHIFT))
+    }
+}
+
+/// Count and sum of the values in a bin.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+struct Cell {
+    count: u32,
+    sum: f32,
+}
+
+/// Values of one draft by bin and depth.
+#[derive(Clone, Debug)]
+pub(super) struct Histogram(Vec<[Cell; DEPTHS]>);
+
+/// Count and sum by depth of all values down to a bin.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    pub(super) count: [u32; DEPTHS],
+    pub(super) gain: [f64; DEPTHS],
+}
+
+impl Histogram {
+    pub(super) fn new() -> Self {
+        Self(vec![[Cell::default(); DEPTHS]; BINS])
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.fill([Cell::default(); DEPTHS]);
+    }
+
+    /// Values of a request, which do not rise with depth.
+    #[inline(always)]
+    pub(super) fn add(&mut self, scale: Scale, values: &Row) {
+        for k in 0..DEPTHS {
+            let value = values.0[k];
+            if value <= 0.0 {
+                break;
+            }
+            let cell = &mut self.0[scale.bin(value)][k];
+            cell.count += 1;
+            cell.sum += value;
+        }
+    }
+
+    /// Adds the values of a bin; whether there are any.
+    #[inline]
+    pub(super) fn down_to(&self, bin: usize, sums: &mut Sums) -> bool {
+        let mut any = 0;
+        for k in 0..DEPTHS {
+            let Cell { count, sum } = self.0[bin][k];
+            any |= count;
+            sums.count[k] += count;
+            sums.gain[k] += f64::from(sum);
+        }
+        any != 0
+    }
+}

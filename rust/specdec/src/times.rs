@@ -1,0 +1,52 @@
+//! What a step takes, part by part.
+
+use crate::acceptance::DEPTHS;
+use crate::latency::{Knots, LatencyCurve, Learned, Table};
+use crate::{Error, Result};
+
+/// Drafts of a step at most.
+pub const MOST_DRAFTS: usize = 8;
+
+/// Times of the host, the target and the drafts.
+#[derive(Clone, Debug)]
+pub struct Times {
+    /// Milliseconds outside the models.
+    pub host_ms: f64,
+    /// Verifications.
+    pub verify: Learned,
+    /// Passes of each draft.
+    pub drafts: Vec<Learned>,
+}
+
+/// How many sequences are in each pass of a draft.
+pub type Depths = [u32; DEPTHS];
+
+impl Times {
+    /// Of parts; a step has at least one draft to choose, and at most 8.
+    pub fn new(host_ms: f64, verify: Learned, drafts: Vec<Learned>) -> Result<Self> {
+        if !(host_ms >= 0.0 && host_ms.is_finite()) {
+            return Err(Error::argument("host_ms", format!("{host_ms} is not a number of at least 0")));
+        }
+        if !(1..=MOST_DRAFTS).contains(&drafts.len()) {
+            return Err(Error::argument("drafts", format!("{} are not between 1 and {MOST_DRAFTS}", drafts.len())));
+        }
+        Ok(Self { host_ms, verify, drafts })
+    }
+
+    /// As a curve says, with one draft; verifications are padded to these sizes, if there are any.
+    pub fn of_curve(curve: &LatencyCurve, padded: &[u32], kv_ms_per_token: f64) -> Result<Self> {
+        let verify = Learned::new(Knots::of_verify(curve, padded)?, kv_ms_per_token)?;
+        Self::new(0.0, verify, vec![Learned::new(Knots::of_draft(curve)?, 0.0)?])
+    }
+
+    /// As a table says.
+    pub fn of_table(table: &Table) -> Result<Self> {
+        let drafts = table.drafts.iter().map(|draft| draft.line.learned()).collect::<Result<_>>()?;
+        Self::new(table.host_ms, table.verify.learned()?, drafts)
+    }
+
+    /// Milliseconds of all passes of a draft.
+    pub fn draft_ms(&self, draft: usize, depths: &Depths) -> f64 {
+        depths.iter().take_while(|&&n| n > 0).map(|&n| self.drafts[draft].ms(n, 0)).sum()
+    }
+}
