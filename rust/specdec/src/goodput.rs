@@ -26,7 +26,7 @@ use crate::acceptance::{DEPTHS, Row};
 use crate::times::{MOST_DRAFTS, Times};
 
 /// Bins that the first look passes over at a time.
-const STRIDE: usize = 4;
+const STRIDE: usize = 8;
 /// Sizes between two bins that plans are filled to.
 const MOST_EDGES: usize = 12;
 /// A plan has to be better by this to be another plan.
@@ -459,9 +459,12 @@ impl Look<'_> {
     fn weigh(&self, part: Part) -> (f64, f64, u32) {
         let Fixed { weight, tokens, room, kv } = *self.fixed;
         let of = |drafted: u32| {
-            let more = part.tokens - part.tokens_before;
-            let share = if more == 0 { 0.0 } else { f64::from(drafted - part.tokens_before) / f64::from(more) };
-            let gain = part.gain_before + share * (part.gain - part.gain_before);
+            let gain = if drafted == part.tokens {
+                part.gain
+            } else {
+                let share = f64::from(drafted - part.tokens_before) / f64::from(part.tokens - part.tokens_before);
+                part.gain_before + share * (part.gain - part.gain_before)
+            };
             let ms = self.times.host_ms + part.ms + self.times.verify.ms(tokens + drafted, kv);
             ((weight + gain) / ms, ms, drafted)
         };

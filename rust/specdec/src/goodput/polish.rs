@@ -6,7 +6,7 @@ use crate::acceptance::{DEPTHS, Row};
 use crate::times::{Depths, MOST_DRAFTS, Times};
 
 /// Requests of a batch that is small. Looking at one takes a third of a microsecond a draft.
-pub(super) const MOST_ROWS: usize = 16;
+pub(super) const MOST_ROWS: usize = 8;
 /// Requests of a batch so small that pairs are moved together.
 const MOST_PAIRS: usize = 5;
 /// Ids that requests are lengthened or shortened by in a row.
