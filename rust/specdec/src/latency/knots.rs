@@ -14,6 +14,8 @@ pub struct Knots {
     padded: bool,
     /// Of the rows up to each knot, and beyond the last one.
     lines: Vec<Line>,
+    /// Knots that are smaller than each power of two.
+    below: [u32; 34],
 }
 
 /// A straight line.
@@ -51,8 +53,11 @@ impl Knots {
             *most = most.max(ms);
             Some(*most)
         });
-        let mut knots = Self { sizes: sizes.to_vec(), ms: rising.collect(), padded, lines: Vec::new() };
+        let mut knots = Self { sizes: sizes.to_vec(), ms: rising.collect(), padded, lines: Vec::new(), below: [0; 34] };
         knots.lines = (0..=sizes.len()).map(|upper| knots.line(upper)).collect();
+        for (bit, below) in knots.below.iter_mut().enumerate() {
+            *below = sizes.partition_point(|&size| u64::from(size) < 1 << bit) as u32;
+        }
         Ok(knots)
     }
 
@@ -107,7 +112,9 @@ impl Knots {
     /// How many knots are smaller.
     #[inline]
     fn segment(&self, n: u32) -> usize {
-        self.sizes.partition_point(|&size| size < n)
+        let bit = n.max(1).ilog2() as usize;
+        let (low, high) = (self.below[bit] as usize, self.below[bit + 1] as usize);
+        low + self.sizes[low..high].partition_point(|&size| size < n)
     }
 
     /// Sizes of knots that lie between two numbers of rows.

@@ -13,7 +13,7 @@ const HYSTERESIS: f64 = 0.03;
 const PATIENCE: f64 = 0.3;
 /// What is left of them after a step without one.
 const FADE: f64 = 0.97;
-/// Steps that a draft which is not in use is looked at, before the next one is.
+/// Steps after which a draft that is not in use is looked at.
 const CHALLENGE: u32 = 4;
 /// Steps between two probes at least.
 const PROBE_EVERY: u32 = 64;
@@ -84,7 +84,7 @@ impl Planner {
         Ok(Self {
             settings,
             times,
-            acceptance: Acceptance::new(alphas)?,
+            acceptance: Acceptance::new(alphas, settings.max_gamma)?,
             solver: Solver::new(),
             seen: Seen::default(),
             spare: Vec::new(),
@@ -111,8 +111,10 @@ impl Planner {
         let step =
             Step { asks, prefill: room.prefill, budget: room.tokens, drafts: 0, max_gamma: self.settings.max_gamma };
         let survival = |i: usize, draft: u8| acceptance.survival(asks[i].slot, draft);
-        // Beside those in use one other at a time is looked at.
-        let offered = *current | 1 << (self.step / CHALLENGE % times.drafts.len() as u32);
+        // Beside those in use, now and then another one is looked at.
+        let turn = if *current == 0 { self.step } else { self.step / CHALLENGE };
+        let looks = *current == 0 || self.step.is_multiple_of(CHALLENGE);
+        let offered = *current | if looks { 1 << (turn % times.drafts.len() as u32) } else { 0 };
         let best = solver.solve(times, &Step { drafts: offered, ..step }, survival, out);
         if best.drafts & !*current == 0 {
             *current = best.drafts;

@@ -167,7 +167,7 @@ impl Trim {
     /// With times that were measured, and a guess of acceptance.
     pub fn new(length: u8, times: Times, alpha: f32) -> Result<Self> {
         check_gamma("length", length)?;
-        Ok(Self { length, times, acceptance: Acceptance::new(&[alpha])?, solver: Solver::new() })
+        Ok(Self { length, times, acceptance: Acceptance::new(&[alpha], length)?, solver: Solver::new() })
     }
 }
 
