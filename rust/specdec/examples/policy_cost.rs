@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use thrifty_base::philox::Philox;
-use thrifty_specdec::goodput::{Ask, Choice};
+use thrifty_specdec::choose::{Ask, Choice};
 use thrifty_specdec::latency::{Knots, LatencyCurve, Learned};
 use thrifty_specdec::policy::{Planner, Policy, Room, Settings};
 use thrifty_specdec::times::Times;
@@ -40,7 +40,7 @@ fn main() -> thrifty_specdec::Result<()> {
 fn measure(planner: &mut Planner, n: u32, drafts: usize, padded: bool) -> thrifty_specdec::Result<()> {
     let random = Philox::new(1, 0);
     let asks: Vec<Ask> = (0..n).map(|slot| Ask { slot, cap: 16, weight: 1.0, kv: 1000 }).collect();
-    (0..n).for_each(|slot| planner.admit(slot, (slot % 4) as u16));
+    (0..n).for_each(|slot| planner.admit(slot, slot % 4));
     let room = Room { tokens: 100_000, prefill: 0 };
     let mut out: Vec<Choice> = Vec::new();
     let steps = (2_000_000 / u64::from(n)).clamp(100, 5000);

@@ -31,6 +31,8 @@ const SHAPE: f32 = 12.0;
 const SMOOTH: f32 = 8.0;
 /// Counts are scaled back above this.
 const LARGE: f32 = (1 << 20) as f32;
+/// Classes that are told apart.
+pub const MOST_CLASSES: u32 = 1024;
 /// Class of a slot that has no request.
 const NOBODY: u32 = u32::MAX;
 
@@ -140,8 +142,9 @@ impl Acceptance {
         self.alphas.len()
     }
 
-    /// A new request at `slot`, which knows what its class knows.
-    pub fn admit(&mut self, slot: u32, class: u16) {
+    /// A new request at `slot`, which knows what its class knows. Classes from [`MOST_CLASSES`] on are one.
+    pub fn admit(&mut self, slot: u32, class: u32) {
+        let class = class.min(MOST_CLASSES);
         let drafts = self.drafts();
         let slots = slot as usize + 1;
         if self.class_of.len() < slots {
@@ -149,10 +152,10 @@ impl Acceptance {
             self.counts.resize(slots * drafts, Counts::NONE);
             self.survival.resize(slots * drafts, Row::default());
         }
-        while self.classes.len() < (usize::from(class) + 1) * drafts {
+        while self.classes.len() < (class as usize + 1) * drafts {
             self.classes.push(Class::new(self.alphas[self.classes.len() % drafts]));
         }
-        self.class_of[slot as usize] = u32::from(class);
+        self.class_of[slot as usize] = class;
         for draft in 0..drafts {
             self.counts[slot as usize * drafts + draft] = Counts::NONE;
             self.estimate(slot as usize, draft);

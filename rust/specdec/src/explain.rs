@@ -1,7 +1,8 @@
 //! Why a request drafts what it does, in words: which term binds, and what would change it.
 
 use crate::acceptance::{Acceptance, DEPTHS};
-use crate::goodput::{Ask, Choice, Outcome};
+use crate::choose::{Ask, Choice};
+use crate::goodput::Outcome;
 use crate::latency::alpha_for;
 use crate::policy::Room;
 use crate::times::{Depths, Times};

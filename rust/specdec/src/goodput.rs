@@ -25,42 +25,11 @@ mod tests;
 use self::histogram::{Histogram, Scale};
 use self::sweep::{Candidate, Sweep, Warm};
 use crate::acceptance::{DEPTHS, Row};
+use crate::choose::{Ask, Choice};
 use crate::times::{MOST_DRAFTS, Times};
 
 /// A plan has to be better by this to be another plan.
 const EPSILON: f64 = 1e-9;
-
-/// A request that may draft.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Ask {
-    /// Where the request stands.
-    pub slot: u32,
-    /// Ids that it may draft at most: room in its blocks, tokens until its end.
-    pub cap: u8,
-    /// What a token of it is worth beside those of others, 1 usually.
-    pub weight: f32,
-    /// Tokens in its cache.
-    pub kv: u32,
-}
-
-/// What a request drafts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Choice {
-    /// Which draft; [`Choice::NOTHING`]'s if none.
-    pub draft: u8,
-    /// How many ids.
-    pub gamma: u8,
-}
-
-impl Choice {
-    /// No draft.
-    pub const NOTHING: Self = Self { draft: u8::MAX, gamma: 0 };
-
-    /// A draft and its ids; no ids are no draft.
-    pub fn new(draft: u8, gamma: u8) -> Self {
-        if gamma == 0 { Self::NOTHING } else { Self { draft, gamma } }
-    }
-}
 
 /// A step to plan.
 #[derive(Clone, Copy, Debug)]

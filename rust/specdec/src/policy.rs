@@ -1,15 +1,17 @@
 //! What a scheduler asks each step: who drafts, with what, how many ids. [`Planner`] is ours; [`rivals`] has the rules of
 //! others behind the same interface, for simulations.
 
+mod chooser;
 mod planner;
 pub mod rivals;
 #[cfg(test)]
 mod tests;
 
+pub use chooser::Chooser;
 pub use planner::{Planner, Settings};
 
+use crate::choose::{Ask, Choice};
 use crate::explain::Explanation;
-use crate::goodput::{Ask, Choice};
 use crate::{Error, Result};
 
 /// Room that a step has beside its asks.
@@ -50,7 +52,7 @@ pub struct DraftTime<'a> {
 /// Chooses drafts and their lengths.
 pub trait Policy: std::fmt::Debug + Send {
     /// A new request at `slot`; requests of a class are thought to be alike (a range of temperatures, a use).
-    fn admit(&mut self, slot: u32, class: u16);
+    fn admit(&mut self, slot: u32, class: u32);
 
     /// Makes the choices of a step, in the order of its asks.
     fn choose(&mut self, asks: &[Ask], room: Room, out: &mut Vec<Choice>) -> Result<()>;

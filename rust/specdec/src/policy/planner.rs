@@ -2,8 +2,9 @@
 
 use super::{Policy, Room, StepTimes, check};
 use crate::acceptance::{Acceptance, DEPTHS};
+use crate::choose::{Ask, Choice};
 use crate::explain::{Explanation, Seen};
-use crate::goodput::{Ask, Choice, Outcome, Solver, Step};
+use crate::goodput::{Outcome, Solver, Step};
 use crate::times::Times;
 use crate::{Error, Result};
 
@@ -179,7 +180,7 @@ impl Planner {
 }
 
 impl Policy for Planner {
-    fn admit(&mut self, slot: u32, class: u16) {
+    fn admit(&mut self, slot: u32, class: u32) {
         self.acceptance.admit(slot, class);
     }
 

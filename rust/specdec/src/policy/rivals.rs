@@ -3,8 +3,9 @@
 
 use super::{Policy, Room, StepTimes, check};
 use crate::acceptance::{Acceptance, DEPTHS, Row};
+use crate::choose::{Ask, Choice};
 use crate::explain::Explanation;
-use crate::goodput::{Ask, Choice, Solver, Step};
+use crate::goodput::{Solver, Step};
 use crate::times::Times;
 use crate::{Error, Result};
 
@@ -50,7 +51,7 @@ impl ByBatch {
 }
 
 impl Policy for ByBatch {
-    fn admit(&mut self, _: u32, _: u16) {}
+    fn admit(&mut self, _: u32, _: u32) {}
 
     fn choose(&mut self, asks: &[Ask], room: Room, out: &mut Vec<Choice>) -> Result<()> {
         check(asks)?;
@@ -125,7 +126,7 @@ impl Tiers {
 }
 
 impl Policy for Tiers {
-    fn admit(&mut self, _: u32, _: u16) {}
+    fn admit(&mut self, _: u32, _: u32) {}
 
     fn choose(&mut self, asks: &[Ask], room: Room, out: &mut Vec<Choice>) -> Result<()> {
         check(asks)?;
@@ -172,7 +173,7 @@ impl Trim {
 }
 
 impl Policy for Trim {
-    fn admit(&mut self, slot: u32, class: u16) {
+    fn admit(&mut self, slot: u32, class: u32) {
         self.acceptance.admit(slot, class);
     }
 
@@ -257,7 +258,7 @@ impl Oracle {
 }
 
 impl Policy for Oracle {
-    fn admit(&mut self, slot: u32, _: u16) {
+    fn admit(&mut self, slot: u32, _: u32) {
         let drafts = self.times.drafts.len();
         let rows = (slot as usize + 1) * drafts;
         if self.survival.len() < rows {

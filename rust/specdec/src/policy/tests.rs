@@ -369,7 +369,7 @@ proptest! {
         let times = Times::of_curve(&CURVE, &[4, 8, 16, 32, 64], 2e-5).unwrap();
         let settings = Settings { max_gamma, probe: true };
         let mut ours = Planner::new(settings, times, &[0.7]).unwrap();
-        (0..30).for_each(|slot| ours.admit(slot, (slot % 3) as u16));
+        (0..30).for_each(|slot| ours.admit(slot, slot % 3));
         let mut out = Vec::new();
         for (requests, tokens, prefill) in steps {
             let asks: Vec<Ask> = (0..).zip(&requests).map(|(slot, &(cap, weight, kv, _))| Ask { slot, cap, weight, kv }).collect();
