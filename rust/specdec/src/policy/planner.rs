@@ -141,15 +141,15 @@ impl Planner {
         if self.step.wrapping_sub(probes.last) < PROBE_EVERY || asks.is_empty() || self.settings.max_gamma == 0 {
             return;
         }
+        let idle = asks.iter().zip(&*out).filter(|(ask, choice)| ask.cap > 0 && choice.gamma == 0).count() as u32;
+        // Those without drafts try any; where all have some, one of them tries one that nobody has.
         let drafts = times.drafts.len() as u8;
-        let unused = (0..drafts).map(|d| (probes.draft + 1 + d) % drafts).find(|d| outcome.drafts >> d & 1 == 0);
-        let Some(draft) = unused else { return };
+        let tried = |&d: &u8| idle > 0 || outcome.drafts >> d & 1 == 0;
+        let Some(draft) = (1..=drafts).map(|d| (probes.draft + d) % drafts).find(tried) else { return };
         let drafted: u32 = out.iter().map(|c| u32::from(c.gamma)).sum();
         let kv: u64 = asks.iter().map(|a| u64::from(a.kv)).sum();
         let tokens = asks.len() as u32 + room.prefill + drafted;
         let left = room.tokens.saturating_sub(tokens);
-        let idle = asks.iter().zip(&*out).filter(|(ask, choice)| ask.cap > 0 && choice.gamma == 0).count() as u32;
-        // Where all draft already, one of them tries another draft.
         let mut many = left.min(if idle == 0 && outcome.drafts != 0 { 1 } else { idle });
         let cost = |n: u32| {
             let verify = times.verify.ms(tokens + n, kv) - times.verify.ms(tokens, kv);

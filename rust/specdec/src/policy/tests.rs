@@ -207,6 +207,23 @@ fn a_draft_that_becomes_good_is_found_again() {
     assert_eq!(world.run(&mut *ours, 100).on, 100);
 }
 
+/// While others draft, one that did not accept anything is tried now and then.
+#[test]
+fn a_request_that_becomes_good_is_found_among_others() {
+    let times = Times::of_curve(&CURVE, &[], 0.0).unwrap();
+    let mut alphas = vec![0.8; 150];
+    alphas[5] = 0.01;
+    let mut world = World::new(times.clone(), vec![alphas.clone()]);
+    let mut ours = admitted(planner(&times, &[0.7]), 150);
+    world.run(&mut *ours, 400);
+    let gamma = |policy: &dyn Policy| policy.explain(5).unwrap().choice.gamma;
+    assert_eq!(gamma(&*ours), 0);
+    alphas[5] = 0.95;
+    world.alphas = vec![alphas];
+    world.run(&mut *ours, 1500);
+    assert!(gamma(&*ours) > 0, "{}", ours.explain(5).unwrap());
+}
+
 #[test]
 fn of_three_drafts_the_one_that_pays_is_taken() {
     let line = |ms| Learned::new(Knots::new(&[1], &[ms], false).unwrap(), 0.0).unwrap();
