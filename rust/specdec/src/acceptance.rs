@@ -31,6 +31,8 @@ const SHAPE: f32 = 12.0;
 const SMOOTH: f32 = 8.0;
 /// Counts are scaled back above this.
 const LARGE: f32 = (1 << 20) as f32;
+/// Classes that are told apart.
+pub const MOST_CLASSES: u32 = 1024;
 /// Class of a slot that has no request.
 const NOBODY: u32 = u32::MAX;
 
@@ -107,6 +109,7 @@ impl Class {
 pub struct Acceptance {
     /// Of each draft, what is thought before anything is known.
     alphas: Vec<f32>,
+    max_gamma: u8,
     classes: Vec<Class>,
     class_of: Vec<u32>,
     counts: Vec<Counts>,
@@ -114,8 +117,11 @@ pub struct Acceptance {
 }
 
 impl Acceptance {
-    /// For drafts of which nothing is known but a guess each, a probability.
-    pub fn new(alphas: &[f32]) -> Result<Self> {
+    /// For drafts of which nothing is known but a guess each, a probability, and which are no longer than `max_gamma`.
+    pub fn new(alphas: &[f32], max_gamma: u8) -> Result<Self> {
+        if usize::from(max_gamma) > DEPTHS {
+            return Err(Error::argument("max_gamma", format!("{max_gamma} is not between 0 and {DEPTHS}")));
+        }
         for alpha in alphas {
             if !(0.0..=1.0).contains(alpha) {
                 return Err(Error::argument("alpha", format!("{alpha} is not a probability between 0 and 1")));
@@ -123,6 +129,7 @@ impl Acceptance {
         }
         Ok(Self {
             alphas: alphas.to_vec(),
+            max_gamma,
             classes: Vec::new(),
             class_of: Vec::new(),
             counts: Vec::new(),
@@ -135,8 +142,9 @@ impl Acceptance {
         self.alphas.len()
     }
 
-    /// A new request at `slot`, which knows what its class knows.
-    pub fn admit(&mut self, slot: u32, class: u16) {
+    /// A new request at `slot`, which knows what its class knows. Classes from [`MOST_CLASSES`] on are one.
+    pub fn admit(&mut self, slot: u32, class: u32) {
+        let class = class.min(MOST_CLASSES);
         let drafts = self.drafts();
         let slots = slot as usize + 1;
         if self.class_of.len() < slots {
@@ -144,10 +152,10 @@ impl Acceptance {
             self.counts.resize(slots * drafts, Counts::NONE);
             self.survival.resize(slots * drafts, Row::default());
         }
-        while self.classes.len() < (usize::from(class) + 1) * drafts {
+        while self.classes.len() < (class as usize + 1) * drafts {
             self.classes.push(Class::new(self.alphas[self.classes.len() % drafts]));
         }
-        self.class_of[slot as usize] = u32::from(class);
+        self.class_of[slot as usize] = class;
         for draft in 0..drafts {
             self.counts[slot as usize * drafts + draft] = Counts::NONE;
             self.estimate(slot as usize, draft);
@@ -175,8 +183,8 @@ impl Acceptance {
         if usize::from(draft) >= drafts {
             return Err(Error::argument("draft", format!("{draft} is not below {drafts}, the number of drafts")));
         }
-        if usize::from(gamma) > DEPTHS {
-            return Err(Error::argument("gamma", format!("{gamma} is not between 0 and {DEPTHS}")));
+        if gamma > self.max_gamma {
+            return Err(Error::argument("gamma", format!("{gamma} is not between 0 and {}", self.max_gamma)));
         }
         if accepted > gamma {
             return Err(Error::argument("accepted", format!("{accepted} of {gamma} drafts can not be")));
@@ -222,27 +230,32 @@ impl Acceptance {
     fn estimate(&mut self, slot: usize, draft: usize) {
         let at = slot * self.drafts() + draft;
         let class = &self.classes[self.class_of[slot] as usize * self.drafts() + draft];
-        self.survival[at] = survival(&self.counts[at], &class.failure);
+        // Most drafts are short, and half the positions are half the work.
+        self.survival[at] = if usize::from(self.max_gamma) <= DEPTHS / 2 {
+            survival::<{ DEPTHS / 2 }>(&self.counts[at], &class.failure)
+        } else {
+            survival::<DEPTHS>(&self.counts[at], &class.failure)
+        };
     }
 }
 
-/// What counts of a request say together with failures of its class.
-fn survival(counts: &Counts, failure: &Row) -> Row {
+/// What counts of a request say together with failures of its class, of the first positions.
+fn survival<const N: usize>(counts: &Counts, failure: &Row) -> Row {
     let Counts { looked, accepted, unit } = counts;
     // Four sums side by side, in the order of positions.
     let (mut rejected, mut expected) = ([0.0f32; 4], [0.0f32; 4]);
-    for k in 0..DEPTHS {
+    for k in 0..N {
         rejected[k % 4] += looked.0[k] - accepted.0[k];
         expected[k % 4] += looked.0[k] * failure.0[k];
     }
     let sum = |parts: [f32; 4]| (parts[0] + parts[1]) + (parts[2] + parts[3]);
     let level = (LEVEL * unit + sum(rejected)) / (LEVEL * unit + sum(expected));
     let mut out = Row::default();
-    for k in 0..DEPTHS {
+    for k in 0..N {
         let expected = 1.0 - (level * failure.0[k]).min(1.0);
         out.0[k] = (SHAPE * unit * expected + accepted.0[k]) / (SHAPE * unit + looked.0[k]);
     }
-    for k in 1..DEPTHS {
+    for k in 1..N {
         out.0[k] *= out.0[k - 1];
     }
     out
@@ -285,7 +298,7 @@ mod tests {
     fn finds_chances_that_stand_still() {
         for alpha in [0.2, 0.6, 0.9] {
             // The mean over 40 requests of a class that each had 60 rounds.
-            let mut all = Acceptance::new(&[0.5]).unwrap();
+            let mut all = Acceptance::new(&[0.5], 16).unwrap();
             let mut rounds = Rounds::new(1);
             let (mut mean, mut worst) = ([0.0f32; 4], 0.0f32);
             for slot in 0..40 {
@@ -309,7 +322,7 @@ mod tests {
     fn finds_chances_that_depend_on_the_position() {
         // The first position is hard, those behind it are easy; and the other way round.
         for of in [[0.5, 0.9, 0.9, 0.9], [0.95, 0.8, 0.6, 0.3]] {
-            let mut all = Acceptance::new(&[0.5]).unwrap();
+            let mut all = Acceptance::new(&[0.5], 16).unwrap();
             let mut rounds = Rounds::new(2);
             let mut mean = [0.0f32; 4];
             for slot in 0..20 {
@@ -331,7 +344,7 @@ mod tests {
     #[test]
     fn follows_a_change_within_a_request() {
         for (before, after) in [(0.9, 0.3), (0.3, 0.9)] {
-            let mut all = Acceptance::new(&[0.6]).unwrap();
+            let mut all = Acceptance::new(&[0.6], 16).unwrap();
             let mut rounds = Rounds::new(3);
             let mut mean = 0.0;
             for slot in 0..40 {
@@ -351,7 +364,7 @@ mod tests {
 
     #[test]
     fn little_evidence_says_little() {
-        let mut all = Acceptance::new(&[0.5]).unwrap();
+        let mut all = Acceptance::new(&[0.5], 16).unwrap();
         let mut rounds = Rounds::new(4);
         all.admit(0, 0);
         for _ in 0..3000 {
@@ -384,7 +397,7 @@ mod tests {
 
     #[test]
     fn what_is_not_seen_grows_old() {
-        let mut all = Acceptance::new(&[0.7, 0.2]).unwrap();
+        let mut all = Acceptance::new(&[0.7, 0.2], 16).unwrap();
         all.admit(5, 0);
         for _ in 0..50 {
             all.observe(5, 1, 2, 0).unwrap();
@@ -400,12 +413,28 @@ mod tests {
     }
 
     proptest! {
+        /// Positions that are never drafted do not change what is known of the others.
+        #[test]
+        fn few_positions_are_as_many(rounds in prop::collection::vec((1u8..=8, 0u8..=8), 0..100)) {
+            let mut all = [Acceptance::new(&[0.6], 16).unwrap(), Acceptance::new(&[0.6], 8).unwrap()];
+            for known in &mut all {
+                known.admit(0, 0);
+                for &(gamma, accepted) in &rounds {
+                    known.observe(0, 0, gamma, accepted.min(gamma)).unwrap();
+                    known.refresh();
+                }
+            }
+            let [long, short] = all.map(|known| known.survival(0, 0).0);
+            prop_assert_eq!(&long[..8], &short[..8]);
+            prop_assert_eq!(&short[8..], &[0.0; 8]);
+        }
+
         #[test]
         fn is_always_a_survival(
             rounds in prop::collection::vec((0u8..=16, 0u8..=16), 0..1500),
             alpha in prop::sample::select(vec![0.0f32, 0.4, 1.0]),
         ) {
-            let mut all = Acceptance::new(&[alpha]).unwrap();
+            let mut all = Acceptance::new(&[alpha], 16).unwrap();
             all.admit(0, 0);
             for (i, (gamma, accepted)) in rounds.into_iter().enumerate() {
                 all.observe(0, 0, gamma, accepted.min(gamma)).unwrap();
@@ -421,9 +450,9 @@ mod tests {
 
     #[test]
     fn what_can_not_be() {
-        assert!(Acceptance::new(&[1.5]).is_err());
-        assert!(Acceptance::new(&[f32::NAN]).is_err());
-        let mut all = Acceptance::new(&[0.5]).unwrap();
+        assert!(Acceptance::new(&[1.5], 16).is_err());
+        assert!(Acceptance::new(&[f32::NAN], 16).is_err());
+        let mut all = Acceptance::new(&[0.5], 16).unwrap();
         let named = |result: Result<()>| match result {
             Err(Error::Argument { argument, .. }) => argument,
             other => panic!("{other:?}"),
@@ -432,6 +461,10 @@ mod tests {
         all.admit(0, 0);
         assert_eq!(named(all.observe(0, 1, 1, 1)), "draft");
         assert_eq!(named(all.observe(0, 0, 17, 1)), "gamma");
+        assert!(Acceptance::new(&[0.5], 17).is_err());
+        let mut few = Acceptance::new(&[0.5], 4).unwrap();
+        few.admit(0, 0);
+        assert_eq!(named(few.observe(0, 0, 5, 1)), "gamma");
         assert_eq!(named(all.observe(0, 0, 2, 3)), "accepted");
     }
 }

@@ -22,6 +22,16 @@ pub struct Choice {
     pub gamma: u8,
 }
 
+impl Choice {
+    /// No drafts.
+    pub const NOTHING: Self = Self { draft: 0, gamma: 0 };
+
+    /// So many drafts of a drafter; none are nobody's.
+    pub const fn new(draft: u8, gamma: u8) -> Self {
+        if gamma == 0 { Self::NOTHING } else { Self { draft, gamma } }
+    }
+}
+
 /// Decides, and learns from what came of it.
 pub trait Choose {
     /// A slot begins to run; nothing is known of it but its class.

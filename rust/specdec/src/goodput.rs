@@ -9,60 +9,27 @@
 //! n_k is the number of requests that a draft has with g_i >= k. A draft id costs all requests the same, wherever it
 //! stands: a place in the verification. So those that are worth most, w_i S_i(k), come first, and since S_i falls with k a
 //! request's first ones come before its later ones. What is to be found is how far down to go, and how deep at most,
-//! since each depth is a pass of the draft. Values are counted in bins ([`histogram`]), depth by depth; then each bin and
-//! depth is a plan whose time is known, and the best is taken, among them those that fill a verification just to a size
-//! that it is padded to. No marginal costs are compared, so steps in times do no harm. To draft nothing is a plan too.
+//! since each depth is a pass of the draft. Values are counted in bins (`histogram`), depth by depth; then each bin and
+//! depth is a plan whose time is known (`sweep`), and the best is taken, among them those that fill a verification just
+//! to a size that it is padded to. No marginal costs are compared, so steps in times do no harm. To draft nothing is a plan too.
 //!
 //! With several drafts, each is tried alone, then together with another, where requests take what gains them most.
 //! In small batches each request is then moved by itself (`polish`).
 
 mod histogram;
 mod polish;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
-use self::histogram::{BINS, Histogram, Scale, Sums};
+use self::histogram::{Histogram, Scale};
+use self::sweep::{Candidate, Sweep, Warm};
 use crate::acceptance::{DEPTHS, Row};
+use crate::choose::{Ask, Choice};
 use crate::times::{MOST_DRAFTS, Times};
 
-/// Bins that the first look passes over at a time.
-const STRIDE: usize = 4;
-/// Sizes between two bins that plans are filled to.
-const MOST_EDGES: usize = 12;
 /// A plan has to be better by this to be another plan.
 const EPSILON: f64 = 1e-9;
-
-/// A request that may draft.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Ask {
-    /// Where the request stands.
-    pub slot: u32,
-    /// Ids that it may draft at most: room in its blocks, tokens until its end.
-    pub cap: u8,
-    /// What a token of it is worth beside those of others, 1 usually.
-    pub weight: f32,
-    /// Tokens in its cache.
-    pub kv: u32,
-}
-
-/// What a request drafts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Choice {
-    /// Which draft; [`Choice::NOTHING`]'s if none.
-    pub draft: u8,
-    /// How many ids.
-    pub gamma: u8,
-}
-
-impl Choice {
-    /// No draft.
-    pub const NOTHING: Self = Self { draft: u8::MAX, gamma: 0 };
-
-    /// A draft and its ids; no ids are no draft.
-    pub fn new(draft: u8, gamma: u8) -> Self {
-        if gamma == 0 { Self::NOTHING } else { Self { draft, gamma } }
-    }
-}
 
 /// A step to plan.
 #[derive(Clone, Copy, Debug)]
@@ -92,17 +59,6 @@ pub struct Outcome {
     pub threshold: f32,
 }
 
-/// A plan in the making: bins up to `bin` within these depths, or so many of them.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    goodput: f64,
-    ms: f64,
-    bin: usize,
-    before: Option<usize>,
-    depths: [u8; MOST_DRAFTS],
-    tokens: u32,
-}
-
 /// Finds plans. It keeps its memory, so that steps ask for none.
 #[derive(Debug)]
 pub struct Solver {
@@ -113,6 +69,8 @@ pub struct Solver {
     draft_of: Vec<u8>,
     histograms: Vec<Histogram>,
     trial: Vec<Choice>,
+    /// Where the best plan was lately, for each set of drafts.
+    warm: Vec<Warm>,
 }
 
 /// What a step has anyway.
@@ -135,7 +93,14 @@ impl Default for Solver {
 impl Solver {
     /// A solver without memory yet.
     pub fn new() -> Self {
-        Self { rows: 0, values: Vec::new(), draft_of: Vec::new(), histograms: Vec::new(), trial: Vec::new() }
+        Self {
+            rows: 0,
+            values: Vec::new(),
+            draft_of: Vec::new(),
+            histograms: Vec::new(),
+            trial: Vec::new(),
+            warm: vec![Warm::default(); 1 << MOST_DRAFTS],
+        }
     }
 
     /// Makes the choices of a step; `survival` says S of the request at a place of the asks, with a draft.
@@ -236,19 +201,19 @@ impl Solver {
             self.histograms[draft].add(scale, &self.values[draft * self.rows + i]);
         }
         let mut trial = nothing(times, fixed);
+        let look = Sweep { times, fixed, set, histograms: &self.histograms };
+        let found = if small { look.all(1) } else { self.warm[usize::from(set)].find(&look, scale) };
         // A small batch is polished whatever comes of bins; a large one has to be better than what there is.
-        let above = if small { trial.goodput } else { best.goodput };
-        let rough = self.sweep(times, fixed, set, (0, BINS), if small { 1 } else { STRIDE }, above);
-        if let Some(rough) = rough {
-            let near = (rough.bin.saturating_sub(2 * STRIDE - 1), (rough.bin + STRIDE).min(BINS));
-            let fine =
-                if small { None } else { self.sweep(times, fixed, set, near, 1, rough.goodput) }.unwrap_or(rough);
-            self.realise(&fine, scale);
-            let drafts = self.trial.iter().filter(|c| c.gamma > 0).fold(0u8, |set, c| set | 1 << c.draft);
-            trial = Outcome { goodput: fine.goodput, ms: fine.ms, drafts, threshold: scale.floor(fine.bin) };
-        } else {
-            self.trial.clear();
-            self.trial.resize(self.rows, Choice::NOTHING);
+        match found {
+            Some(found) if small || found.goodput > best.goodput * (1.0 + EPSILON) => {
+                self.realise(&found, scale);
+                let drafts = self.trial.iter().filter(|c| c.gamma > 0).fold(0u8, |set, c| set | 1 << c.draft);
+                trial = Outcome { goodput: found.goodput, ms: found.ms, drafts, threshold: scale.floor(found.bin) };
+            }
+            _ => {
+                self.trial.clear();
+                self.trial.resize(self.rows, Choice::NOTHING);
+            }
         }
         if small {
             polish::polish(times, set, fixed, &self.values, &mut trial, &mut self.trial);
@@ -257,40 +222,6 @@ impl Solver {
             *best = trial;
             out.copy_from_slice(&self.trial);
         }
-    }
-
-    /// The best plan above a goodput among those that end in some bins.
-    fn sweep(
-        &self,
-        times: &Times,
-        fixed: &Fixed,
-        set: u8,
-        (begin, end): (usize, usize),
-        stride: usize,
-        above: f64,
-    ) -> Option<Candidate> {
-        let mut sums = [Sums::default(); MOST_DRAFTS];
-        let mut before = [Sums::default(); MOST_DRAFTS];
-        let (mut found, mut last, mut any) = (None, None, false);
-        let mut above = above;
-        for bin in 0..end {
-            for draft in (0..MOST_DRAFTS).filter(|d| set >> d & 1 == 1) {
-                any |= self.histograms[draft].down_to(bin, &mut sums[draft]);
-            }
-            if bin + 1 == begin {
-                (before, last, any) = (sums, Some(bin), false);
-            }
-            if bin < begin || bin % stride != stride - 1 || !any {
-                continue;
-            }
-            let look = Look { times, fixed, set, sums: &sums, before: &before };
-            if let Some(candidate) = look.best(bin, last, above) {
-                above = candidate.goodput;
-                found = Some(candidate);
-            }
-            (before, last, any) = (sums, Some(bin), false);
-        }
-        found
     }
 
     /// Turns a candidate into choices.
@@ -363,122 +294,4 @@ impl Fixed {
 fn nothing(times: &Times, fixed: &Fixed) -> Outcome {
     let ms = times.host_ms + times.verify.ms(fixed.tokens, fixed.kv);
     Outcome { goodput: fixed.weight / ms, ms, drafts: 0, threshold: 0.0 }
-}
-
-/// The plans that end in one bin.
-struct Look<'a> {
-    times: &'a Times,
-    fixed: &'a Fixed,
-    set: u8,
-    /// What bins up to this one have, and up to the one looked at before.
-    sums: &'a [Sums; MOST_DRAFTS],
-    before: &'a [Sums; MOST_DRAFTS],
-}
-
-/// What drafts up to some depth add up to.
-#[derive(Clone, Copy, Debug, Default)]
-struct Part {
-    ms: f64,
-    tokens: u32,
-    gain: f64,
-    /// Of those in the bins before.
-    tokens_before: u32,
-    gain_before: f64,
-}
-
-impl Part {
-    fn plus(self, other: Self) -> Self {
-        Self {
-            ms: self.ms + other.ms,
-            tokens: self.tokens + other.tokens,
-            gain: self.gain + other.gain,
-            tokens_before: self.tokens_before + other.tokens_before,
-            gain_before: self.gain_before + other.gain_before,
-        }
-    }
-}
-
-impl Look<'_> {
-    fn members(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..MOST_DRAFTS).filter(|d| self.set >> d & 1 == 1)
-    }
-
-    /// Parts of a draft, from depth 0 to the deepest that has any; `each` says whether to go on.
-    fn parts(&self, draft: usize, mut each: impl FnMut(u8, Part)) {
-        let (sums, before) = (&self.sums[draft], &self.before[draft]);
-        let mut part = Part::default();
-        each(0, part);
-        for k in 0..DEPTHS {
-            if sums.count[k] == 0 {
-                break;
-            }
-            part = part.plus(Part {
-                ms: self.times.drafts[draft].ms(sums.count[k], 0),
-                tokens: sums.count[k],
-                gain: sums.gain[k],
-                tokens_before: before.count[k],
-                gain_before: before.gain[k],
-            });
-            each(k as u8 + 1, part);
-        }
-    }
-
-    fn best(&self, bin: usize, last: Option<usize>, above: f64) -> Option<Candidate> {
-        let mut depths = [DEPTHS as u8; MOST_DRAFTS];
-        let mut chosen = [Part::default(); MOST_DRAFTS];
-        let mut found: Option<Candidate> = None;
-        let several = self.set.count_ones() > 1;
-        if several {
-            // Begin with all of each draft; then change one at a time.
-            for draft in self.members() {
-                self.parts(draft, |_, part| chosen[draft] = part);
-            }
-        }
-        for _ in 0..if several { 2 } else { 1 } {
-            for draft in self.members() {
-                let others =
-                    self.members().filter(|&d| d != draft).map(|d| chosen[d]).fold(Part::default(), Part::plus);
-                let mut most = f64::NEG_INFINITY;
-                self.parts(draft, |depth, part| {
-                    let (goodput, ms, tokens) = self.weigh(others.plus(part));
-                    if goodput <= most {
-                        return;
-                    }
-                    (most, depths[draft], chosen[draft]) = (goodput, depth, part);
-                    if goodput > found.map_or(above, |f| f.goodput) {
-                        found = Some(Candidate { goodput, ms, bin, before: last, depths, tokens });
-                    }
-                });
-            }
-        }
-        found
-    }
-
-    /// The best use of a part: all of it, or of its last bins only what fits, or what reaches just to a knot. Between knots
-    /// both gain and time are straight lines, so their quotient is largest at an end.
-    fn weigh(&self, part: Part) -> (f64, f64, u32) {
-        let Fixed { weight, tokens, room, kv } = *self.fixed;
-        let of = |drafted: u32| {
-            let more = part.tokens - part.tokens_before;
-            let share = if more == 0 { 0.0 } else { f64::from(drafted - part.tokens_before) / f64::from(more) };
-            let gain = part.gain_before + share * (part.gain - part.gain_before);
-            let ms = self.times.host_ms + part.ms + self.times.verify.ms(tokens + drafted, kv);
-            ((weight + gain) / ms, ms, drafted)
-        };
-        let most = part.tokens.min(room);
-        if most < part.tokens_before {
-            return (f64::NEG_INFINITY, 0.0, 0);
-        }
-        let mut best = of(most);
-        if most > part.tokens_before {
-            let knots = self.times.verify.knots().between(tokens + part.tokens_before, tokens + most);
-            for &size in knots.iter().rev().step_by(knots.len().div_ceil(MOST_EDGES).max(1)) {
-                let less = of(size - tokens);
-                if less.0 >= best.0 {
-                    best = less;
-                }
-            }
-        }
-        best
-    }
 }

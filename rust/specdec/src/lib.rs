@@ -17,13 +17,17 @@
 //! | [`acceptance`] | how likely drafts are accepted, request by request |
 //! | [`times`] | what a step takes, part by part |
 //! | [`goodput`] | which draft each request takes, and how many ids, so that most comes of the time |
+//! | [`policy`] | what a scheduler asks each step, and rules of others to compare with |
+//! | [`explain`] | why a request drafts what it does |
 
 pub mod acceptance;
 pub mod choose;
 mod error;
+pub mod explain;
 pub mod goodput;
 pub mod latency;
 pub mod plan;
+pub mod policy;
 pub mod pool;
 pub mod prefix;
 pub mod request;

@@ -45,8 +45,14 @@ impl Times {
         Self::new(table.host_ms, table.verify.learned()?, drafts)
     }
 
+    /// The same, if drafts were made already and took this long.
+    pub fn with_free_drafts(&self, ms: f64) -> Result<Self> {
+        let free = Learned::new(Knots::new(&[1], &[0.0], false)?, 0.0)?;
+        Self::new(self.host_ms + ms, self.verify.clone(), vec![free; self.drafts.len()])
+    }
+
     /// Milliseconds of all passes of a draft.
     pub fn draft_ms(&self, draft: usize, depths: &Depths) -> f64 {
-        depths.iter().take_while(|&&n| n > 0).map(|&n| self.drafts[draft].ms(n, 0)).sum()
+        depths.iter().take_while(|&&n| n > 0).map(|&n| self.drafts[draft].ms(n, 0)).fold(0.0, |sum, ms| sum + ms)
     }
 }

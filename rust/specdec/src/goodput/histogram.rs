@@ -15,9 +15,10 @@ impl Scale {
         Self(best.to_bits())
     }
 
+    /// Where a value is that is not nothing.
     #[inline(always)]
-    fn bin(self, value: f32) -> usize {
-        (((self.0 - value.to_bits()) >> SHIFT) as usize).min(BINS - 1)
+    pub(super) fn bin(self, value: f32) -> usize {
+        ((self.0.saturating_sub(value.to_bits()) >> SHIFT) as usize).min(BINS - 1)
     }
 
     /// Values above this are in bins up to `bin`; the last bin has all that is not nothing.
@@ -29,32 +30,25 @@ impl Scale {
     }
 }
 
-/// Count and sum of the values in a bin.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-struct Cell {
-    count: u32,
-    sum: f32,
-}
-
 /// Values of one draft by bin and depth.
 #[derive(Clone, Debug)]
-pub(super) struct Histogram(Vec<[Cell; DEPTHS]>);
+pub(super) struct Histogram(Vec<Sums>);
 
-/// Count and sum by depth of all values down to a bin.
+/// Count and sum of values, by depth.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
 pub(super) struct Sums {
     pub(super) count: [u32; DEPTHS],
-    pub(super) gain: [f64; DEPTHS],
+    pub(super) gain: [f32; DEPTHS],
 }
 
 impl Histogram {
     pub(super) fn new() -> Self {
-        Self(vec![[Cell::default(); DEPTHS]; BINS])
+        Self(vec![Sums::default(); BINS])
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.fill([Cell::default(); DEPTHS]);
+        self.0.fill(Sums::default());
     }
 
     /// Values of a request, which do not rise with depth.
@@ -65,22 +59,23 @@ impl Histogram {
             if value <= 0.0 {
                 break;
             }
-            let cell = &mut self.0[scale.bin(value)][k];
-            cell.count += 1;
-            cell.sum += value;
+            let sums = &mut self.0[scale.bin(value)];
+            sums.count[k] += 1;
+            sums.gain[k] += value;
         }
     }
 
     /// Adds the values of a bin; whether there are any.
     #[inline]
     pub(super) fn down_to(&self, bin: usize, sums: &mut Sums) -> bool {
-        let mut any = 0;
-        for k in 0..DEPTHS {
-            let Cell { count, sum } = self.0[bin][k];
-            any |= count;
-            sums.count[k] += count;
-            sums.gain[k] += f64::from(sum);
+        let Sums { count, gain } = &self.0[bin];
+        let any = count.iter().fold(0, |any, n| any | n) != 0;
+        if any {
+            for k in 0..DEPTHS {
+                sums.count[k] += count[k];
+                sums.gain[k] += gain[k];
+            }
         }
-        any != 0
+        any
     }
 }

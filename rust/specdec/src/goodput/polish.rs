@@ -1,12 +1,13 @@
 //! Small batches, where each request counts. Each is moved by itself, to any draft and length, while that helps; then
 //! several are, one after the other, since they pay together for a pass of a draft and for places that are padded.
 
-use super::{Choice, EPSILON, Fixed, Outcome};
+use super::{EPSILON, Fixed, Outcome};
 use crate::acceptance::{DEPTHS, Row};
+use crate::choose::Choice;
 use crate::times::{Depths, MOST_DRAFTS, Times};
 
 /// Requests of a batch that is small. Looking at one takes a third of a microsecond a draft.
-pub(super) const MOST_ROWS: usize = 16;
+pub(super) const MOST_ROWS: usize = 8;
 /// Requests of a batch so small that pairs are moved together.
 const MOST_PAIRS: usize = 5;
 /// Ids that requests are lengthened or shortened by in a row.
@@ -240,7 +241,7 @@ impl<'a> Batch<'a> {
         while length < STEPS {
             let Some((i, choice, now)) = self.next(by) else { break };
             let depth = usize::from(choice.gamma.max(self.choices[i].gamma)) - 1;
-            let draft = usize::from(choice.draft.min(self.choices[i].draft));
+            let draft = usize::from(if by > 0 { choice.draft } else { self.choices[i].draft });
             steps[length] = (i as u8, self.choices[i]);
             length += 1;
             self.counts[draft][depth] = self.counts[draft][depth].saturating_add_signed(by);

@@ -316,3 +316,37 @@ fn nothing_to_do_and_no_room() {
     let step = Step { asks: &weightless, prefill: 0, budget: 500, ..step };
     assert!(solve(&times, &step, &[vec![row(&[0.9]); 20]]).1.iter().all(|c| c.gamma == 0));
 }
+
+/// A solver that remembers the last plan loses next to nothing against one that begins anew, while chances drift,
+/// requests come and go, and room comes and goes.
+#[test]
+fn remembering_loses_next_to_nothing() {
+    let curve = LatencyCurve {
+        draft_layers: 5,
+        draft_ms_per_layer: 0.2,
+        draft_overhead_ms: 0.1,
+        weights_ms: 20.0,
+        compute_ms_per_token: 0.1,
+        overhead_ms: 0.5,
+    };
+    for padded in [vec![], (1..=64).map(|i| 16 * i).collect::<Vec<u32>>()] {
+        let times = Times::of_curve(&curve, &padded, 2e-5).unwrap();
+        let (mut solver, mut out) = (Solver::new(), Vec::new());
+        let (mut mean, mut worst) = (0.0, 1.0f64);
+        for t in 0..300usize {
+            let n = 100 + (t / 3) % 60;
+            let drift = 0.5 + 0.4 * (t as f32 / 25.0).sin();
+            let survival = [crowd(n, t as u64 / 8, &[drift, 0.9 - 0.5 * drift])];
+            let asks = vec![Ask { slot: 0, cap: 16, weight: 1.0, kv: 1000 }; n];
+            let budget = if t % 50 < 10 { n as u32 + 50 } else { 4096 };
+            let step = Step { asks: &asks, prefill: 0, budget, drafts: 1, max_gamma: 16 };
+            solver.solve(&times, &step, |i, _| &survival[0][i], &mut out);
+            let warm = exact(&times, &step, &survival, &out);
+            let (_, choices) = solve(&times, &step, &survival);
+            let share = warm / exact(&times, &step, &survival, &choices);
+            mean += share / 300.0;
+            worst = worst.min(share);
+        }
+        assert!(mean > 0.999 && worst > 0.98, "{mean} {worst}");
+    }
+}

@@ -12,6 +12,18 @@ pub struct Knots {
     sizes: Vec<u32>,
     ms: Vec<f64>,
     padded: bool,
+    /// Of the rows up to each knot, and beyond the last one.
+    lines: Vec<Line>,
+    /// Knots that are smaller than each power of two.
+    below: [u32; 34],
+}
+
+/// A straight line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Line {
+    begin: u32,
+    ms: f64,
+    slope: f64,
 }
 
 /// The knots that a size lies between, and how much the upper one counts.
@@ -41,7 +53,23 @@ impl Knots {
             *most = most.max(ms);
             Some(*most)
         });
-        Ok(Self { sizes: sizes.to_vec(), ms: rising.collect(), padded })
+        let mut knots = Self { sizes: sizes.to_vec(), ms: rising.collect(), padded, lines: Vec::new(), below: [0; 34] };
+        knots.lines = (0..=sizes.len()).map(|upper| knots.line(upper)).collect();
+        for (bit, below) in knots.below.iter_mut().enumerate() {
+            *below = sizes.partition_point(|&size| u64::from(size) < 1 << bit) as u32;
+        }
+        Ok(knots)
+    }
+
+    /// The line that ends at a knot.
+    fn line(&self, upper: usize) -> Line {
+        let last = self.sizes.len() - 1;
+        if upper == 0 || last == 0 || self.padded && upper <= last {
+            return Line { begin: 0, ms: self.ms[upper.min(last)], slope: 0.0 };
+        }
+        let high = upper.min(last);
+        let (begin, ms) = (self.sizes[high - 1], self.ms[high - 1]);
+        Line { begin, ms, slope: (self.ms[high] - ms) / f64::from(self.sizes[high] - begin) }
     }
 
     /// The verifications of a curve, exactly up to 16,384 ids; at sizes that are padded to if there are any.
@@ -77,20 +105,30 @@ impl Knots {
         if n == 0 {
             return 0.0;
         }
-        let Place { upper, share } = self.place(n);
-        if upper == 0 { self.ms[0] } else { self.ms[upper - 1] + share * (self.ms[upper] - self.ms[upper - 1]) }
+        let Line { begin, ms, slope } = self.lines[self.segment(n)];
+        ms + slope * f64::from(n - begin)
+    }
+
+    /// How many knots are smaller.
+    #[inline]
+    fn segment(&self, n: u32) -> usize {
+        let bit = n.max(1).ilog2() as usize;
+        let (low, high) = (self.below[bit] as usize, self.below[bit + 1] as usize);
+        low + self.sizes[low..high].partition_point(|&size| size < n)
     }
 
     /// Sizes of knots that lie between two numbers of rows.
     #[inline]
     pub fn between(&self, low: u32, high: u32) -> &[u32] {
-        let begin = self.sizes.partition_point(|&size| size <= low);
-        let end = begin + self.sizes[begin..].partition_point(|&size| size < high);
-        &self.sizes[begin..end]
+        let begin = self.segment(low.saturating_add(1));
+        match self.sizes.get(begin) {
+            Some(&size) if size < high => &self.sizes[begin..self.segment(high)],
+            _ => &[],
+        }
     }
 
     pub(super) fn place(&self, n: u32) -> Place {
-        let upper = self.sizes.partition_point(|&size| size < n);
+        let upper = self.segment(n);
         if upper == 0 {
             return Place { upper, share: 1.0 };
         }
@@ -117,6 +155,9 @@ impl Knots {
         let low = if knot == 0 { 0.0 } else { self.ms[knot - 1] };
         let high = self.ms.get(knot + 1).copied().unwrap_or(f64::INFINITY);
         self.ms[knot] = (self.ms[knot] * factor).clamp(low, high);
+        for upper in knot..=self.sizes.len().min(knot + 2) {
+            self.lines[upper] = self.line(upper);
+        }
     }
 }
 

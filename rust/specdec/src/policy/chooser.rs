@@ -1,0 +1,88 @@
+//! A policy as the scheduler asks for one.
+
+use super::{Policy, Room};
+use crate::Error;
+use crate::choose::{Ask, Choice, Choose};
+
+/// Lets a policy decide. A step that it refuses goes without drafts, and the reason is kept.
+#[derive(Debug)]
+pub struct Chooser {
+    policy: Box<dyn Policy>,
+    refused: Option<Error>,
+}
+
+impl Chooser {
+    /// Of any policy.
+    pub fn new(policy: Box<dyn Policy>) -> Self {
+        Self { policy, refused: None }
+    }
+
+    /// The policy, to tell it times and to ask why.
+    pub fn policy(&mut self) -> &mut dyn Policy {
+        &mut *self.policy
+    }
+
+    /// What was refused since the last call, if anything was.
+    pub fn refused(&mut self) -> Option<Error> {
+        self.refused.take()
+    }
+}
+
+impl Choose for Chooser {
+    fn admit(&mut self, slot: u32, class: u32) {
+        self.policy.admit(slot, class);
+    }
+
+    fn choose(&mut self, asks: &[Ask], budget: usize, prompt: usize, out: &mut Vec<Choice>) {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let room = Room { tokens: count(budget + prompt + asks.len()), prefill: count(prompt) };
+        if let Err(error) = self.policy.choose(asks, room, out) {
+            self.refused = Some(error);
+            out.clear();
+            out.resize(asks.len(), Choice::NOTHING);
+        }
+    }
+
+    fn observe(&mut self, slot: u32, choice: Choice, _: u8, accepted: u8) {
+        // What a drafter had no proposal for was not accepted either: it is as well not asked for.
+        if let Err(error) = self.policy.observe(slot, choice, accepted) {
+            self.refused = Some(error);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latency::LatencyCurve;
+    use crate::policy::{Planner, Settings};
+    use crate::times::Times;
+
+    #[test]
+    fn a_refused_step_goes_without_drafts() {
+        let curve = LatencyCurve {
+            draft_layers: 1,
+            draft_ms_per_layer: 0.1,
+            draft_overhead_ms: 0.0,
+            weights_ms: 20.0,
+            compute_ms_per_token: 0.1,
+            overhead_ms: 0.0,
+        };
+        let times = Times::of_curve(&curve, &[], 0.0).unwrap();
+        let mut chooser = Chooser::new(Box::new(Planner::new(Settings::default(), times, &[0.8]).unwrap()));
+        chooser.admit(0, 0);
+        let (mut out, ask) = (Vec::new(), Ask { slot: 0, cap: 4, weight: 1.0, kv: 0 });
+        chooser.choose(&[ask], 100, 0, &mut out);
+        assert!(out[0].gamma > 0 && chooser.refused().is_none());
+        chooser.observe(0, out[0], 0, 0);
+        assert!(chooser.policy().explain(0).is_some());
+        // The budget is one of drafts, beside prompts and a token of each request.
+        chooser.choose(&[ask], 2, 500, &mut out);
+        assert!(out[0].gamma <= 2);
+        chooser.choose(&[Ask { slot: 9, ..ask }], 100, 0, &mut out);
+        assert_eq!(out, [Choice::NOTHING]);
+        assert!(matches!(chooser.refused(), Some(Error::Argument { argument: "slot", .. })));
+        chooser.observe(9, Choice::new(0, 1), 1, 1);
+        assert!(chooser.refused().is_some() && chooser.refused().is_none());
+    }
+}
