@@ -10,8 +10,9 @@
 (8, 0)
 """
 
+from thrifty.specdec.drafts import Drafts
 from thrifty.specdec.draw import draw
-from thrifty.specdec.engine import Drafts, Engine, PairTarget, Result
+from thrifty.specdec.engine import Engine, Result
 from thrifty.specdec.latency import (
     BestGamma,
     LatencyCurve,
@@ -23,6 +24,7 @@ from thrifty.specdec.latency import (
 )
 from thrifty.specdec.params import SamplingParams
 from thrifty.specdec.step import Step
+from thrifty.specdec.targets import PairTarget
 from thrifty.specdec.tree import VerifiedTree, ancestor_masks, verify_tree
 from thrifty.specdec.verify import SparseProbs, Verified, verify
 

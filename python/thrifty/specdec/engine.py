@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from thrifty import _core
-from thrifty._torch import to_numpy
 from thrifty.errors import ModelError
 from thrifty.specdec._arrays import integers
+from thrifty.specdec.drafts import Drafts, chances, of_rows, padded, widened
+from thrifty.specdec.latency import LatencyCurve
 from thrifty.specdec.params import SamplingParams
 from thrifty.specdec.step import Step
 from thrifty.specdec.verify import RULES, Rule, SparseProbs, Verified, verify
@@ -20,22 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Drafts", "Engine", "PairTarget", "Result"]
+__all__ = ["Engine", "Result"]
 
-
-class Drafts(NamedTuple):
-    """What a drafter proposes for rows of a step.
-
-    Attributes
-    ----------
-    ids : int64 array of shape (rows, g)
-        -1 behind the last draft of a row, which may have fewer than it was asked for.
-    q : float32 array of shape (rows, g, vocab), SparseProbs over rows * g places, or None
-        The laws that they were drawn from; None where they were certain.
-    """
-
-    ids: Any
-    q: Any = None
+#: A request that arrived so many steps later goes behind one whose priority is less by 1.
+AGEING = 1024
 
 
 class Result(NamedTuple):
@@ -44,25 +34,6 @@ class Result(NamedTuple):
     tokens: NDArray[np.uint32]
     end: str
     error: str | None = None
-
-
-@dataclass(frozen=True)
-class PairTarget:
-    """A :class:`~thrifty.pairconnect.PairLM` as a target: it needs the ids before a token and no cache.
-
-    Parameters
-    ----------
-    model : PairLM
-    threads : int
-        0 for all cores. Scores do not depend on it, nor on what else is in a step.
-    """
-
-    model: Any
-    threads: int = 0
-
-    def __call__(self, step: Step) -> NDArray[np.float32]:
-        """Return the scores of a step: float32 of shape (outputs, vocab)."""
-        return step._core.pair_scores(self.model._core, self.threads).reshape(len(step.outputs), -1)
 
 
 @dataclass(frozen=True)
@@ -96,7 +67,7 @@ class Engine:
     vocab : int
         Ids are below.
     gamma : int
-        Drafts of a request and step, from the first drafter.
+        Drafts of a request and step, from the first drafter, where there is no ``latency``; at most 16.
     rule : {"block", "token", "greedy", "seed_exact"}
         See :func:`verify`. "seed_exact" draws with the target's own random numbers, so that what is emitted does not
         depend on drafts at all.
@@ -114,6 +85,13 @@ class Engine:
         Drafts of a request and step at most.
     share_prefixes : bool
         Whether requests that begin alike share blocks.
+    latency : LatencyCurve, or one for each drafter, optional
+        What the target and each drafter take, to begin with: then a planner chooses drafter and gamma for each request
+        and step, none included, by what it learns of times and acceptance. At most 16 drafts.
+    alpha : float
+        The chance that a draft is accepted, to begin with.
+    threads : int, optional
+        Of verification; by default all cores.
 
     Raises
     ------
@@ -160,6 +138,8 @@ class Engine:
         token_budget: int | None = None,
         max_gamma: int = 16,
         share_prefixes: bool = True,
+        latency: LatencyCurve | Sequence[LatencyCurve] | None = None,
+        alpha: float = 0.7,
         threads: int | None = None,
     ) -> None:
         if rule not in RULES:
@@ -169,6 +149,9 @@ class Engine:
         for name, value, most in (("max_gamma", max_gamma, 255), ("gamma", gamma, max_gamma)):
             if not 0 <= value <= most:
                 raise ValueError(f"{name}: {value} is not between 0 and {most}")
+        curves = [] if latency is None else [latency] if isinstance(latency, LatencyCurve) else list(latency)
+        if latency is not None and len(curves) != len(drafters):
+            raise ValueError(f"latency: {len(curves)} curves for {len(drafters)} drafters; one of each is needed")
         if token_budget is None:
             token_budget = max(512, max_running * (max_gamma + 1))
         self._target, self._drafters = target, list(drafters)
@@ -184,12 +167,15 @@ class Engine:
             vocab,
             share_prefixes,
             AGEING,
-            (0, gamma),
+            gamma,
+            curves,
+            [alpha] * len(curves),
             len(drafters),
         )
         self._arrays = self._core.arrays()
         self._memory = _Memory()
         self._next_uid = 0
+        self._draft_ms = [0.0] * len(drafters)
 
     def submit(
         self,
@@ -348,15 +334,18 @@ class Engine:
         for which in asked:
             rows = np.flatnonzero((gamma > 0) & (step.draft[: step.giving] == which))
             drafter = self._drafters[which]
+            begun = perf_counter()
             if hasattr(drafter, "_core") and isinstance(drafter._core, _core.PairDraft):
                 laws = self._rule in ("block", "token")
                 shared = self._rule == "seed_exact"
                 ids, ends, law_ids, law = self._core.propose(int(which), drafter._core, self._seed, shared, laws)
+                self._draft_ms[which] = 1e3 * (perf_counter() - begun)
                 drafts = Drafts(ids.reshape(step.giving, width), SparseProbs(ends, law_ids, law) if laws else None)
                 all_ids = np.maximum(all_ids, drafts.ids)
                 found.append((None if len(asked) == 1 else rows, drafts))
                 continue
             drafts = drafter(step, rows)
+            self._draft_ms[which] = 1e3 * (perf_counter() - begun)
             ids = np.full((len(rows), width), -1, np.int64)
             given = np.asarray(drafts.ids)
             if given.ndim != 2 or len(given) != len(rows) or given.shape[1] > width:
@@ -367,7 +356,7 @@ class Engine:
             # No row gets more than it was asked for.
             ids[np.arange(width) >= gamma[rows][:, None]] = -1
             all_ids[rows] = ids
-            found.append((rows, Drafts(ids, _widened(drafts.q, given.shape[1], width))))
+            found.append((rows, Drafts(ids, widened(drafts.q, given.shape[1], width))))
         self._core.fill(step.number, all_ids)
         return found
 
@@ -385,7 +374,7 @@ class Engine:
         """
         giving, gamma = step.giving, step.gamma[: step.giving].astype(np.int64)
         width = int(gamma.max(initial=0))
-        p = _padded(scores, gamma, width, self.vocab)
+        p = padded(scores, gamma, width, self.vocab)
         accepted = np.zeros(giving, np.int64)
         tokens = np.full((giving, width + 1), -1, np.int64)
         proposed = np.zeros(giving, np.uint8)
@@ -399,7 +388,7 @@ class Engine:
             ids = drafts.ids if len(drafts.ids) == len(rows) else drafts.ids[rows]
             q = drafts.q
             if isinstance(q, SparseProbs) and len(drafts.ids) != len(rows):
-                q = _of_rows(q, rows, width)
+                q = of_rows(q, rows, width)
             accepted[rows], tokens[rows] = self._verified(step, rows, p[rows], Drafts(ids, q))
             proposed[rows] = (ids >= 0).sum(1)
         if rest.any():
@@ -413,7 +402,7 @@ class Engine:
         position = (step.begin[:giving] + step.fresh[:giving])[rows]
         return verify(
             p,
-            _chances(drafts.q) if self._rule in ("block", "token") else None,
+            chances(drafts.q) if self._rule in ("block", "token") else None,
             drafts.ids,
             rule=self._rule,
             seed=self._seed,
@@ -495,19 +484,27 @@ class Engine:
         return True
 
     def _do(self, step: Step, *, alone: bool = False) -> None:
+        begun = perf_counter()
+        self._draft_ms = [0.0] * len(self._drafters)
         drafted = self.draft(step)
+        asked = perf_counter()
         scores = self._target(step)
+        scored = perf_counter()
         try:
             verified, proposed = self.verify(step, scores, drafted)
         except ModelError:
             if not alone:
                 raise
             verified, proposed = self._each(step, scores)
+        drafting = sum(self._draft_ms)
+        done = perf_counter()
+        host = 1e3 * (done - begun - scored + asked) - drafting
+        self._core.timed(max(host, 0.0), 1e3 * (scored - asked), self._draft_ms)
         self.commit(step, verified, proposed)
 
     def _each(self, step: Step, scores: Any) -> tuple[Verified, NDArray[np.uint8]]:
         """Verify rows without drafts one by one, so that one that can't go on does not stop the others."""
-        p = _padded(scores, np.zeros(step.giving, np.int64), 0, self.vocab)
+        p = padded(scores, np.zeros(step.giving, np.int64), 0, self.vocab)
         accepted = np.zeros(step.giving, np.int64)
         tokens = np.full((step.giving, 1), -1, np.int64)
         for row in range(step.giving):
@@ -529,6 +526,13 @@ class Engine:
             if progress is not None:
                 emitted = self._core.stats()["emitted"]
                 progress("generate", emitted, emitted)
+
+    def explain(self, handle: int) -> str:
+        """Say in words why a request had the drafts that it had in the last step, and what would change it."""
+        found = self._core.explain(handle)
+        if found is not None:
+            return found
+        return "the number of drafts is fixed; give latency curves, and a planner chooses it"
 
     def cancel(self, handle: int) -> None:
         """End a request; while a step goes on, at its end."""
@@ -562,51 +566,3 @@ class Engine:
         """Return what has happened so far, counted, and what there is now: running, waiting, free blocks."""
         running, waiting, free = self._core.load()
         return self._core.stats() | {"running": running, "waiting": waiting, "free_blocks": free}
-
-
-#: A request that arrived so many steps later goes behind one whose priority is less by 1.
-AGEING = 1024
-
-
-def _padded(scores: Any, gamma: NDArray[np.int64], width: int, vocab: int) -> Any:
-    """Return scores of outputs as rows of ``width + 1`` places."""
-    outputs = int(gamma.sum()) + len(gamma)
-    if tuple(scores.shape) != (outputs, vocab):
-        raise ModelError(f"the target gave scores of shape {tuple(scores.shape)}; ({outputs}, {vocab}) are needed")
-    if outputs == len(gamma) * (width + 1):
-        return scores.reshape(len(gamma), width + 1, vocab)
-    found = np.zeros if isinstance(scores, np.ndarray) else scores.new_zeros
-    dtype: dict[str, Any] = {"dtype": scores.dtype} if isinstance(scores, np.ndarray) else {}
-    out = found((len(gamma), width + 1, vocab), **dtype)
-    row = np.repeat(np.arange(len(gamma)), gamma + 1)
-    begin = np.cumsum(gamma + 1) - (gamma + 1)
-    out[row, np.arange(outputs) - begin[row]] = scores
-    return out
-
-
-def _chances(q: Any) -> Any:
-    """Return dense laws as lists: what stands in an array beside scores would be taken for scores."""
-    if q is None or isinstance(q, SparseProbs):
-        return q
-    q = np.asarray(to_numpy(q, "q"), np.float32)
-    n, width, vocab = q.shape
-    ids = np.tile(np.arange(vocab, dtype=np.uint32), n * width)
-    return SparseProbs(np.arange(n * width + 1) * vocab, ids, q.reshape(-1))
-
-
-def _widened(q: Any, given: int, width: int) -> Any:
-    """Return laws of ``given`` places a row as those of ``width`` places."""
-    if q is None or given == width:
-        return q
-    if isinstance(q, SparseProbs):
-        ends = np.asarray(q.indptr)[1:].reshape(-1, given)
-        filled = np.concatenate([ends, np.repeat(ends[:, -1:], width - given, axis=1)], axis=1)
-        return SparseProbs(np.concatenate([[0], filled.reshape(-1)]), q.ids, q.probs)
-    q = np.asarray(to_numpy(q, "q"))
-    return np.concatenate([q, np.zeros((len(q), width - given, q.shape[2]), q.dtype)], axis=1)
-
-
-def _of_rows(q: SparseProbs, rows: NDArray[np.int64], width: int) -> SparseProbs:
-    """Return the laws of some rows; they lie one after the other already."""
-    ends = np.asarray(q.indptr)[1:].reshape(-1, width)[rows]
-    return SparseProbs(np.concatenate([[0], ends.reshape(-1)]), q.ids, q.probs)

@@ -63,7 +63,8 @@ class Step:
         counts = self.gamma[: self.giving].astype(np.int64) + 1
         ends = self.first[1 : self.giving + 1].astype(np.int64)
         inside = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        return np.repeat(ends - counts, counts) + inside
+        found: NDArray[np.int64] = np.repeat(ends - counts, counts) + inside
+        return found
 
     def ids(self, row: int) -> NDArray[np.uint32]:
         """Return all known ids of a row's request."""

@@ -50,7 +50,7 @@ pub struct DraftTime<'a> {
 }
 
 /// Chooses drafts and their lengths.
-pub trait Policy: std::fmt::Debug + Send {
+pub trait Policy: std::fmt::Debug + Send + Sync {
     /// A new request at `slot`; requests of a class are thought to be alike (a range of temperatures, a use).
     fn admit(&mut self, slot: u32, class: u32);
 

@@ -7,15 +7,20 @@ use pyo3::types::PyDict;
 use thrifty_base::noise::Purpose;
 use thrifty_base::progress::Progress;
 use thrifty_base::sampling::Sampling;
-use thrifty_specdec::choose::{Choice, Fixed};
+use thrifty_specdec::Result;
+use thrifty_specdec::latency::{Knots, LatencyCurve, Learned};
+use thrifty_specdec::policy::rivals::ByBatch;
+use thrifty_specdec::policy::{Chooser, Planner, Policy, Settings as Planning};
 use thrifty_specdec::request::{Handle, State, Submission};
 use thrifty_specdec::scheduler::{Scheduler, Settings};
 use thrifty_specdec::sequences::{Drafts, Sequences};
+use thrifty_specdec::times::Times;
 
 use crate::array::{filled_flat, vector, window};
 use crate::error::IntoPyErr;
 use crate::interrupt::long_call;
 use crate::pairconnect::{Ids, PairDraft, PairLm};
+use crate::specdec::latency::Curve;
 
 /// Up to so many positions, tens of milliseconds, scores are no long call.
 const SHORT: usize = 1 << 10;
@@ -23,7 +28,7 @@ const SHORT: usize = 1 << 10;
 /// Requests, blocks and plans; use `thrifty.specdec.Engine`.
 #[pyclass(module = "thrifty._core")]
 pub(crate) struct SpecScheduler {
-    inner: Scheduler<Fixed>,
+    inner: Scheduler<Chooser>,
     /// One for each drafter.
     sequences: Vec<Sequences>,
     drafts: Drafts,
@@ -40,10 +45,20 @@ fn matrix<'py>(array: &PyReadonlyArray2<'py, i64>, name: &str) -> PyResult<usize
     Ok(array.shape()[1])
 }
 
+/// Without curves `gamma` drafts always; else the planner, which knows what each drafter takes.
+fn policy(gamma: u8, curves: Vec<Curve>, alphas: &[f32], max_gamma: u8) -> Result<Box<dyn Policy>> {
+    let curves: Vec<LatencyCurve> = curves.into_iter().map(LatencyCurve::from).collect();
+    let Some(first) = curves.first() else { return Ok(Box::new(ByBatch::fixed(gamma)?)) };
+    let verify = Learned::new(Knots::of_verify(first, &[])?, 0.0)?;
+    let drafts = curves.iter().map(|curve| Learned::new(Knots::of_draft(curve)?, 0.0)).collect::<Result<_>>()?;
+    let times = Times::new(0.0, verify, drafts)?;
+    Ok(Box::new(Planner::new(Planning { max_gamma, probe: true }, times, alphas)?))
+}
+
 #[pymethods]
 impl SpecScheduler {
     #[new]
-    #[pyo3(signature = (blocks, block_size, max_running, max_length, token_budget, max_gamma, vocab, share_prefixes, ageing, choice, drafters))]
+    #[pyo3(signature = (blocks, block_size, max_running, max_length, token_budget, max_gamma, vocab, share_prefixes, ageing, gamma, curves, alphas, drafters))]
     fn new(
         py: Python<'_>,
         blocks: u32,
@@ -55,7 +70,9 @@ impl SpecScheduler {
         vocab: u32,
         share_prefixes: bool,
         ageing: u32,
-        choice: (u8, u8),
+        gamma: u8,
+        curves: Vec<Curve>,
+        alphas: Vec<f32>,
         drafters: usize,
     ) -> PyResult<Self> {
         let settings = Settings {
@@ -69,8 +86,8 @@ impl SpecScheduler {
             share_prefixes,
             ageing,
         };
-        let chooser = Fixed(Choice { draft: choice.0, gamma: choice.1 });
-        let inner = Scheduler::new(settings, chooser).map_err(|e| e.into_py_err(py))?;
+        let policy = policy(gamma, curves, &alphas, max_gamma).map_err(|e| e.into_py_err(py))?;
+        let inner = Scheduler::new(settings, Chooser::new(policy)).map_err(|e| e.into_py_err(py))?;
         Ok(Self { inner, sequences: vec![Sequences::default(); drafters], drafts: Drafts::default() })
     }
 
@@ -281,6 +298,17 @@ impl SpecScheduler {
         self.inner
             .commit(number, proposed, accepted.as_slice()?, tokens.as_slice()?, width)
             .map_err(|e| e.into_py_err(py))
+    }
+
+    /// Tells the policy what the step in flight took: milliseconds outside the models, of the target, and of each drafter.
+    fn timed(&mut self, py: Python<'_>, host_ms: f64, verify_ms: f64, draft_ms: Vec<f64>) -> PyResult<()> {
+        self.inner.timed(host_ms, verify_ms, &draft_ms).map_err(|e| e.into_py_err(py))
+    }
+
+    /// Why a request was given the drafts that it was in the last step, where the policy knows.
+    fn explain(&mut self, py: Python<'_>, handle: u64) -> PyResult<Option<String>> {
+        let found = self.inner.explain(Handle(handle)).map_err(|e| e.into_py_err(py))?;
+        Ok(found.map(|explanation| explanation.to_string()))
     }
 
     /// Takes plan `number` back.

@@ -1,8 +1,13 @@
 //! A policy as the scheduler asks for one.
 
 use super::{Policy, Room};
-use crate::Error;
 use crate::choose::{Ask, Choice, Choose};
+use crate::explain::Explanation;
+use crate::policy::{DraftTime, StepTimes};
+use crate::request::Handle;
+use crate::scheduler::Scheduler;
+use crate::times::MOST_DRAFTS;
+use crate::{Error, Result};
 
 /// Lets a policy decide. A step that it refuses goes without drafts, and the reason is kept.
 #[derive(Debug)]
@@ -48,6 +53,35 @@ impl Choose for Chooser {
         if let Err(error) = self.policy.observe(slot, choice, accepted) {
             self.refused = Some(error);
         }
+    }
+}
+
+impl Scheduler<Chooser> {
+    /// Tells the policy what the step in flight took: milliseconds outside the models, of the target, and of each drafter.
+    pub fn timed(&mut self, host_ms: f64, verify_ms: f64, draft_ms: &[f64]) -> Result<()> {
+        let step = &self.step;
+        let mut passes: [Vec<u32>; MOST_DRAFTS] = Default::default();
+        for (&gamma, &draft) in step.gamma.iter().zip(&step.draft).filter(|(gamma, _)| **gamma > 0) {
+            let passes = &mut passes[usize::from(draft) % MOST_DRAFTS];
+            passes.resize(passes.len().max(usize::from(gamma)), 0);
+            passes[..usize::from(gamma)].iter_mut().for_each(|n| *n += 1);
+        }
+        let drafts: Vec<DraftTime<'_>> = draft_ms
+            .iter()
+            .zip(&passes)
+            .enumerate()
+            .filter(|(_, (_, passes))| !passes.is_empty())
+            .map(|(draft, (&ms, passes))| DraftTime { draft: draft as u8, passes, ms })
+            .collect();
+        let kv = (0..step.rows()).map(|row| step.next(row) + u64::from(step.gamma[row])).sum();
+        let times = StepTimes { host_ms, tokens: step.tokens.len() as u32, kv, verify_ms, drafts: &drafts };
+        self.chooser.policy().timed(&times)
+    }
+
+    /// Why a request was given the drafts that it was in the last step, where the policy knows.
+    pub fn explain(&mut self, handle: Handle) -> Result<Option<Explanation>> {
+        self.request(handle)?;
+        Ok(self.chooser.policy().explain(handle.slot() as u32))
     }
 }
 
