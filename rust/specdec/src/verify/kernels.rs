@@ -6,6 +6,7 @@
 
 use pulp::{Simd, WithSimd};
 use thrifty_base::math::{LANES, dispatch, exp};
+use thrifty_base::prefetch::prefetch;
 use thrifty_base::simd::Path;
 
 /// Numbers that are worked on while they are in the cache.
@@ -159,7 +160,7 @@ impl<T: Element> WithSimd for Exponentials<'_, T> {
     fn with_simd<S: Simd>(self, s: S) -> (f32, f64) {
         let Self { row, scale } = self;
         let (mut most, mut sum) = (f32::NEG_INFINITY, 0.0f64);
-        for chunk in row.chunks(CHUNK) {
+        for (i, chunk) in row.chunks(CHUNK).enumerate() {
             let here = largest(s, chunk);
             if here.is_nan() || here == f32::INFINITY {
                 return (here, f64::NAN);
@@ -175,11 +176,16 @@ impl<T: Element> WithSimd for Exponentials<'_, T> {
             }
             let (shift, by) = (s.splat_f32s(most), s.splat_f32s(scale));
             let mut lanes = Lanes::of(s, 0.0);
+            // Memory brings the next chunk while this one is computed.
+            let mut ahead = row.get((i + 1) * CHUNK..).unwrap_or_default().chunks(LANES);
             blocks(
                 chunk,
                 f32::NEG_INFINITY,
                 #[inline(always)]
                 |x| {
+                    if let Some(next) = ahead.next() {
+                        prefetch(next);
+                    }
                     lanes.meet(
                         x,
                         #[inline(always)]
