@@ -68,7 +68,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"q": SparseProbs([0, 1, 2, 3, 3, 3, 3], [1, 9, 3], ONES)},
         ValueError,
-        "position 1: id 9 is not",
+        "q: list 1: id 9 is not",
     ),
     ({"q": SparseProbs([0, 1, 2, 3, 3, 3, 3], [4, 2, 3], ONES)}, ValueError, "id 1 has the chance 0"),
     (

@@ -6,9 +6,11 @@ golden/law: the least chance of so unlike counts of the first gamma + 1 ids (chi
 behind what a run emits are drawn by numpy. golden/block: cases in which the block rule accepts fewer than the token
 rule, beyond 4 standard errors, or in enumeration at all. golden/gain: how many more it accepts in the mean. paths:
 the share of a million draws that are the same on the scalar path and on the widest, from laws of 300 ids as scores,
-by both rules.
+by both rules. trees/expected, trees/law: the same two for 20 small trees (tree_golden.json), siblings drawn without
+replacement.
 
---planted draws what replaces a draft from p, where it must come from what p has more than q.
+--planted draws what replaces a draft from p, where it must come from what p has more than q; and takes siblings that
+were not drawn.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rows import ROOT, Goal
 
 sys.path.insert(0, str(ROOT))
-from tests.specdec.golden import cases, chi_square, drawn, emitted, holm
+from tests.specdec.golden import cases, chi_square, drawn, emitted, emitted_tree, holm, trees
 
 from thrifty.specdec import verify
 
@@ -82,6 +84,20 @@ def golden(goal: Goal) -> None:
     goal.row("golden/gain", "how many more drafts the block rule accepts, mean of the cases", ">= 0.03", gain, "share")
 
 
+def of_trees(goal: Goal) -> None:
+    """Rows of the golden trees."""
+    chances, off = [], 0
+    for case in trees():
+        accepted, tokens = emitted_tree(case, RUNS, goal.seed, planted=goal.planted)
+        off += abs(accepted.mean() - case.accepted["tree"]) > 4 * accepted.std() / np.sqrt(RUNS)
+        chances.append(chi_square(tokens, case.law(), len(case.p)))
+    tests = len(chances)
+    goal.row("trees/expected", f"of {tests} trees, means beyond 4 standard errors of enumeration", "== 0", off, "trees")
+    goal.row(
+        "trees/law", f"least chance of {tests} chi-square tests, adjusted (Holm)", ">= 1e-4", holm(chances), "chance"
+    )
+
+
 def paths(goal: Goal) -> None:
     """A row of draws on two paths."""
     with tempfile.TemporaryDirectory() as folder:
@@ -107,6 +123,8 @@ if sys.argv[1:2] == ["--draws"]:
 goal = Goal(__file__, __doc__)
 if goal.wants("golden"):
     golden(goal)
+if goal.wants("trees"):
+    of_trees(goal)
 if goal.wants("paths") and not goal.planted:
     paths(goal)
 goal.end()

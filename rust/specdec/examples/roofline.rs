@@ -1,5 +1,5 @@
 //! How near verification comes to the pace of memory: bytes of the rows that a rule must read, over its time, beside a
-//! plain sum of the same bytes. `cargo run --release -p thrifty-specdec --example roofline -- [vocab] [requests] [width]`
+//! plain sum of the same bytes. `cargo run --release -p thrifty-specdec --example roofline -- [vocab] [requests] [width] [rule]`
 #![allow(clippy::print_stdout)]
 
 use std::time::Instant;
@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let plain = 4.0 * p.len() as f64 / least(|| assert!(sum(path, &p).is_finite())) / 1e9;
     println!("{}: {n} requests, {width} drafts, {vocab} ids; a sum reads {plain:.1} GB/s", path.name());
-    for rule in Rule::ALL {
+    for rule in Rule::ALL.into_iter().filter(|rule| std::env::args().nth(4).is_none_or(|only| only == rule.name())) {
         let (mut accepted, mut tokens) = (vec![0; n], vec![0; n * (width + 1)]);
         let progress = Progress::new();
         let mut failed = None;

@@ -83,7 +83,7 @@ impl Batch<'_> {
         length("p", p.len(), (n * (width + 1)).saturating_mul(vocab))?;
         match q {
             Drafted::Dense(q) => length("q", q.len(), (n * rows).saturating_mul(vocab))?,
-            Drafted::Sparse { indptr, ids, chances } => sparse(indptr, ids, chances, n * rows)?,
+            Drafted::Sparse { indptr, ids, chances } => sparse(indptr, ids, chances, n * rows, vocab)?,
             Drafted::Certain => {}
         }
         for (name, told) in [("q_lse", self.q_lse), ("q_token", self.q_token)] {
@@ -127,7 +127,7 @@ pub(super) fn length(name: &'static str, got: usize, wanted: usize) -> Result<()
     if got == wanted { Ok(()) } else { Err(Error::argument(name, format!("{got} numbers; {wanted} are needed"))) }
 }
 
-fn sparse(indptr: &[i64], ids: &[u32], chances: &[f32], rows: usize) -> Result<()> {
+fn sparse(indptr: &[i64], ids: &[u32], chances: &[f32], rows: usize, vocab: usize) -> Result<()> {
     if ids.len() != chances.len() {
         return Err(Error::argument(
             "q",
@@ -142,6 +142,11 @@ fn sparse(indptr: &[i64], ids: &[u32], chances: &[f32], rows: usize) -> Result<(
             rows + 1,
             ids.len()
         );
+        return Err(Error::argument("q", what));
+    }
+    if let Some(at) = ids.iter().position(|&id| id as usize >= vocab) {
+        let list = indptr.partition_point(|&begin| begin <= at as i64).saturating_sub(1);
+        let what = format!("list {list}: id {} is not below the vocabulary of {vocab}", ids[at]);
         return Err(Error::argument("q", what));
     }
     Ok(())

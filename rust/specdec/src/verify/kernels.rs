@@ -6,6 +6,7 @@
 
 use pulp::{Simd, WithSimd};
 use thrifty_base::math::{LANES, dispatch, exp};
+use thrifty_base::prefetch::prefetch;
 use thrifty_base::simd::Path;
 
 /// Numbers that are worked on while they are in the cache.
@@ -144,22 +145,28 @@ fn largest<S: Simd, T: Element>(s: S, row: &[T]) -> f32 {
 
 /// The largest number m of a row (NaN where one is), and the sum of e^(scale (x - m)); one pass over memory.
 pub(super) fn exponentials<T: Element>(path: Path, row: &[T], scale: f32) -> (f32, f64) {
-    dispatch(path, Exponentials { row, scale })
+    dispatch(path, Exponentials::<T, true> { row, scale })
 }
 
-struct Exponentials<'a, T> {
+/// [`exponentials`] to a fraction of the cost: the sum is never less than it is, to 1e-4 of it, and at most 1.062
+/// times it.
+pub(super) fn ceiling<T: Element>(path: Path, row: &[T], scale: f32) -> (f32, f64) {
+    dispatch(path, Exponentials::<T, false> { row, scale })
+}
+
+struct Exponentials<'a, T, const EXACT: bool> {
     row: &'a [T],
     scale: f32,
 }
 
-impl<T: Element> WithSimd for Exponentials<'_, T> {
+impl<T: Element, const EXACT: bool> WithSimd for Exponentials<'_, T, EXACT> {
     type Output = (f32, f64);
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) -> (f32, f64) {
         let Self { row, scale } = self;
         let (mut most, mut sum) = (f32::NEG_INFINITY, 0.0f64);
-        for chunk in row.chunks(CHUNK) {
+        for (i, chunk) in row.chunks(CHUNK).enumerate() {
             let here = largest(s, chunk);
             if here.is_nan() || here == f32::INFINITY {
                 return (here, f64::NAN);
@@ -175,15 +182,23 @@ impl<T: Element> WithSimd for Exponentials<'_, T> {
             }
             let (shift, by) = (s.splat_f32s(most), s.splat_f32s(scale));
             let mut lanes = Lanes::of(s, 0.0);
+            // Memory brings the next chunk while this one is computed.
+            let mut ahead = row.get((i + 1) * CHUNK..).unwrap_or_default().chunks(LANES);
             blocks(
                 chunk,
                 f32::NEG_INFINITY,
                 #[inline(always)]
                 |x| {
+                    if let Some(next) = ahead.next() {
+                        prefetch(next);
+                    }
                     lanes.meet(
                         x,
                         #[inline(always)]
-                        |sum, x| s.add_f32s(sum, exp(s, s.mul_f32s(by, s.sub_f32s(x, shift)))),
+                        |sum, x| {
+                            let power = s.mul_f32s(by, s.sub_f32s(x, shift));
+                            s.add_f32s(sum, if EXACT { exp(s, power) } else { above(s, power) })
+                        },
                     );
                 },
             );
@@ -191,6 +206,19 @@ impl<T: Element> WithSimd for Exponentials<'_, T> {
         }
         (most, sum)
     }
+}
+
+/// What is at least e^x for x <= 0, to 1e-4 of it, and at most 1.062 times it: between powers of two a straight line,
+/// which is what the bits of an f32 count along.
+#[inline(always)]
+fn above<S: Simd>(s: S, x: S::f32s) -> S::f32s {
+    // log2 in 2^15ths, from the least exponent on, on top of 2^23: whole numbers in the low bits, which 8 bits
+    // further up are exponent and fraction.
+    let least = s.splat_f32s(8_388_608.0);
+    let steps = s.splat_f32s(32_768.0 * std::f32::consts::LOG2_E);
+    let place = s.mul_add_f32s(x, steps, s.splat_f32s(8_388_608.0 + 127.0 * 32_768.0));
+    let bits = s.transmute_u32s_f32s(s.max_f32s(place, least));
+    s.transmute_f32s_u32s(s.wrapping_dyn_shl_u32s(bits, s.splat_u32s(8)))
 }
 
 /// The largest number of a row and where the first of them is; `None` where one is NaN, or all are minus infinity.
@@ -367,6 +395,9 @@ mod tests {
                 prop_assert_eq!(most, x.iter().copied().fold(f32::MIN, f32::max));
                 // The difference is rounded to f32 before it is scaled and exponentiated.
                 prop_assert!((sum / exact - 1.0).abs() < 1e-5, "{} {}", sum, exact);
+                let high = ceiling(path, &x, scale);
+                prop_assert_eq!(high.0, most);
+                prop_assert!(high.1 > 0.9999 * exact && high.1 < 1.062 * exact, "{} {}", high.1, exact);
                 prop_assert_eq!(best(path, &x), x.iter().position(|&x| x == most).map(|i| (most, i)));
                 let of = Of::Scores { shift: most, scale, times: (1.0 / sum) as f32 };
                 let (mut p, mut left) = (vec![0.0; n], vec![0.0; n]);
@@ -388,7 +419,7 @@ mod tests {
                 prop_assert!((kept - left.iter().map(|&x| f64::from(x)).sum::<f64>()).abs() < 1e-6 && least == 0.0);
                 prop_assert_eq!(mass(path, &x).1, x.iter().copied().fold(0.0, f32::min));
                 let bits: Vec<u32> = p.iter().chain(&left).map(|x| x.to_bits()).collect();
-                let all = (sum.to_bits(), kept.to_bits(), bits);
+                let all = (sum.to_bits(), high.1.to_bits(), kept.to_bits(), bits);
                 prop_assert_eq!(first.get_or_insert_with(|| all.clone()), &all);
             }
         }
@@ -403,6 +434,7 @@ mod tests {
                     let mut x = vec![0.5f32; n];
                     x[at] = f32::NAN;
                     assert!(exponentials(path, &x, 1.0).0.is_nan() && best(path, &x).is_none());
+                    assert!(ceiling(path, &x, 1.0).0.is_nan());
                     assert!(mass(path, &x).0.is_nan());
                     let mut out = vec![1.0; n];
                     let of = Of::Scores { shift: 1.0, scale: 1.0, times: 1.0 };

@@ -55,6 +55,10 @@ impl<'a> Numbers<'a> {
         on!(self, x => kernels::exponentials(path, x, scale))
     }
 
+    pub(super) fn ceiling(self, path: Path, scale: f32) -> (f32, f64) {
+        on!(self, x => kernels::ceiling(path, x, scale))
+    }
+
     pub(super) fn best(self, path: Path) -> Option<(f32, usize)> {
         on!(self, x => kernels::best(path, x))
     }

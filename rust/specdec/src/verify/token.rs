@@ -13,9 +13,14 @@ use crate::Result;
 /// and of q only its row and chances of drafts.
 pub(super) fn verify(chain: &Chain<'_>, room: &mut Room, tokens: &mut [i64]) -> Result<usize> {
     for (i, &id) in chain.draft.iter().enumerate() {
-        let q = chain.q_chance(i, &mut room.q)?;
+        // Accepted if p gives the draft as much as this.
+        let least = chain.uniform(i, 0) * f64::from(chain.q_chance(i, &mut room.q)?);
+        if chain.reaches(i, least) {
+            tokens[i] = id;
+            continue;
+        }
         let p = chain.p(i, &mut room.p)?;
-        if chain.uniform(i, 0) * f64::from(q) <= f64::from(p.chance(chain.path, id as usize)) {
+        if least <= f64::from(p.chance(chain.path, id as usize)) {
             tokens[i] = id;
             continue;
         }
