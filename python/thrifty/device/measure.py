@@ -1,0 +1,130 @@
+"""Times of decoding steps, of many shapes in turn, so that a loaded minute falls on all of them alike."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thrifty.device.decoder import StepDecoder, memory_for, weights_in
+from thrifty.device.shape import ModelShape, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from thrifty.device.arrays import Numpy, Torch
+
+__all__ = ["Point", "Timing", "measure"]
+
+ROUNDS = 40
+"""Visits that a point gets, if time allows."""
+QUIET = 0.25
+"""Of the best times of its visits, the quantile that counts: others' work only adds, and the very least is luck."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A call of a decoder.
+
+    Parameters
+    ----------
+    shape : ModelShape
+    batch, tokens : int
+        Sequences, and tokens of each in the call.
+    context : int
+        Tokens of each in the cache.
+    """
+
+    shape: ModelShape
+    batch: int = 1
+    tokens: int = 1
+    context: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch", 1), ("tokens", 1), ("context", 0)):
+            object.__setattr__(self, name, whole(name, getattr(self, name), least))
+
+    @property
+    def rows(self) -> int:
+        """Hidden vectors of the call."""
+        return self.batch * self.tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing(Point):
+    """A call of a decoder with its milliseconds, of which ``calls`` were timed."""
+
+    ms: float
+    calls: int = 1
+
+    def __post_init__(self) -> None:
+        Point.__post_init__(self)
+        if not 0 < self.ms < float("inf"):
+            raise ValueError(f"ms: {self.ms} is not possible; milliseconds above 0 are needed")
+
+
+def measure(
+    points: Sequence[Point],
+    arrays: Numpy | Torch,
+    *,
+    seconds: float,
+    seed: int = 0,
+    progress: Callable[[str, int, int], object] | None = None,
+) -> list[Timing]:
+    """Return what each point takes, visiting all in turn and in another order each time.
+
+    A visit makes one call that brings the weights to the caches and is not timed, and takes the least of those that
+    follow. Every point is visited once even where ``seconds`` are over before.
+    """
+    begun = time.perf_counter()
+    rng = np.random.default_rng(seed)
+    memory = memory_for([point.shape for point in points], arrays, rng)
+    runs = [_run(point, arrays, memory, rng) for point in points]
+    # The first call takes what happens once (memory, a library's choice of kernels).
+    for number, run in enumerate(runs):
+        if progress is not None:
+            progress("first calls", number, len(runs))
+        run()
+    best: list[list[float]] = [[] for _ in points]
+    calls = [0] * len(points)
+    visits = 0
+    while visits < ROUNDS * len(points):
+        for i in rng.permutation(len(points)):
+            left = seconds - (time.perf_counter() - begun)
+            if left <= 0 and visits >= len(points):
+                break
+            if progress is not None:
+                progress("measuring", visits, ROUNDS * len(points))
+            least, count = _visit(runs[i], left / (ROUNDS * len(points) - visits))
+            best[i].append(least)
+            calls[i] += count
+            visits += 1
+        else:
+            continue
+        break
+    return [
+        Timing(**vars(point), ms=1e3 * float(np.quantile(times, QUIET)), calls=count)
+        for point, times, count in zip(points, best, calls, strict=True)
+    ]
+
+
+def _visit(run: Callable[[], float], seconds: float) -> tuple[float, int]:
+    """Least time of calls that take so long together, and their number."""
+    begun = time.perf_counter()
+    run()
+    times = [run()]
+    while time.perf_counter() - begun < seconds:
+        times.append(run())
+    return min(times), len(times)
+
+
+def _run(point: Point, arrays: Numpy | Torch, memory: Any, rng: np.random.Generator) -> Callable[[], float]:
+    """Return what makes a point's call once and gives its seconds."""
+    positions = point.context + point.tokens
+    weights = weights_in(memory, point.shape, arrays)
+    decoder = StepDecoder(point.shape, arrays, weights, batch=point.batch, positions=positions)
+    decoder.prepare(point.tokens, point.context)
+    ids = arrays.ids(rng.integers(0, point.shape.vocab, (point.batch, point.tokens)))
+    return lambda: arrays.timed(lambda: decoder.step(ids, point.context))
