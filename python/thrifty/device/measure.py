@@ -75,7 +75,7 @@ def measure(
     """Return what each point takes, visiting all in turn and in another order each time.
 
     A visit makes one call that brings the weights to the caches and is not timed. Of all others the least counts: what
-    else the machine does only ever adds (quantiles from 0.05 to 0.5 were tried under load; fits to them told shapes that
+    else the machine does only ever adds (fits to quantiles from 0.05 to 0.5 were tried under load, and told shapes that
     were left out worse). Every point is visited once even where ``seconds`` are over before.
     """
     begun = time.perf_counter()
