@@ -260,13 +260,14 @@ def test_calibrations_that_are_not_possible() -> None:
         ({"dtype": "bf16"}, "dtype: 'bf16' is not for numpy"),
         ({"dtype": "f8"}, "dtype: 'f8' is not f32, bf16 or f16"),
         ({"device": "cuda"}, "device: 'cuda' is not for numpy"),
+        ({"backend": "torch", "device": "mps"}, "device: 'mps' is not cpu or cuda"),
     ):
         with pytest.raises(ValueError, match=message):
             calibrate(**change)  # type: ignore[arg-type]
     with pytest.raises(MismatchError, match="shapes: .* has dtype_bytes 2"):
         calibrate(shapes=[DRAFT.with_(dtype_bytes=2)])
-    with pytest.raises(ModelError, match="device: torch can't use 'nowhere'"):
-        calibrate("torch", device="nowhere")
+    with pytest.raises(ModelError, match="device: torch can't use 'cuda:99'"):
+        calibrate("torch", device="cuda:99")
 
 
 def test_an_exception_of_the_callback_stops_it() -> None:

@@ -158,6 +158,8 @@ def arrays_of(backend: str, device: str = "cpu", dtype: str = "f32") -> Numpy | 
         raise ValueError(f"backend: '{backend}' is not numpy or torch")
     if dtype not in ("f32", "bf16", "f16"):
         raise ValueError(f"dtype: '{dtype}' is not f32, bf16 or f16")
+    if device != "cpu" and device.partition(":")[0] != "cuda":
+        raise ValueError(f"device: '{device}' is not cpu or cuda")
     if backend == "torch":
         return Torch(device, dtype)
     if device != "cpu":

@@ -53,7 +53,7 @@ def draft_of(
     --------
     >>> from thrifty.specdec.shapes import draft_of
     >>> str(draft_of(800e6, 5, 32_000)), draft_of(1e6, 5, 32_000)
-    ('5 x 3328, 26 heads of 128, 9232 units', None)
+    ('5 x 3456, 27 heads of 128, 8688 units', None)
     """
     tables = (vocab if tied else 2 * vocab) if embeddings else 0
     # 12 layers dim^2 + tables dim = params, with units of 8/3 dim.
