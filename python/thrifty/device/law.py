@@ -171,7 +171,7 @@ def _settled(slopes_at: Callable[[Any], Any], x: Any, lengths: Any) -> Any:
         moved = float(np.abs(slopes_at(better) @ better - slopes @ x).max())
         if then <= now:
             x, hold = better, hold / 3
-            if moved < 1e-7:
+            if moved < 1e-5:
                 break
         else:
             hold *= 4
