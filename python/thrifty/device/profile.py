@@ -317,7 +317,7 @@ def calibrate(
     device, dtype : str
         Of torch: as ``"cuda"``; ``"f32"``, ``"bf16"`` or ``"f16"``.
     shapes : sequence of ModelShape
-        To time besides, of one token; their ``dtype_bytes`` must be those of the dtype.
+        To time besides, where they are not among those that are timed anyway, of one token; their ``dtype_bytes`` must be those of the dtype.
     seed : int
         Of weights and of the order.
     progress : callable, optional
@@ -358,7 +358,8 @@ def calibrate(
                 f"shapes: {shape} has dtype_bytes {shape.dtype_bytes:g}, and {dtype} {arrays.dtype_bytes:g}"
             )
     points = calls_to_time(arrays.dtype_bytes, large=device != "cpu")
-    points += [Point(shape=shape, context=points[0].context) for shape in shapes]
+    more = [Point(shape=shape, context=points[0].context) for shape in shapes]
+    points = list(dict.fromkeys([*points, *more]))  # each once, in this order
     timings = measure(points, arrays, seconds=seconds, seed=seed, progress=progress)
     return DeviceProfile.fit(
         timings,
