@@ -7,7 +7,7 @@ trains huge output layers on CPUs. Parts are imported at first use, so ``import 
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["errors", "models", "pairconnect", "pipeline", "rambo", "report", "slide", "specdec", "stats"]
+__all__ = ["device", "errors", "models", "pairconnect", "pipeline", "rambo", "report", "slide", "specdec", "stats"]
 
 
 def __getattr__(name: str) -> ModuleType:

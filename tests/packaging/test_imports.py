@@ -15,11 +15,12 @@ PYTHON = ROOT / "python" / "thrifty"
 
 #: Lower never imports upper; docs/architecture.md has the picture.
 LEVELS = {
-    "errors": -1,
-    "_core": -1,
-    "_torch": 0,
+    "errors": -2,
+    "_core": -2,
+    "_torch": -1,
     "stats": 0,
     "report": 0,
+    "device": 0,
     "pairconnect": 1,
     "rambo": 1,
     "slide": 1,

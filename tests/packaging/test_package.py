@@ -54,13 +54,15 @@ def test_the_stub_lists_what_there_is() -> None:
 
 
 def test_public_names_are_documented() -> None:
-    from thrifty import errors, models, pairconnect, pipeline, rambo, report, slide, specdec, stats
+    from thrifty import device, errors, models, pairconnect, pipeline, rambo, report, slide, specdec, stats
     from thrifty.models import export
     from thrifty.pairconnect import nn
     from thrifty.pipeline import data, demo, demo_decode, ngram
     from thrifty.rambo import cluster
 
     for module in (
+        device,
+        specdec,
         errors,
         rambo,
         report,

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from thrifty.cli import common, demo, pairconnect, rambo, slide
+from thrifty.cli import common, demo, pairconnect, rambo, slide, specdec
 from thrifty.errors import ThriftyError
 
 __all__ = ["app", "main"]
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.add_typer(pairconnect.app, name="pairconnect")
 app.add_typer(rambo.app, name="rambo")
 app.add_typer(slide.app, name="slide")
+app.add_typer(specdec.app, name="specdec")
 app.command("demo")(demo.demo)
 
 

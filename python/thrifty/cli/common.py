@@ -19,6 +19,7 @@ __all__ = [
     "Json",
     "Seed",
     "Threads",
+    "count",
     "emit",
     "note",
     "progress",
@@ -146,3 +147,14 @@ def size(text: str) -> int:
     if match is None:
         raise typer.BadParameter(f"'{text}' is not a size; give bytes, or a number with kB, MB, GB, KiB, MiB, GiB")
     return int(float(match[1]) * _UNITS[match[2] or ""])
+
+
+_THOUSANDS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
+
+
+def count(text: str) -> float:
+    """Read a number of parameters: 796e6, 796M, 1.3B."""
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?(?:e[0-9]{1,2})?)\s*([kmgb]?)\s*", text.lower())
+    if match is None:
+        raise typer.BadParameter(f"'{text}' is no number of parameters; give it as 796e6, 796M or 1.3B")
+    return float(match[1]) * _THOUSANDS[match[2]]

@@ -10,6 +10,7 @@
 (8, 0)
 """
 
+from thrifty.specdec.advise import Advice, Candidate, advise, rank
 from thrifty.specdec.drafts import Drafts
 from thrifty.specdec.draw import draw
 from thrifty.specdec.engine import Engine, Result
@@ -29,7 +30,9 @@ from thrifty.specdec.tree import VerifiedTree, ancestor_masks, verify_tree
 from thrifty.specdec.verify import SparseProbs, Verified, verify
 
 __all__ = [
+    "Advice",
     "BestGamma",
+    "Candidate",
     "Drafts",
     "Engine",
     "LatencyCurve",
@@ -40,6 +43,7 @@ __all__ = [
     "Step",
     "Verified",
     "VerifiedTree",
+    "advise",
     "ancestor_masks",
     "best_gamma",
     "break_even_alpha",
@@ -47,6 +51,7 @@ __all__ = [
     "draw",
     "expected_tau",
     "needed_tau",
+    "rank",
     "verify",
     "verify_tree",
 ]
