@@ -573,6 +573,7 @@ def specdec_verify(
     threads: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 
+@final
 class SpecScheduler:
     def __new__(
         cls,
