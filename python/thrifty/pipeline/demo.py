@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from thrifty import report
-from thrifty.pipeline import demo_pairconnect, demo_rambo, demo_slide
+from thrifty.pipeline import demo_pairconnect, demo_rambo, demo_slide, demo_specdec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["PARTS", "run"]
 
 #: Each part tells its story as ``tell(folder, full, threads, seed, progress) -> Section``.
-PARTS = {"rambo": demo_rambo.tell, "slide": demo_slide.tell, "pairconnect": demo_pairconnect.tell}
+PARTS = {
+    "rambo": demo_rambo.tell,
+    "slide": demo_slide.tell,
+    "pairconnect": demo_pairconnect.tell,
+    "specdec": demo_specdec.tell,
+}
 
 
 def run(
