@@ -10,7 +10,9 @@ __all__ = ["calls_to_time", "of_size"]
 #: Parameters in the layers, and depths.
 SMALL = {
     0.2e6: (1, 2, 4, 8),
+    0.4e6: (1, 3, 10),
     0.7e6: (1, 3, 6, 16),
+    1.3e6: (1, 2, 6),
     2.5e6: (1, 2, 4, 8, 24),
     6e6: (1, 3, 8),
     12e6: (1, 3, 6, 16),
@@ -59,7 +61,7 @@ def calls_to_time(dtype_bytes: float, *, large: bool = False) -> list[Point]:
         for parameters, depths in sizes.items()
         for layers in depths
     ]
-    small, middle, large_ = list(sizes)[1], list(sizes)[2], list(sizes)[-2]
+    small, middle, large_ = (2e6, 12e6, 60e6) if large else (0.7e6, 2.5e6, 12e6)
     # Keys and values, and the output layer, apart from the rest.
     points += [Point(shape=shape(size, 4), context=LONG) for size in (small, large_)]
     points += [Point(shape=shape(small, 2, vocab), context=CONTEXT) for vocab in (4096, 32_000)]

@@ -317,7 +317,7 @@ def calibrate(
     device, dtype : str
         Of torch: as ``"cuda"``; ``"f32"``, ``"bf16"`` or ``"f16"``.
     shapes : sequence of ModelShape
-        To time besides, where they are not among those that are timed anyway, of one token; their ``dtype_bytes`` must be those of the dtype.
+        To time besides, with one token, unless they are timed anyway; their ``dtype_bytes`` must be those of the dtype.
     seed : int
         Of weights and of the order.
     progress : callable, optional

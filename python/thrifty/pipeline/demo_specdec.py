@@ -25,7 +25,7 @@ __all__ = ["tell"]
 #: Requests, ids of a prompt, and ids that follow.
 REQUESTS, PROMPT, NEW = 16, 32, 96
 GAMMA = 4
-LAW = {"temperature": 0.8, "top_p": 0.95}
+LAW: dict[str, Any] = {"temperature": 0.8, "top_p": 0.95}
 
 
 def tell(folder: Path, *, full: bool, threads: int, seed: int, progress: Progress | None) -> Section:
