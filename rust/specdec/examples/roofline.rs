@@ -1,5 +1,7 @@
 //! How near verification comes to the pace of memory: bytes of the rows that a rule must read, over its time, beside a
-//! plain sum of the same bytes. `cargo run --release -p thrifty-specdec --example roofline -- [vocab] [requests] [width] [rule]`
+//! plain sum of the same bytes.
+//!
+//! `cargo run --release -p thrifty-specdec --example roofline -- [vocab] [requests] [width] [rule]`
 #![allow(clippy::print_stdout)]
 
 use std::time::Instant;
@@ -79,7 +81,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mean = accepted.iter().sum::<i64>() as f64 / n as f64;
         let (pace, each) = (4e-9 * rows * vocab as f64 / seconds, 1e9 * seconds / rows / vocab as f64);
         println!(
-            "{:10} {:7.2} ms, {mean:.2} accepted, {pace:.1} GB/s, {:.0} % of the sum's, {each:.2} ns an id of {rows} rows",
+            "{:10} {:7.2} ms, {mean:.2} accepted, {pace:.1} GB/s, {:.0} % of the sum's, {each:.2} ns an id, {rows} rows",
             rule.name(),
             1e3 * seconds,
             100.0 * pace / plain,

@@ -47,7 +47,7 @@ impl Trees<'_> {
                 let last = if id < 0 { 0 } else { node as i64 };
                 if !(-1..last).contains(&parent) {
                     let what = format!(
-                        "request {request}, node {node}: {parent} is neither -1 nor a node before it, or there is no node"
+                        "request {request}, node {node}: {parent} is neither -1 nor a node before it, or is no node's"
                     );
                     return Err(Error::argument("parents", what));
                 }
@@ -222,7 +222,7 @@ fn scale(out: &mut [f32], times: f32) {
 /// The nodes on the way from the root to each node, itself included, as bits: `width.div_ceil(64)` words a node, the
 /// lowest bit first. What attention of a node may see, beside the tokens before the tree.
 ///
-/// `parents` has `width` nodes of each tree; a node that is no other's child may be no node, and then sees itself alone.
+/// `parents` has `width` nodes of each tree; what is no node has the parent -1, and sees itself alone.
 pub fn ancestors(parents: &[i64], width: usize) -> Result<Vec<u64>> {
     let words = width.div_ceil(64);
     let mut out = vec![0u64; parents.len() * words];
