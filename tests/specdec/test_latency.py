@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,6 +104,11 @@ def test_what_can_not_be() -> None:
         LatencyCurve(5, 0.2, 0.1, "20", 0.25, 0.5)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="draft_layers"):
         LatencyCurve(5.5, 0.2, 0.1, 20.0, 0.25, 0.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="draft_layers: "):
+        dataclasses.replace(CURVE, draft_layers=1 << 40)
+    with pytest.raises(TypeError, match="batch: a whole number"):
+        best_gamma(0.5, "1", CURVE)  # type: ignore[arg-type]
+    assert best_gamma(np.float32(0.5), np.int64(4), CURVE) == best_gamma(0.5, 4, CURVE)  # type: ignore[arg-type]
     with pytest.raises(dataclasses.FrozenInstanceError):
         CURVE.weights_ms = 1.0  # type: ignore[misc]
     for alpha in (-0.1, 1.01, float("nan")):

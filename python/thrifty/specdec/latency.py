@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 from thrifty import _core
 
@@ -58,8 +59,7 @@ class LatencyCurve:
     overhead_ms: float
 
     def __post_init__(self) -> None:
-        if self.draft_layers < 0:
-            raise ValueError(f"draft_layers: {self.draft_layers} is not at least 0")
+        _count(self.draft_layers, "draft_layers")
         _core.specdec_check_curve(self)
 
 
@@ -257,7 +257,9 @@ def needed_tau(
 
 
 def _count(value: int, name: str) -> int:
-    """Refuse what is negative or does not fit, with its name."""
+    """Refuse what is no count or does not fit, with its name."""
+    if not isinstance(value, Integral):
+        raise TypeError(f"{name}: a whole number is needed, got {type(value).__name__}")
     if not 0 <= value < 1 << 32:
         raise ValueError(f"{name}: {value} is not between 0 and {(1 << 32) - 1}")
-    return value
+    return int(value)
