@@ -25,7 +25,7 @@ def nouns() -> Path:
 
 
 def novels() -> Path:
-    """Return the folder of a small PairLM of seven novels, model.safetensors, and two excerpts of them.
+    """Return the folder of two PairLMs of seven novels, model and small.safetensors, and two excerpts of them.
 
     novels.txt.xz is from what the model learned, held-back.txt is not.
     """
