@@ -43,6 +43,7 @@ HEADLINES = [
     ("ranks", "4", "accuracy/4 bf16"),
     ("ranks", "6", "speed/one process"),
     ("pairconnect", "4", "pair/test"),
+    ("pairconnect", "4", "peers/Transformer"),
     ("pairconnect", "5", "token/32 MB 8 hash"),
     ("pairconnect", "5", "token/32 MB 512 bag"),
     ("pairconnect", "5", "sublayer/512"),
@@ -51,6 +52,11 @@ HEADLINES = [
     ("pairconnect", "6", "token/shortlist 151936"),
     ("pairconnect", "7", "bulk/2048"),
     ("pairconnect", "10", "demo/bits"),
+    ("specdec", "1", "golden/gain"),
+    ("specdec", "2", "rules/block"),
+    ("specdec", "3", "seed/few blocks"),
+    ("specdec", "4", "golden/gamma"),
+    ("specdec", "11", "numpy/median"),
 ]
 """Rows of the README, where they were measured."""
 

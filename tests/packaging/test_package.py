@@ -102,7 +102,8 @@ def wheel_size() -> int:
 
 
 def test_the_wheel_is_small() -> None:
-    assert wheel_size() < 8_000_000
+    """8 MB with the first parts, 16 MB with all seven; this is with four."""
+    assert wheel_size() < 10_000_000
 
 
 def test_data_has_its_source() -> None:

@@ -346,6 +346,8 @@ def test_wrong_engines() -> None:
         ({"token_budget": 3}, "token_budget: 3 is less than 64"),
         ({"blocks": 0}, "blocks"),
         ({"blocks": 2**31, "block_size": 64}, "places"),
+        ({"max_length": 2**31}, "max_length"),
+        ({"max_running": 2**20, "max_length": 2**30, "blocks": 2**26, "token_budget": 2**21}, "bytes"),
     ]:
         with pytest.raises(ValueError, match=match):
             Engine(chain.target, [chain.drafter()], vocab=VOCAB, **change)  # type: ignore[arg-type]

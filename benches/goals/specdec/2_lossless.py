@@ -7,15 +7,17 @@ and held against the target's law by chi-square; all tests together are judged a
 
 rules/: a million requests for each of the token, block and seed-exact rules, and for drafts that are certain.
 law/: the law (0.1, 0.6, 0.3), which a verifier that draws with its drafter's noise turns into (0.10, 0.63, 0.27).
+penalties/: presence penalties, each draft with the ids before it.
 mutants/: eight ways to get it wrong, each of which must fail the same test.
-pair/: the same with a PairLM that drafts for another, at three temperatures, with and without top-p.
 
 --planted: the drafter draws from another law than it tells; the test must fail.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +28,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rows import Goal
 
 from thrifty import _core
-from thrifty.specdec import Drafts, Engine, Step, Verified, draw
+from thrifty.specdec import Drafts, Engine, SamplingParams, Step, Verified, draw
+from thrifty.specdec.rounds import Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 goal = Goal(__file__, __doc__, ("scipy",))
 VOCAB, PROMPT, EMITTED = 32, 40, 3
+PENALTY = 2.0
+#: The last two ids of the prompt, a prompt of its own: most ids have not been seen then.
+PENALISED = [38 * 7 % VOCAB, 39 * 7 % VOCAB]
 SAMPLES, BATCH = 1_000_000, 50_000
 rng = np.random.default_rng(goal.seed)
 
@@ -77,7 +83,15 @@ class World:
         return draw(law, uid=uid, position=position, begin=begin, shared=shared, seed=seed)
 
 
-def tests(world: World, tokens: Any) -> list[float]:
+def seen_less(scores: Any, seen: set[int]) -> Any:
+    """The law of scores from which a presence penalty is taken."""
+    scores = scores.astype(float)
+    scores[list(seen)] -= PENALTY
+    law = np.exp(scores - scores.max())
+    return law / law.sum()
+
+
+def chances_of(world: World, tokens: Any, *, penalised: bool = False) -> list[float]:
     """Chances of a larger chi-square of what stands at each place, behind each beginning that is frequent."""
     prompt = prompts(1)[0]
     found = []
@@ -94,7 +108,10 @@ def tests(world: World, tokens: Any) -> list[float]:
             some = order[begin:end]
             a, b = before[some[0]]
             counts = np.bincount(tokens[some, place], minlength=VOCAB).astype(float)
-            wanted = world.law[a, b].astype(float) / world.law[a, b].sum(dtype=float) * len(some)
+            law = world.law[a, b].astype(float) / world.law[a, b].sum(dtype=float)
+            if penalised:
+                law = seen_less(world.scores[a, b], {*PENALISED, *tokens[some[0], :place].tolist()})
+            wanted = law * len(some)
             likely = wanted >= 5
             observed.append(np.r_[counts[likely], counts[~likely].sum()])
             expected.append(np.r_[wanted[likely], wanted[~likely].sum()])
@@ -127,12 +144,16 @@ def emitted(engine: Engine, samples: int, *, max_gamma: bool = True, **law: Any)
     return np.concatenate(found)
 
 
-def engine_of(world: World, rule: Any, drafter: Callable[[Step, Any], Drafts], kind: type[Engine] = Engine) -> Engine:
+def engine_of(world: World, rule: Any, drafter: Callable[[Step, Any], Drafts], fault: str | None = None) -> Engine:
     """More requests than the blocks hold."""
-    return kind(
+    engine = Engine(
         world.target, [drafter], vocab=VOCAB, gamma=8, max_gamma=8, rule=rule, seed=goal.seed,
         blocks=3000, block_size=8, max_running=2048, max_length=64,
     )  # fmt: skip
+    if fault is not None:
+        rounds = engine._rounds
+        engine._rounds = Wrong(rounds.core, rounds.drafters, VOCAB, rule, goal.seed, None, fault=fault)
+    return engine
 
 
 def honest(world: World, rule: str) -> Callable[[Step, Any], Drafts]:
@@ -163,13 +184,13 @@ def judge(name: str, what: str, chances: list[float], engine: Engine) -> None:
 def rules(world: World) -> None:
     for rule in ("token", "block", "seed_exact"):
         engine = engine_of(world, rule, honest(world, rule))
-        chances = tests(world, emitted(engine, SAMPLES))
+        chances = chances_of(world, emitted(engine, SAMPLES))
         judge(
             f"rules/{rule}", f"{SAMPLES:,} requests, {rule} rule: least chance of a larger chi-square", chances, engine
         )
     for rule in ("token", "block"):
         engine = engine_of(world, rule, certain(world))
-        chances = tests(world, emitted(engine, SAMPLES))
+        chances = chances_of(world, emitted(engine, SAMPLES))
         what = f"{SAMPLES:,} requests, {rule} rule, drafts that are certain: least chance of a larger chi-square"
         judge(f"rules/{rule} certain", what, chances, engine)
 
@@ -199,12 +220,13 @@ def three(world: World) -> None:
         goal.row(f"law/{rule}", f"{n:,} trials of (0.1, 0.6, 0.3), {rule} rule: farthest share", "<= 0.004", worst)
 
 
-class Wrong(Engine):
+@dataclass
+class Wrong(Rounds):
     """Verification by the token rule in numpy, with a fault in it."""
 
-    fault = ""
+    fault: str = ""
 
-    def _verified(self, step: Step, rows: Any, p: Any, drafts: Drafts) -> Verified:
+    def judged(self, step: Step, rows: Any, p: Any, drafts: Drafts) -> Verified:
         giving = step.giving
         uid = step.uids[:giving][rows]
         position = (step.begin[:giving] + step.fresh[:giving])[rows].astype(np.uint64)
@@ -216,7 +238,7 @@ class Wrong(Engine):
         accepted = np.zeros(n, np.int64)
         going = gamma > 0
         tokens = np.full((n, width + 1), -1, np.int64)
-        after = np.random.default_rng([int(step.number), self._seed])
+        after = np.random.default_rng([int(step.number), self.seed])
         every = np.arange(n)
         for k in range(width):
             x = np.maximum(ids[:, k], 0)
@@ -234,7 +256,7 @@ class Wrong(Engine):
                 last = np.where((gamma > 0)[:, None], law[every, np.maximum(accepted - 1, 0)], last)
             last = np.where(full[:, None], last, residual)
         final = _core.specdec_draw(
-            np.ascontiguousarray(last, np.float32).reshape(-1), self.vocab, self._seed, self.stream(full), uid,
+            np.ascontiguousarray(last, np.float32).reshape(-1), self.vocab, self.seed, self.stream(full), uid,
             position + accepted.astype(np.uint64), position,
         )  # fmt: skip
         for k in range(width):
@@ -273,14 +295,51 @@ def mutants(world: World, samples: int) -> None:
         engine = engine_of(
             world, "token", lambda step, rows, d=drawn, t=told: world.chain(step, rows, d, t, shared=False, seed=1)
         )
-        caught(name, tests(world, emitted(engine, samples)))
+        # What rounding does to a law is small.
+        enough = SAMPLES if "bf16" in name else samples
+        caught(name, chances_of(world, emitted(engine, enough)))
     for name in ("one stream", "correction from p", "bonus from p_g"):
-        engine = engine_of(world, "token", honest(world, "token"), Wrong)
-        engine.fault = name  # type: ignore[attr-defined]
-        caught(name, tests(world, emitted(engine, samples)))
+        engine = engine_of(world, "token", honest(world, "token"), name)
+        caught(name, chances_of(world, emitted(engine, samples)))
     # The same verification without a fault passes, so it is the faults that are caught.
-    engine = engine_of(world, "token", honest(world, "token"), Wrong)
-    judge("mutants/none", "the verification in numpy without a fault", tests(world, emitted(engine, samples)), engine)
+    engine = engine_of(world, "token", honest(world, "token"), "")
+    judge(
+        "mutants/none", "the verification in numpy without a fault", chances_of(world, emitted(engine, samples)), engine
+    )
+
+
+class Behind(Rounds):
+    """Penalties look at all ids but the last two that are known."""
+
+    def laws(self, step: Step, rows: Any) -> SamplingParams:
+        found = super().laws(step, rows)
+        if found.prefix is None:
+            return found
+        indptr, ids = (np.asarray(part) for part in found.prefix)
+        short = [ids[a : max(a, b - 2)] for a, b in itertools.pairwise(indptr)]
+        ends = np.concatenate([[0], np.cumsum([len(part) for part in short])])
+        return replace(found, prefix=(ends, np.concatenate(short)))
+
+
+def penalties(world: World, samples: int) -> None:
+    """Presence penalties, right and on the wrong prefix."""
+    for name in ("right", "penalties on the wrong prefix"):
+        engine = engine_of(world, "token", honest(world, "token"))
+        if name != "right":
+            rounds = engine._rounds
+            engine._rounds = Behind(rounds.core, rounds.drafters, VOCAB, rounds.rule, goal.seed, None)
+        tokens = []
+        for first in range(0, samples, 20_000):
+            for uid in range(first, min(first + 20_000, samples)):
+                engine.submit(PENALISED, max_new=9, uid=uid, max_gamma=uid % 9, presence_penalty=PENALTY)
+            engine.run()
+            tokens += [result.tokens[:EMITTED] for result in engine.take_all().values()]
+        chances = chances_of(world, np.stack(tokens).astype(np.int64), penalised=True)
+        if name == "right":
+            what = f"{samples:,} requests with a presence penalty: least chance of a larger chi-square"
+            judge("penalties/token", what, chances, engine)
+        else:
+            caught(name, chances)
 
 
 def caught(name: str, chances: list[float]) -> None:
@@ -298,6 +357,8 @@ def main() -> None:
         return
     if goal.wants("law"):
         three(world)
+    if goal.wants("penalties"):
+        penalties(world, SAMPLES // 10)
     if goal.wants("mutants"):
         mutants(world, SAMPLES // 5)
 

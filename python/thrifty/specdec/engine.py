@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,11 +10,11 @@ import numpy as np
 from thrifty import _core
 from thrifty.errors import ModelError
 from thrifty.specdec._arrays import integers
-from thrifty.specdec.drafts import Drafts, chances, of_rows, padded, widened
 from thrifty.specdec.latency import LatencyCurve
 from thrifty.specdec.params import SamplingParams
+from thrifty.specdec.rounds import Drafted, Penalties, Rounds
 from thrifty.specdec.step import Step
-from thrifty.specdec.verify import RULES, Rule, SparseProbs, Verified, verify
+from thrifty.specdec.verify import RULES, Rule, Verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,23 +33,6 @@ class Result(NamedTuple):
     tokens: NDArray[np.uint32]
     end: str
     error: str | None = None
-
-
-@dataclass(frozen=True)
-class _Penalties:
-    """Of one request; see :class:`SamplingParams`."""
-
-    repetition: float = 1.0
-    presence: float = 0.0
-    frequency: float = 0.0
-
-
-@dataclass
-class _Memory:
-    """What the engine remembers of requests beside the core."""
-
-    penalties: dict[int, _Penalties] = field(default_factory=dict)
-    errors: dict[int, str] = field(default_factory=dict)
 
 
 class Engine:
@@ -154,9 +136,7 @@ class Engine:
             raise ValueError(f"latency: {len(curves)} curves for {len(drafters)} drafters; one of each is needed")
         if token_budget is None:
             token_budget = max(512, max_running * (max_gamma + 1))
-        self._target, self._drafters = target, list(drafters)
-        self._rule: Rule = rule
-        self._seed, self._threads, self.vocab = seed, threads, vocab
+        self._target, self.vocab = target, vocab
         self._core = _core.SpecScheduler(
             blocks,
             block_size,
@@ -173,9 +153,9 @@ class Engine:
             len(drafters),
         )
         self._arrays = self._core.arrays()
-        self._memory = _Memory()
+        self._rounds = Rounds(self._core, list(drafters), vocab, rule, seed, threads)
+        self._errors: dict[int, str] = {}
         self._next_uid = 0
-        self._draft_ms = [0.0] * len(drafters)
 
     def submit(
         self,
@@ -226,7 +206,7 @@ class Engine:
         OutOfBlocks
             When it needs more blocks than there are.
         """
-        penalties = _Penalties(float(repetition_penalty), float(presence_penalty), float(frequency_penalty))
+        penalties = Penalties(float(repetition_penalty), float(presence_penalty), float(frequency_penalty))
         # What is wrong with settings is said here and not in the middle of a step.
         SamplingParams(
             temperature=temperature,
@@ -254,8 +234,8 @@ class Engine:
             salt,
         )
         self._next_uid = max(self._next_uid, uid) + 1
-        if penalties != _Penalties():
-            self._memory.penalties[handle] = penalties
+        if penalties != Penalties():
+            self._rounds.penalties[handle] = penalties
         return handle
 
     def submit_many(
@@ -319,50 +299,19 @@ class Engine:
         """
         return Step(self._core, self._arrays, self._core.plan(speculate))
 
-    def draft(self, step: Step) -> list[tuple[NDArray[np.int64] | None, Drafts]]:
+    def draft(self, step: Step) -> Drafted:
         """Ask the drafters for what a step wants of them, and write it into the step's tokens.
 
         Returns rows and their drafts, one pair a drafter that was asked; rows None are all that give ids.
-        """
-        gamma = step.gamma[: step.giving]
-        if not gamma.any():
-            return []
-        width = int(gamma.max())
-        found: list[tuple[NDArray[np.int64] | None, Drafts]] = []
-        all_ids = np.full((step.giving, width), -1, np.int64)
-        asked = np.unique(step.draft[: step.giving][gamma > 0])
-        for which in asked:
-            rows = np.flatnonzero((gamma > 0) & (step.draft[: step.giving] == which))
-            drafter = self._drafters[which]
-            begun = perf_counter()
-            if hasattr(drafter, "_core") and isinstance(drafter._core, _core.PairDraft):
-                laws = self._rule in ("block", "token")
-                shared = self._rule == "seed_exact"
-                ids, ends, law_ids, law = self._core.propose(int(which), drafter._core, self._seed, shared, laws)
-                self._draft_ms[which] = 1e3 * (perf_counter() - begun)
-                drafts = Drafts(ids.reshape(step.giving, width), SparseProbs(ends, law_ids, law) if laws else None)
-                all_ids = np.maximum(all_ids, drafts.ids)
-                found.append((None if len(asked) == 1 else rows, drafts))
-                continue
-            drafts = drafter(step, rows)
-            self._draft_ms[which] = 1e3 * (perf_counter() - begun)
-            ids = np.full((len(rows), width), -1, np.int64)
-            given = np.asarray(drafts.ids)
-            if given.ndim != 2 or len(given) != len(rows) or given.shape[1] > width:
-                raise ValueError(
-                    f"drafter {which}: ids of shape {given.shape}; ({len(rows)}, at most {width}) are needed"
-                )
-            ids[:, : given.shape[1]] = given
-            # No row gets more than it was asked for.
-            ids[np.arange(width) >= gamma[rows][:, None]] = -1
-            all_ids[rows] = ids
-            found.append((rows, Drafts(ids, widened(drafts.q, given.shape[1], width))))
-        self._core.fill(step.number, all_ids)
-        return found
 
-    def verify(
-        self, step: Step, scores: Any, drafted: list[tuple[NDArray[np.int64] | None, Drafts]]
-    ) -> tuple[Verified, NDArray[np.uint8]]:
+        Raises
+        ------
+        ValueError
+            When a drafter gives what does not fit.
+        """
+        return self._rounds.draft(step)
+
+    def verify(self, step: Step, scores: Any, drafted: Drafted) -> tuple[Verified, NDArray[np.uint8]]:
         """Verify what was drafted for a step against the target's scores of its outputs.
 
         Returns what was accepted and emitted, a row for each that gives ids, and how many drafts each row had.
@@ -372,65 +321,7 @@ class Engine:
         ModelError
             When a law is none: names the row and the position in its chain.
         """
-        giving, gamma = step.giving, step.gamma[: step.giving].astype(np.int64)
-        width = int(gamma.max(initial=0))
-        p = padded(scores, gamma, width, self.vocab)
-        accepted = np.zeros(giving, np.int64)
-        tokens = np.full((giving, width + 1), -1, np.int64)
-        proposed = np.zeros(giving, np.uint8)
-        rest = np.ones(giving, bool)
-        for rows, drafts in drafted:
-            if rows is None:
-                rest[:] = False
-                done = self._verified(step, slice(None), p, drafts)
-                return done, (drafts.ids >= 0).sum(1).astype(np.uint8)
-            rest[rows] = False
-            ids = drafts.ids if len(drafts.ids) == len(rows) else drafts.ids[rows]
-            q = drafts.q
-            if isinstance(q, SparseProbs) and len(drafts.ids) != len(rows):
-                q = of_rows(q, rows, width)
-            accepted[rows], tokens[rows] = self._verified(step, rows, p[rows], Drafts(ids, q))
-            proposed[rows] = (ids >= 0).sum(1)
-        if rest.any():
-            rows = np.flatnonzero(rest)
-            nothing = Drafts(np.full((len(rows), 0), -1, np.int64))
-            accepted[rows], tokens[rows, :1] = self._verified(step, rows, np.ascontiguousarray(p[rows, :1]), nothing)
-        return Verified(accepted, tokens), proposed
-
-    def _verified(self, step: Step, rows: Any, p: Any, drafts: Drafts) -> Verified:
-        giving = step.giving
-        position = (step.begin[:giving] + step.fresh[:giving])[rows]
-        return verify(
-            p,
-            chances(drafts.q) if self._rule in ("block", "token") else None,
-            drafts.ids,
-            rule=self._rule,
-            seed=self._seed,
-            uid=step.uids[:giving][rows],
-            position=position,
-            from_logits=True,
-            params=self._params(step, rows),
-            threads=self._threads,
-        )
-
-    def _params(self, step: Step, rows: Any) -> SamplingParams:
-        giving = step.giving
-        laws = {name: getattr(step, name)[:giving][rows] for name in ("temperature", "top_k", "top_p", "min_p")}
-        laws["top_k"] = laws["top_k"].astype(np.int64)
-        known = self._memory.penalties
-        handles = [int(handle) for handle in step.handles[:giving][rows]] if known else []
-        if not any(handle in known for handle in handles):
-            return SamplingParams(**laws)
-        found = [known.get(handle, _Penalties()) for handle in handles]
-        before = [self._core.ids(handle) if handle in known else np.zeros(0, np.uint32) for handle in handles]
-        indptr = np.concatenate([[0], np.cumsum([len(ids) for ids in before])])
-        return SamplingParams(
-            **laws,
-            repetition_penalty=[one.repetition for one in found],
-            presence_penalty=[one.presence for one in found],
-            frequency_penalty=[one.frequency for one in found],
-            prefix=(indptr, np.concatenate(before).astype(np.int64)),
-        )
+        return self._rounds.verify(step, scores, drafted)
 
     def commit(self, step: Step, verified: Verified, proposed: Any = None) -> None:
         """Take what came of a step: requests get their ids, blocks that are no longer needed go back.
@@ -476,7 +367,7 @@ class Engine:
             self._do(step, alone=True)
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
-            self._memory.errors |= {int(handle): message for handle in step.handles}
+            self._errors |= {int(handle): message for handle in step.handles}
             self._core.fail(step.number)
         except BaseException:
             self._core.abort(step.number)
@@ -485,7 +376,6 @@ class Engine:
 
     def _do(self, step: Step, *, alone: bool = False) -> None:
         begun = perf_counter()
-        self._draft_ms = [0.0] * len(self._drafters)
         drafted = self.draft(step)
         asked = perf_counter()
         scores = self._target(step)
@@ -495,26 +385,12 @@ class Engine:
         except ModelError:
             if not alone:
                 raise
-            verified, proposed = self._each(step, scores)
-        drafting = sum(self._draft_ms)
+            verified, proposed = self._rounds.each(step, scores, self._errors)
         done = perf_counter()
-        host = 1e3 * (done - begun - scored + asked) - drafting
-        self._core.timed(max(host, 0.0), 1e3 * (scored - asked), self._draft_ms)
+        drafting = self._rounds.draft_ms
+        host = 1e3 * (done - begun - scored + asked) - sum(drafting)
+        self._core.timed(max(host, 0.0), 1e3 * (scored - asked), drafting)
         self.commit(step, verified, proposed)
-
-    def _each(self, step: Step, scores: Any) -> tuple[Verified, NDArray[np.uint8]]:
-        """Verify rows without drafts one by one, so that one that can't go on does not stop the others."""
-        p = padded(scores, np.zeros(step.giving, np.int64), 0, self.vocab)
-        accepted = np.zeros(step.giving, np.int64)
-        tokens = np.full((step.giving, 1), -1, np.int64)
-        for row in range(step.giving):
-            one = np.array([row])
-            try:
-                _, tokens[one] = self._verified(step, one, p[one], Drafts(np.zeros((1, 0), np.int64)))
-            except ModelError as error:
-                accepted[row] = -1
-                self._memory.errors[int(step.handles[row])] = str(error)
-        return Verified(accepted, tokens), np.zeros(step.giving, np.uint8)
 
     def run(self, *, progress: Callable[[str, int, int], object] | None = None) -> None:
         """Do steps until nobody runs or waits.
@@ -549,8 +425,8 @@ class Engine:
     def take(self, handle: int) -> Result:
         """Return what became of a request that has ended, and forget it."""
         tokens, end = self._core.take(handle)
-        self._memory.penalties.pop(handle, None)
-        return Result(tokens, end, self._memory.errors.pop(handle, None))
+        self._rounds.penalties.pop(handle, None)
+        return Result(tokens, end, self._errors.pop(handle, None))
 
     def take_all(self) -> dict[int, Result]:
         """Return what became of all requests that have ended, by handle in the order of their ends; forget them."""
@@ -558,8 +434,8 @@ class Engine:
         tokens = np.split(ids, ends[:-1]) if len(ends) else []
         found = {}
         for handle, own, end in zip(handles.tolist(), tokens, why, strict=True):
-            self._memory.penalties.pop(handle, None)
-            found[handle] = Result(own, end, self._memory.errors.pop(handle, None))
+            self._rounds.penalties.pop(handle, None)
+            found[handle] = Result(own, end, self._errors.pop(handle, None))
         return found
 
     def stats(self) -> dict[str, int]:

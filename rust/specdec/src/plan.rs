@@ -264,9 +264,15 @@ impl<C: Choose> Scheduler<C> {
                 step.tokens.resize(step.tokens.len() + gamma as usize, 0);
                 let row = &self.table[request.row as usize * self.stride..][..self.stride];
                 let size = self.settings.block_size;
-                step.positions.extend((from..to + gamma).map(|at| at as i32));
-                step.places
-                    .extend((from..to + gamma).map(|at| row[(at / size) as usize] * size as i32 + (at % size) as i32));
+                let (mut block, mut offset) = ((from / size) as usize, from % size);
+                for at in from..to + gamma {
+                    step.positions.push(at as i32);
+                    step.places.push(row[block] * size as i32 + offset as i32);
+                    offset += 1;
+                    if offset == size {
+                        (block, offset) = (block + 1, 0);
+                    }
+                }
                 step.first.push(step.tokens.len() as i32);
                 step.temperature.push(request.sampling.temperature);
                 step.top_k.push(request.sampling.top_k as u32);

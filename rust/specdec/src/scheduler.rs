@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use thrifty_base::memory;
+
 use crate::choose::{Ask, Choice, Choose};
 use crate::pool::Pool;
 use crate::prefix::{self, Prefixes};
@@ -53,13 +55,37 @@ impl Settings {
             let what = format!("{} of {} tokens are more than {} places", self.blocks, self.block_size, i32::MAX);
             return Err(Error::argument("blocks", what));
         }
+        if self.max_length > i32::MAX as u32 {
+            return Err(Error::argument("max_length", format!("{} is more than {}", self.max_length, i32::MAX)));
+        }
+        // Rows of the block table and of a plan, blocks of the pool, tokens of a plan.
+        let rows = u64::from(self.max_running) * (4 * self.stride() as u64 + 256);
+        let bytes = rows + 40 * u64::from(self.blocks) + 16 * u64::from(self.token_budget);
+        let there = memory::available().unwrap_or(u64::MAX);
+        if bytes > there {
+            let what = format!(
+                "plans of {} requests over {} blocks take {bytes} bytes, this machine has free {there}",
+                self.max_running, self.blocks
+            );
+            return Err(Error::argument("max_running", what));
+        }
         Ok(())
+    }
+
+    /// Blocks of the longest request: its last id is never computed, and it can't have more than there are.
+    pub(crate) fn stride(&self) -> usize {
+        self.holding(self.max_length - 1).min(self.blocks) as usize
     }
 
     /// Blocks that hold so many tokens.
     #[inline]
     pub(crate) fn holding(&self, tokens: u32) -> u32 {
-        tokens.div_ceil(self.block_size)
+        // Divisions are most of what a plan computes, and sizes are seldom other than powers of 2.
+        if self.block_size.is_power_of_two() {
+            (tokens + self.block_size - 1) >> self.block_size.trailing_zeros()
+        } else {
+            tokens.div_ceil(self.block_size)
+        }
     }
 }
 
@@ -174,8 +200,7 @@ impl<C: Choose> Scheduler<C> {
     /// Without requests.
     pub fn new(settings: Settings, chooser: C) -> Result<Self> {
         settings.check()?;
-        // The last id of a request is never computed.
-        let stride = settings.holding(settings.max_length - 1) as usize;
+        let stride = settings.stride();
         let rows = settings.max_running as usize;
         Ok(Self {
             settings,

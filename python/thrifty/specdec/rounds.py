@@ -1,0 +1,178 @@
+"""A round: drafts of a step, and what verification makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thrifty import _core
+from thrifty.errors import ModelError
+from thrifty.specdec.drafts import Drafts, chances, of_rows, padded, widened
+from thrifty.specdec.params import SamplingParams
+from thrifty.specdec.verify import Rule, SparseProbs, Verified, verify
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from thrifty.specdec.step import Step
+
+__all__ = ["Drafted", "Penalties", "Rounds"]
+
+#: Rows and their drafts, one pair a drafter that was asked; rows None are all that give ids.
+Drafted = list[tuple["NDArray[np.int64] | None", Drafts]]
+
+
+@dataclass(frozen=True)
+class Penalties:
+    """Of one request; see :class:`SamplingParams`."""
+
+    repetition: float = 1.0
+    presence: float = 0.0
+    frequency: float = 0.0
+
+
+@dataclass
+class Rounds:
+    """Asks drafters and verifies, with the settings of an engine."""
+
+    core: _core.SpecScheduler
+    drafters: list[Any]
+    vocab: int
+    rule: Rule
+    seed: int
+    threads: int | None
+    #: Of requests that have some, by handle.
+    penalties: dict[int, Penalties] = field(default_factory=dict)
+    #: Milliseconds of each drafter in the last round.
+    draft_ms: list[float] = field(default_factory=list)
+
+    def draft(self, step: Step) -> Drafted:
+        """Ask the drafters for what a step wants of them, and write it into the step's tokens.
+
+        Returns rows and their drafts, one pair a drafter that was asked; rows None are all that give ids.
+        """
+        self.draft_ms = [0.0] * len(self.drafters)
+        gamma = step.gamma[: step.giving]
+        if not gamma.any():
+            return []
+        width = int(gamma.max())
+        found: Drafted = []
+        all_ids = np.full((step.giving, width), -1, np.int64)
+        asked = np.unique(step.draft[: step.giving][gamma > 0])
+        for which in asked:
+            rows = np.flatnonzero((gamma > 0) & (step.draft[: step.giving] == which))
+            drafter = self.drafters[which]
+            begun = perf_counter()
+            if hasattr(drafter, "_core") and isinstance(drafter._core, _core.PairDraft):
+                laws = self.rule in ("block", "token")
+                shared = self.rule == "seed_exact"
+                ids, ends, law_ids, law = self.core.propose(int(which), drafter._core, self.seed, shared, laws)
+                self.draft_ms[which] = 1e3 * (perf_counter() - begun)
+                drafts = Drafts(ids.reshape(step.giving, width), SparseProbs(ends, law_ids, law) if laws else None)
+                all_ids = np.maximum(all_ids, drafts.ids)
+                found.append((None if len(asked) == 1 else rows, drafts))
+                continue
+            drafts = drafter(step, rows)
+            self.draft_ms[which] = 1e3 * (perf_counter() - begun)
+            ids = np.full((len(rows), width), -1, np.int64)
+            given = np.asarray(drafts.ids)
+            if given.ndim != 2 or len(given) != len(rows) or given.shape[1] > width:
+                raise ValueError(
+                    f"drafter {which}: ids of shape {given.shape}; ({len(rows)}, at most {width}) are needed"
+                )
+            ids[:, : given.shape[1]] = given
+            # No row gets more than it was asked for.
+            ids[np.arange(width) >= gamma[rows][:, None]] = -1
+            all_ids[rows] = ids
+            found.append((rows, Drafts(ids, widened(drafts.q, given.shape[1], width))))
+        self.core.fill(step.number, all_ids)
+        return found
+
+    def verify(self, step: Step, scores: Any, drafted: Drafted) -> tuple[Verified, NDArray[np.uint8]]:
+        """Verify what was drafted for a step against the target's scores of its outputs.
+
+        Returns what was accepted and emitted, a row for each that gives ids, and how many drafts each row had.
+
+        Raises
+        ------
+        ModelError
+            When a law is none: names the row and the position in its chain.
+        """
+        giving, gamma = step.giving, step.gamma[: step.giving].astype(np.int64)
+        width = int(gamma.max(initial=0))
+        p = padded(scores, gamma, width, self.vocab)
+        accepted = np.zeros(giving, np.int64)
+        tokens = np.full((giving, width + 1), -1, np.int64)
+        proposed = np.zeros(giving, np.uint8)
+        rest = np.ones(giving, bool)
+        for rows, drafts in drafted:
+            if rows is None:
+                rest[:] = False
+                done = self.judged(step, slice(None), p, drafts)
+                return done, (drafts.ids >= 0).sum(1).astype(np.uint8)
+            rest[rows] = False
+            ids = drafts.ids if len(drafts.ids) == len(rows) else drafts.ids[rows]
+            q = drafts.q
+            if isinstance(q, SparseProbs) and len(drafts.ids) != len(rows):
+                q = of_rows(q, rows, width)
+            accepted[rows], tokens[rows] = self.judged(step, rows, p[rows], Drafts(ids, q))
+            proposed[rows] = (ids >= 0).sum(1)
+        if rest.any():
+            rows = np.flatnonzero(rest)
+            nothing = Drafts(np.full((len(rows), 0), -1, np.int64))
+            accepted[rows], tokens[rows, :1] = self.judged(step, rows, np.ascontiguousarray(p[rows, :1]), nothing)
+        return Verified(accepted, tokens), proposed
+
+    def judged(self, step: Step, rows: Any, p: Any, drafts: Drafts) -> Verified:
+        """Verify the drafts of some rows."""
+        giving = step.giving
+        position = (step.begin[:giving] + step.fresh[:giving])[rows]
+        return verify(
+            p,
+            chances(drafts.q) if self.rule in ("block", "token") else None,
+            drafts.ids,
+            rule=self.rule,
+            seed=self.seed,
+            uid=step.uids[:giving][rows],
+            position=position,
+            from_logits=True,
+            params=self.laws(step, rows),
+            threads=self.threads,
+        )
+
+    def laws(self, step: Step, rows: Any) -> SamplingParams:
+        """Return what makes laws of the scores of some rows."""
+        giving = step.giving
+        laws = {name: getattr(step, name)[:giving][rows] for name in ("temperature", "top_k", "top_p", "min_p")}
+        laws["top_k"] = laws["top_k"].astype(np.int64)
+        known = self.penalties
+        handles = [int(handle) for handle in step.handles[:giving][rows]] if known else []
+        if not any(handle in known for handle in handles):
+            return SamplingParams(**laws)
+        found = [known.get(handle, Penalties()) for handle in handles]
+        before = [self.core.ids(handle) if handle in known else np.zeros(0, np.uint32) for handle in handles]
+        indptr = np.concatenate([[0], np.cumsum([len(ids) for ids in before])])
+        return SamplingParams(
+            **laws,
+            repetition_penalty=[one.repetition for one in found],
+            presence_penalty=[one.presence for one in found],
+            frequency_penalty=[one.frequency for one in found],
+            prefix=(indptr, np.concatenate(before).astype(np.int64)),
+        )
+
+    def each(self, step: Step, scores: Any, errors: dict[int, str]) -> tuple[Verified, NDArray[np.uint8]]:
+        """Verify rows without drafts one by one, so that one that can't go on does not stop others."""
+        p = padded(scores, np.zeros(step.giving, np.int64), 0, self.vocab)
+        accepted = np.zeros(step.giving, np.int64)
+        tokens = np.full((step.giving, 1), -1, np.int64)
+        for row in range(step.giving):
+            one = np.array([row])
+            try:
+                _, tokens[one] = self.judged(step, one, p[one], Drafts(np.zeros((1, 0), np.int64)))
+            except ModelError as error:
+                accepted[row] = -1
+                errors[int(step.handles[row])] = str(error)
+        return Verified(accepted, tokens), np.zeros(step.giving, np.uint8)
