@@ -18,6 +18,7 @@
 //! | [`times`] | what a step takes, part by part |
 //! | [`goodput`] | which draft each request takes, and how many ids, so that most comes of the time |
 //! | [`policy`] | what a scheduler asks each step, and rules of others to compare with |
+//! | [`sim`] | hours of requests in seconds, on a device that is simulated |
 //! | [`explain`] | why a request drafts what it does |
 
 pub mod acceptance;
@@ -34,6 +35,7 @@ pub mod request;
 pub mod scheduler;
 pub mod sequences;
 pub mod settle;
+pub mod sim;
 pub mod step;
 pub mod times;
 pub mod verify;

@@ -1,0 +1,313 @@
+//! Hours of requests in seconds: the very same scheduler and policy against a device that is simulated.
+//!
+//! The device is not what the policy assumes: its times are those of a staircase, noisy, and shift once; acceptance comes
+//! from a kind that each request has and nobody is told, falls with the position of a draft, and changes once inside some
+//! requests. Luck is a function of (request, position), so that all policies meet the same.
+
+use std::time::Instant;
+
+use thrifty_base::hash::mix64;
+use thrifty_base::philox::Philox;
+use thrifty_base::sampling::Sampling;
+
+use crate::latency::Knots;
+use crate::policy::{Chooser, Policy};
+use crate::request::{Handle, Submission};
+use crate::scheduler::{Scheduler, Settings};
+use crate::{Error, Result};
+
+/// Streams of the random generator.
+const LUCK: u64 = 0x7364_0001;
+const NOISE: u64 = 0x7364_0002;
+
+/// A request of a trace.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Arrival {
+    /// When it comes.
+    pub at_ms: f64,
+    /// Ids of its prompt.
+    pub prompt: u32,
+    /// Ids that it gets.
+    pub new: u32,
+}
+
+/// What a target and a drafter take.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// A verification of so many tokens.
+    pub verify: Knots,
+    /// For each token in the caches that are read.
+    pub kv_ms: f64,
+    /// A pass of the drafter over so many sequences.
+    pub draft: Knots,
+    /// Outside the models.
+    pub host_ms: f64,
+    /// Standard deviation of times, relative.
+    pub noise: f64,
+    /// From this time on, all takes so many times as long.
+    pub shift: (f64, f64),
+}
+
+/// How drafts fare.
+#[derive(Clone, Debug)]
+pub struct Kinds {
+    /// The chance that the first draft of a request of each kind is accepted; requests are of all kinds alike.
+    pub alphas: Vec<f64>,
+    /// What a later draft's chance is multiplied by, for each place.
+    pub fall: f64,
+    /// Share of requests that become of another kind half way.
+    pub turn: f64,
+}
+
+impl Kinds {
+    /// How many of `gamma` drafts are accepted for a request of `new` ids that has `emitted` of them.
+    fn accepted(&self, seed: u64, uid: u64, emitted: u32, new: u32, gamma: u8) -> u8 {
+        let word = mix64(mix64(seed) ^ mix64(uid));
+        let turns = (word >> 40) as f64 / (1u64 << 24) as f64 <= self.turn && emitted > new / 2;
+        let kind = (word as usize % self.alphas.len() + usize::from(turns)) % self.alphas.len();
+        let random = Philox::new(word, LUCK);
+        let mut chance = self.alphas[kind];
+        for k in 0..gamma {
+            let u = random.u64_at(u64::from(emitted) + u64::from(k)) as f64 / 2f64.powi(64);
+            if u >= chance {
+                return k;
+            }
+            chance *= self.fall;
+        }
+        gamma
+    }
+}
+
+/// What became of it all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Requests that ended with all of their ids.
+    pub requests: u64,
+    /// Ids that they got.
+    pub emitted: u64,
+    /// Steps.
+    pub steps: u64,
+    /// Rows of steps.
+    pub rows: u64,
+    /// Drafts that were verified, and those that were accepted.
+    pub drafts: (u64, u64),
+    /// Requests that lost their blocks.
+    pub preempted: u64,
+    /// Simulated milliseconds until the last one ended, and those in which there was something to do.
+    pub ms: f64,
+    /// See `ms`.
+    pub busy_ms: f64,
+    /// Simulated milliseconds from arrival to end, all requests together.
+    pub waited_ms: f64,
+    /// Blocks that somebody still holds: none.
+    pub held: usize,
+    /// Real nanoseconds of planning and committing, policy and prefixes among them.
+    pub host_ns: u64,
+}
+
+/// Lets the requests of a trace, in the order of their arrivals, through a scheduler.
+pub fn simulate(
+    settings: Settings,
+    policy: Box<dyn Policy>,
+    arrivals: &[Arrival],
+    device: &Device,
+    kinds: &Kinds,
+    seed: u64,
+) -> Result<Report> {
+    if arrivals.windows(2).any(|pair| pair[1].at_ms < pair[0].at_ms) {
+        return Err(Error::argument("arrivals", "they are not in the order of their times"));
+    }
+    if kinds.alphas.is_empty() || kinds.alphas.iter().any(|alpha| !(0.0..=1.0).contains(alpha)) {
+        return Err(Error::argument("alphas", "chances between 0 and 1 are needed"));
+    }
+    let passes = policy.passes();
+    let mut scheduler = Scheduler::new(settings, Chooser::new(policy))?;
+    let noise = Philox::new(seed, NOISE);
+    let (mut report, mut clock, mut next) = (Report::default(), 0.0f64, 0usize);
+    let mut came: Vec<(Handle, f64)> = Vec::new();
+    let (mut prompt, mut accepted, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
+    loop {
+        while let Some(arrival) = arrivals.get(next).filter(|arrival| arrival.at_ms <= clock) {
+            prompt.clear();
+            // Unlike any other: what is shared is another question.
+            prompt.extend((0..arrival.prompt).map(|i| (mix64((next as u64) << 32 | u64::from(i)) >> 40) as u32));
+            prompt.iter_mut().for_each(|id| *id %= settings.vocab);
+            let begun = Instant::now();
+            let handle = scheduler.submit(&Submission {
+                prompt: &prompt,
+                max_new: arrival.new as usize,
+                stop: &[],
+                sampling: Sampling::default(),
+                uid: next as u64,
+                priority: 0,
+                max_gamma: u8::MAX,
+                class: 0,
+                salt: 0,
+            })?;
+            report.host_ns += begun.elapsed().as_nanos() as u64;
+            came.resize(came.len().max(handle.slot() + 1), (handle, 0.0));
+            came[handle.slot()] = (handle, arrival.at_ms);
+            next += 1;
+        }
+        let begun = Instant::now();
+        let step = scheduler.plan(true)?;
+        report.host_ns += begun.elapsed().as_nanos() as u64;
+        let number = step.number;
+        if step.rows() == 0 {
+            scheduler.abort(number)?;
+            let Some(arrival) = arrivals.get(next) else { break };
+            clock = arrival.at_ms;
+            continue;
+        }
+        accepted.clear();
+        tokens.clear();
+        let (mut depths, mut kv) = ([0u32; 256], 0u64);
+        let width = step.gamma[..step.giving].iter().copied().max().unwrap_or(0) as usize + 1;
+        for row in 0..step.rows() {
+            let gamma = step.gamma[row];
+            depths[..usize::from(gamma)].iter_mut().for_each(|n| *n += 1);
+            kv += step.next(row);
+            if row < step.giving {
+                let arrival = arrivals[step.uids[row] as usize];
+                let emitted = step.next(row) as u32 - arrival.prompt;
+                accepted.push(i64::from(kinds.accepted(seed, step.uids[row], emitted, arrival.new, gamma)));
+                tokens
+                    .extend((0..width).map(|k| (mix64(step.next(row) + k as u64) % u64::from(settings.vocab)) as i64));
+            }
+        }
+        if let Some(passes) = passes {
+            // Its drafter runs for all, whatever was chosen.
+            depths[..usize::from(passes)].fill(step.giving as u32);
+        }
+        let z = gauss(noise, number);
+        let factor = (1.0 + device.noise * z).max(0.5) * if clock >= device.shift.0 { device.shift.1 } else { 1.0 };
+        let drafting: f64 = depths.iter().take_while(|n| **n > 0).map(|&n| device.draft.at(n)).sum::<f64>() * factor;
+        let verifying = (device.verify.at(step.tokens.len() as u32) + device.kv_ms * kv as f64) * factor;
+        let took = device.host_ms + drafting + verifying;
+        clock += took;
+        report.busy_ms += took;
+        let begun = Instant::now();
+        scheduler.timed(device.host_ms, verifying, &[drafting])?;
+        scheduler.commit(number, None, &accepted, &tokens, width)?;
+        scheduler.take_all(|handle, outcome| {
+            report.waited_ms += clock - came[handle.slot()].1;
+            report.requests += u64::from(outcome.end == crate::request::End::Length);
+        });
+        report.host_ns += begun.elapsed().as_nanos() as u64;
+    }
+    let stats = scheduler.stats();
+    report.emitted = stats.emitted;
+    (report.steps, report.rows, report.preempted) = (stats.steps, stats.rows, stats.preempted);
+    report.drafts = (stats.drafted, stats.accepted);
+    (report.ms, report.held) = (clock, settings.blocks as usize - scheduler.available());
+    Ok(report)
+}
+
+/// A normal number (Box and Muller).
+fn gauss(random: Philox, position: u64) -> f64 {
+    let [a, b, _, _] = random.words_at(position);
+    let unit = |word: u32| (f64::from(word) + 0.5) / 2f64.powi(32);
+    (-2.0 * unit(a).ln()).sqrt() * (std::f64::consts::TAU * unit(b)).cos()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latency::LatencyCurve;
+    use crate::policy::rivals::ByBatch;
+    use crate::policy::{Planner, Settings as Planning};
+    use crate::times::Times;
+
+    fn settings() -> Settings {
+        Settings {
+            blocks: 2000,
+            block_size: 16,
+            max_running: 64,
+            max_length: 600,
+            token_budget: 1024,
+            max_gamma: 8,
+            vocab: 1000,
+            share_prefixes: true,
+            ageing: 1024,
+        }
+    }
+
+    fn device() -> Device {
+        let verify = Knots::new(&[1, 64, 256, 1024], &[10.0, 11.0, 16.0, 40.0], false).unwrap();
+        let draft = Knots::new(&[1, 64], &[0.8, 1.0], false).unwrap();
+        Device { verify, kv_ms: 1e-4, draft, host_ms: 0.2, noise: 0.03, shift: (5_000.0, 1.2) }
+    }
+
+    fn arrivals(n: u64, gap: f64) -> Vec<Arrival> {
+        let one = |i: u64| Arrival {
+            at_ms: i as f64 * gap,
+            prompt: 20 + (mix64(i) % 300) as u32,
+            new: 1 + (mix64(i ^ 99) % 200) as u32,
+        };
+        (0..n).map(one).collect()
+    }
+
+    fn kinds(alphas: &[f64]) -> Kinds {
+        Kinds { alphas: alphas.to_vec(), fall: 0.97, turn: 0.3 }
+    }
+
+    fn planner() -> Box<dyn Policy> {
+        let curve = LatencyCurve {
+            draft_layers: 1,
+            draft_ms_per_layer: 1.5,
+            draft_overhead_ms: 0.0,
+            weights_ms: 8.0,
+            compute_ms_per_token: 0.03,
+            overhead_ms: 0.0,
+        };
+        let times = Times::of_curve(&curve, &[], 0.0).unwrap();
+        Box::new(Planner::new(Planning { max_gamma: 8, probe: true }, times, &[0.6]).unwrap())
+    }
+
+    #[test]
+    fn all_requests_get_all_of_their_ids() {
+        for gap in [0.0, 20.0, 200.0] {
+            let arrivals = arrivals(300, gap);
+            let wanted: u64 = arrivals.iter().map(|a| u64::from(a.new)).sum();
+            for policy in [planner(), Box::new(ByBatch::fixed(4).unwrap()) as Box<dyn Policy>] {
+                let found = simulate(settings(), policy, &arrivals, &device(), &kinds(&[0.5, 0.9]), 1).unwrap();
+                assert_eq!((found.requests, found.emitted, found.held), (300, wanted, 0));
+                assert!(found.ms >= found.busy_ms && found.drafts.0 > found.drafts.1 && found.drafts.1 > 0);
+            }
+        }
+    }
+
+    /// It begins with times and acceptance that are wrong, learns both, and has to keep up with who needs to learn nothing.
+    #[test]
+    fn the_planner_is_near_the_best_fixed_length_whatever_it_is() {
+        let arrivals = arrivals(400, 0.0);
+        for alphas in [&[0.3][..], &[0.6], &[0.9], &[0.3, 0.6, 0.9]] {
+            let run = |policy| simulate(settings(), policy, &arrivals, &device(), &kinds(alphas), 2).unwrap().busy_ms;
+            let fixed = [0, 1, 2, 4, 8].map(|gamma| run(Box::new(ByBatch::fixed(gamma).unwrap()) as Box<dyn Policy>));
+            let (best, worst) = fixed.iter().fold((f64::MAX, 0.0f64), |(b, w), &ms| (b.min(ms), w.max(ms)));
+            let ours = run(planner());
+            assert!(ours <= 1.04 * best && ours < 0.8 * worst, "alphas {alphas:?}: {ours} ms, fixed {fixed:?}");
+        }
+    }
+
+    #[test]
+    fn luck_does_not_depend_on_the_policy() {
+        let kinds = kinds(&[0.5]);
+        for uid in 0..50 {
+            for emitted in 0..40 {
+                let long = kinds.accepted(3, uid, emitted, 100, 8);
+                assert_eq!(kinds.accepted(3, uid, emitted, 100, 3), long.min(3));
+            }
+        }
+        let share = (0..20_000).filter(|&uid| kinds.accepted(3, uid, 7, 100, 1) == 1).count() as f64 / 20_000.0;
+        assert!((share - 0.5).abs() < 0.015, "{share}");
+    }
+
+    #[test]
+    fn wrong_traces() {
+        let mut late = arrivals(3, 10.0);
+        late.swap(0, 2);
+        assert!(simulate(settings(), planner(), &late, &device(), &kinds(&[0.5]), 1).is_err());
+        assert!(simulate(settings(), planner(), &arrivals(3, 1.0), &device(), &kinds(&[1.5]), 1).is_err());
+    }
+}
