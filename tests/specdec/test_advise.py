@@ -20,8 +20,9 @@ from thrifty.device.grid import of_size
 from thrifty.device.machine import describe
 from thrifty.errors import Infeasible, MismatchError
 from thrifty.specdec import advise, rank
+from thrifty.specdec.latency import expected_tau
 from thrifty.specdec.shapes import depths, draft_of
-from thrifty.specdec.throughput import Clock, tau_of
+from thrifty.specdec.throughput import Clock
 
 TARGET = of_size(20e6, 12)
 TARGET_TEXT = "layers=12,dim=384,heads=12,hidden=928,vocab=256,tied=1"
@@ -35,7 +36,7 @@ def profile() -> DeviceProfile:
 
 @given(st.floats(0, 1), st.integers(0, 16))
 def test_tau_is_the_papers(alpha: float, gamma: int) -> None:
-    told = tau_of(alpha, gamma)
+    told = expected_tau(alpha, gamma)
     assert told == pytest.approx(gamma + 1 if alpha == 1 else (1 - alpha ** (gamma + 1)) / (1 - alpha))
 
 

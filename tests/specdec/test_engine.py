@@ -14,7 +14,7 @@ from tests.pairconnect.test_model import decoder
 from thrifty.errors import OutOfBlocks, StalePlan
 from thrifty.models.export import save_pairlm
 from thrifty.pairconnect import PairLM
-from thrifty.specdec import Drafts, Engine, PairTarget, SparseProbs, Step, Verified, draw, verify
+from thrifty.specdec import Drafts, Engine, LatencyCurve, PairTarget, SparseProbs, Step, Verified, draw, verify
 
 VOCAB = 6
 SMALL: dict[str, Any] = {"max_running": 32, "max_length": 64, "block_size": 4}
@@ -365,3 +365,54 @@ def test_drawing_is_what_verification_leaves() -> None:
     later = draw(law, uid=uid, position=position, begin=np.maximum(position - 1, 0), seed=5)
     assert (first != later).any()
     assert (first != found).any()
+
+
+@pytest.mark.parametrize("rule", ["token", "block"])
+def test_rows_of_several_drafters_are_judged_as_those_of_one(rule: Any) -> None:
+    """One drafter's step, told as if two had drafted it: one gave laws of its own rows, one lists of all."""
+    chain = Chain()
+    engine = Engine(chain.target, [chain.drafter()], vocab=VOCAB, gamma=3, rule=rule, **SMALL)
+    for uid in range(20):
+        engine.submit([1 + uid % 5], max_new=20, uid=uid, max_gamma=uid % 4)
+    step = engine.plan()
+    drafted = engine.draft(step)
+    scores = chain.target(step)
+    whole, proposed = engine.verify(step, scores, drafted)
+    ((rows, drafts),) = drafted
+    assert rows is not None
+    width = drafts.ids.shape[1]
+    mine, other = rows[::2], rows[1::2]
+    # Lists for all rows of the step, empty where the other one drafted.
+    ids = np.full((step.giving, width), -1, np.int64)
+    ids[other] = drafts.ids[1::2]
+    lengths = np.zeros((step.giving, width), np.int64)
+    lengths[other] = VOCAB
+    ends = np.concatenate([[0], np.cumsum(lengths.reshape(-1))])
+    every = np.tile(np.arange(VOCAB, dtype=np.uint32), len(other) * width)
+    lists = SparseProbs(ends, every, np.ascontiguousarray(drafts.q[1::2]).reshape(-1))
+    two = [(mine, Drafts(drafts.ids[::2], drafts.q[::2])), (other, Drafts(ids, lists))]
+    apart, counted = engine.verify(step, scores, two)
+    assert (apart.accepted == whole.accepted).all()
+    assert (apart.tokens == whole.tokens).all()
+    assert (counted == proposed).all()
+    assert 0 < whole.accepted.sum() < proposed.sum()
+    engine.commit(step, apart, counted)
+
+
+def test_planned_engines_choose_among_drafters_and_say_why() -> None:
+    """A drafter that is always wrong is not kept; texts are the target's own whoever drafts."""
+    chain = Chain()
+    curve = LatencyCurve(1, 0.5, 0.0, weights_ms=20.0, compute_ms_per_token=0.01, overhead_ms=0.0)
+    drafters = [lambda step, rows: Drafts(np.full((len(rows), 1), 0)), chain.drafter(shared=True)]
+    engine = Engine(chain.target, drafters, vocab=VOCAB, rule="seed_exact", latency=[curve, curve], **SMALL)
+    plain = Engine(chain.target, vocab=VOCAB, rule="seed_exact", **SMALL)
+    assert ran(engine, PROMPTS) == ran(plain, PROMPTS)
+    assert engine.stats()["drafted"] > 0
+    handle = engine.submit([1], max_new=20)
+    engine.step()
+    assert "bound by" in engine.explain(handle)
+    assert "fixed" in plain.explain(plain.submit([1], max_new=2))
+    with pytest.raises(ValueError, match="latency: 1 curves for 2 drafters"):
+        Engine(chain.target, drafters, vocab=VOCAB, latency=curve)
+    with pytest.raises(ValueError, match="max_gamma"):
+        Engine(chain.target, drafters, vocab=VOCAB, latency=[curve, curve], max_gamma=20)

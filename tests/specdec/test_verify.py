@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.specdec import golden
 from tests.specdec.verify_twin import DRAFT, RESAMPLE, Noise, enumerated, law_of
@@ -200,7 +201,6 @@ def test_told_sums_and_chances_change_nothing() -> None:
 
 
 def test_tensors_and_bfloat16() -> None:
-    torch = pytest.importorskip("torch")
     torch.manual_seed(1)
     p, q = torch.randn(20, 4, 40), torch.randn(20, 3, 40)
     draft = torch.randint(0, 40, (20, 3))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from thrifty.device.shape import whole
 from thrifty.errors import Infeasible
+from thrifty.specdec.latency import expected_tau
 from thrifty.specdec.shapes import depths, draft_of, largest_within
-from thrifty.specdec.throughput import Clock, tau_of
+from thrifty.specdec.throughput import Clock
 
 if TYPE_CHECKING:
     from thrifty.device import DeviceProfile, Latency, ModelShape
@@ -338,12 +339,12 @@ def _candidate(draft: Latency, shape: ModelShape, alpha: float, clock: Clock, go
         draft=draft,
         alpha=alpha,
         gamma=gamma,
-        tau=tau_of(alpha, gamma),
+        tau=expected_tau(alpha, gamma),
         tokens_per_second=most,
         speedup=most / clock.plain,
         tau_break_even=clock.tau_needed(draft.ms, asked, clock.plain),
         alpha_break_even=None if pays is None else pays[0],
-        tokens_break_even=None if pays is None else tau_of(*pays),
+        tokens_break_even=None if pays is None else expected_tau(*pays),
         tau_to_beat=None if goal is None else clock.tau_needed(draft.ms, asked, goal),
         alpha_to_beat=None if beats is None else beats[0],
     )

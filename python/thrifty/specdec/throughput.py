@@ -13,22 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from thrifty.specdec.latency import expected_tau
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Clock", "tau_of"]
-
-
-def tau_of(alpha: float, gamma: int) -> float:
-    """Return ids that a verification yields: the accepted drafts and one more.
-
-    Examples
-    --------
-    >>> from thrifty.specdec.throughput import tau_of
-    >>> tau_of(0.5, 2)
-    1.75
-    """
-    return float(sum(alpha**k for k in range(gamma + 1)))
+__all__ = ["Clock"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +55,7 @@ class Clock:
 
     def throughput(self, draft_ms: float, alpha: float, gamma: int) -> float:
         """Return ids a second, over the batch."""
-        return 1e3 * self.batch * tau_of(alpha, gamma) / self.step_ms(draft_ms, gamma)
+        return 1e3 * self.batch * expected_tau(alpha, gamma) / self.step_ms(draft_ms, gamma)
 
     def best(self, draft_ms: float, alpha: float) -> tuple[int, float]:
         """Return the gamma of most ids a second, the least of equal ones, and that many; 0 where no draft pays."""

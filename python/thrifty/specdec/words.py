@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from thrifty.specdec.throughput import tau_of
+from thrifty.specdec.latency import expected_tau
 
 if TYPE_CHECKING:
     from thrifty.specdec.advise import Advice, Candidate
@@ -95,5 +95,5 @@ def _of_current(best: Candidate, goal: float) -> str:
     return (
         f"The draft that is there makes {goal:,.0f} ids a second; the first beats it above an acceptance of "
         f"{best.alpha_to_beat:.2f}. With {gamma} drafts a verification must yield {needed:.2f} ids, of "
-        f"{tau_of(1.0, gamma):.0f} at most."
+        f"{expected_tau(1.0, gamma):.0f} at most."
     )

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use thrifty_base::hash::mix64;
 use thrifty_base::sampling::Sampling;
-use thrifty_specdec::choose::{Choice, Fixed};
+use thrifty_specdec::policy::rivals::ByBatch;
 use thrifty_specdec::request::Submission;
 use thrifty_specdec::scheduler::{Scheduler, Settings};
 
@@ -25,7 +25,7 @@ fn main() {
             share_prefixes: true,
             ageing: 1024,
         };
-        let mut scheduler = Scheduler::new(settings, Fixed(Choice { draft: 0, gamma: 8 })).unwrap();
+        let mut scheduler = Scheduler::new(settings, Box::new(ByBatch::fixed(8).unwrap())).unwrap();
         let mut random = 1u64;
         let mut draw = |n: u64| {
             random = mix64(random);

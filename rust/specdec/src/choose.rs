@@ -1,4 +1,4 @@
-//! Who decides how many drafts each request gets, and from which drafter.
+//! What a policy is asked, and what it answers: how many drafts a request gets, and from which drafter.
 
 /// A request that could use drafts in this step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,35 +30,4 @@ impl Choice {
     pub const fn new(draft: u8, gamma: u8) -> Self {
         if gamma == 0 { Self::NOTHING } else { Self { draft, gamma } }
     }
-}
-
-/// Decides, and learns from what came of it.
-pub trait Choose {
-    /// A slot begins to run; nothing is known of it but its class.
-    fn admit(&mut self, slot: u32, class: u32);
-
-    /// A choice for each ask. All drafts together are `budget` at most, and `prompt` tokens of prompts share the step.
-    fn choose(&mut self, asks: &[Ask], budget: usize, prompt: usize, out: &mut Vec<Choice>);
-
-    /// Of the drafts that a slot got, so many were proposed, and so many accepted.
-    fn observe(&mut self, slot: u32, choice: Choice, proposed: u8, accepted: u8);
-}
-
-/// As many drafts for all, whatever comes of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Fixed(pub Choice);
-
-impl Choose for Fixed {
-    fn admit(&mut self, _: u32, _: u32) {}
-
-    fn choose(&mut self, asks: &[Ask], mut budget: usize, _: usize, out: &mut Vec<Choice>) {
-        out.clear();
-        out.extend(asks.iter().map(|ask| {
-            let gamma = usize::from(self.0.gamma.min(ask.cap)).min(budget) as u8;
-            budget -= usize::from(gamma);
-            Choice { gamma, ..self.0 }
-        }));
-    }
-
-    fn observe(&mut self, _: u32, _: Choice, _: u8, _: u8) {}
 }

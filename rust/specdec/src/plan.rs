@@ -4,7 +4,7 @@
 //! to requests that wait, then to drafts. Where blocks are short, nobody gets drafts, then prompts are cut, then the last
 //! come lose their blocks and begin again later.
 
-use crate::choose::{Ask, Choice, Choose};
+use crate::choose::{Ask, Choice};
 use crate::prefix;
 use crate::request::{Handle, State};
 use crate::scheduler::{Scheduler, Settings, Share};
@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// One part of so many of all blocks is kept for requests that run, before another begins.
 const RESERVE: u32 = 100;
 
-impl<C: Choose> Scheduler<C> {
+impl Scheduler {
     /// Plans a step; without `speculate` nobody gets drafts. A step without rows means that nobody runs or waits.
     pub fn plan(&mut self, speculate: bool) -> Result<&Step> {
         if self.in_flight {

@@ -49,25 +49,31 @@ pub struct DraftTime<'a> {
     pub ms: f64,
 }
 
-/// Chooses drafts and their lengths.
+/// Chooses drafts and their lengths. Who learns nothing needs no more than [`Policy::choose`].
 pub trait Policy: std::fmt::Debug + Send + Sync {
     /// A new request at `slot`; requests of a class are thought to be alike (a range of temperatures, a use).
-    fn admit(&mut self, slot: u32, class: u32);
+    fn admit(&mut self, _slot: u32, _class: u32) {}
 
     /// Makes the choices of a step, in the order of its asks.
     fn choose(&mut self, asks: &[Ask], room: Room, out: &mut Vec<Choice>) -> Result<()>;
 
     /// Of what a request chose, the first `accepted` ids were accepted.
-    fn observe(&mut self, slot: u32, choice: Choice, accepted: u8) -> Result<()>;
+    fn observe(&mut self, _slot: u32, _choice: Choice, _accepted: u8) -> Result<()> {
+        Ok(())
+    }
 
     /// What the step took.
-    fn timed(&mut self, times: &StepTimes<'_>) -> Result<()>;
+    fn timed(&mut self, _times: &StepTimes<'_>) -> Result<()> {
+        Ok(())
+    }
 
     /// The request at `slot` is gone.
-    fn forget(&mut self, slot: u32);
+    fn forget(&mut self, _slot: u32) {}
 
     /// Why a request of the last step was given what it was, where a policy knows.
-    fn explain(&self, slot: u32) -> Option<Explanation>;
+    fn explain(&self, _slot: u32) -> Option<Explanation> {
+        None
+    }
 
     /// Passes that the draft makes for all requests whatever they chose; nothing where choices decide.
     fn passes(&self) -> Option<u8> {

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use thrifty_base::memory;
 
-use crate::choose::{Ask, Choice, Choose};
+use crate::choose::{Ask, Choice};
+use crate::policy::{Chooser, Policy};
 use crate::pool::Pool;
 use crate::prefix::{self, Prefixes};
 use crate::request::{End, Handle, Request, State, Submission};
@@ -127,9 +128,9 @@ pub struct Outcome {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Scheduler<C> {
+pub struct Scheduler {
     pub(crate) settings: Settings,
-    pub(crate) chooser: C,
+    pub(crate) chooser: Chooser,
     pub(crate) pool: Pool,
     pub(crate) prefixes: Prefixes,
     pub(crate) requests: Vec<Request>,
@@ -169,7 +170,7 @@ pub(crate) struct Share {
     pub(crate) choice: Choice,
 }
 
-impl<C> Scheduler<C> {
+impl Scheduler {
     /// The ids of a request of the step in flight.
     pub(crate) fn running_ids(&self, handle: Handle) -> &[u32] {
         &self.requests[handle.slot()].tokens
@@ -198,15 +199,15 @@ impl<C> Scheduler<C> {
     }
 }
 
-impl<C: Choose> Scheduler<C> {
-    /// Without requests.
-    pub fn new(settings: Settings, chooser: C) -> Result<Self> {
+impl Scheduler {
+    /// Without requests; `policy` decides about drafts.
+    pub fn new(settings: Settings, policy: Box<dyn Policy>) -> Result<Self> {
         settings.check()?;
         let stride = settings.stride();
         let rows = settings.max_running as usize;
         Ok(Self {
             settings,
-            chooser,
+            chooser: Chooser::new(policy),
             pool: Pool::new(settings.blocks),
             prefixes: Prefixes::default(),
             requests: Vec::new(),
@@ -442,7 +443,7 @@ impl<C: Choose> Scheduler<C> {
     }
 
     /// Who decides about drafts.
-    pub fn chooser(&mut self) -> &mut C {
+    pub fn chooser(&mut self) -> &mut Chooser {
         &mut self.chooser
     }
 

@@ -56,9 +56,9 @@ impl Drafts {
 impl Sequences {
     /// Asks `drafter` for what the step in flight wants of the drafter with number `which`. With `purpose`
     /// [`Purpose::Shared`] drafts are drawn as the seed-exact rule verifies them. Laws are kept with `laws`.
-    pub fn propose<D: Draft, C>(
+    pub fn propose<D: Draft>(
         &mut self,
-        scheduler: &Scheduler<C>,
+        scheduler: &Scheduler,
         which: u8,
         (seed, purpose): (u64, Purpose),
         drafter: &mut D,
@@ -122,12 +122,7 @@ impl Sequences {
     }
 
     /// The drafter's sequence of a request, with all of its ids.
-    fn follow<D: Draft, C>(
-        &mut self,
-        scheduler: &Scheduler<C>,
-        handle: Handle,
-        drafter: &mut D,
-    ) -> Result<usize, D::Error> {
+    fn follow<D: Draft>(&mut self, scheduler: &Scheduler, handle: Handle, drafter: &mut D) -> Result<usize, D::Error> {
         let slot = handle.slot();
         if self.known.len() <= slot {
             self.known.resize(slot + 1, None);

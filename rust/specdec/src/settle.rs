@@ -1,6 +1,6 @@
 //! What becomes of a plan.
 
-use crate::choose::{Choice, Choose};
+use crate::choose::Choice;
 use crate::prefix;
 use crate::request::{End, State};
 use crate::scheduler::Scheduler;
@@ -12,7 +12,7 @@ const PACE: f32 = 0.1;
 /// In the place of a number of accepted drafts: the request can't go on.
 pub const FAILED: i64 = -1;
 
-impl<C: Choose> Scheduler<C> {
+impl Scheduler {
     fn expect(&self, number: u64) -> Result<()> {
         if number != self.step.number {
             return Err(Error::StalePlan { plan: number, what: "another was made since" });
@@ -76,7 +76,7 @@ impl<C: Choose> Scheduler<C> {
                 let proposed = proposed.map_or(choice.gamma, |p| p[row]);
                 self.stats.drafted += u64::from(proposed);
                 self.stats.accepted += accepted[row] as u64;
-                self.chooser.observe(slot, choice, proposed, accepted[row] as u8);
+                self.chooser.observe(slot, choice, accepted[row] as u8);
             }
             self.publish(slot);
             match end {
@@ -198,7 +198,7 @@ impl<C: Choose> Scheduler<C> {
     }
 }
 
-impl<C: Choose> Scheduler<C> {
+impl Scheduler {
     /// Writes the drafts of plan `number` into its tokens: `width` ids a row, -1 behind the last.
     pub fn fill(&mut self, number: u64, drafts: &[i64], width: usize) -> Result<()> {
         self.expect(number)?;

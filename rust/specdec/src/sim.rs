@@ -11,7 +11,7 @@ use thrifty_base::philox::Philox;
 use thrifty_base::sampling::Sampling;
 
 use crate::latency::Knots;
-use crate::policy::{Chooser, Policy};
+use crate::policy::Policy;
 use crate::request::{Handle, Submission};
 use crate::scheduler::{Scheduler, Settings};
 use crate::{Error, Result};
@@ -121,7 +121,7 @@ pub fn simulate(
         return Err(Error::argument("alphas", "chances between 0 and 1 are needed"));
     }
     let passes = policy.passes();
-    let mut scheduler = Scheduler::new(settings, Chooser::new(policy))?;
+    let mut scheduler = Scheduler::new(settings, policy)?;
     let noise = Philox::new(seed, NOISE);
     let (mut report, mut clock, mut next) = (Report::default(), 0.0f64, 0usize);
     let mut came: Vec<(Handle, f64)> = Vec::new();

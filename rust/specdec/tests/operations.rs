@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 use thrifty_base::hash::mix64;
 use thrifty_base::sampling::Sampling;
-use thrifty_specdec::choose::{Choice, Fixed};
+use thrifty_specdec::policy::rivals::ByBatch;
 use thrifty_specdec::request::{End, Handle, State, Submission};
 use thrifty_specdec::scheduler::{Scheduler, Settings, Stats};
 use thrifty_specdec::settle::FAILED;
@@ -27,7 +27,7 @@ fn hash(ids: &[u32]) -> u64 {
 }
 
 struct World {
-    scheduler: Scheduler<Fixed>,
+    scheduler: Scheduler,
     cache: Cache,
     prompts: HashMap<Handle, (Vec<u32>, usize)>,
     seen: HashMap<Handle, Vec<u32>>,
@@ -48,9 +48,9 @@ impl World {
             share_prefixes,
             ageing: 4,
         };
-        let chooser = Fixed(Choice { draft: 0, gamma });
+        let policy = Box::new(ByBatch::fixed(gamma).unwrap());
         Self {
-            scheduler: Scheduler::new(settings, chooser).unwrap(),
+            scheduler: Scheduler::new(settings, policy).unwrap(),
             cache: vec![None; (blocks * block_size) as usize],
             prompts: HashMap::new(),
             seen: HashMap::new(),
@@ -293,7 +293,7 @@ fn everything_happens() {
 
 /// More of them: `cargo test -- --ignored`.
 #[test]
-#[ignore = "minutes"]
+#[ignore = "a minute or more: make test-slow runs it, and the sequences above take the same way"]
 fn a_hundred_thousand() {
     for seed in 0..100_000 {
         run(seed, 60);

@@ -10,7 +10,7 @@ use thrifty_base::sampling::Sampling;
 use thrifty_specdec::Result;
 use thrifty_specdec::latency::{Knots, LatencyCurve, Learned};
 use thrifty_specdec::policy::rivals::ByBatch;
-use thrifty_specdec::policy::{Chooser, Planner, Policy, Settings as Planning};
+use thrifty_specdec::policy::{Planner, Policy, Settings as Planning};
 use thrifty_specdec::request::{Handle, State, Submission};
 use thrifty_specdec::scheduler::{Scheduler, Settings};
 use thrifty_specdec::sequences::{Drafts, Sequences};
@@ -28,7 +28,7 @@ const SHORT: usize = 1 << 10;
 /// Requests, blocks and plans; use `thrifty.specdec.Engine`.
 #[pyclass(module = "thrifty._core")]
 pub(crate) struct SpecScheduler {
-    inner: Scheduler<Chooser>,
+    inner: Scheduler,
     /// One for each drafter.
     sequences: Vec<Sequences>,
     drafts: Drafts,
@@ -87,7 +87,7 @@ impl SpecScheduler {
             ageing,
         };
         let policy = policy(gamma, curves, &alphas, max_gamma).map_err(|e| e.into_py_err(py))?;
-        let inner = Scheduler::new(settings, Chooser::new(policy)).map_err(|e| e.into_py_err(py))?;
+        let inner = Scheduler::new(settings, policy).map_err(|e| e.into_py_err(py))?;
         Ok(Self { inner, sequences: vec![Sequences::default(); drafters], drafts: Drafts::default() })
     }
 
@@ -307,6 +307,10 @@ impl SpecScheduler {
 
     /// Why a request was given the drafts that it was in the last step, where the policy knows.
     fn explain(&mut self, py: Python<'_>, handle: u64) -> PyResult<Option<String>> {
+        // A step that the policy refused went without drafts; that is why.
+        if let Some(refused) = self.inner.chooser().refused() {
+            return Ok(Some(format!("gamma 0: the policy refused the step: {refused}")));
+        }
         let found = self.inner.explain(Handle(handle)).map_err(|e| e.into_py_err(py))?;
         Ok(found.map(|explanation| explanation.to_string()))
     }

@@ -1,7 +1,7 @@
 //! A policy as the scheduler asks for one.
 
 use super::{Policy, Room};
-use crate::choose::{Ask, Choice, Choose};
+use crate::choose::{Ask, Choice};
 use crate::explain::Explanation;
 use crate::policy::{DraftTime, StepTimes};
 use crate::request::Handle;
@@ -33,12 +33,14 @@ impl Chooser {
     }
 }
 
-impl Choose for Chooser {
-    fn admit(&mut self, slot: u32, class: u32) {
+impl Chooser {
+    /// A slot begins to run; nothing is known of it but its class.
+    pub(crate) fn admit(&mut self, slot: u32, class: u32) {
         self.policy.admit(slot, class);
     }
 
-    fn choose(&mut self, asks: &[Ask], budget: usize, prompt: usize, out: &mut Vec<Choice>) {
+    /// A choice for each ask. All drafts together are `budget` at most, and `prompt` tokens of prompts share the step.
+    pub(crate) fn choose(&mut self, asks: &[Ask], budget: usize, prompt: usize, out: &mut Vec<Choice>) {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let room = Room { tokens: count(budget + prompt + asks.len()), prefill: count(prompt) };
         if let Err(error) = self.policy.choose(asks, room, out) {
@@ -48,15 +50,16 @@ impl Choose for Chooser {
         }
     }
 
-    fn observe(&mut self, slot: u32, choice: Choice, _: u8, accepted: u8) {
-        // What a drafter had no proposal for was not accepted either: it is as well not asked for.
+    /// Of the drafts that a slot got, so many were accepted. What a drafter had no proposal for was not accepted either: it is
+    /// as well not asked for.
+    pub(crate) fn observe(&mut self, slot: u32, choice: Choice, accepted: u8) {
         if let Err(error) = self.policy.observe(slot, choice, accepted) {
             self.refused = Some(error);
         }
     }
 }
 
-impl Scheduler<Chooser> {
+impl Scheduler {
     /// Tells the policy what the step in flight took: milliseconds outside the models, of the target, and of each drafter.
     pub fn timed(&mut self, host_ms: f64, verify_ms: f64, draft_ms: &[f64]) -> Result<()> {
         let step = &self.step;
@@ -108,7 +111,7 @@ mod tests {
         let (mut out, ask) = (Vec::new(), Ask { slot: 0, cap: 4, weight: 1.0, kv: 0 });
         chooser.choose(&[ask], 100, 0, &mut out);
         assert!(out[0].gamma > 0 && chooser.refused().is_none());
-        chooser.observe(0, out[0], 0, 0);
+        chooser.observe(0, out[0], 0);
         assert!(chooser.policy().explain(0).is_some());
         // The budget is one of drafts, beside prompts and a token of each request.
         chooser.choose(&[ask], 2, 500, &mut out);
@@ -116,7 +119,7 @@ mod tests {
         chooser.choose(&[Ask { slot: 9, ..ask }], 100, 0, &mut out);
         assert_eq!(out, [Choice::NOTHING]);
         assert!(matches!(chooser.refused(), Some(Error::Argument { argument: "slot", .. })));
-        chooser.observe(9, Choice::new(0, 1), 1, 1);
+        chooser.observe(9, Choice::new(0, 1), 1);
         assert!(chooser.refused().is_some() && chooser.refused().is_none());
     }
 }

@@ -1,10 +1,9 @@
 //! Rules of other engines, written down from what they say of them, behind our interface; and the one that knows all.
 //! They say the same of each request, or trim what was drafted already, and none knows what a draft takes but the last.
 
-use super::{Policy, Room, StepTimes, check};
+use super::{Policy, Room, check};
 use crate::acceptance::{Acceptance, DEPTHS, Row};
 use crate::choose::{Ask, Choice};
-use crate::explain::Explanation;
 use crate::goodput::{Solver, Step};
 use crate::times::Times;
 use crate::{Error, Result};
@@ -51,28 +50,12 @@ impl ByBatch {
 }
 
 impl Policy for ByBatch {
-    fn admit(&mut self, _: u32, _: u32) {}
-
     fn choose(&mut self, asks: &[Ask], room: Room, out: &mut Vec<Choice>) -> Result<()> {
         check(asks)?;
         let batch = asks.len() as u32;
         let gamma = self.table.iter().find(|&&(most, _)| batch <= most).map_or(0, |&(_, gamma)| gamma);
         all(asks, room, 0, gamma, out);
         Ok(())
-    }
-
-    fn observe(&mut self, _: u32, _: Choice, _: u8) -> Result<()> {
-        Ok(())
-    }
-
-    fn timed(&mut self, _: &StepTimes<'_>) -> Result<()> {
-        Ok(())
-    }
-
-    fn forget(&mut self, _: u32) {}
-
-    fn explain(&self, _: u32) -> Option<Explanation> {
-        None
     }
 }
 
@@ -126,8 +109,6 @@ impl Tiers {
 }
 
 impl Policy for Tiers {
-    fn admit(&mut self, _: u32, _: u32) {}
-
     fn choose(&mut self, asks: &[Ask], room: Room, out: &mut Vec<Choice>) -> Result<()> {
         check(asks)?;
         self.step();
@@ -141,16 +122,6 @@ impl Policy for Tiers {
             self.since.1 += 1;
         }
         Ok(())
-    }
-
-    fn timed(&mut self, _: &StepTimes<'_>) -> Result<()> {
-        Ok(())
-    }
-
-    fn forget(&mut self, _: u32) {}
-
-    fn explain(&self, _: u32) -> Option<Explanation> {
-        None
     }
 }
 
@@ -199,16 +170,8 @@ impl Policy for Trim {
         self.acceptance.observe(slot, 0, choice.gamma, accepted)
     }
 
-    fn timed(&mut self, _: &StepTimes<'_>) -> Result<()> {
-        Ok(())
-    }
-
     fn forget(&mut self, slot: u32) {
         self.acceptance.forget(slot);
-    }
-
-    fn explain(&self, _: u32) -> Option<Explanation> {
-        None
     }
 
     fn passes(&self) -> Option<u8> {
@@ -279,19 +242,5 @@ impl Policy for Oracle {
         let step = Step { asks, prefill: room.prefill, budget: room.tokens, drafts: every, max_gamma: *max_gamma };
         solver.solve(times, &step, drafts_of, out);
         Ok(())
-    }
-
-    fn observe(&mut self, _: u32, _: Choice, _: u8) -> Result<()> {
-        Ok(())
-    }
-
-    fn timed(&mut self, _: &StepTimes<'_>) -> Result<()> {
-        Ok(())
-    }
-
-    fn forget(&mut self, _: u32) {}
-
-    fn explain(&self, _: u32) -> Option<Explanation> {
-        None
     }
 }
