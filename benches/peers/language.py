@@ -95,7 +95,11 @@ class ByRows(torch.autograd.Function):
 
     @staticmethod
     def backward(_: Any, *grads: Any) -> Any:
-        return grads[0].to_sparse(1)
+        # to_sparse finds the same rows, at 50 times the cost of the rest of the step.
+        rows = grads[0].any(1).nonzero().squeeze(1)
+        return torch.sparse_coo_tensor(
+            rows[None], grads[0][rows], grads[0].shape, check_invariants=False, is_coalesced=True
+        )
 
 
 class PaperLayer(nn.Module):

@@ -4,7 +4,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use thrifty_base::math::{dispatch, exp};
 use thrifty_base::pool::pool;
-use thrifty_base::prefetch::prefetch;
+use thrifty_base::prefetch::{prefetch, prefetch_near};
 use thrifty_base::progress::Progress;
 use thrifty_base::simd::Path;
 
@@ -17,9 +17,11 @@ use crate::{Error, Result};
 const TASK: usize = 64;
 /// Rows whose places are known before the first is read.
 const ROWS: usize = 1024;
-/// How many rows ahead memory is asked; and the bytes of a table up to which it need not be asked.
+/// How many rows ahead memory is asked; how many are asked all at once; the bytes of rows that the first cache has room for;
+/// and the bytes of a table up to which memory need not be asked.
 const AHEAD: usize = 24;
 const FEW: usize = 256;
+const ROOM: usize = 1 << 14;
 const NEAR: usize = 1 << 19;
 
 /// A table as lookups see it.
@@ -206,8 +208,14 @@ fn all<S: Simd, R: Unit>(
         }
         // Of few rows all at once.
         let ahead = if (1..=FEW).contains(&starts.len()) && ahead > 0 { starts.len() } else { ahead };
+        let near = starts.len() * layout.stride <= ROOM;
         for &start in starts.iter().take(ahead) {
-            prefetch(&numbers[start..][..spec.head_dim]);
+            let row = &numbers[start..][..spec.head_dim];
+            if near {
+                prefetch_near(row);
+            } else {
+                prefetch(row);
+            }
         }
         let mut at = 0;
         for (i, out) in out.chunks_exact_mut(spec.width()).enumerate() {

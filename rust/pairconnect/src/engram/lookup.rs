@@ -1,5 +1,6 @@
 //! What positions look up: the rows of their n-grams, side by side.
 
+use bytemuck::Pod;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use thrifty_base::math::dispatch;
@@ -7,6 +8,7 @@ use thrifty_base::pool::pool;
 use thrifty_base::prefetch::prefetch;
 use thrifty_base::progress::Progress;
 use thrifty_base::simd::Path;
+use thrifty_base::streaming;
 
 use super::hash::EngramHash;
 use crate::Result;
@@ -59,6 +61,8 @@ pub(crate) struct Part<'a, T> {
     view: View<'a>,
     positions: Positions<'a>,
     first: usize,
+    /// Whether the result is too large for the caches.
+    large: bool,
     out: &'a mut [T],
 }
 
@@ -83,14 +87,15 @@ impl<'a> View<'a> {
         for<'b> Part<'b, T>: WithSimd<Output = ()>,
     {
         let width = self.each * self.rows.head_dim;
+        let large = size_of_val(out) >= streaming::LARGE;
         if out.len() <= TASK * width {
-            dispatch(path, Part { view: self, positions, first: 0, out });
+            dispatch(path, Part { view: self, positions, first: 0, large, out });
             return Ok(());
         }
         progress.start("lookup", (out.len() / width) as u64)?;
         let task = |(i, out): (usize, &mut [T])| {
             let done = (out.len() / width) as u64;
-            dispatch(path, Part { view: self, positions, first: i * TASK, out });
+            dispatch(path, Part { view: self, positions, first: i * TASK, large, out });
             progress.advance(done)
         };
         if threads == 1 {
@@ -106,8 +111,14 @@ impl<T> Part<'_, T> {
     /// Numbers the rows of some positions, then gives each row to `give` with the place of its numbers.
     #[inline(always)]
     fn each_row(self, give: impl Fn(&[u8], &mut [T])) {
-        let Self { view: View { hash, rows: Stored { layout, head_dim, .. }, each, data }, positions, mut first, out } =
-            self;
+        let large = self.large;
+        let Self {
+            view: View { hash, rows: Stored { layout, head_dim, .. }, each, data },
+            positions,
+            mut first,
+            out,
+            ..
+        } = self;
         let row = |number: u64| &data[number as usize * layout.stride..][..layout.stride];
         let mut numbers = vec![0; each * NUMBERED.min(out.len() / (each * head_dim))];
         for out in out.chunks_mut(NUMBERED * each * head_dim) {
@@ -122,6 +133,9 @@ impl<T> Part<'_, T> {
                 give(row(numbers[i]), out);
             }
         }
+        if large {
+            streaming::finish();
+        }
     }
 }
 
@@ -130,15 +144,15 @@ impl WithSimd for Part<'_, f32> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let scale = self.view.rows.layout.scale;
+        let (scale, large) = (self.view.rows.layout.scale, self.large);
         match self.view.rows.precision {
-            Precision::F32 => self.each_row(|row, out| copy::<f32, f32>(row, out, |x| x)),
+            Precision::F32 => self.each_row(|row, out| copy::<f32, f32>(row, out, large, |x| x)),
             Precision::Bf16 => {
-                self.each_row(|row, out| copy::<u16, f32>(row, out, |x| f32::from_bits(u32::from(x) << 16)));
+                self.each_row(|row, out| copy::<u16, f32>(row, out, large, |x| f32::from_bits(u32::from(x) << 16)));
             }
             Precision::I8 => self.each_row(|row, out| {
                 let factor = f32::from_le_bytes(row[scale..scale + 4].try_into().expect("four bytes"));
-                copy::<i8, f32>(row, out, |x| factor * f32::from(x));
+                copy::<i8, f32>(row, out, large, |x| factor * f32::from(x));
             }),
         }
     }
@@ -151,18 +165,22 @@ impl WithSimd for Part<'_, u16> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         debug_assert!(self.view.rows.precision == Precision::Bf16);
-        self.each_row(|row, out| copy::<u16, u16>(row, out, |x| x));
+        let large = self.large;
+        self.each_row(|row, out| copy::<u16, u16>(row, out, large, |x| x));
     }
 }
 
 /// Whole blocks first, which the compiler makes vectors of.
 #[inline(always)]
-fn copy<A: bytemuck::Pod, B>(row: &[u8], out: &mut [B], of: impl Fn(A) -> B) {
+fn copy<A: Pod, B: Pod>(row: &[u8], out: &mut [B], large: bool, of: impl Fn(A) -> B) {
     let row: &[A] = bytemuck::cast_slice(&row[..size_of::<A>() * out.len()]);
     let ((blocks, rest), (out_blocks, out_rest)) = (row.as_chunks::<BLOCK>(), out.as_chunks_mut::<BLOCK>());
     for (out, block) in out_blocks.iter_mut().zip(blocks) {
-        for (out, &x) in out.iter_mut().zip(block) {
-            *out = of(x);
+        let block = block.map(&of);
+        if large {
+            streaming::store(&block, out);
+        } else {
+            *out = block;
         }
     }
     for (out, &x) in out_rest.iter_mut().zip(rest) {

@@ -1,12 +1,12 @@
 //! `PairState`.
 
-use numpy::{PyArray1, PyArrayMethods};
+use numpy::PyArray1;
 use pyo3::prelude::*;
 use thrifty_pairconnect::state::State;
 
 use super::ids::{Ids, one};
 use super::table::PairTable;
-use crate::array::vector;
+use crate::array::{filled, filled_flat, vector};
 use crate::error::IntoPyErr;
 use crate::interrupt::long_call;
 
@@ -28,7 +28,6 @@ pub(crate) struct PairState {
     table: Py<PairTable>,
     weights: Option<Vec<f32>>,
     state: State,
-    out: Vec<f32>,
 }
 
 /// Appends of no more pairs than this are done where they are asked for.
@@ -42,7 +41,7 @@ impl PairState {
     fn new(table: Py<PairTable>, weights: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let weights = weights.map(|w| vector::<f32>(w, "weights", "float32")).transpose()?;
         let weights = weights.as_ref().map(|w| w.as_slice()).transpose()?.map(<[f32]>::to_vec);
-        Ok(Self { table, weights, state: State::new(), out: Vec::new() })
+        Ok(Self { table, weights, state: State::new() })
     }
 
     /// Append an id, or ids one after the other.
@@ -61,24 +60,25 @@ impl PairState {
     /// ValueError
     ///     For an id that is not below ``vocab``; then nothing is appended.
     fn append<'py>(&mut self, py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let Self { table, weights, state, out } = self;
+        let Self { table, weights, state } = self;
         let table = table.borrow(py);
         let (table, weights) = (table.core(), weights.as_deref());
         let width = table.spec().width();
         if let Some(id) = one(ids)? {
-            out.resize(width, 0.0);
-            state.append(table, &[id], weights, out).map_err(|e| e.into_py_err(py))?;
-            return Ok(PyArray1::from_slice(py, out).into_any());
+            let append = |out: &mut [f32]| state.append(table, &[id], weights, out).map_err(|e| e.into_py_err(py));
+            return Ok(filled_flat(py, width, append)?.into_any());
         }
         let ids = Ids::any(ids)?;
         let ids = ids.as_slice()?;
-        out.resize(ids.len() * width, 0.0);
-        if ids.len().saturating_mul(table.spec().distances(state.ids().len() + ids.len()).len()) <= SHORT {
-            state.append(table, ids, weights, out).map_err(|e| e.into_py_err(py))?;
-        } else {
-            long_call(py, None, |_| state.append(table, ids, weights, out))?;
-        }
-        Ok(PyArray1::from_slice(py, out).reshape([ids.len(), width])?.into_any())
+        let pairs = ids.len().saturating_mul(table.spec().distances(state.ids().len() + ids.len()).len());
+        let append = |out: &mut [f32]| {
+            if pairs <= SHORT {
+                state.append(table, ids, weights, out).map_err(|e| e.into_py_err(py))
+            } else {
+                long_call(py, None, |_| state.append(table, ids, weights, out))
+            }
+        };
+        Ok(filled(py, &[ids.len(), width], append)?.into_any())
     }
 
     /// Take back all positions from ``length`` on.
@@ -88,8 +88,8 @@ impl PairState {
 
     /// Return another sequence of the same ids, which goes its own way from here.
     fn fork(&self, py: Python<'_>) -> Self {
-        let Self { table, weights, state, .. } = self;
-        Self { table: table.clone_ref(py), weights: weights.clone(), state: state.clone(), out: Vec::new() }
+        let Self { table, weights, state } = self;
+        Self { table: table.clone_ref(py), weights: weights.clone(), state: state.clone() }
     }
 
     /// The ids, a uint32 array.

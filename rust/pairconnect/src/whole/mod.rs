@@ -1,0 +1,180 @@
+//! Products of whole numbers: weights of 8 bits with a factor a row, vectors of 16 bits with a factor each.
+//!
+//! Sums of whole numbers are exact, so that all instructions and orders give the same bits. Panels hold pairs of columns:
+//! what an instruction multiplies and adds in one.
+
+mod instructions;
+mod product;
+
+use pulp::{Simd, WithSimd};
+use thrifty_base::math::{LANES, dispatch};
+use thrifty_base::simd::Path;
+
+use crate::stored::whole_numbers;
+use instructions::{Pairs, WithPairs, with_pairs};
+pub(crate) use product::{product, put};
+
+/// Weights in panels of 16 rows; of each, two columns stand together.
+#[derive(Debug)]
+pub(crate) struct Panels {
+    columns: usize,
+    weights: Vec<i8>,
+    scales: Vec<f32>,
+}
+
+/// Two columns of 16 rows.
+type Block = [i8; 2 * LANES];
+
+impl Panels {
+    /// Of rows of `columns` numbers, an even number of them.
+    pub(crate) fn new(values: &[f32], columns: usize) -> Self {
+        let rows = (values.len() / columns).next_multiple_of(LANES);
+        let (mut weights, mut scales) = (vec![0; rows * columns], vec![0.0; rows]);
+        let mut rounded = vec![0; columns];
+        for (row, values) in values.chunks_exact(columns).enumerate() {
+            scales[row] = whole_numbers(values, &mut rounded);
+            let panel: &mut [Block] = weights[row / LANES * LANES * columns..].as_chunks_mut().0;
+            for (block, pair) in panel.iter_mut().zip(rounded.chunks_exact(2)) {
+                block[row % LANES * 2..][..2].copy_from_slice(pair);
+            }
+        }
+        Self { columns, weights, scales }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.weights.len() + 4 * self.scales.len()
+    }
+
+    /// A row as f32.
+    pub(crate) fn row(&self, row: usize, out: &mut [f32]) {
+        let panel: &[Block] = self.weights[row / LANES * LANES * self.columns..].as_chunks().0;
+        for (block, out) in panel.iter().zip(out.chunks_exact_mut(2)) {
+            let pair = &block[row % LANES * 2..][..2];
+            out.iter_mut().zip(pair).for_each(|(out, &x)| *out = self.scales[row] * f32::from(x));
+        }
+    }
+}
+
+/// Vectors of whole numbers, used again.
+#[derive(Debug, Default)]
+pub struct Whole {
+    columns: usize,
+    numbers: Vec<i16>,
+    scales: Vec<f32>,
+}
+
+impl Whole {
+    /// Rounds vectors of `columns` numbers, to as many steps as no sum can overflow with.
+    pub(crate) fn round(&mut self, path: Path, x: &[f32], columns: usize) {
+        let most = (i32::MAX / (127 * columns as i32)).min(i32::from(i16::MAX)) as f32;
+        self.columns = columns;
+        self.numbers.resize(x.len(), 0);
+        self.scales.clear();
+        for (x, out) in x.chunks_exact(columns).zip(self.numbers.chunks_exact_mut(columns)) {
+            self.scales.push(dispatch(path, Round { x, most, out }));
+        }
+    }
+}
+
+/// 1.5 * 2^23: a sum with it is rounded to a whole number, of two equally near ones the even one.
+const MAGIC: f32 = 12_582_912.0;
+
+/// Writes whole numbers up to `most`; returns what they are multiplied by.
+struct Round<'a> {
+    x: &'a [f32],
+    most: f32,
+    out: &'a mut [i16],
+}
+
+impl WithSimd for Round<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f32 {
+        let Self { x, most, out } = self;
+        let mut largest = [0u32; LANES];
+        for block in x.as_chunks::<LANES>().0 {
+            for i in 0..LANES {
+                // Without their sign, floats are ordered as whole numbers are; what is no number is above all.
+                largest[i] = largest[i].max(block[i].abs().to_bits());
+            }
+        }
+        let largest = f32::from_bits(largest.into_iter().fold(0, u32::max));
+        if !largest.is_finite() {
+            out.fill(0);
+            // What is no number stays so: 0 times this.
+            return f32::NAN;
+        }
+        let inverse = if largest > 0.0 { most / largest } else { 0.0 };
+        let inverse = if inverse.is_finite() { inverse } else { 0.0 };
+        for (out, x) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(x.as_chunks::<LANES>().0) {
+            for i in 0..LANES {
+                let shifted = (x[i] * inverse).clamp(-most, most) + MAGIC;
+                out[i] = (shifted.to_bits() as i32 - MAGIC.to_bits() as i32) as i16;
+            }
+        }
+        largest / most
+    }
+}
+
+/// Row after row, for products of some of them.
+#[derive(Debug)]
+pub(crate) struct WholeRows {
+    columns: usize,
+    weights: Vec<i8>,
+    scales: Vec<f32>,
+}
+
+impl WholeRows {
+    /// Of rows of `columns` numbers; they get zeros behind them up to whole blocks.
+    pub(crate) fn new(values: &[f32], columns: usize) -> Self {
+        let stride = columns.next_multiple_of(2 * LANES);
+        let mut weights = vec![0; values.len() / columns * stride];
+        let rows = values.chunks_exact(columns).zip(weights.chunks_exact_mut(stride));
+        let scales = rows.map(|(values, out)| whole_numbers(values, &mut out[..columns])).collect();
+        Self { columns: stride, weights, scales }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.weights.len() + 4 * self.scales.len()
+    }
+
+    /// A row, to be asked of memory.
+    pub(crate) fn weights(&self, row: usize) -> &[i8] {
+        &self.weights[row * self.columns..(row + 1) * self.columns]
+    }
+
+    /// `out[i] = rows[ids[i]] . x[p]`: the bits that [`product`] gives.
+    pub(crate) fn products(&self, path: Path, ids: &[u32], x: &Whole, p: usize, out: &mut [f32]) {
+        with_pairs(path, Chosen { rows: self, ids, x, p, out });
+    }
+}
+
+struct Chosen<'a> {
+    rows: &'a WholeRows,
+    ids: &'a [u32],
+    x: &'a Whole,
+    p: usize,
+    out: &'a mut [f32],
+}
+
+impl WithPairs for Chosen<'_> {
+    #[inline(always)]
+    fn run<M: Pairs>(self, m: M) {
+        let Self { rows, ids, x, p, out } = self;
+        let numbers = &x.numbers[p * x.columns..(p + 1) * x.columns];
+        // The last block may be a half.
+        let (blocks, rest) = numbers.as_chunks::<{ 2 * LANES }>();
+        let mut last = [0; 2 * LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        for (&id, out) in ids.iter().zip(out) {
+            let mut sums = m.zero();
+            let row: &[Block] = rows.weights(id as usize).as_chunks().0;
+            for (w, x) in row.iter().zip(blocks.iter().chain((!rest.is_empty()).then_some(&last))) {
+                sums = m.add(sums, m.widen(w), m.load(x));
+            }
+            let sum: i32 = m.lanes(sums).iter().sum();
+            *out = sum as f32 * (rows.scales[id as usize] * x.scales[p]);
+        }
+    }
+}
