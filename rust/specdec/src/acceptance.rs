@@ -15,6 +15,8 @@
 //! A class learns from all its requests. Where it has seen nothing of a position, that is as the one before.
 //! Instead of all counts decaying each round, what a round counts grows, so an update touches what it saw and no more.
 
+use thrifty_base::prefetch::prefetch;
+
 use crate::{Error, Result};
 
 /// Longest draft whose positions are told apart.
@@ -199,6 +201,16 @@ impl Acceptance {
         self.counts[slot * drafts + draft].add(gamma.into(), accepted.into(), KEEP);
         self.estimate(slot, draft);
         Ok(())
+    }
+
+    /// Asks memory for what an observation of the request at `slot` reads and writes.
+    #[inline]
+    pub fn expect(&self, slot: u32) {
+        let (at, drafts) = (slot as usize * self.drafts(), self.drafts());
+        if let (Some(counts), Some(survival)) = (self.counts.get(at..at + drafts), self.survival.get(at..at + drafts)) {
+            prefetch(counts);
+            prefetch(survival);
+        }
     }
 
     /// Lets classes say what they learned since the last call.

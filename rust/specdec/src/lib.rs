@@ -27,6 +27,7 @@ mod error;
 pub mod explain;
 pub mod goodput;
 pub mod latency;
+mod live;
 pub mod plan;
 pub mod policy;
 pub mod pool;
@@ -37,6 +38,7 @@ pub mod sequences;
 pub mod settle;
 pub mod sim;
 pub mod step;
+mod texts;
 pub mod times;
 pub mod verify;
 

@@ -3,16 +3,39 @@
 //! Every request that runs gets one token. What is left of the step's tokens goes to prompts, the first come first, then
 //! to requests that wait, then to drafts. Where blocks are short, nobody gets drafts, then prompts are cut, then the last
 //! come lose their blocks and begin again later.
+//!
+//! Blocks are counted first and taken when rows are written, so all that runs is gone through three times in a step: to
+//! share tokens, to ask for drafts, and to write.
 
 use crate::choose::{Ask, Choice};
+use crate::live::Live;
 use crate::prefix;
-use crate::request::{Handle, State};
+use crate::request::State;
 use crate::scheduler::{Scheduler, Settings, Share};
 use crate::step::Step;
 use crate::{Error, Result};
 
 /// One part of so many of all blocks is kept for requests that run, before another begins.
 const RESERVE: u32 = 100;
+/// Memory of a request is asked for when so many before it are to be written first.
+pub(crate) const AHEAD: usize = 6;
+
+/// What nobody has yet.
+#[derive(Clone, Copy)]
+struct Left {
+    /// Tokens of the step.
+    tokens: u32,
+    /// Blocks, less those that known tokens need.
+    blocks: u32,
+}
+
+impl Settings {
+    /// Blocks that a request needs beside its own, to have so many tokens computed.
+    #[inline]
+    fn needed(&self, one: &Live, tokens: u32) -> u32 {
+        self.holding(one.computed + tokens).saturating_sub(one.blocks)
+    }
+}
 
 impl Scheduler {
     /// Plans a step; without `speculate` nobody gets drafts. A step without rows means that nobody runs or waits.
@@ -21,203 +44,123 @@ impl Scheduler {
             let what = "it was neither committed nor aborted, and there is one plan at a time";
             return Err(Error::StalePlan { plan: self.step.number, what });
         }
-        self.share();
         (self.admitted, self.shared) = (0, 0);
-        if !self.fit() {
-            self.admit();
+        let preempted = self.stats.preempted;
+        let mut left = self.share();
+        if self.stats.preempted == preempted {
+            self.admit(&mut left);
         }
         if speculate && self.settings.max_gamma > 0 {
-            self.draft();
+            self.draft(&mut left);
         }
-        self.write();
+        self.write(self.settings.token_budget - left.tokens);
         self.in_flight = true;
         Ok(&self.step)
     }
 
-    /// Tokens of the step that nobody has yet.
-    fn left(&self) -> u32 {
-        self.settings.token_budget - self.shares.iter().map(|s| s.fresh).sum::<u32>()
-    }
-
     /// Gives known tokens to those that run.
-    fn share(&mut self) {
+    fn share(&mut self) -> Left {
+        let settings = self.settings;
+        let (mut needed, mut prompts) = (0, Vec::new());
         self.shares.clear();
-        let requests = &self.requests;
-        let one = |&slot: &u32| Share { fresh: 1, before: requests[slot as usize].blocks, choice: Choice::default() };
-        self.shares.extend(self.running.iter().map(one));
-        let long = |i: usize| requests[self.running[i] as usize].known() > 1;
-        let mut prompts: Vec<usize> = (0..self.running.len()).filter(|&i| long(i)).collect();
-        prompts.sort_unstable_by_key(|&i| requests[self.running[i] as usize].order);
-        let mut left = self.settings.token_budget - self.running.len() as u32;
+        self.shares.extend(self.live.iter().enumerate().map(|(i, one)| {
+            if one.known() > 1 {
+                prompts.push(i);
+            }
+            needed += settings.needed(one, 1);
+            Share { fresh: 1, before: one.blocks, choice: Choice::NOTHING }
+        }));
+        prompts.sort_unstable_by_key(|&i| self.order(i));
+        let mut tokens = settings.token_budget - self.live.len() as u32;
         for i in prompts {
-            let more = (requests[self.running[i] as usize].known() - 1).min(left);
+            let one = &self.live[i];
+            let more = (one.known() - 1).min(tokens);
+            tokens -= more;
             self.shares[i].fresh += more;
-            left -= more;
+            needed += settings.needed(one, 1 + more) - settings.needed(one, 1);
         }
+        if needed as usize > self.pool.available() {
+            return self.cut();
+        }
+        Left { tokens, blocks: self.pool.available() as u32 - needed }
     }
 
-    /// Asks how many drafts those get that give an id, and finds blocks for them.
-    fn draft(&mut self) {
-        self.asks.clear();
-        self.asking.clear();
-        let mut tokens = 0;
-        for (i, (&slot, share)) in self.running.iter().zip(&self.shares).enumerate() {
-            let request = &self.requests[slot as usize];
-            tokens += share.fresh;
-            let cap = request.room();
-            if cap > 0 && share.fresh == request.known() {
-                // All requests have to come to their ends: an id is worth the steps that it saves its own.
-                let weight = if request.pace > 0.0 { self.pace / request.pace } else { 1.0 };
-                self.asks.push(Ask { slot, cap: cap as u8, weight, kv: request.computed + share.fresh });
-                self.asking.push(i as u32);
-            }
-        }
-        let mut left = (self.settings.token_budget - tokens) as usize;
-        if self.asks.is_empty() || left == 0 {
-            return;
-        }
-        let prompt = tokens as usize - self.asks.len();
-        self.chooser.choose(&self.asks, left, prompt, &mut self.choices);
-        debug_assert!(self.choices.len() == self.asks.len());
-        let mut wanted = 0;
-        for (k, &i) in self.asking.iter().enumerate() {
-            // Whoever decides may be wrong about what there is.
-            let gamma = usize::from(self.choices[k].gamma.min(self.asks[k].cap)).min(left) as u8;
-            left -= usize::from(gamma);
-            let share = &mut self.shares[i as usize];
-            share.choice = Choice { gamma, ..self.choices[k] };
-            let request = &self.requests[self.asks[k].slot as usize];
-            let tokens = request.computed + share.fresh + u32::from(gamma);
-            wanted += self.settings.holding(tokens).saturating_sub(request.blocks);
-        }
-        if wanted as usize > self.pool.available() {
-            self.trim();
-        }
-        for k in 0..self.asking.len() {
-            let i = self.asking[k] as usize;
-            let (slot, share) = (self.running[i], self.shares[i]);
-            let tokens = self.requests[slot as usize].computed + share.fresh + u32::from(share.choice.gamma);
-            self.grow(slot, self.settings.holding(tokens));
-        }
-    }
-
-    /// Cuts drafts until there are blocks for them: the first come get theirs first.
-    fn trim(&mut self) {
-        let mut order = self.asking.clone();
-        order.sort_unstable_by_key(|&i| self.requests[self.running[i as usize] as usize].order);
-        let mut available = self.pool.available() as u32;
-        for i in order {
-            let (i, fresh) = (i as usize, self.shares[i as usize].fresh);
-            let most = self.shares[i].choice.gamma;
-            let fits = |gamma: u8| self.needed(i, fresh + u32::from(gamma)) <= available;
-            let gamma = (0..=most).rev().find(|&gamma| fits(gamma)).unwrap_or(0);
-            available -= self.needed(i, fresh + u32::from(gamma));
-            self.shares[i].choice.gamma = gamma;
-        }
-    }
-
-    fn needed(&self, i: usize, tokens: u32) -> u32 {
-        let request = &self.requests[self.running[i] as usize];
-        self.settings.holding(request.computed + tokens).saturating_sub(request.blocks)
-    }
-
-    /// Gives blocks for known tokens, or makes shares that there are blocks for; says whether somebody lost theirs.
-    fn fit(&mut self) -> bool {
-        let all: usize = (0..self.running.len()).map(|i| self.needed(i, self.shares[i].fresh) as usize).sum();
-        let short = if all > self.pool.available() { self.cut() } else { false };
-        if all > 0 {
-            for i in 0..self.running.len() {
-                let (slot, fresh) = (self.running[i], self.shares[i].fresh);
-                let count = self.settings.holding(self.requests[slot as usize].computed + fresh);
-                self.grow(slot, count);
-            }
-        }
-        short
+    fn order(&self, place: usize) -> (i64, u64) {
+        self.requests[self.live[place].slot as usize].order
     }
 
     /// Cuts shares until there are blocks for them.
-    fn cut(&mut self) -> bool {
-        let mut order: Vec<usize> = (0..self.running.len()).collect();
-        order.sort_unstable_by_key(|&i| self.requests[self.running[i] as usize].order);
-        let mut lost = vec![false; order.len()];
-        let (mut available, mut short) = (self.pool.available() as u32, false);
+    #[cold]
+    fn cut(&mut self) -> Left {
+        let settings = self.settings;
+        let mut order: Vec<usize> = (0..self.live.len()).collect();
+        order.sort_unstable_by_key(|&i| self.order(i));
+        let mut lost = Vec::new();
+        let mut available = self.pool.available() as u32;
         let mut last = order.len();
         for at in 0..order.len() {
             let i = order[at];
-            while !lost[i] {
+            while at < last {
                 // As many known tokens as fit what it holds and what is left.
-                let request = &self.requests[self.running[i] as usize];
-                let holds = (request.blocks + available).saturating_mul(self.settings.block_size);
-                let fresh = self.shares[i].fresh.min(holds.saturating_sub(request.computed));
+                let one = &self.live[i];
+                let holds = (one.blocks + available).saturating_mul(settings.block_size);
+                let fresh = self.shares[i].fresh.min(holds.saturating_sub(one.computed));
                 if fresh > 0 {
                     self.shares[i].fresh = fresh;
-                    available -= self.needed(i, fresh);
+                    available -= settings.needed(one, fresh);
                     break;
                 }
                 last -= 1;
                 let victim = order[last];
-                let slot = self.running[victim];
-                lost[victim] = true;
-                short = true;
-                self.vacate(slot);
-                let request = &mut self.requests[slot as usize];
-                request.state = State::Waiting;
-                self.waiting.insert((request.order, slot));
+                lost.push(victim);
+                // It comes behind all that were given blocks in this step.
+                let before = self.pool.available();
+                self.table.vacate(&mut self.live[victim], &mut self.pool);
+                available += (self.pool.available() - before) as u32;
                 self.stats.preempted += 1;
-                // What the victim let go, and what it was given in this step: nothing, it comes behind.
-                available = self.pool.available() as u32 - self.granted(&order[..at]);
             }
         }
-        let mut place = 0;
-        self.shares.retain(|_| {
-            place += 1;
-            !lost[place - 1]
-        });
-        place = 0;
-        self.running.retain(|_| {
-            place += 1;
-            !lost[place - 1]
-        });
-        short
-    }
-
-    /// Blocks that known tokens of some of those that run still need.
-    fn granted(&self, some: &[usize]) -> u32 {
-        some.iter().map(|&i| self.needed(i, self.shares[i].fresh)).sum()
+        lost.sort_unstable_by(|a, b| b.cmp(a));
+        for victim in lost {
+            self.wait(victim);
+            self.shares.swap_remove(victim);
+        }
+        let fresh = self.shares.iter().map(|share| share.fresh).sum::<u32>();
+        Left { tokens: settings.token_budget - fresh, blocks: available }
     }
 
     /// Lets requests begin that wait, while there are rows, tokens and blocks.
-    fn admit(&mut self) {
-        let Settings { blocks, block_size, max_running, .. } = self.settings;
-        let mut left = self.left();
-        while left > 0 && (self.running.len() as u32) < max_running {
+    fn admit(&mut self, left: &mut Left) {
+        let settings = self.settings;
+        while left.tokens > 0 && (self.live.len() as u32) < settings.max_running {
             let Some(&(order, slot)) = self.waiting.first() else { return };
             let (hits, idle) = self.hits(slot);
-            let request = &self.requests[slot as usize];
+            let known = self.requests[slot as usize].text.len();
             // All of what is known: one that begins and loses its blocks at once helps nobody.
-            let needed = self.settings.holding(request.tokens.len() as u32) as usize - hits.len();
-            let reserve = if self.running.is_empty() { 0 } else { (blocks / RESERVE) as usize };
-            if needed + idle + reserve > self.pool.available() {
+            let needed = settings.holding(known) - hits.len() as u32;
+            let reserve = if self.live.is_empty() { 0 } else { settings.blocks / RESERVE };
+            if needed + idle + reserve > left.blocks {
                 return;
             }
-            let Some(row) = self.free_rows.pop() else { return };
+            let Some(row) = self.table.free.pop() else { return };
             self.waiting.remove(&(order, slot));
             let request = &mut self.requests[slot as usize];
-            (request.state, request.row) = (State::Running, row);
-            (request.computed, request.blocks, request.keyed) =
-                (hits.len() as u32 * block_size, hits.len() as u32, hits.len() as u32);
-            for (place, &(block, key)) in hits.iter().enumerate() {
+            (request.state, request.at) = (State::Running, self.live.len() as u32);
+            let last = self.texts.ids(request.text).last().copied().unwrap_or(0);
+            let mut one = Live::begin(slot, request, last, row);
+            (one.computed, one.blocks) = (hits.len() as u32 * settings.block_size, hits.len() as u32);
+            one.key = hits.last().map_or(one.key, |&(_, key)| key);
+            let class = request.class;
+            for (place, &(block, _)) in hits.iter().enumerate() {
                 self.pool.share(block);
-                self.table[row as usize * self.stride + place] = block as i32;
-                request.key = key;
+                self.table.numbers[row as usize * self.table.stride + place] = block as i32;
             }
-            self.shared += u64::from(request.computed);
-            let fresh = request.known().min(left);
-            let (computed, class) = (request.computed, request.class);
-            left -= fresh;
-            self.grow(slot, self.settings.holding(computed + fresh));
-            self.running.push(slot);
-            self.shares.push(Share { fresh, before: 0, choice: Choice::default() });
+            self.shared += u64::from(one.computed);
+            let fresh = one.known().min(left.tokens);
+            left.tokens -= fresh;
+            left.blocks -= idle + settings.needed(&one, fresh);
+            self.live.push(one);
+            self.shares.push(Share { fresh, before: 0, choice: Choice::NOTHING });
             self.admitted += 1;
             self.chooser.admit(slot, class);
         }
@@ -225,65 +168,132 @@ impl Scheduler {
 
     /// Blocks that hold what a request begins with, and their keys; and how many of them nobody holds. The last known token
     /// is not looked for: its scores are needed.
-    fn hits(&self, slot: u32) -> (Vec<(u32, u128)>, usize) {
+    fn hits(&self, slot: u32) -> (Vec<(u32, u128)>, u32) {
         let request = &self.requests[slot as usize];
         let (mut hits, mut idle) = (Vec::new(), 0);
         if !self.settings.share_prefixes {
             return (hits, idle);
         }
         let mut key = prefix::root(request.salt);
-        let known = &request.tokens[..request.tokens.len() - 1];
+        let known = self.texts.ids(request.text);
+        let known = &known[..known.len() - 1];
         for tokens in known.chunks_exact(self.settings.block_size as usize) {
             key = prefix::key(key, tokens);
-            let Some(block) = self.prefixes.get(key) else { break };
-            idle += usize::from(self.pool.held(block) == 0);
+            let Some(block) = self.prefixes.get(key, &self.pool) else { break };
+            idle += u32::from(self.pool.held(block) == 0);
             hits.push((block, key));
         }
         (hits, idle)
     }
 
+    /// Asks how many drafts those get that give an id, as far as there are tokens and blocks for them.
+    fn draft(&mut self, left: &mut Left) {
+        let settings = self.settings;
+        self.asks.clear();
+        self.asking.clear();
+        for (i, (one, share)) in self.live.iter().zip(&self.shares).enumerate() {
+            let cap = one.room();
+            if cap > 0 && share.fresh == one.known() {
+                // All requests have to come to their ends: an id is worth the steps that it saves its own.
+                let weight = if one.pace > 0.0 { self.pace / one.pace } else { 1.0 };
+                self.asks.push(Ask { slot: one.slot, cap: cap as u8, weight, kv: one.computed + share.fresh });
+                self.asking.push(i as u32);
+            }
+        }
+        if self.asks.is_empty() || left.tokens == 0 {
+            return;
+        }
+        let prompt = (settings.token_budget - left.tokens) as usize - self.asks.len();
+        self.chooser.choose(&self.asks, left.tokens as usize, prompt, &mut self.choices);
+        debug_assert!(self.choices.len() == self.asks.len());
+        let mut wanted = 0;
+        for ((&i, ask), &choice) in self.asking.iter().zip(&self.asks).zip(&self.choices) {
+            // Whoever decides may be wrong about what there is.
+            let gamma = u32::from(choice.gamma.min(ask.cap)).min(left.tokens);
+            left.tokens -= gamma;
+            let (one, share) = (&self.live[i as usize], &mut self.shares[i as usize]);
+            share.choice = Choice { gamma: gamma as u8, ..choice };
+            wanted += settings.needed(one, share.fresh + gamma) - settings.needed(one, share.fresh);
+        }
+        if wanted > left.blocks {
+            self.trim(left);
+        }
+    }
+
+    /// Cuts drafts until there are blocks for them: the first come get theirs first.
+    #[cold]
+    fn trim(&mut self, left: &mut Left) {
+        let settings = self.settings;
+        let mut order = self.asking.clone();
+        order.sort_unstable_by_key(|&i| self.order(i as usize));
+        for i in order {
+            let (one, share) = (&self.live[i as usize], &mut self.shares[i as usize]);
+            let more =
+                |gamma: u8| settings.needed(one, share.fresh + u32::from(gamma)) - settings.needed(one, share.fresh);
+            let most = share.choice.gamma;
+            let gamma = (0..=most).rev().find(|&gamma| more(gamma) <= left.blocks).unwrap_or(0);
+            left.blocks -= more(gamma);
+            left.tokens += u32::from(most - gamma);
+            share.choice.gamma = gamma;
+        }
+    }
+
     /// Writes the rows: those that give ids first.
-    fn write(&mut self) {
-        let number = self.step.number + 1;
-        self.step.clear(number);
-        for giving in [true, false] {
-            for (&slot, share) in self.running.iter().zip(&self.shares) {
-                let request = &self.requests[slot as usize];
-                if (share.fresh == request.known()) != giving {
-                    continue;
-                }
-                let (from, gamma) = (request.computed, u32::from(share.choice.gamma));
-                let to = from + share.fresh;
-                let step = &mut self.step;
-                step.handles.push(Handle::new(slot, request.generation).0);
-                step.uids.push(request.uid);
-                step.begin.push(i64::from(from));
-                step.fresh.push(share.fresh as i32);
-                step.gamma.push(share.choice.gamma);
-                step.draft.push(share.choice.draft);
-                step.table_row.push(request.row as i32);
-                step.tokens.extend_from_slice(&request.tokens[from as usize..to as usize]);
-                step.tokens.resize(step.tokens.len() + gamma as usize, 0);
-                let row = &self.table[request.row as usize * self.stride..][..self.stride];
-                let size = self.settings.block_size;
-                let (mut block, mut offset) = ((from / size) as usize, from % size);
-                for at in from..to + gamma {
-                    step.positions.push(at as i32);
-                    step.places.push(row[block] * size as i32 + offset as i32);
-                    offset += 1;
-                    if offset == size {
-                        (block, offset) = (block + 1, 0);
-                    }
-                }
-                step.first.push(step.tokens.len() as i32);
-                step.temperature.push(request.sampling.temperature);
-                step.top_k.push(request.sampling.top_k as u32);
-                step.top_p.push(request.sampling.top_p);
-                step.min_p.push(request.sampling.min_p);
+    fn write(&mut self, tokens: u32) {
+        let gives = |i: usize| self.shares[i].fresh == self.live[i].known();
+        self.places.clear();
+        self.places.extend((0..self.live.len() as u32).filter(|&i| gives(i as usize)));
+        let giving = self.places.len();
+        if giving < self.live.len() {
+            self.places.extend((0..self.live.len() as u32).filter(|&i| !gives(i as usize)));
+        }
+        self.step.begin_plan(self.live.len(), giving, tokens as usize);
+        let size = self.settings.block_size;
+        let mut first = 0;
+        for row in 0..self.places.len() {
+            if let Some(&next) = self.places.get(row + AHEAD) {
+                self.table.expect(&self.live[next as usize]);
             }
-            if giving {
-                self.step.giving = self.step.rows();
+            let i = self.places[row] as usize;
+            let (one, share) = (&mut self.live[i], self.shares[i]);
+            let (from, gamma) = (one.computed, u32::from(share.choice.gamma));
+            let (to, count) = (from + share.fresh, share.fresh + gamma);
+            self.table.grow(one, self.settings.holding(to + gamma), &mut self.pool, &mut self.prefixes);
+            let step = &mut self.step;
+            let handle = one.handle().0;
+            // What does not change while a request runs is there already where the row had it before.
+            if step.handles[row] != handle {
+                let request = &self.requests[one.slot as usize];
+                step.handles[row] = handle;
+                step.uids[row] = request.uid;
+                step.set_sampling(row, &request.sampling);
             }
+            step.begin[row] = i64::from(from);
+            step.fresh[row] = share.fresh as i32;
+            step.gamma[row] = share.choice.gamma;
+            step.draft[row] = share.choice.draft;
+            step.table_row[row] = one.row as i32;
+            let tokens = &mut step.tokens[first..first + count as usize];
+            if share.fresh == 1 && share.fresh == one.known() {
+                tokens[0] = one.last;
+            } else {
+                tokens[..share.fresh as usize].copy_from_slice(&self.texts.ids(one.text)[from as usize..to as usize]);
+            }
+            tokens[share.fresh as usize..].fill(0);
+            let blocks = self.table.row(one.row);
+            let (mut block, mut offset) = ((from / size) as usize, from % size);
+            let positions = &mut step.positions[first..first + count as usize];
+            let places = &mut step.places[first..first + count as usize];
+            for ((position, place), at) in positions.iter_mut().zip(places).zip(from..) {
+                *position = at as i32;
+                *place = blocks[block] * size as i32 + offset as i32;
+                offset += 1;
+                if offset == size {
+                    (block, offset) = (block + 1, 0);
+                }
+            }
+            first += count as usize;
+            step.first[row + 1] = first as i32;
         }
     }
 }

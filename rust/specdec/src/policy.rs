@@ -57,6 +57,9 @@ pub trait Policy: std::fmt::Debug + Send + Sync {
     /// Makes the choices of a step, in the order of its asks.
     fn choose(&mut self, asks: &[Ask], room: Room, out: &mut Vec<Choice>) -> Result<()>;
 
+    /// The request at `slot` is to be observed soon: its memory may be asked for.
+    fn expect(&self, _slot: u32) {}
+
     /// Of what a request chose, the first `accepted` ids were accepted.
     fn observe(&mut self, _slot: u32, _choice: Choice, _accepted: u8) -> Result<()> {
         Ok(())

@@ -2,6 +2,8 @@
 
 use thrifty_base::sampling::Sampling;
 
+use crate::texts::Text;
+
 /// What a caller wants.
 #[derive(Clone, Debug)]
 pub struct Submission<'a> {
@@ -89,26 +91,18 @@ pub(crate) struct Request {
     /// Set while a plan is in flight: it ends when that does.
     pub(crate) cancelled: bool,
     pub(crate) max_gamma: u8,
-    /// The prompt, and what followed.
-    pub(crate) tokens: Vec<u32>,
+    /// The prompt, and what followed; while it runs, [`Live`](crate::live::Live) knows better.
+    pub(crate) text: Text,
     pub(crate) prompt: u32,
     /// Most tokens.
     pub(crate) limit: u32,
-    /// Tokens from the first on that the cache holds.
-    pub(crate) computed: u32,
-    /// Ids that a step gave it, lately; 0 before the first.
+    /// Place among those that run, while it does.
+    pub(crate) at: u32,
+    /// Ids that a step gave it before it lost its blocks; 0 where none did.
     pub(crate) pace: f32,
-    /// Blocks in its row of the table.
-    pub(crate) blocks: u32,
-    /// Of them, those whose key is known.
-    pub(crate) keyed: u32,
-    /// Row of the block table, while it runs.
-    pub(crate) row: u32,
     /// Smaller goes first; the number of its arrival decides between equal ones.
     pub(crate) order: (i64, u64),
     pub(crate) uid: u64,
-    /// Key of the last keyed block.
-    pub(crate) key: u128,
     pub(crate) salt: u64,
     pub(crate) class: u32,
     pub(crate) sampling: Sampling,
@@ -122,33 +116,17 @@ impl Request {
             state: State::Free,
             cancelled: false,
             max_gamma: 0,
-            tokens: Vec::new(),
+            text: Text::default(),
             prompt: 0,
             limit: 0,
-            computed: 0,
+            at: 0,
             pace: 0.0,
-            blocks: 0,
-            keyed: 0,
-            row: 0,
             order: (0, 0),
             uid: 0,
-            key: 0,
             salt: 0,
             class: 0,
             sampling: Sampling::default(),
             stop: Vec::new(),
         }
-    }
-
-    /// Tokens that the cache does not hold yet: one where it decodes, more in a prompt.
-    #[inline]
-    pub(crate) fn known(&self) -> u32 {
-        self.tokens.len() as u32 - self.computed
-    }
-
-    /// Drafts that could all be accepted, with one more id to follow.
-    #[inline]
-    pub(crate) fn room(&self) -> u32 {
-        (self.limit - self.tokens.len() as u32).saturating_sub(1).min(u32::from(self.max_gamma))
     }
 }

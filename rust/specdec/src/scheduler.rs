@@ -8,11 +8,13 @@ use std::collections::BTreeSet;
 use thrifty_base::memory;
 
 use crate::choose::{Ask, Choice};
+use crate::live::{Live, Table};
 use crate::policy::{Chooser, Policy};
 use crate::pool::Pool;
-use crate::prefix::{self, Prefixes};
+use crate::prefix::Prefixes;
 use crate::request::{End, Handle, Request, State, Submission};
 use crate::step::Step;
+use crate::texts::Texts;
 use crate::{Error, Result};
 
 /// Sizes that do not change.
@@ -61,7 +63,8 @@ impl Settings {
         }
         // Rows of the block table and of a plan, blocks of the pool, tokens of a plan.
         let rows = u64::from(self.max_running) * (4 * self.stride() as u64 + 256);
-        let bytes = rows + 40 * u64::from(self.blocks) + 16 * u64::from(self.token_budget);
+        let blocks = 36 * u64::from(self.blocks) + Prefixes::bytes(self.blocks);
+        let bytes = rows + blocks + 16 * u64::from(self.token_budget);
         let there = memory::available().unwrap_or(u64::MAX);
         if bytes > there {
             let what = format!(
@@ -81,11 +84,17 @@ impl Settings {
     /// Blocks that hold so many tokens.
     #[inline]
     pub(crate) fn holding(&self, tokens: u32) -> u32 {
+        self.full(tokens + self.block_size - 1)
+    }
+
+    /// Blocks that so many tokens fill.
+    #[inline]
+    pub(crate) fn full(&self, tokens: u32) -> u32 {
         // Divisions are most of what a plan computes, and sizes are seldom other than powers of 2.
         if self.block_size.is_power_of_two() {
-            (tokens + self.block_size - 1) >> self.block_size.trailing_zeros()
+            tokens >> self.block_size.trailing_zeros()
         } else {
-            tokens.div_ceil(self.block_size)
+            tokens / self.block_size
         }
     }
 }
@@ -134,22 +143,29 @@ pub struct Scheduler {
     pub(crate) pool: Pool,
     pub(crate) prefixes: Prefixes,
     pub(crate) requests: Vec<Request>,
+    pub(crate) texts: Texts,
     free: Vec<u32>,
     /// By order, and slot.
     pub(crate) waiting: BTreeSet<((i64, u64), u32)>,
-    pub(crate) running: Vec<u32>,
-    pub(crate) table: Vec<i32>,
-    pub(crate) stride: usize,
-    pub(crate) free_rows: Vec<u32>,
+    pub(crate) live: Vec<Live>,
+    pub(crate) table: Table,
     pub(crate) step: Step,
+    /// Of each row of the step, its place among those that run.
+    pub(crate) places: Vec<u32>,
     /// The step of the plan that was neither committed nor aborted.
     pub(crate) in_flight: bool,
     /// What was cancelled meanwhile.
     pub(crate) cancelled: Vec<Handle>,
+    /// Of those that run, what each gets in a step.
     pub(crate) shares: Vec<Share>,
     pub(crate) asks: Vec<Ask>,
+    /// The place of each ask among those that run.
     pub(crate) asking: Vec<u32>,
     pub(crate) choices: Vec<Choice>,
+    /// Blocks that are to be published, and their keys.
+    pub(crate) full: Vec<(u128, u32)>,
+    /// Places of those that a commit ended.
+    pub(crate) ended: Vec<u32>,
     /// How many of those that run were admitted by the plan in flight: the last ones.
     pub(crate) admitted: usize,
     /// Tokens that those found in the cache.
@@ -173,7 +189,13 @@ pub(crate) struct Share {
 impl Scheduler {
     /// The ids of a request of the step in flight.
     pub(crate) fn running_ids(&self, handle: Handle) -> &[u32] {
-        &self.requests[handle.slot()].tokens
+        self.known(&self.requests[handle.slot()])
+    }
+
+    /// All ids of a request.
+    fn known(&self, request: &Request) -> &[u32] {
+        let running = request.state == State::Running;
+        self.texts.ids(if running { self.live[request.at as usize].text } else { request.text })
     }
 
     /// What models without a cache need: the ids before each token whose scores are needed, the last `reach` of them (drafts
@@ -203,27 +225,28 @@ impl Scheduler {
     /// Without requests; `policy` decides about drafts.
     pub fn new(settings: Settings, policy: Box<dyn Policy>) -> Result<Self> {
         settings.check()?;
-        let stride = settings.stride();
         let rows = settings.max_running as usize;
         Ok(Self {
             settings,
             chooser: Chooser::new(policy),
-            pool: Pool::new(settings.blocks),
-            prefixes: Prefixes::default(),
+            pool: Pool::new(settings.blocks)?,
+            prefixes: Prefixes::new(settings.blocks)?,
             requests: Vec::new(),
+            texts: Texts::new()?,
             free: Vec::new(),
             waiting: BTreeSet::new(),
-            running: Vec::with_capacity(rows),
-            table: vec![-1; rows * stride],
-            stride,
-            free_rows: (0..settings.max_running).rev().collect(),
+            live: Vec::with_capacity(rows),
+            table: Table::new(settings.max_running, settings.stride()),
             step: Step::with_capacity(rows, settings.token_budget as usize),
+            places: Vec::with_capacity(rows),
             in_flight: false,
             cancelled: Vec::new(),
             shares: Vec::with_capacity(rows),
             asks: Vec::with_capacity(rows),
             asking: Vec::with_capacity(rows),
             choices: Vec::with_capacity(rows),
+            full: Vec::new(),
+            ended: Vec::with_capacity(rows),
             admitted: 0,
             shared: 0,
             done: Vec::new(),
@@ -262,6 +285,7 @@ impl Scheduler {
             );
             return Err(Error::OutOfBlocks { what });
         }
+        let text = self.texts.begin(wanted.prompt, length as u32)?;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.requests.push(Request::free());
             self.requests.len() as u32 - 1
@@ -270,20 +294,15 @@ impl Scheduler {
         self.stats.submitted += 1;
         let order = (self.stats.steps as i64 - i64::from(wanted.priority) * i64::from(ageing), number);
         let request = &mut self.requests[slot as usize];
-        let mut tokens = std::mem::take(&mut request.tokens);
-        tokens.clear();
-        tokens.reserve_exact(length);
-        tokens.extend_from_slice(wanted.prompt);
         *request = Request {
             generation: request.generation,
             state: State::Waiting,
             max_gamma: wanted.max_gamma.min(max_gamma),
-            tokens,
+            text,
             prompt: wanted.prompt.len() as u32,
             limit: length as u32,
             order,
             uid: wanted.uid,
-            key: prefix::root(wanted.salt),
             salt: wanted.salt,
             class: wanted.class,
             sampling: wanted.sampling,
@@ -310,12 +329,12 @@ impl Scheduler {
     /// The ids that have followed the prompt so far.
     pub fn tokens(&self, handle: Handle) -> Result<&[u32]> {
         let request = self.request(handle)?;
-        Ok(&request.tokens[request.prompt as usize..])
+        Ok(&self.known(request)[request.prompt as usize..])
     }
 
     /// All ids that there are of it, the prompt first.
     pub fn ids(&self, handle: Handle) -> Result<&[u32]> {
-        Ok(&self.request(handle)?.tokens)
+        Ok(self.known(self.request(handle)?))
     }
 
     /// What became of a request that has ended; its handle names nothing from then on.
@@ -335,7 +354,9 @@ impl Scheduler {
         request.state = State::Free;
         request.generation = request.generation.wrapping_add(1);
         self.free.push(handle.slot() as u32);
-        Ok(Outcome { tokens: request.tokens[request.prompt as usize..].to_vec(), end })
+        let tokens = self.texts.ids(request.text)[request.prompt as usize..].to_vec();
+        self.texts.end(request.text, request.limit);
+        Ok(Outcome { tokens, end })
     }
 
     /// Takes all that have ended, in that order.
@@ -362,74 +383,56 @@ impl Scheduler {
 
     /// Ends a request of which no plan in flight knows.
     pub(crate) fn end_now(&mut self, slot: u32, end: End) {
-        match self.requests[slot as usize].state {
+        let request = &self.requests[slot as usize];
+        match request.state {
             State::Waiting => {
-                self.waiting.remove(&(self.requests[slot as usize].order, slot));
+                self.waiting.remove(&(request.order, slot));
             }
             State::Running => {
-                self.running.retain(|&s| s != slot);
-                self.vacate(slot);
+                let at = request.at as usize;
+                self.table.vacate(&mut self.live[at], &mut self.pool);
+                self.leave(at);
             }
             State::Free | State::Finished(_) => return,
         }
         self.finish(slot, end);
     }
 
+    /// Takes a request whose blocks are gone from those that run; the last one takes its place.
+    pub(crate) fn leave(&mut self, at: usize) {
+        let one = self.live.swap_remove(at);
+        if let Some(moved) = self.live.get(at) {
+            self.requests[moved.slot as usize].at = at as u32;
+        }
+        let request = &mut self.requests[one.slot as usize];
+        (request.text, request.pace) = (one.text, one.pace);
+    }
+
+    /// Lets a request whose blocks are gone wait again.
+    pub(crate) fn wait(&mut self, at: usize) {
+        let slot = self.live[at].slot;
+        self.leave(at);
+        let request = &mut self.requests[slot as usize];
+        request.state = State::Waiting;
+        self.waiting.insert((request.order, slot));
+    }
+
     /// Notes the end of a request that holds nothing any more.
     pub(crate) fn finish(&mut self, slot: u32, end: End) {
         let request = &mut self.requests[slot as usize];
-        request.state = State::Finished(end);
+        (request.state, request.cancelled) = (State::Finished(end), false);
         self.done.push(Handle::new(slot, request.generation));
-        self.requests[slot as usize].cancelled = false;
         self.stats.ended[end as usize] += 1;
-    }
-
-    /// Takes blocks and row of the table from a request, the last block first: so the first is forgotten last.
-    pub(crate) fn vacate(&mut self, slot: u32) {
-        self.shrink(slot, 0);
-        let request = &mut self.requests[slot as usize];
-        self.free_rows.push(request.row);
-        (request.computed, request.keyed, request.key) = (0, 0, prefix::root(request.salt));
-    }
-
-    /// Lets all blocks of a request go but the first `keep`.
-    #[inline]
-    pub(crate) fn shrink(&mut self, slot: u32, keep: u32) {
-        let request = &mut self.requests[slot as usize];
-        let row = &mut self.table[request.row as usize * self.stride..][..self.stride];
-        for block in row[keep.min(request.blocks) as usize..request.blocks as usize].iter_mut().rev() {
-            self.pool.release(*block as u32);
-            *block = -1;
-        }
-        request.blocks = request.blocks.min(keep);
-    }
-
-    /// Gives a request blocks until it has `count`; there must be as many.
-    #[inline]
-    pub(crate) fn grow(&mut self, slot: u32, count: u32) {
-        let request = &mut self.requests[slot as usize];
-        let row = &mut self.table[request.row as usize * self.stride..][..self.stride];
-        while request.blocks < count {
-            let Some((block, key)) = self.pool.take() else {
-                debug_assert!(false, "blocks were counted before");
-                return;
-            };
-            if let Some(key) = key {
-                self.prefixes.forget(key);
-            }
-            row[request.blocks as usize] = block as i32;
-            request.blocks += 1;
-        }
     }
 
     /// The block table: `max_running` rows, -1 where there is none. Its memory stays in one place.
     pub fn table(&self) -> &Vec<i32> {
-        &self.table
+        &self.table.numbers
     }
 
     /// Entries of a row of it.
     pub fn stride(&self) -> usize {
-        self.stride
+        self.table.stride
     }
 
     /// Its sizes.
@@ -449,7 +452,7 @@ impl Scheduler {
 
     /// How many requests run, and how many wait.
     pub fn load(&self) -> (usize, usize) {
-        (self.running.len(), self.waiting.len())
+        (self.live.len(), self.waiting.len())
     }
 
     /// Blocks that nobody holds.

@@ -1,9 +1,12 @@
 //! What becomes of a plan.
 
 use crate::choose::Choice;
+use crate::live::Live;
+use crate::plan::AHEAD;
 use crate::prefix;
-use crate::request::{End, State};
+use crate::request::End;
 use crate::scheduler::Scheduler;
+use crate::texts::Texts;
 use crate::{Error, Result};
 
 /// Share of what a step gives that the mean takes.
@@ -36,41 +39,34 @@ impl Scheduler {
     ) -> Result<()> {
         self.expect(number)?;
         self.check(proposed, accepted, tokens, width)?;
-        for row in 0..self.step.rows() {
-            let slot = self.step.handle(row).slot() as u32;
+        let settings = self.settings;
+        for row in 0..self.places.len() {
+            self.expect_rows(row);
+            let i = self.places[row] as usize;
+            let one = &mut self.live[i];
+            let (slot, before) = (one.slot, one.computed);
             let fresh = self.step.fresh[row] as u32;
-            let request = &mut self.requests[slot as usize];
-            self.stats.prompt_tokens +=
-                u64::from((request.computed + fresh).min(request.prompt) - request.computed.min(request.prompt));
+            self.stats.prompt_tokens += u64::from((before + fresh).min(one.prompt) - before.min(one.prompt));
             if row >= self.step.giving {
-                request.computed += fresh;
-                self.publish(slot);
+                one.computed += fresh;
+                self.fill_up(i, before);
                 continue;
             }
             if accepted[row] == FAILED {
-                self.retire(slot, End::Failed);
+                self.retire(i, End::Failed);
                 continue;
             }
             let found = &tokens[row * width..][..accepted[row] as usize + 1];
-            let mut end = None;
-            for &id in found {
-                request.tokens.push(id as u32);
-                self.stats.emitted += 1;
-                if request.stop.contains(&(id as u32)) {
-                    end = Some(End::Stop);
-                } else if request.tokens.len() as u32 == request.limit {
-                    end = Some(End::Length);
-                }
-                if end.is_some() {
-                    break;
-                }
-            }
+            let stop: &[u32] = if one.stops { &self.requests[slot as usize].stop } else { &[] };
+            let had = one.text.len();
+            let end = take(one, &mut self.texts, found, stop);
+            self.stats.emitted += u64::from(one.text.len() - had);
             let gave = found.len() as f32;
-            let seen = if request.pace > 0.0 { request.pace } else { self.pace };
-            request.pace = seen + PACE * (gave - seen);
+            let seen = if one.pace > 0.0 { one.pace } else { self.pace };
+            one.pace = seen + PACE * (gave - seen);
             self.pace += PACE / 16.0 * (gave - self.pace);
             // The last id is known, not computed.
-            request.computed = request.tokens.len() as u32 - 1;
+            one.computed = one.text.len() - 1;
             let choice = Choice { draft: self.step.draft[row], gamma: self.step.gamma[row] };
             if choice.gamma > 0 {
                 let proposed = proposed.map_or(choice.gamma, |p| p[row]);
@@ -78,12 +74,12 @@ impl Scheduler {
                 self.stats.accepted += accepted[row] as u64;
                 self.chooser.observe(slot, choice, accepted[row] as u8);
             }
-            self.publish(slot);
+            self.fill_up(i, before);
             match end {
-                Some(end) => self.retire(slot, end),
+                Some(end) => self.retire(i, end),
                 None => {
-                    let keep = self.settings.holding(self.requests[slot as usize].tokens.len() as u32);
-                    self.shrink(slot, keep);
+                    let one = &mut self.live[i];
+                    self.table.shrink(one, settings.holding(one.text.len()), &mut self.pool);
                 }
             }
         }
@@ -92,6 +88,21 @@ impl Scheduler {
         self.stats.rows += self.step.rows() as u64;
         self.land();
         Ok(())
+    }
+
+    /// Asks memory for what a commit reads and writes of rows that come later.
+    #[inline]
+    fn expect_rows(&self, row: usize) {
+        if let Some(&place) = self.places.get(row + 2 * AHEAD) {
+            let one = &self.live[place as usize];
+            self.table.expect(one);
+            self.texts.expect(one.text);
+        }
+        if let Some(&place) = self.places.get(row + AHEAD) {
+            let one = &self.live[place as usize];
+            self.pool.expect(*self.table.last(one) as u32);
+            self.chooser.expect(one.slot);
+        }
     }
 
     fn check(&self, proposed: Option<&[u8]>, accepted: &[i64], tokens: &[i64], width: usize) -> Result<()> {
@@ -131,15 +142,12 @@ impl Scheduler {
     pub fn abort(&mut self, number: u64) -> Result<()> {
         self.expect(number)?;
         for _ in 0..self.admitted {
-            let Some(slot) = self.running.pop() else { break };
-            self.vacate(slot);
-            let request = &mut self.requests[slot as usize];
-            request.state = State::Waiting;
-            self.waiting.insert((request.order, slot));
+            let last = self.live.len() - 1;
+            self.table.vacate(&mut self.live[last], &mut self.pool);
+            self.wait(last);
         }
-        for i in 0..self.running.len() {
-            let slot = self.running[i];
-            self.shrink(slot, self.shares[i].before);
+        for (one, share) in self.live.iter_mut().zip(&self.shares) {
+            self.table.shrink(one, share.before, &mut self.pool);
         }
         self.stats.aborted += 1;
         self.land();
@@ -149,27 +157,33 @@ impl Scheduler {
     /// Ends all requests of plan `number`, with which a model can't go on.
     pub fn fail(&mut self, number: u64) -> Result<()> {
         self.expect(number)?;
-        for row in 0..self.step.rows() {
-            let slot = self.step.handle(row).slot() as u32;
-            self.retire(slot, End::Failed);
+        for row in 0..self.places.len() {
+            self.retire(self.places[row] as usize, End::Failed);
         }
         self.stats.aborted += 1;
         self.land();
         Ok(())
     }
 
-    /// Takes everything from a request of the plan; the list of those that run is cleaned when it lands.
-    fn retire(&mut self, slot: u32, end: End) {
-        self.vacate(slot);
-        self.finish(slot, end);
+    /// Takes blocks and row from a request of the plan; it leaves those that run when the plan lands.
+    fn retire(&mut self, place: usize, end: End) {
+        self.publish();
+        self.table.vacate(&mut self.live[place], &mut self.pool);
+        self.ended.push(place as u32);
+        self.finish(self.live[place].slot, end);
     }
 
     /// The end of a plan: what was cancelled meanwhile ends now.
     fn land(&mut self) {
+        self.publish();
         self.in_flight = false;
         self.admitted = 0;
-        let requests = &self.requests;
-        self.running.retain(|&slot| requests[slot as usize].state == State::Running);
+        // The last place first, so that whoever takes a place stays.
+        self.ended.sort_unstable_by(|a, b| b.cmp(a));
+        for at in 0..self.ended.len() {
+            self.leave(self.ended[at] as usize);
+        }
+        self.ended.clear();
         for handle in std::mem::take(&mut self.cancelled) {
             // It may have ended by itself, and its flag with it.
             if self.request(handle).is_ok_and(|request| request.cancelled) {
@@ -178,23 +192,47 @@ impl Scheduler {
         }
     }
 
-    /// Publishes blocks that are full of computed tokens. Only what was verified is ever computed here.
+    /// Notes blocks that became full of computed tokens. Only what was verified is ever computed here.
     #[inline]
-    fn publish(&mut self, slot: u32) {
-        if !self.settings.share_prefixes {
+    fn fill_up(&mut self, place: usize, before: u32) {
+        let size = self.settings.block_size as usize;
+        let one = &mut self.live[place];
+        let (from, to) = (self.settings.full(before) as usize, self.settings.full(one.computed) as usize);
+        if from == to || !self.settings.share_prefixes {
             return;
         }
-        let size = self.settings.block_size;
-        let request = &mut self.requests[slot as usize];
-        while (request.keyed + 1) * size <= request.computed {
-            let first = (request.keyed * size) as usize;
-            request.key = prefix::key(request.key, &request.tokens[first..first + size as usize]);
-            let block = self.table[request.row as usize * self.stride + request.keyed as usize] as u32;
-            if self.prefixes.publish(request.key, block) {
-                self.pool.publish(block, request.key);
-            }
-            request.keyed += 1;
+        let ids = &self.texts.ids(one.text)[from * size..to * size];
+        for (ids, &block) in ids.chunks_exact(size).zip(&self.table.row(one.row)[from..to]) {
+            one.key = prefix::key(one.key, ids);
+            self.prefixes.expect(one.key);
+            self.full.push((one.key, block as u32));
         }
+        // A few at a time, so that memory has come by then.
+        if self.full.len() >= AHEAD {
+            self.publish();
+        }
+    }
+
+    /// Publishes the blocks that were noted; while whoever filled them holds them.
+    fn publish(&mut self) {
+        for (key, block) in self.full.drain(..) {
+            self.prefixes.publish(key, block, &mut self.pool);
+        }
+    }
+}
+
+/// Gives a request ids that were found, until one ends it.
+#[inline]
+fn take(one: &mut Live, texts: &mut Texts, found: &[i64], stop: &[u32]) -> Option<End> {
+    let room = ((one.limit - one.text.len()) as usize).min(found.len());
+    let stopped = found[..room].iter().position(|&id| stop.contains(&(id as u32)));
+    let count = stopped.map_or(room, |at| at + 1);
+    texts.extend(&mut one.text, found[..count].iter().map(|&id| id as u32));
+    one.last = found[count - 1] as u32;
+    match stopped {
+        Some(_) => Some(End::Stop),
+        None if one.text.len() == one.limit => Some(End::Length),
+        None => None,
     }
 }
 

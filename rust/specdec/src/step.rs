@@ -8,6 +8,9 @@ use thrifty_base::sampling::Sampling;
 
 use crate::request::Handle;
 
+/// A handle that names no request.
+const NOBODY: u64 = u64::MAX;
+
 /// Arrays with one entry a row, or a token. Their memory stays where it is from step to step.
 #[derive(Clone, Debug, Default)]
 pub struct Step {
@@ -77,43 +80,32 @@ impl Step {
         }
     }
 
-    pub(crate) fn clear(&mut self, number: u64) {
-        let Self {
-            number: own,
-            giving,
-            handles,
-            uids,
-            begin,
-            fresh,
-            gamma,
-            draft,
-            table_row,
-            first,
-            tokens,
-            positions,
-            places,
-            temperature,
-            top_k,
-            top_p,
-            min_p,
-        } = self;
-        (*own, *giving) = (number, 0);
-        handles.clear();
-        uids.clear();
-        begin.clear();
-        fresh.clear();
-        gamma.clear();
-        draft.clear();
-        table_row.clear();
-        first.clear();
-        first.push(0);
-        tokens.clear();
-        positions.clear();
-        places.clear();
-        temperature.clear();
-        top_k.clear();
-        top_p.clear();
-        min_p.clear();
+    /// Makes room for the rows and tokens of the next plan. Rows keep what they had.
+    pub(crate) fn begin_plan(&mut self, rows: usize, giving: usize, tokens: usize) {
+        // Handles of rows that come anew are nobody's, so that all of such a row is written.
+        self.handles.resize(rows, NOBODY);
+        self.uids.resize(rows, 0);
+        self.begin.resize(rows, 0);
+        self.fresh.resize(rows, 0);
+        self.gamma.resize(rows, 0);
+        self.draft.resize(rows, 0);
+        self.table_row.resize(rows, 0);
+        self.first.resize(rows + 1, 0);
+        self.tokens.resize(tokens, 0);
+        self.positions.resize(tokens, 0);
+        self.places.resize(tokens, 0);
+        self.temperature.resize(rows, 0.0);
+        self.top_k.resize(rows, 0);
+        self.top_p.resize(rows, 0.0);
+        self.min_p.resize(rows, 0.0);
+        (self.number, self.giving) = (self.number + 1, giving);
+    }
+
+    pub(crate) fn set_sampling(&mut self, row: usize, sampling: &Sampling) {
+        self.temperature[row] = sampling.temperature;
+        self.top_k[row] = sampling.top_k as u32;
+        self.top_p[row] = sampling.top_p;
+        self.min_p[row] = sampling.min_p;
     }
 
     /// How many rows it has.

@@ -50,6 +50,10 @@ impl Chooser {
         }
     }
 
+    pub(crate) fn expect(&self, slot: u32) {
+        self.policy.expect(slot);
+    }
+
     /// Of the drafts that a slot got, so many were accepted. What a drafter had no proposal for was not accepted either: it is
     /// as well not asked for.
     pub(crate) fn observe(&mut self, slot: u32, choice: Choice, accepted: u8) {

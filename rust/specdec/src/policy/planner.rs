@@ -204,6 +204,10 @@ impl Policy for Planner {
         Ok(())
     }
 
+    fn expect(&self, slot: u32) {
+        self.acceptance.expect(slot);
+    }
+
     fn observe(&mut self, slot: u32, choice: Choice, accepted: u8) -> Result<()> {
         if choice.gamma == 0 && accepted == 0 {
             return Ok(());
