@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from fractions import Fraction
 from typing import Any
@@ -34,7 +35,7 @@ def drafted(rng: np.random.Generator, q: Any, parents: list[int]) -> list[int]:
     return tokens
 
 
-@pytest.mark.parametrize("rule", ["token", "greedy", "seed_exact"])
+@pytest.mark.parametrize("rule", ["block", "token", "greedy", "seed_exact"])
 def test_a_slow_twin_goes_the_same_way(rule: Any) -> None:
     rng = np.random.default_rng(6)
     for n, m, vocab in ((60, 6, 4), (30, 12, 20), (8, 20, 300), (3, 0, 5)):
@@ -68,20 +69,59 @@ def test_the_golden_trees_are_what_enumeration_gives() -> None:
         p, q = (tuple(tuple(Fraction(x) for x in row) for row in case[name]) for name in "pq")
         law, _ = tree_twin.enumerated(p, q, case["start"], case["parents"])
         # Completed by the target, what is emitted has the target's law.
+        exact(tree_twin.completed(law, p, tree_twin.depth(case["parents"]) + 1), p, case["start"])
+
+
+def exact(whole: dict[tuple[int, ...], Fraction], p: Any, start: int) -> None:
+    """Fails unless a law is that of the target."""
+    assert sum(whole.values()) == 1
+    for ids, chance in whole.items():
+        assert chance == target(ids, p, start)
+
+
+def target(ids: tuple[int, ...], p: Any, start: int) -> Fraction:
+    wanted, state = Fraction(1), start
+    for x in ids:
+        wanted *= p[state][x]
+        state = x
+    return wanted
+
+
+def busy(parents: list[int], tokens: list[int]) -> int | None:
+    """Grows where what was drawn before says: below an id that is large, else beside it."""
+    if len(parents) == 4:
+        return None
+    best = max(range(len(parents)), key=lambda k: (tokens[k], -k), default=-1)
+    if best < 0 or (tokens[best] > 0 and len(tree_twin.children(parents, best)) < 2):
+        return best
+    return -1 if len(tree_twin.children(parents, -1)) < 2 else 0
+
+
+@pytest.mark.parametrize("block", [False, True])
+def test_shapes_may_depend_on_what_was_drawn_before(block: bool) -> None:
+    for case in json.loads(tree_twin.GOLDEN.read_text())[:8]:
+        p, q = (tuple(tuple(Fraction(x) for x in row) for row in case[name]) for name in "pq")
+        for shape in (busy, lambda parents, _, own=case["parents"][:4]: (*own, None)[len(parents)]):
+            exact(tree_twin.completed(tree_twin.grown(p, q, 0, shape, block=block), p, 3), p, 0)
+
+
+@pytest.mark.parametrize("block", [False, True])
+def test_a_node_that_is_left_out_for_its_id_spoils_the_law(block: bool) -> None:
+    wrong = 0
+    for case in json.loads(tree_twin.GOLDEN.read_text()):
+        p, q = (tuple(tuple(Fraction(x) for x in row) for row in case[name]) for name in "pq")
         whole: dict[tuple[int, ...], Fraction] = {}
-        stack, length = list(law.items()), tree_twin.depth(case["parents"]) + 1
-        while stack:
-            ids, chance = stack.pop()
-            if len(ids) == length:
-                whole[ids] = whole.get(ids, Fraction(0)) + chance
-            else:
-                stack += [((*ids, x), chance * b) for x, b in enumerate(p[ids[-1]])]
-        for ids, chance in whole.items():
-            wanted, state = Fraction(1), case["start"]
-            for x in ids:
-                wanted *= p[state][x]
-                state = x
-            assert chance == wanted
+        # Of two children of the root the second stays only when it is likely, which is looked at when it was drawn.
+        likely = q[0].index(max(q[0]))
+        for x, y in itertools.permutations(range(len(q[0])), 2):
+            kept = [x, y] if y == likely else [x]
+            weight = q[0][x] * q[0][y] / (1 - q[0][x])
+            drawn = tree_twin.settled(p, q, 0, [-1] * len(kept), kept, block=block)
+            for ids, part in tree_twin.completed(drawn, p, 1).items():
+                whole[ids] = whole.get(ids, Fraction(0)) + weight * part
+        assert sum(whole.values()) == 1
+        wrong += any(chance != target(ids, p, 0) for ids, chance in whole.items())
+    assert wrong >= 5
 
 
 def test_what_trees_emit_has_the_law_of_the_target() -> None:
@@ -104,9 +144,9 @@ def test_a_tree_without_branches_is_a_chain() -> None:
     draft = rng.integers(0, vocab, (n, g))
     indptr, prefix = np.arange(n + 1) * 2, rng.integers(0, vocab, 2 * n)
     seen = {"temperature": 0.8, "repetition_penalty": 1.2, "prefix": (indptr, prefix)}
-    for rule in ("token", "greedy", "seed_exact"):
-        # A law of limits need not hold every id, which the token rule asks of drafts.
-        limits = {} if rule == "token" else {"top_k": 5, "top_p": 0.9}
+    for rule in ("block", "token", "greedy", "seed_exact"):
+        # A law of limits need not hold every id, which these rules ask of drafts.
+        limits = {} if rule in ("block", "token") else {"top_k": 5, "top_p": 0.9}
         for params in (None, SamplingParams(**seen), SamplingParams(**seen, **limits)):
             args: Any = {"uid": np.arange(n), "position": np.arange(n), "from_logits": True, "params": params}
             chain = verify(p, q[:, :g], draft, rule=rule, **args)
@@ -143,8 +183,8 @@ def test_what_can_not_be_a_tree() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             verify_tree(p, p, parents, tokens, **args)
-    with pytest.raises(ValueError, match="rule: 'block' is none of token, greedy"):
-        verify_tree(p, p, [[-1, 0]], [[1, 1]], rule="block", **args)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="rule: 'best' is none of block, token"):
+        verify_tree(p, p, [[-1, 0]], [[1, 1]], rule="best", **args)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="q: request 0, position 0: id 1 has the chance 0"):
         verify_tree(p, np.eye(4, dtype=np.float32)[None, :3], [[-1, 0]], [[1, 1]], **args)
     with pytest.raises(ValueError, match="tree 0, node 0: 0 is neither"):

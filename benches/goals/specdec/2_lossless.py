@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rows import Goal
+from world import EMITTED, PENALISED, PENALTY, SAMPLES, VOCAB, World, caught, chances_of, emitted, judge
 
 from thrifty import _core
 from thrifty.specdec import Drafts, Engine, SamplingParams, Step, Verified, draw
@@ -35,113 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 goal = Goal(__file__, __doc__, ("scipy",))
-VOCAB, PROMPT, EMITTED = 32, 40, 3
-PENALTY = 2.0
-#: The last two ids of the prompt, a prompt of its own: most ids have not been seen then.
-PENALISED = [38 * 7 % VOCAB, 39 * 7 % VOCAB]
-SAMPLES, BATCH = 1_000_000, 50_000
-rng = np.random.default_rng(goal.seed)
-
-
-def dirichlet(shape: tuple[int, ...], sharp: float) -> Any:
-    return rng.dirichlet(np.full(VOCAB, sharp), shape).astype(np.float32)
-
-
-class World:
-    """A target, and a drafter that knows less."""
-
-    def __init__(self) -> None:
-        self.law = dirichlet((VOCAB, VOCAB), 0.25)
-        self.scores = np.log(np.maximum(self.law, 1e-30))
-        mixed = 0.6 * self.law.mean(0) + 0.4 * dirichlet((VOCAB,), 0.25)
-        self.q = (mixed / mixed.sum(-1, keepdims=True)).astype(np.float32)
-
-    def target(self, step: Step) -> Any:
-        outputs = step.outputs
-        now = step.tokens[outputs].astype(np.int64)
-        before = np.empty_like(now)
-        # The token before is in the step, unless it is the row's first: then the cache would have it.
-        inside = step.positions[outputs] > np.repeat(step.begin, np.diff(step.first))[outputs]
-        before[inside] = step.tokens[outputs[inside] - 1]
-        row = np.repeat(np.arange(step.rows), np.diff(step.first))[outputs]
-        for i in np.flatnonzero(~inside):
-            before[i] = step.ids(row[i])[step.positions[outputs[i]] - 1]
-        return self.scores[before, now]
-
-    def chain(self, step: Step, rows: Any, laws: Any, told: Any, *, shared: bool, seed: int) -> Drafts:
-        """Drafts of the longest gamma for all; ``laws`` are drawn from, ``told`` is what is said of it."""
-        width = int(step.gamma[: step.giving].max())
-        last = step.tokens[step.first[rows + 1] - step.gamma[rows] - 1].astype(np.int64)
-        begin = (step.begin[rows] + step.fresh[rows]).astype(np.uint64)
-        ids, q = np.empty((len(rows), width), np.int64), np.empty((len(rows), width, VOCAB), np.float32)
-        for k in range(width):
-            q[:, k] = told[last]
-            ids[:, k] = last = self.drawn(laws[last], step.uids[rows], begin + np.uint64(k), begin, shared, seed)
-        return Drafts(ids, q)
-
-    def drawn(self, law: Any, uid: Any, position: Any, begin: Any, shared: bool, seed: int) -> Any:
-        return draw(law, uid=uid, position=position, begin=begin, shared=shared, seed=seed)
-
-
-def seen_less(scores: Any, seen: set[int]) -> Any:
-    """The law of scores from which a presence penalty is taken."""
-    scores = scores.astype(float)
-    scores[list(seen)] -= PENALTY
-    law = np.exp(scores - scores.max())
-    return law / law.sum()
-
-
-def chances_of(world: World, tokens: Any, *, penalised: bool = False) -> list[float]:
-    """Chances of a larger chi-square of what stands at each place, behind each beginning that is frequent."""
-    prompt = prompts(1)[0]
-    found = []
-    for place in range(EMITTED):
-        before = np.concatenate([np.broadcast_to(prompt[-2:], (len(tokens), 2)), tokens], 1)[:, place : place + 2]
-        # The law knows no more than the last two ids; what stood before them counts as well.
-        group = np.zeros(len(tokens), np.int64)
-        for k in range(place):
-            group = group * VOCAB + tokens[:, k]
-        observed, expected = [], []
-        order = np.argsort(group, kind="stable")
-        starts = np.flatnonzero(np.r_[True, np.diff(group[order]) > 0])
-        for begin, end in zip(starts, np.r_[starts[1:], len(order)], strict=True):
-            some = order[begin:end]
-            a, b = before[some[0]]
-            counts = np.bincount(tokens[some, place], minlength=VOCAB).astype(float)
-            law = world.law[a, b].astype(float) / world.law[a, b].sum(dtype=float)
-            if penalised:
-                law = seen_less(world.scores[a, b], {*PENALISED, *tokens[some[0], :place].tolist()})
-            wanted = law * len(some)
-            likely = wanted >= 5
-            observed.append(np.r_[counts[likely], counts[~likely].sum()])
-            expected.append(np.r_[wanted[likely], wanted[~likely].sum()])
-        chi, freedom = 0.0, 0
-        for o, e in zip(observed, expected, strict=True):
-            keep = e >= 1
-            chi += float(((o[keep] - e[keep]) ** 2 / e[keep]).sum())
-            freedom += max(int(keep.sum()) - 1, 0)
-            # What can't be must not be.
-            if (o[e == 0] > 0).any():
-                return [0.0]
-        found.append(float(stats.chi2.sf(chi, freedom)))
-    return found
-
-
-def prompts(n: int) -> Any:
-    return np.broadcast_to(np.arange(PROMPT) * 7 % VOCAB, (n, PROMPT))
-
-
-def emitted(engine: Engine, samples: int, *, max_gamma: bool = True, **law: Any) -> Any:
-    """The first ids of so many requests."""
-    found = []
-    for first in range(0, samples, BATCH):
-        n = min(BATCH, samples - first)
-        uid = np.arange(first, first + n)
-        handles = engine.submit_many(prompts(n), max_new=9, uid=uid, max_gamma=uid % 9 if max_gamma else 255, **law)
-        engine.run()
-        results = engine.take_all()
-        found.append(np.stack([results[handle].tokens[:EMITTED] for handle in handles.tolist()]).astype(np.int64))
-    return np.concatenate(found)
 
 
 def engine_of(world: World, rule: Any, drafter: Callable[[Step, Any], Drafts], fault: str | None = None) -> Engine:
@@ -170,29 +63,22 @@ def certain(world: World) -> Callable[[Step, Any], Drafts]:
     return drafter
 
 
-def judge(name: str, what: str, chances: list[float], engine: Engine) -> None:
-    """After Holm: the least of all chances, times how many there are."""
-    least = min(1.0, min(chances) * len(chances))
-    said = engine.stats()
-    share = said["accepted"] / max(said["drafted"], 1)
-    what += (
-        f"; {share:.0%} of drafts accepted, {said['preempted']:,} preempted, {said['shared_tokens']:,} tokens shared"
-    )
-    goal.row(name, what, ">= 1e-4", least, "chance")
-
-
 def rules(world: World) -> None:
     for rule in ("token", "block", "seed_exact"):
         engine = engine_of(world, rule, honest(world, rule))
         chances = chances_of(world, emitted(engine, SAMPLES))
         judge(
-            f"rules/{rule}", f"{SAMPLES:,} requests, {rule} rule: least chance of a larger chi-square", chances, engine
+            goal,
+            f"rules/{rule}",
+            f"{SAMPLES:,} requests, {rule} rule: least chance of a larger chi-square",
+            chances,
+            engine,
         )
     for rule in ("token", "block"):
         engine = engine_of(world, rule, certain(world))
         chances = chances_of(world, emitted(engine, SAMPLES))
         what = f"{SAMPLES:,} requests, {rule} rule, drafts that are certain: least chance of a larger chi-square"
-        judge(f"rules/{rule} certain", what, chances, engine)
+        judge(goal, f"rules/{rule} certain", what, chances, engine)
 
 
 def three(world: World) -> None:
@@ -257,7 +143,7 @@ class Wrong(Rounds):
             last = np.where(full[:, None], last, residual)
         final = _core.specdec_draw(
             np.ascontiguousarray(last, np.float32).reshape(-1), self.vocab, self.seed, self.stream(full), uid,
-            position + accepted.astype(np.uint64), position,
+            position + accepted.astype(np.uint64), position, np.zeros(n, np.uint64),
         )  # fmt: skip
         for k in range(width):
             tokens[:, k] = np.where(k < accepted, ids[:, k], -1)
@@ -297,14 +183,18 @@ def mutants(world: World, samples: int) -> None:
         )
         # What rounding does to a law is small.
         enough = SAMPLES if "bf16" in name else samples
-        caught(name, chances_of(world, emitted(engine, enough)))
+        caught(goal, name, chances_of(world, emitted(engine, enough)))
     for name in ("one stream", "correction from p", "bonus from p_g"):
         engine = engine_of(world, "token", honest(world, "token"), name)
-        caught(name, chances_of(world, emitted(engine, samples)))
+        caught(goal, name, chances_of(world, emitted(engine, samples)))
     # The same verification without a fault passes, so it is the faults that are caught.
     engine = engine_of(world, "token", honest(world, "token"), "")
     judge(
-        "mutants/none", "the verification in numpy without a fault", chances_of(world, emitted(engine, samples)), engine
+        goal,
+        "mutants/none",
+        "the verification in numpy without a fault",
+        chances_of(world, emitted(engine, samples)),
+        engine,
     )
 
 
@@ -337,20 +227,13 @@ def penalties(world: World, samples: int) -> None:
         chances = chances_of(world, np.stack(tokens).astype(np.int64), penalised=True)
         if name == "right":
             what = f"{samples:,} requests with a presence penalty: least chance of a larger chi-square"
-            judge("penalties/token", what, chances, engine)
+            judge(goal, "penalties/token", what, chances, engine)
         else:
-            caught(name, chances)
-
-
-def caught(name: str, chances: list[float]) -> None:
-    least = min(1.0, min(chances) * len(chances))
-    goal.row(
-        f"mutants/{name}", f"{name}: least chance of a larger chi-square, to be too small", "<= 1e-4", least, "chance"
-    )
+            caught(goal, name, chances)
 
 
 def main() -> None:
-    world = World()
+    world = World(goal.seed)
     if goal.wants("rules"):
         rules(world)
     if goal.planted:

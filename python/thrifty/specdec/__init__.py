@@ -11,7 +11,7 @@
 """
 
 from thrifty.specdec.advise import Advice, Candidate, advise, rank
-from thrifty.specdec.drafts import Drafts
+from thrifty.specdec.drafts import Drafts, TreeDraft
 from thrifty.specdec.draw import draw
 from thrifty.specdec.engine import Engine, Result
 from thrifty.specdec.latency import (
@@ -41,6 +41,7 @@ __all__ = [
     "SamplingParams",
     "SparseProbs",
     "Step",
+    "TreeDraft",
     "Verified",
     "VerifiedTree",
     "advise",

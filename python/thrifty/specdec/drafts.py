@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from thrifty import _core
 from thrifty._torch import to_numpy
 from thrifty.errors import ModelError
 from thrifty.specdec.verify import SparseProbs
@@ -13,7 +15,7 @@ from thrifty.specdec.verify import SparseProbs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Drafts", "chances", "of_rows", "padded", "widened"]
+__all__ = ["Drafts", "TreeDraft", "chances", "of_rows", "padded", "widened"]
 
 
 class Drafts(NamedTuple):
@@ -25,10 +27,70 @@ class Drafts(NamedTuple):
         -1 behind the last draft of a row, which may have fewer than it was asked for.
     q : float32 array of shape (rows, g, vocab), SparseProbs over rows * g places, or None
         The laws that they were drawn from; None where they were certain.
+    parents : int64 array of shape (rows, g), optional
+        Then drafts are nodes of trees, and q has ``g + 1`` places a row; see :func:`verify_tree`.
     """
 
     ids: Any
     q: Any = None
+    parents: Any = None
+
+
+@dataclass(frozen=True)
+class TreeDraft:
+    """A :class:`~thrifty.pairconnect.PairDraft` as a drafter of trees: nodes go where they are likely accepted.
+
+    Parameters
+    ----------
+    drafter : PairDraft
+    first : float
+        With which chance the first id that is drawn somewhere is accepted, between 0 and 1; the larger the likeliest
+        chance there, the more.
+    sibling : float
+        The part of this that another has when the one before it was rejected, between 0 and 1; 0 makes chains.
+
+    Raises
+    ------
+    ValueError
+        When a number is not between 0 and 1.
+    TypeError
+        When ``drafter`` is no PairDraft.
+
+    Notes
+    -----
+    Each node goes where the product of these chances on its way is largest (as in arXiv 2406.16858 and 2402.12374).
+    They decide on shapes, never on the law of what is emitted: a node goes where it goes before it is drawn. Siblings
+    are drawn without replacement; for the rule "greedy" they are the likeliest ids. A step has as many nodes as the
+    ``gamma`` of its row; a planner, which chooses these with latency curves, takes trees for chains that are accepted
+    more often.
+
+    Examples
+    --------
+    >>> from thrifty.pairconnect import PairLM
+    >>> from thrifty.pipeline.data import novels
+    >>> from thrifty.specdec import Engine, PairTarget, TreeDraft
+    >>> target = PairLM.load(novels() / "model.safetensors")
+    >>> small = PairLM.load(novels() / "small.safetensors")
+    >>> engine = Engine(PairTarget(target), [TreeDraft(small.drafter())], vocab=2048, gamma=7)
+    >>> handle = engine.submit(target.ids("It was the best of"), max_new=8, temperature=0.7)
+    >>> engine.run()
+    >>> len(engine.take(handle).tokens)
+    8
+    """
+
+    drafter: Any
+    first: float = 0.65
+    sibling: float = 0.4
+
+    def __post_init__(self) -> None:
+        """Look at what was given."""
+        if not isinstance(getattr(self.drafter, "_core", None), _core.PairDraft):
+            raise TypeError(
+                f"drafter: a PairDraft is needed, got {type(self.drafter).__name__}; functions return parents"
+            )
+        for name in ("first", "sibling"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: {getattr(self, name)} is not between 0 and 1")
 
 
 def padded(scores: Any, gamma: NDArray[np.int64], width: int, vocab: int) -> Any:

@@ -42,14 +42,17 @@ class Engine:
     ----------
     target : callable
         Takes a :class:`Step`, returns the scores of its outputs: float32, or bfloat16 (uint16 or a tensor), of shape
-        (outputs, vocab). :class:`PairTarget` makes one of a PairLM.
+        (outputs, vocab). :class:`PairTarget` makes one of a PairLM. One that keeps a cache, and is to verify trees, has
+        a method ``move(source, target)`` too: places (int32) in the cache whose contents are to stand in others. No
+        place is read after it was written to when they are moved in their order.
     drafters : sequence, optional
-        Of :class:`~thrifty.pairconnect.PairDraft`, whose own settings are not used, or callables that take a step and
-        the rows (int64 indices) that want drafts, and return :class:`Drafts`.
+        Of :class:`~thrifty.pairconnect.PairDraft`, whose own settings are not used, :class:`TreeDraft`, or callables
+        that take a step and the rows (int64 indices) that want drafts, and return :class:`Drafts`.
     vocab : int
         Ids are below.
     gamma : int
-        Drafts of a request and step, from the first drafter, where there is no ``latency``; at most 16.
+        Drafts of a request and step, from the first drafter, where there is no ``latency``; at most ``max_gamma``. Of a
+        tree these are its nodes.
     rule : {"block", "token", "greedy", "seed_exact"}
         See :func:`verify`. "seed_exact" draws with the target's own random numbers, so that what is emitted does not
         depend on drafts at all.
@@ -314,14 +317,22 @@ class Engine:
     def verify(self, step: Step, scores: Any, drafted: Drafted) -> tuple[Verified, NDArray[np.uint8]]:
         """Verify what was drafted for a step against the target's scores of its outputs.
 
-        Returns what was accepted and emitted, a row for each that gives ids, and how many drafts each row had.
+        Returns what was accepted and emitted, a row for each that gives ids, and how many drafts each row had. Where
+        nodes of trees were accepted, the target is told to move what it has of them in its cache.
 
         Raises
         ------
         ModelError
             When a law is none: names the row and the position in its chain.
         """
-        return self._rounds.verify(step, scores, drafted)
+        verified, proposed = self._rounds.verify(step, scores, drafted)
+        move = getattr(self._target, "move", None)
+        if move is not None:
+            # Into places that nobody reads before the commit, so a plan may still be taken back.
+            source, target = self._rounds.moves(step, verified.accepted)
+            if len(source):
+                move(source, target)
+        return verified, proposed
 
     def commit(self, step: Step, verified: Verified, proposed: Any = None) -> None:
         """Take what came of a step: requests get their ids, blocks that are no longer needed go back.

@@ -10,8 +10,9 @@ import numpy as np
 
 from thrifty import _core
 from thrifty.errors import ModelError
-from thrifty.specdec.drafts import Drafts, chances, of_rows, padded, widened
+from thrifty.specdec.drafts import Drafts, TreeDraft, chances, of_rows, padded, widened
 from thrifty.specdec.params import SamplingParams
+from thrifty.specdec.tree import verify_tree
 from thrifty.specdec.verify import Rule, SparseProbs, Verified, verify
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Rounds:
     penalties: dict[int, Penalties] = field(default_factory=dict)
     #: Milliseconds of each drafter in the last round.
     draft_ms: list[float] = field(default_factory=list)
+    #: Nodes by which rows went in the last round, where some had trees.
+    nodes: NDArray[np.int64] | None = None
 
     def draft(self, step: Step) -> Drafted:
         """Ask the drafters for what a step wants of them, and write it into the step's tokens.
@@ -61,11 +64,20 @@ class Rounds:
         width = int(gamma.max())
         found: Drafted = []
         all_ids = np.full((step.giving, width), -1, np.int64)
+        # A chain is a tree without branches.
+        parents = np.tile(np.arange(width) - 1, (step.giving, 1))
+        trees = False
         asked = np.unique(step.draft[: step.giving][gamma > 0])
         for which in asked:
             rows = np.flatnonzero((gamma > 0) & (step.draft[: step.giving] == which))
             drafter = self.drafters[which]
             begun = perf_counter()
+            if isinstance(drafter, TreeDraft):
+                drafts = self.grown(int(which), drafter, step.giving, width)
+                self.draft_ms[which] = 1e3 * (perf_counter() - begun)
+                all_ids[rows], parents[rows], trees = drafts.ids[rows], drafts.parents[rows], True
+                found.append((None if len(asked) == 1 else rows, drafts))
+                continue
             if hasattr(drafter, "_core") and isinstance(drafter._core, _core.PairDraft):
                 laws = self.rule in ("block", "token")
                 shared = self.rule == "seed_exact"
@@ -87,9 +99,29 @@ class Rounds:
             # No row gets more than it was asked for.
             ids[np.arange(width) >= gamma[rows][:, None]] = -1
             all_ids[rows] = ids
-            found.append((rows, Drafts(ids, widened(drafts.q, given.shape[1], width))))
-        self.core.fill(step.number, all_ids)
+            if drafts.parents is None:
+                found.append((rows, Drafts(ids, widened(drafts.q, given.shape[1], width))))
+                continue
+            above = np.asarray(drafts.parents)
+            if above.shape != given.shape:
+                raise ValueError(f"drafter {which}: parents of shape {above.shape}; {given.shape} is needed, as of ids")
+            own = np.full(ids.shape, -1, np.int64)
+            own[:, : above.shape[1]] = np.where(ids[:, : above.shape[1]] < 0, -1, above)
+            parents[rows], trees = own, True
+            found.append((rows, Drafts(ids, widened(drafts.q, given.shape[1] + 1, width + 1), own)))
+        self.core.fill(step.number, all_ids, parents if trees else None)
         return found
+
+    def grown(self, which: int, drafter: TreeDraft, rows: int, width: int) -> Drafts:
+        """Ask a drafter for the trees of a step."""
+        laws = self.rule in ("block", "token")
+        children = "drawn" if laws else "shared" if self.rule == "seed_exact" else "likeliest"
+        hopes = (drafter.first, drafter.sibling)
+        ids, parents, ends, law_ids, law = self.core.propose_trees(
+            which, drafter.drafter._core, self.seed, children, hopes, laws
+        )
+        q = SparseProbs(ends, law_ids, law) if laws else None
+        return Drafts(ids.reshape(rows, width), q, parents.reshape(rows, width))
 
     def verify(self, step: Step, scores: Any, drafted: Drafted) -> tuple[Verified, NDArray[np.uint8]]:
         """Verify what was drafted for a step against the target's scores of its outputs.
@@ -108,17 +140,19 @@ class Rounds:
         tokens = np.full((giving, width + 1), -1, np.int64)
         proposed = np.zeros(giving, np.uint8)
         rest = np.ones(giving, bool)
+        trees = any(drafts.parents is not None for _, drafts in drafted)
+        self.nodes = np.tile(np.arange(width), (giving, 1)) if trees else None
         for rows, drafts in drafted:
             if rows is None:
                 rest[:] = False
                 done = self.judged(step, slice(None), p, drafts)
                 return done, (drafts.ids >= 0).sum(1).astype(np.uint8)
             rest[rows] = False
-            ids = drafts.ids if len(drafts.ids) == len(rows) else drafts.ids[rows]
-            q = drafts.q
-            if isinstance(q, SparseProbs) and len(drafts.ids) != len(rows):
-                q = of_rows(q, rows, width)
-            accepted[rows], tokens[rows] = self.judged(step, rows, p[rows], Drafts(ids, q))
+            ids, q, parents = drafts
+            if len(ids) != len(rows):
+                ids, parents = ids[rows], None if parents is None else parents[rows]
+                q = of_rows(q, rows, width + (parents is not None)) if isinstance(q, SparseProbs) else q
+            accepted[rows], tokens[rows] = self.judged(step, rows, p[rows], Drafts(ids, q, parents))
             proposed[rows] = (ids >= 0).sum(1)
         if rest.any():
             rows = np.flatnonzero(rest)
@@ -129,19 +163,31 @@ class Rounds:
     def judged(self, step: Step, rows: Any, p: Any, drafts: Drafts) -> Verified:
         """Verify the drafts of some rows."""
         giving = step.giving
-        position = (step.begin[:giving] + step.fresh[:giving])[rows]
-        return verify(
-            p,
-            chances(drafts.q) if self.rule in ("block", "token") else None,
-            drafts.ids,
-            rule=self.rule,
-            seed=self.seed,
-            uid=step.uids[:giving][rows],
-            position=position,
-            from_logits=True,
-            params=self.laws(step, rows),
-            threads=self.threads,
-        )
+        q = chances(drafts.q) if self.rule in ("block", "token") else None
+        args: Any = {
+            "rule": self.rule,
+            "seed": self.seed,
+            "uid": step.uids[:giving][rows],
+            "position": (step.begin[:giving] + step.fresh[:giving])[rows],
+            "from_logits": True,
+            "params": self.laws(step, rows),
+            "threads": self.threads,
+        }
+        if drafts.parents is None:
+            return verify(p, q, drafts.ids, **args)
+        accepted, tokens, nodes = verify_tree(p, q, drafts.parents, drafts.ids, **args)
+        if self.nodes is not None:
+            self.nodes[rows] = nodes
+        return Verified(accepted, tokens)
+
+    def moves(self, step: Step, accepted: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return places of the cache in which accepted nodes of trees lie, and those in which they belong."""
+        if self.nodes is None:
+            return np.zeros(0, np.int32), np.zeros(0, np.int32)
+        depth = np.arange(self.nodes.shape[1])
+        row, at = np.nonzero((depth < accepted[:, None]) & (self.nodes != depth))
+        begin = (step.first[1 : step.giving + 1] - step.gamma[: step.giving].astype(np.int32))[row]
+        return step.places[begin + self.nodes[row, at]], step.places[begin + at]
 
     def laws(self, step: Step, rows: Any) -> SamplingParams:
         """Return what makes laws of the scores of some rows."""

@@ -34,7 +34,8 @@ class Step:
     first : int32 array of shape (rows + 1,)
         Where the tokens of each row begin.
     tokens : uint32 array, positions, places : int32 arrays, all of shape (tokens,)
-        Places in the cache are ``block * block_size + offset``.
+        Places in the cache are ``block * block_size + offset``. Nodes of a tree that stand side by side have the same
+        position and places of their own.
     table : int32 array of shape (max_running, blocks of the longest request)
         Blocks of each request, -1 behind the last; row ``table_row[i]`` is that of row i.
     table_row : int32 array of shape (rows,)
@@ -64,6 +65,19 @@ class Step:
         ends = self.first[1 : self.giving + 1].astype(np.int64)
         inside = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         found: NDArray[np.int64] = np.repeat(ends - counts, counts) + inside
+        return found
+
+    @property
+    def parents(self) -> NDArray[np.int32]:
+        """Which token each stands behind, an index; -1 where that is in the cache: int32 of shape (tokens,).
+
+        In a chain it is the one before. A node of a tree may attend to those on the way from it to the root, and to
+        what is in the cache before its row.
+        """
+        found = self._core.above()
+        if not len(found):
+            found = np.arange(-1, self.size - 1, dtype=np.int32)
+            found[self.first[: self.rows]] = -1
         return found
 
     def ids(self, row: int) -> NDArray[np.uint32]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TreeRule", "VerifiedTree", "ancestor_masks", "verify_tree"]
 
-TreeRule = Literal["token", "greedy", "seed_exact"]
-TREE_RULES: tuple[TreeRule, ...] = ("token", "greedy", "seed_exact")
+TreeRule = Literal["block", "token", "greedy", "seed_exact"]
+TREE_RULES: tuple[TreeRule, ...] = ("block", "token", "greedy", "seed_exact")
 
 
 class VerifiedTree(NamedTuple):
@@ -59,8 +59,7 @@ def verify_tree(
     ----------
     p : array of shape (n, m + 1, vocab)
         What the target says: row 0 for what follows the root (the last id before the tree), row k + 1 for what follows
-        node k. float32, or bfloat16 (uint16 that holds it, or a tensor). Rows of nodes that are not accepted are not
-        read.
+        node k. float32, or bfloat16 (uint16 that holds it, or a tensor). Rows of nodes that do not decide are not read.
     q : array of shape (n, m + 1, vocab), SparseProbs of n * (m + 1) lists, or None
         The laws that nodes were drawn from, by their parents as those of p: siblings without replacement, in their
         order. None: nodes were chosen without drawing, as the best ids of a drafter.
@@ -68,8 +67,9 @@ def verify_tree(
         The parent of each node: one before it, or -1 for the root.
     tokens : integer array of shape (n, m)
         Ids of nodes, m at most 255; siblings have different ones; -1 behind the last node of a tree.
-    rule : {"token", "greedy", "seed_exact"}
-        As for :func:`verify`; the latter two follow the target's own ids, which is the longest way that matches them.
+    rule : {"block", "token", "greedy", "seed_exact"}
+        As for :func:`verify`: "token" goes from the root to the leaves, "block" from the leaves to the root; "greedy"
+        and "seed_exact" follow the target's own ids, which is the longest way that matches them.
     seed, uid, position, from_logits, params, threads
         As for :func:`verify`; ``position`` is that of the root's children. Ids on the way to a node are its prefix.
 
@@ -86,8 +86,11 @@ def verify_tree(
     Notes
     -----
     After a rejection p becomes max(p - q, 0), scaled to 1, and q goes without the id that was tried, scaled to 1
-    (arXiv 2401.06706; arXiv 2402.14160). A tree without branches emits what :func:`verify` does
-    by the same rule.
+    (arXiv 2401.06706; arXiv 2402.14160). By the block rule a node waits with a weight until all behind it is rejected
+    (arXiv 2505.12398). A tree without branches emits what :func:`verify` does by the same rule.
+
+    Where a node is drawn may depend on all that was drawn before it, in any part of the tree, but not on its own id: no
+    node may be left out for what it turned out to be.
 
     Examples
     --------

@@ -1,5 +1,6 @@
 //! What proposes ids for another model to verify.
 
+use crate::noise::Noise;
 use crate::philox::Philox;
 use crate::sampling::Sampling;
 
@@ -14,6 +15,86 @@ pub struct Ask {
     pub sampling: Sampling,
     /// What decides: an id at a position of the sequence is the one that wins [`race`](crate::sampling::race) there.
     pub random: Philox,
+}
+
+/// A sequence for which a tree is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct TreeAsk {
+    /// The sequence.
+    pub sequence: usize,
+    /// How many nodes at most.
+    pub nodes: usize,
+    /// The law that children are drawn from.
+    pub sampling: Sampling,
+    /// The random numbers of the request.
+    pub noise: Noise,
+    /// The position of the root's children.
+    pub begin: u64,
+    /// How children come about.
+    pub children: Children,
+    /// What is expected of them.
+    pub hopes: Hopes,
+}
+
+/// How children come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Children {
+    /// Drawn without replacement, with random numbers of their own; what verifies by their chances asks for this.
+    Drawn,
+    /// Drawn without replacement, with the numbers by which the target draws at their position.
+    Shared,
+    /// The likeliest.
+    Likeliest,
+}
+
+/// What is expected of children, by which a tree grows where it likely pays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hopes {
+    /// With which chance a first child is accepted, where its law says nothing; the likelier its likeliest id, the more.
+    pub first: f32,
+    /// What part of this each sibling has of the one before it.
+    pub sibling: f32,
+}
+
+impl Default for Hopes {
+    fn default() -> Self {
+        Self { first: 0.65, sibling: 0.4 }
+    }
+}
+
+/// Trees of ids, one for each ask.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trees {
+    /// Ids of the nodes of all asks; parents come before their children, and siblings in the order in which they were drawn.
+    pub ids: Vec<u32>,
+    /// The parent of each in its tree, -1 for the root.
+    pub parents: Vec<i32>,
+    /// Where the nodes of each ask end.
+    pub ends: Vec<usize>,
+    /// Of each tree the law that the children of the root were drawn from, and those of each node; empty where there are no
+    /// children. Where laws are kept.
+    pub laws: Laws,
+}
+
+impl Trees {
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        let Self { ids, parents, ends, laws } = self;
+        ids.clear();
+        parents.clear();
+        ends.clear();
+        laws.clear();
+    }
+}
+
+impl Laws {
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        let Self { ids, chances, ends } = self;
+        ids.clear();
+        chances.clear();
+        ends.clear();
+    }
 }
 
 /// Chains of ids, one for each ask, and the laws that they were drawn from.
@@ -47,9 +128,7 @@ impl Proposals {
         ids.clear();
         chances.clear();
         ends.clear();
-        laws.ids.clear();
-        laws.chances.clear();
-        laws.ends.clear();
+        laws.clear();
     }
 }
 
@@ -84,4 +163,7 @@ pub trait Draft {
 
     /// Proposes ids for all that ask, in one call; with `laws`, says what each was drawn from.
     fn propose(&mut self, asks: &[Ask], laws: bool, out: &mut Proposals) -> Result<(), Self::Error>;
+
+    /// Proposes a tree for each that asks, in one call. Sequences stay as they are.
+    fn propose_trees(&mut self, asks: &[TreeAsk], laws: bool, out: &mut Trees) -> Result<(), Self::Error>;
 }

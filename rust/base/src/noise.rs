@@ -7,6 +7,7 @@
 //! ```text
 //! key      mix64(mix64(seed) ^ mix64(uid + 1))           a request; uids of one seed give different keys
 //! stream   begin << 8 | purpose                          begin: the position of the round's first draft; 0 for Shared
+//!          node << 48 | begin << 8 | purpose             what follows a node of a tree; the root is 0, begin below 2^40
 //! counter  position << 24 | id / 4                       word id % 4 is that of the id; see sampling
 //! ```
 
@@ -48,6 +49,15 @@ impl Noise {
     }
 }
 
+impl Noise {
+    /// Those that serve a purpose behind a node of a round's tree: 0 for the root, `k + 1` for node `k`, which is below
+    /// 255. Nodes at one position have numbers of their own, since what a tree grows depends on all of them; but for
+    /// [`Purpose::Shared`], by which the target draws as well.
+    pub const fn behind(self, purpose: Purpose, begin: u64, node: u64) -> Philox {
+        self.of(purpose, node << 40 | begin)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,10 +71,13 @@ mod tests {
             for purpose in all {
                 for begin in 0..50 {
                     assert!(seen.insert(noise.of(purpose, begin).words_at(7 << 24)));
+                    assert!(seen.insert(noise.behind(purpose, begin, 1 + begin % 5).words_at(7 << 24)));
                 }
             }
             assert!(seen.insert(noise.of(Purpose::Shared, 3).words_at(7 << 24)));
             assert_eq!(noise.of(Purpose::Shared, 3), noise.of(Purpose::Shared, 9));
+            assert_eq!(noise.of(Purpose::Shared, 3), noise.behind(Purpose::Shared, 9, 4));
+            assert_eq!(noise.of(Purpose::Draft, 3), noise.behind(Purpose::Draft, 3, 0));
         }
     }
 }

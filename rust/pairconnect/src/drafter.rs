@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use thrifty_base::draft::{Ask, Draft, Laws, Proposals};
+use thrifty_base::draft::{Ask, Draft, Laws, Proposals, TreeAsk, Trees};
 use thrifty_base::philox::Philox;
 use thrifty_base::sampling::{Sampling, race, race_of};
 
+use crate::grow::grow;
 use crate::model::{PairLm, Work};
 use crate::{Error, Result};
 
 /// Stream of the random generator for text that no other model verifies.
 pub const STREAM: u64 = 0x7063_0001;
+/// Nodes of a tree.
+const MOST: usize = 254;
 
 /// A model as a drafter. All that it keeps of a sequence is its ids.
 #[derive(Debug)]
@@ -24,8 +27,8 @@ pub struct Drafter {
 /// Room that draws need, used again.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
-    work: Work,
-    order: Vec<u32>,
+    pub(crate) work: Work,
+    pub(crate) order: Vec<u32>,
 }
 
 /// How an id is drawn.
@@ -194,6 +197,21 @@ impl Draft for Drafter {
             }
         }
         Ok(())
+    }
+
+    fn propose_trees(&mut self, asks: &[TreeAsk], laws: bool, out: &mut Trees) -> Result<()> {
+        out.clear();
+        for ask in asks {
+            valid(&ask.sampling)?;
+            not_empty(self.ids(ask.sequence)?)?;
+            if ask.nodes > MOST {
+                return Err(Error::argument("nodes", format!("{} is more than {MOST}", ask.nodes)));
+            }
+        }
+        let Self { model, sequences, room, .. } = self;
+        let known = |ask: &TreeAsk| sequences[ask.sequence].as_deref().expect("checked before");
+        let ids: Vec<&[u32]> = asks.iter().map(known).collect();
+        grow(model, asks, &ids, laws, room, out)
     }
 }
 

@@ -23,6 +23,7 @@
 //! | [`shortlist`] | the ids that most likely follow, which alone are scored |
 //! | `chosen` | products of some rows of a matrix |
 //! | [`drafter`] | sequences for which a model proposes what follows |
+//! | `grow` | trees of what may follow |
 //! | [`generate`] | text that it makes up |
 //! | [`stats`] | how ids load the rows of a table |
 
@@ -36,6 +37,7 @@ mod error;
 pub mod field;
 mod gather;
 pub mod generate;
+mod grow;
 pub mod hash;
 pub mod lookup;
 pub mod model;

@@ -210,7 +210,24 @@ impl Scheduler {
             ids.extend_from_slice(&known[known.len().saturating_sub(reach)..]);
             let first = ids.len();
             let end = step.first[row + 1] as usize;
-            ids.extend_from_slice(&step.tokens[end - drafts..end]);
+            let before = &step.tokens[end - drafts..end];
+            if !step.above.is_empty() {
+                // Ways of a tree go apart, so each has its ids for itself.
+                places.push((first, begin.max(first.saturating_sub(reach))));
+                for node in 0..drafts {
+                    let (at, mut token) = (ids.len(), end - drafts + node);
+                    ids.extend_from_slice(&known[known.len().saturating_sub(reach)..]);
+                    let way = ids.len();
+                    while token >= end - drafts {
+                        ids.push(step.tokens[token]);
+                        token = step.above[token] as usize;
+                    }
+                    ids[way..].reverse();
+                    places.push((ids.len(), at.max(ids.len().saturating_sub(reach))));
+                }
+                continue;
+            }
+            ids.extend_from_slice(before);
             places.extend((first..=first + drafts).map(|end| (end, begin.max(end.saturating_sub(reach)))));
         }
     }

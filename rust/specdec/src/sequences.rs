@@ -1,6 +1,6 @@
 //! A drafter's sequences, kept in step with the requests that they stand for.
 
-use thrifty_base::draft::{Ask, Draft, Proposals};
+use thrifty_base::draft::{Ask, Children, Draft, Hopes, Laws, Proposals, TreeAsk, Trees};
 use thrifty_base::noise::{Noise, Purpose};
 
 use crate::request::Handle;
@@ -23,6 +23,8 @@ pub struct Sequences {
     rows: Vec<usize>,
     asks: Vec<Ask>,
     out: Proposals,
+    tree_asks: Vec<TreeAsk>,
+    trees: Trees,
 }
 
 /// Drafts for the rows of a step that give ids: `width` places each.
@@ -32,7 +34,10 @@ pub struct Drafts {
     pub width: usize,
     /// Ids, -1 behind the last of a row.
     pub ids: Vec<i64>,
-    /// Where the law of each place ends in `law_ids`, behind a 0; of places without a draft it is empty.
+    /// Parents of nodes, where rows are trees; -1 for the root.
+    pub parents: Vec<i64>,
+    /// Where the law of each place ends in `law_ids`, behind a 0; of places without a draft it is empty. A tree has a place
+    /// more, the first: the law of its root's children; behind it stand those of what follows each node.
     pub ends: Vec<i64>,
     /// Ids of the laws.
     pub law_ids: Vec<u32>,
@@ -46,6 +51,7 @@ impl Drafts {
         self.width = width;
         self.ids.clear();
         self.ids.resize(rows * width, -1);
+        self.parents.clear();
         self.ends.clear();
         self.ends.resize(rows * width + 1, 0);
         self.law_ids.clear();
@@ -117,6 +123,68 @@ impl Sequences {
             }
             out.law_ids.extend_from_slice(&self.out.laws.ids);
             out.law.extend_from_slice(&self.out.laws.chances);
+        }
+        Ok(())
+    }
+
+    /// [`Self::propose`] for trees.
+    pub fn propose_trees<D: Draft>(
+        &mut self,
+        scheduler: &Scheduler,
+        which: u8,
+        (seed, children, hopes): (u64, Children, Hopes),
+        drafter: &mut D,
+        laws: bool,
+        out: &mut Drafts,
+    ) -> Result<(), D::Error> {
+        let step = scheduler.step();
+        let width = step.gamma[..step.giving].iter().copied().max().unwrap_or(0) as usize;
+        out.clear(step.giving, width);
+        out.parents.resize(step.giving * width, -1);
+        out.ends.clear();
+        self.tree_asks.clear();
+        self.rows.clear();
+        for row in (0..step.giving).filter(|&row| step.gamma[row] > 0 && step.draft[row] == which) {
+            let sequence = self.follow(scheduler, step.handle(row), drafter)?;
+            self.tree_asks.push(TreeAsk {
+                sequence,
+                nodes: usize::from(step.gamma[row]),
+                sampling: step.sampling(row),
+                noise: Noise::new(seed, step.uids[row]),
+                begin: step.next(row),
+                children,
+                hopes,
+            });
+            self.rows.push(row);
+        }
+        drafter.propose_trees(&self.tree_asks, laws, &mut self.trees)?;
+        let Trees { ids, parents, ends, laws: Laws { ids: law_ids, chances, ends: law_ends } } = &self.trees;
+        let (mut begin, mut law) = (0, 0);
+        if laws {
+            out.ends.push(0);
+        }
+        let mut asked = self.rows.iter().zip(ends).peekable();
+        for row in 0..step.giving {
+            let end = asked.next_if(|(at, _)| **at == row).map(|(_, &end)| end);
+            if let Some(end) = end {
+                for (place, node) in (begin..end).enumerate() {
+                    out.ids[row * width + place] = i64::from(ids[node]);
+                    out.parents[row * width + place] = i64::from(parents[node]);
+                }
+            }
+            if laws {
+                // The root and each node have a law; places behind the last end where it does.
+                let last = law + end.map_or(0, |end| end - begin + 1);
+                for _ in 0..=width {
+                    law = (law + 1).min(last);
+                    out.ends.push(law.checked_sub(1).map_or(0, |law| law_ends[law] as i64));
+                }
+            }
+            begin = end.unwrap_or(begin);
+        }
+        if laws {
+            out.law_ids.extend_from_slice(law_ids);
+            out.law.extend_from_slice(chances);
         }
         Ok(())
     }

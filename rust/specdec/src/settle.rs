@@ -237,8 +237,9 @@ fn take(one: &mut Live, texts: &mut Texts, found: &[i64], stop: &[u32]) -> Optio
 }
 
 impl Scheduler {
-    /// Writes the drafts of plan `number` into its tokens: `width` ids a row, -1 behind the last.
-    pub fn fill(&mut self, number: u64, drafts: &[i64], width: usize) -> Result<()> {
+    /// Writes the drafts of plan `number` into its tokens: `width` ids a row, -1 behind the last. With parents they are nodes
+    /// of trees: each follows the one before it that its parent names, or the known ids where that is -1.
+    pub fn fill(&mut self, number: u64, drafts: &[i64], parents: Option<&[i64]>, width: usize) -> Result<()> {
         self.expect(number)?;
         let giving = self.step.giving;
         if drafts.len() != giving * width {
@@ -254,6 +255,39 @@ impl Scheduler {
                     return Err(Error::argument("drafts", what));
                 }
                 *place = id as u32;
+            }
+        }
+        if let Some(parents) = parents {
+            self.branch(drafts, parents, width)?;
+        }
+        Ok(())
+    }
+
+    /// Where nodes stand: a position behind their parents, in places of their own.
+    fn branch(&mut self, drafts: &[i64], parents: &[i64], width: usize) -> Result<()> {
+        if parents.len() != drafts.len() {
+            let what = format!("{} numbers; {} are needed", parents.len(), drafts.len());
+            return Err(Error::argument("parents", what));
+        }
+        let step = &mut self.step;
+        if step.above.is_empty() {
+            step.chains();
+        }
+        for (row, (drafts, parents)) in
+            drafts.chunks_exact(width.max(1)).zip(parents.chunks_exact(width.max(1))).enumerate()
+        {
+            let gamma = usize::from(step.gamma[row]);
+            let begin = step.first[row + 1] as usize - gamma;
+            for node in (0..width.min(gamma)).take_while(|&node| drafts[node] >= 0) {
+                let parent = parents[node];
+                if !(-1..node as i64).contains(&parent) {
+                    let what = format!("row {row}, node {node}: {parent} is neither -1 nor a node before it");
+                    return Err(Error::argument("parents", what));
+                }
+                // A row has a known token at least.
+                let above = (begin as i64 + parent) as usize;
+                step.above[begin + node] = above as i32;
+                step.positions[begin + node] = step.positions[above] + 1;
             }
         }
         Ok(())

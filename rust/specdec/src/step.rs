@@ -40,6 +40,9 @@ pub struct Step {
     pub positions: Vec<i32>,
     /// Where in the cache each goes: block * block size + place.
     pub places: Vec<i32>,
+    /// Which token each stands behind, -1 where that is in the cache. Empty while drafts of all rows are chains, in which it
+    /// is the one before it.
+    pub above: Vec<i32>,
     /// The law of each row's ids: the four numbers of [`Sampling`].
     pub temperature: Vec<f32>,
     /// See `temperature`.
@@ -73,6 +76,7 @@ impl Step {
             tokens: room(tokens),
             positions: room(tokens),
             places: room(tokens),
+            above: room(tokens),
             temperature: room(rows),
             top_k: room(rows),
             top_p: room(rows),
@@ -94,6 +98,7 @@ impl Step {
         self.tokens.resize(tokens, 0);
         self.positions.resize(tokens, 0);
         self.places.resize(tokens, 0);
+        self.above.clear();
         self.temperature.resize(rows, 0.0);
         self.top_k.resize(rows, 0);
         self.top_p.resize(rows, 0.0);
@@ -121,6 +126,16 @@ impl Step {
     /// The position of a row's first draft, which is also that of the first id that it gives.
     pub fn next(&self, row: usize) -> u64 {
         self.begin[row] as u64 + self.fresh[row] as u64
+    }
+
+    /// Which token each stands behind, where drafts are chains.
+    pub(crate) fn chains(&mut self) {
+        self.above.extend((0..self.tokens.len() as i32).map(|t| t - 1));
+        for &first in self.first.iter().take(self.handles.len()) {
+            if let Some(above) = self.above.get_mut(first as usize) {
+                *above = -1;
+            }
+        }
     }
 
     /// The law of a row.

@@ -156,7 +156,7 @@ impl World {
                 tokens.extend(found);
             }
         }
-        self.scheduler.fill(step.number, &drafts, 8).unwrap();
+        self.scheduler.fill(step.number, &drafts, None, 8).unwrap();
         for row in 0..step.giving {
             let (first, gamma) = (step.first[row + 1] as usize, step.gamma[row] as usize);
             let filled: Vec<i64> =

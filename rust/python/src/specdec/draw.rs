@@ -10,7 +10,8 @@ use thrifty_base::simd;
 use crate::array::vector;
 use crate::error::IntoPyErr;
 
-/// An id from each law: `vocab` probabilities each. `begin` is the position of the round's first draft.
+/// An id from each law: `vocab` probabilities each. `begin` is the position of the round's first draft, `node` the number
+/// of the node of a tree that the id follows, 0 for the root.
 #[pyfunction]
 pub(crate) fn specdec_draw<'py>(
     py: Python<'py>,
@@ -21,6 +22,7 @@ pub(crate) fn specdec_draw<'py>(
     uid: &Bound<'py, PyAny>,
     position: &Bound<'py, PyAny>,
     begin: &Bound<'py, PyAny>,
+    node: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
     let purpose = match purpose {
         "draft" => Purpose::Draft,
@@ -34,15 +36,17 @@ pub(crate) fn specdec_draw<'py>(
     let uid = vector::<u64>(uid, "uid", "uint64")?;
     let position = vector::<u64>(position, "position", "uint64")?;
     let begin = vector::<u64>(begin, "begin", "uint64")?;
+    let node = vector::<u64>(node, "node", "uint64")?;
     let (law, uid, position, begin) = (law.as_slice()?, uid.as_slice()?, position.as_slice()?, begin.as_slice()?);
+    let node = node.as_slice()?;
     let n = uid.len();
-    if vocab == 0 || law.len() != n * vocab || position.len() != n || begin.len() != n {
+    if vocab == 0 || law.len() != n * vocab || position.len() != n || begin.len() != n || node.len() != n {
         return Err(PyValueError::new_err(format!("law: {} numbers; {n} rows of {vocab} are needed", law.len())));
     }
     let path = simd::path().map_err(|e| e.into_py_err(py))?;
     let mut out = Vec::with_capacity(n);
     for (row, law) in law.chunks_exact(vocab).enumerate() {
-        let random = Noise::new(seed, uid[row]).of(purpose, begin[row]);
+        let random = Noise::new(seed, uid[row]).behind(purpose, begin[row], node[row]);
         let Some(id) = race(path, law, random, position[row]) else {
             let what = format!("law: row {row} holds no chance, or what is no number");
             return Err(PyValueError::new_err(what));

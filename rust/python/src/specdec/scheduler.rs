@@ -4,6 +4,7 @@ use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use thrifty_base::draft::{Children, Hopes};
 use thrifty_base::noise::Purpose;
 use thrifty_base::progress::Progress;
 use thrifty_base::sampling::Sampling;
@@ -37,6 +38,15 @@ pub(crate) struct SpecScheduler {
 /// Ids, where laws end, their ids and probabilities.
 type Proposed<'py> =
     (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<f32>>);
+
+/// The same of trees, with parents behind the ids.
+type ProposedTrees<'py> = (
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<u32>>,
+    Bound<'py, PyArray1<f32>>,
+);
 
 fn matrix<'py>(array: &PyReadonlyArray2<'py, i64>, name: &str) -> PyResult<usize> {
     if !array.is_c_contiguous() {
@@ -261,6 +271,42 @@ impl SpecScheduler {
         ))
     }
 
+    /// Asks a drafter for trees: ids and parents, `width` places a row, and laws, `width + 1` a row: that of the root's
+    /// children, and of those of each node.
+    fn propose_trees<'py>(
+        &mut self,
+        py: Python<'py>,
+        which: u8,
+        drafter: &mut PairDraft,
+        seed: u64,
+        children: &str,
+        hopes: (f32, f32),
+        laws: bool,
+    ) -> PyResult<ProposedTrees<'py>> {
+        let Self { inner, sequences, drafts } = self;
+        let Some(sequences) = sequences.get_mut(usize::from(which)) else {
+            return Err(PyValueError::new_err(format!("which: there is no drafter {which}")));
+        };
+        let children = match children {
+            "drawn" => Children::Drawn,
+            "shared" => Children::Shared,
+            "likeliest" => Children::Likeliest,
+            other => {
+                return Err(PyValueError::new_err(format!("children: {other:?} is none of drawn, shared, likeliest")));
+            }
+        };
+        let (drafter, hopes) = (drafter.core(), Hopes { first: hopes.0, sibling: hopes.1 });
+        py.detach(|| sequences.propose_trees(inner, which, (seed, children, hopes), drafter, laws, drafts))
+            .map_err(|e| e.into_py_err(py))?;
+        Ok((
+            PyArray1::from_slice(py, &drafts.ids),
+            PyArray1::from_slice(py, &drafts.parents),
+            PyArray1::from_slice(py, &drafts.ends),
+            PyArray1::from_slice(py, &drafts.law_ids),
+            PyArray1::from_slice(py, &drafts.law),
+        ))
+    }
+
     /// Scores of a pair model for all tokens of the plan in flight that need them, row after row: `vocab` numbers each.
     fn pair_scores<'py>(&self, py: Python<'py>, model: &PairLm, threads: usize) -> PyResult<Bound<'py, PyArray1<f32>>> {
         let model = model.core();
@@ -275,10 +321,27 @@ impl SpecScheduler {
         })
     }
 
-    /// Writes drafts into the tokens of plan `number`: one row for each that gives ids, -1 behind the last.
-    fn fill(&mut self, py: Python<'_>, number: u64, drafts: PyReadonlyArray2<'_, i64>) -> PyResult<()> {
+    /// Writes drafts into the tokens of plan `number`: one row for each that gives ids, -1 behind the last; nodes of trees
+    /// where parents are given.
+    #[pyo3(signature = (number, drafts, parents))]
+    fn fill(
+        &mut self,
+        py: Python<'_>,
+        number: u64,
+        drafts: PyReadonlyArray2<'_, i64>,
+        parents: Option<PyReadonlyArray2<'_, i64>>,
+    ) -> PyResult<()> {
         let width = matrix(&drafts, "drafts")?;
-        self.inner.fill(number, drafts.as_slice()?, width).map_err(|e| e.into_py_err(py))
+        if let Some(parents) = &parents {
+            matrix(parents, "parents")?;
+        }
+        let parents = parents.as_ref().map(|p| p.as_slice()).transpose()?;
+        self.inner.fill(number, drafts.as_slice()?, parents, width).map_err(|e| e.into_py_err(py))
+    }
+
+    /// Which token each of the plan in flight stands behind; empty where all drafts are chains.
+    fn above<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i32>> {
+        PyArray1::from_slice(py, &self.inner.step().above)
     }
 
     /// Takes what came of plan `number`.

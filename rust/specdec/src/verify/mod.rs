@@ -7,7 +7,7 @@
 //! | `rows`, `kernels` | rows of p and q, and what is done with all their numbers |
 //! | `params`, `seen` | settings of requests, and penalties of ids seen |
 //! | `token`, `block`, `greedy`, `seed_exact` | a rule each |
-//! | `tree` | several drafts at a position |
+//! | `tree`, `tree_block` | several drafts at a position; by the block rule |
 
 mod batch;
 mod block;
@@ -20,6 +20,7 @@ mod seed_exact;
 mod seen;
 mod token;
 mod tree;
+mod tree_block;
 
 #[cfg(test)]
 mod tests;

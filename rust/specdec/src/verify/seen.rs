@@ -8,13 +8,13 @@ pub(super) struct Seen {
     /// Ids, ascending, and how often each was seen; 0 of those that only stood behind a position looked at earlier.
     counts: Vec<(usize, u32)>,
     /// Drafts that are counted.
-    drafts: usize,
+    drafts: Vec<i64>,
 }
 
 impl Seen {
     /// Ids of a request, no drafts; memory is used again.
     pub(super) fn begin(&mut self, prefix: &[i64]) {
-        self.drafts = 0;
+        self.drafts.clear();
         self.counts.clear();
         self.counts.extend(prefix.iter().map(|&id| (id as usize, 1)));
         self.counts.sort_unstable();
@@ -27,21 +27,22 @@ impl Seen {
 
     /// Applies the penalties of position `position` to its scores.
     pub(super) fn penalise(&mut self, setting: &Setting<'_>, drafts: &[i64], position: usize, scores: &mut [f32]) {
-        while self.drafts < position {
-            let id = drafts[self.drafts] as usize;
+        let drafts = &drafts[..position];
+        // In a tree the way to another node goes apart from the last one.
+        let same = self.drafts.iter().zip(drafts).take_while(|(a, b)| a == b).count();
+        for id in self.drafts.drain(same..) {
+            if let Ok(at) = self.counts.binary_search_by_key(&(id as usize), |c| c.0) {
+                self.counts[at].1 -= 1;
+            }
+        }
+        for &id in &drafts[same..] {
+            let id = id as usize;
             match self.counts.binary_search_by_key(&id, |c| c.0) {
                 Ok(at) => self.counts[at].1 += 1,
                 Err(at) => self.counts.insert(at, (id, 1)),
             }
-            self.drafts += 1;
         }
-        while self.drafts > position {
-            self.drafts -= 1;
-            let id = drafts[self.drafts] as usize;
-            if let Ok(at) = self.counts.binary_search_by_key(&id, |c| c.0) {
-                self.counts[at].1 -= 1;
-            }
-        }
+        self.drafts.extend_from_slice(&drafts[same..]);
         for &(id, count) in self.counts.iter().filter(|c| c.1 > 0) {
             let score = &mut scores[id];
             *score = if *score > 0.0 { *score / setting.repetition } else { *score * setting.repetition };
@@ -66,7 +67,12 @@ mod tests {
             let setting = Setting { repetition, presence: 0.25, frequency: 0.5, ..Setting::default() };
             let mut seen = Seen::default();
             seen.begin(&prefix);
-            for position in order.into_iter().map(|i| i.min(drafts.len())) {
+            let mut drafts = drafts;
+            for (turn, position) in order.into_iter().map(|i| i.min(drafts.len())).enumerate() {
+                // Another branch of a tree.
+                if let Some(id) = drafts.get_mut(turn) {
+                    *id = (*id + 1) % 6;
+                }
                 let scores = [1.0f32, -1.0, 0.0, f32::NEG_INFINITY, 3.0, -2.0];
                 let mut got = scores;
                 seen.penalise(&setting, &drafts, position, &mut got);

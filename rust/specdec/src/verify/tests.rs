@@ -291,7 +291,7 @@ fn trees() {
             verify_trees_on(path, trees, rule, 9, threads, &Progress::new(), &mut accepted, &mut out)?;
             Result::Ok((accepted, out))
         };
-        for rule in [Rule::Token, Rule::Greedy, Rule::SeedExact] {
+        for rule in Rule::ALL {
             let (accepted, tokens) = run(Path::Scalar, &case.batch(), rule, 1).unwrap();
             for path in Path::usable() {
                 let found = walk(path, &Trees { batch, parents: &parents }, rule, 2).unwrap();
@@ -312,7 +312,7 @@ fn trees() {
         for q in [Drafted::Dense(Numbers::F32(&even)), Drafted::Certain] {
             let batch = Batch { q, draft: &tokens, ..case.batch() };
             let trees = Trees { batch, parents: &parents };
-            for rule in [Rule::Token, Rule::Greedy, Rule::SeedExact] {
+            for rule in Rule::ALL {
                 let first = walk(Path::Scalar, &trees, rule, 1).unwrap();
                 for path in Path::usable() {
                     assert_eq!(walk(path, &trees, rule, 3).unwrap(), first);
@@ -327,7 +327,6 @@ fn trees() {
                     }
                 }
             }
-            assert!(walk(Path::Scalar, &trees, Rule::Block, 1).is_err());
             let twice = vec![3i64; tokens.len()];
             let same = Trees { batch: Batch { draft: &twice, ..batch }, parents: &vec![-1; tokens.len()] };
             assert!(walk(Path::Scalar, &same, Rule::Token, 1).unwrap_err().to_string().contains("sibling"));

@@ -13,6 +13,7 @@ use super::Rule;
 use super::batch::{Batch, Drafted, each_request, length};
 use super::chain::{Chain, Place, Room};
 use super::rows::{Law, subtract};
+use super::tree_block;
 use crate::{Error, Result};
 
 /// A batch whose drafts are nodes of trees.
@@ -64,7 +65,7 @@ impl Trees<'_> {
 /// Decides on all requests: how many nodes of each are accepted; and, `2 width + 1` numbers each, what it emits, these
 /// and one id more, in the first `width + 1`, and which nodes these are in the rest; -1 behind the last of both.
 ///
-/// Trees without branches emit what chains do. There is no block rule for trees.
+/// Trees without branches emit what chains do.
 pub fn verify_trees(
     trees: &Trees<'_>,
     rule: Rule,
@@ -89,9 +90,6 @@ pub(super) fn verify_trees_on(
     out: &mut [i64],
 ) -> Result<()> {
     trees.check()?;
-    if rule == Rule::Block {
-        return Err(Error::argument("rule", "there is no block rule for trees; take token, greedy or seed_exact"));
-    }
     let Trees { batch, parents } = trees;
     length("accepted", accepted.len(), batch.uid.len())?;
     let width = batch.width;
@@ -104,18 +102,21 @@ pub(super) fn verify_trees_on(
             chain,
         };
         let (tokens, nodes) = out.split_at_mut(width + 1);
-        tree.walk(rule, room, tokens, nodes)
+        match rule {
+            Rule::Block => tree_block::verify(&tree, room, tokens, nodes),
+            _ => tree.walk(rule, room, tokens, nodes),
+        }
     })
 }
 
 /// One request.
-struct Tree<'a> {
-    chain: Chain<'a>,
+pub(super) struct Tree<'a> {
+    pub(super) chain: Chain<'a>,
     parents: &'a [i64],
     /// Its first row of q.
-    rows: usize,
+    pub(super) rows: usize,
     /// Whether siblings were not drawn.
-    certain: bool,
+    pub(super) certain: bool,
 }
 
 /// What follows a node.
@@ -156,7 +157,7 @@ impl Tree<'_> {
     }
 
     /// Nodes that follow row `row`.
-    fn children(&self, row: usize) -> impl Iterator<Item = usize> {
+    pub(super) fn children(&self, row: usize) -> impl Iterator<Item = usize> {
         let parent = row as i64 - 1;
         self.parents.iter().enumerate().filter(move |(_, of)| **of == parent).map(|(node, _)| node)
     }
@@ -213,7 +214,7 @@ impl Tree<'_> {
 }
 
 /// Multiplies all numbers; by 1 changes none.
-fn scale(out: &mut [f32], times: f32) {
+pub(super) fn scale(out: &mut [f32], times: f32) {
     if times != 1.0 {
         out.iter_mut().for_each(|x| *x *= times);
     }
