@@ -34,7 +34,7 @@ def to_numpy(value: Any, name: str) -> Any:
         return value
     if value.device.type != "cpu":
         raise ValueError(f"{name}: a tensor on {value.device}; move it with {name}.cpu()")
-    return value.detach().numpy()
+    return (value.detach() if value.requires_grad else value).numpy()
 
 
 def like(array: Any, example: object) -> Any:

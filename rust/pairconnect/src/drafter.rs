@@ -83,6 +83,11 @@ impl Drafter {
         Self { model, sequences: Vec::new(), free: Vec::new(), room: Room::default() }
     }
 
+    /// The model.
+    pub fn model(&self) -> Arc<PairLm> {
+        self.model.clone()
+    }
+
     /// The ids of a sequence.
     pub fn ids(&self, sequence: usize) -> Result<&[u32]> {
         self.sequences.get(sequence).and_then(Option::as_deref).ok_or_else(|| unknown(sequence))

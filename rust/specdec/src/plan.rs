@@ -260,6 +260,7 @@ impl Scheduler {
                 step.begin.push(i64::from(from));
                 step.fresh.push(share.fresh as i32);
                 step.gamma.push(share.choice.gamma);
+                step.asked.push(share.choice.gamma);
                 step.draft.push(share.choice.draft);
                 step.table_row.push(request.row as i32);
                 step.tokens.extend_from_slice(&request.tokens[from as usize..to as usize]);

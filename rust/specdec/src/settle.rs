@@ -71,9 +71,9 @@ impl Scheduler {
             self.pace += PACE / 16.0 * (gave - self.pace);
             // The last id is known, not computed.
             request.computed = request.tokens.len() as u32 - 1;
-            let choice = Choice { draft: self.step.draft[row], gamma: self.step.gamma[row] };
+            let choice = Choice { draft: self.step.draft[row], gamma: self.step.asked[row] };
             if choice.gamma > 0 {
-                let proposed = proposed.map_or(choice.gamma, |p| p[row]);
+                let proposed = proposed.map_or(self.step.gamma[row], |p| p[row]);
                 self.stats.drafted += u64::from(proposed);
                 self.stats.accepted += accepted[row] as u64;
                 self.chooser.observe(slot, choice, accepted[row] as u8);
@@ -199,7 +199,8 @@ impl Scheduler {
 }
 
 impl Scheduler {
-    /// Writes the drafts of plan `number` into its tokens: `width` ids a row, -1 behind the last.
+    /// Writes the drafts of plan `number` into its tokens: `width` ids a row, -1 behind the last. Rows that got fewer than
+    /// they were to get are shorter from then on, so that the target computes nothing for drafts that there are not.
     pub fn fill(&mut self, number: u64, drafts: &[i64], width: usize) -> Result<()> {
         self.expect(number)?;
         let giving = self.step.giving;
@@ -217,6 +218,11 @@ impl Scheduler {
                 }
                 *place = id as u32;
             }
+        }
+        let count = |row: &[i64]| row.iter().take_while(|&&id| id != -1).count() as u8;
+        let short = |(row, &gamma): (&[i64], &u8)| count(row) < gamma;
+        if width > 0 && drafts.chunks_exact(width).zip(&self.step.gamma).any(short) {
+            self.step.shorten(drafts.chunks_exact(width).map(count));
         }
         Ok(())
     }
