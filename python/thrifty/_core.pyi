@@ -20,6 +20,7 @@ __all__ = [
     "SlideHead",
     "SlideShard",
     "SlideTrainer",
+    "SpecDraft",
     "SpecScheduler",
     "pair_backward",
     "pair_lookup",

@@ -2,8 +2,10 @@
 
 A byte model of 8 layers is the target; ``wide`` (one layer), ``deep`` (six narrow ones) and ``trunc2`` (its first two,
 trained on) draft. They lie in the folder ``--models``, or are trained on the novels of the package first, for at most
-``--seconds``. Times are CPU times of the one thread that works; ours and theirs take turns, and of each the best
-of ``--rounds`` counts, over ``--prompts`` prompts of 64 bytes and ``--ids`` that follow. Theirs runs with the number of assistant tokens that is fastest of some, tried first.
+``--seconds``.
+Times are CPU times of the one thread that works; ours and theirs take turns, and of each the best of ``--rounds``
+counts, over ``--prompts`` prompts of 64 bytes and the ``--ids`` that follow. Theirs runs with the number of assistant
+tokens that is fastest of some, tried first.
 
 host/: milliseconds of a speculative step that are outside of all models' forward calls, at batch 1, gamma 5.
 plain/: ids a second, where a planner may draft, look up or do neither, over plain decoding: over generate() of

@@ -55,7 +55,7 @@ class HFModel:
     SPARE = 256
 
     def __init__(self, model: Any, *, slots: int, length: int) -> None:
-        torch = require_torch()
+        self._torch = torch = require_torch()
         self.model, self.length = model.eval(), length
         names = inspect.signature(model.forward).parameters
         self._cache_name = "cache" if "cache" in names else "past_key_values"
@@ -72,33 +72,53 @@ class HFModel:
         self._kept: dict[tuple[int, int], tuple[Any, Any]] = {}
         self._positions = torch.arange(size, device=self._device)[None]
         self._elsewhere = self._device.type != "cpu"
+        self._plain = not self._elsewhere and parameter.dtype == torch.float32
+        self._single = np.zeros((1, 1), np.int64)
+        self._single_fed = torch.from_numpy(self._single)
+        self._named: dict[int, dict[str, Any]] = {}
 
     def __call__(self, slots: Ints, begin: Ints, ids: Ints, keep: int) -> Any:
-        """Return scores behind the last ``keep`` ids of each row, all where 0: shape (rows, keep, vocab)."""
-        torch = require_torch()
+        """Return scores behind the last ``keep`` ids of each row, all where 0: shape (rows, keep, vocab).
+
+        On a CPU in float32 they are an array, else a tensor.
+        """
+        torch = self._torch
         rows, width = ids.shape
-        fed = torch.from_numpy(ids)
-        if self._elsewhere:
-            fed = fed.to(self._device)
         if rows == 1:
             at = int(begin[0])
-            positions, mask = self._views(at, width)
             self._cache.turn(int(slots[0]), at, at + width)
+            positions, mask = self._views(at, width)
         else:
             last = int(begin.max()) + width
             self._fits(last)
-            places = begin[:, None] + np.arange(width)
-            positions = torch.from_numpy(places).to(self._device)
+            positions = torch.from_numpy(begin[:, None] + np.arange(width)).to(self._device)
             self._cache.turns(slots, positions, last)
             mask = self._seen[0, 0, positions.reshape(-1), :last].view(rows, 1, width, last)
-        more: dict[str, Any] = {self._cache_name: self._cache}
-        if self._keep_name is not None and keep:
-            more[self._keep_name] = keep
+        if ids.size == 1:
+            # The usual call of a draft; a tensor of its own would take longer than to write to this one.
+            self._single[0, 0] = ids[0, 0]
+            fed = self._single_fed
+        else:
+            fed = torch.from_numpy(ids)
+        if self._elsewhere:
+            fed = fed.to(self._device)
         with torch.inference_mode():
             scores = self.model(
-                input_ids=fed, position_ids=positions, attention_mask=mask, use_cache=True, **more
+                input_ids=fed, position_ids=positions, attention_mask=mask, use_cache=True, **self._more(keep)
             ).logits
+        if self._plain:
+            scores = scores.numpy()
         return scores if not keep or scores.shape[1] == keep else scores[:, -keep:]
+
+    def _more(self, keep: int) -> dict[str, Any]:
+        """Return what calls for so many scores have in common."""
+        found = self._named.get(keep)
+        if found is None:
+            found = {self._cache_name: self._cache}
+            if self._keep_name is not None and keep:
+                found[self._keep_name] = keep
+            self._named[keep] = found
+        return found
 
     def _views(self, at: int, width: int) -> tuple[Any, Any]:
         """Return positions and mask of one row. Those of short rows are kept: making them takes longer than looking."""

@@ -64,6 +64,8 @@ class CachedTarget:
             arrays = step._arrays
             slot, ids = arrays["table_row"][:1].astype(np.int64), arrays["tokens"][: step.size].astype(np.int64)
             return self.model(slot, arrays["begin"][:1], ids[None], int(arrays["gamma"][0]) + 1)[0]
+        if step.rows == 0:
+            return np.zeros((0, 1), np.float32)
         slots, begin = step.table_row.astype(np.int64), step.begin
         ids = step.tokens.astype(np.int64)
         if step.rows == 1:
@@ -174,16 +176,14 @@ class CachedDraft:
         begin, new = self._new(step, row, slot)
         length = begin + len(new)
         at, slots, fed = np.empty(1, np.int64), np.array([slot]), new.astype(np.int64)[None]
-        ids: list[Ints] = []
+        at, slots, fed = np.array([begin]), np.array([slot]), new.astype(np.int64)[None]
+        chain = np.empty((1, gamma), np.int64)
         laws: list[NDArray[np.float32]] = []
-        at[0] = begin
         for depth in range(gamma):
-            scores = _numpy(self.model(slots, at, fed, 1))[0]
-            drawn, law = step.draw(rows, scores, depth)
-            ids.append(drawn)
+            drawn, law = step._core.draw(rows, _numpy(self.model(slots, at, fed, 1))[0], depth, *step._law)
+            chain[0, depth] = drawn[0]
             laws.append(law)
             at[0], fed = length + depth, drawn[None]
-        chain = np.array(ids, np.int64).reshape(1, gamma)
         self._kept[slot].drafts = chain[0, :-1].tolist()
         return Drafts(chain, np.concatenate(laws)[None])
 

@@ -69,8 +69,8 @@ class Rounds:
         Returns rows and their drafts, one pair a drafter that was asked; rows None are all that give ids.
         """
         self.draft_ms = [0.0] * len(self.drafters)
-        gamma = step.gamma[: step.giving]
-        width = int(gamma.max(initial=0))
+        gamma = step._arrays["gamma"][: step.giving]
+        width = int(gamma[0]) if step.giving == 1 else int(gamma.max(initial=0))
         if width == 0:
             return []
         found: Drafted = []
@@ -93,7 +93,7 @@ class Rounds:
             drafts = drafter(step, rows)
             self.draft_ms[which] = 1e3 * (perf_counter() - begun)
             given = np.asarray(drafts.ids)
-            if given.shape == all_ids.shape and given.dtype == np.int64 and gamma.min() == width:
+            if given.shape == all_ids.shape and given.dtype == np.int64 and (step.giving == 1 or gamma.min() == width):
                 # All rows get as many as all want.
                 all_ids = given
                 found.append((None, Drafts(given, drafts.q)))
