@@ -100,9 +100,13 @@ class Goal:
         The script's docstring; ends with what ``--planted`` does.
     packages : tuple of str
         Packages whose versions the rows name, besides thrifty and numpy.
+    options : dict, optional
+        Options of this script alone, as text: defaults by name; ``options`` holds what was given.
     """
 
-    def __init__(self, file: str, doc: str | None, packages: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, file: str, doc: str | None, packages: tuple[str, ...] = (), options: dict[str, str] | None = None
+    ) -> None:
         path = Path(file)
         self.part = path.parent.name
         self.item, _, self.script = path.stem.partition("_")
@@ -112,7 +116,10 @@ class Goal:
         parser.add_argument("--seed", type=int, default=1)
         parser.add_argument("--data", type=Path, help="folder of the real data sets (or THRIFTY_DATA, or shared/data)")
         parser.add_argument("--only", help="run a part of the script: the part of a row's name before the first /")
+        for name, default in (options or {}).items():
+            parser.add_argument(f"--{name}", default=default, help=f"see above; {default}")
         arguments = parser.parse_args()
+        self.options: dict[str, str] = {name: getattr(arguments, name) for name in options or {}}
         self.planted: bool = arguments.planted
         self._kept: bool = not (arguments.planted or arguments.dry)
         self.seed: int = arguments.seed

@@ -32,9 +32,9 @@ def to_numpy(value: Any, name: str) -> Any:
     """Return a CPU tensor as a numpy array that shares its memory; anything else unchanged."""
     if not is_tensor(value):
         return value
-    if value.device.type != "cpu":
+    if not value.is_cpu:
         raise ValueError(f"{name}: a tensor on {value.device}; move it with {name}.cpu()")
-    return value.detach().numpy()
+    return (value.detach() if value.requires_grad else value).numpy()
 
 
 def like(array: Any, example: object) -> Any:

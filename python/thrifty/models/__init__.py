@@ -1,13 +1,14 @@
-"""Small language models in torch: one decoder, one trainer."""
+"""Small language models in torch: one decoder, one trainer; models of transformers as targets and drafts."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from thrifty.models.decoder import Decoder, DecoderConfig
     from thrifty.models.folder import load_decoder, save_decoder
+    from thrifty.models.hf import HFModel
     from thrifty.models.trainer import TrainSettings, train
 
-__all__ = ["Decoder", "DecoderConfig", "TrainSettings", "load_decoder", "save_decoder", "train"]
+__all__ = ["Decoder", "DecoderConfig", "HFModel", "TrainSettings", "load_decoder", "save_decoder", "train"]
 
 
 def __getattr__(name: str) -> object:
@@ -19,6 +20,10 @@ def __getattr__(name: str) -> object:
         from thrifty.models import folder
 
         return getattr(folder, name)
+    if name == "HFModel":
+        from thrifty.models import hf
+
+        return hf.HFModel
     if name in ("TrainSettings", "train"):
         from thrifty.models import trainer
 

@@ -11,6 +11,8 @@
 """
 
 from thrifty.specdec.advise import Advice, Candidate, advise, rank
+from thrifty.specdec.cached import CachedDraft, CachedTarget
+from thrifty.specdec.drafters import CascadeDraft, CountsDraft, LookupDraft, RecycledDraft
 from thrifty.specdec.drafts import Drafts, TreeDraft
 from thrifty.specdec.draw import draw
 from thrifty.specdec.engine import Engine, Result
@@ -32,11 +34,17 @@ from thrifty.specdec.verify import SparseProbs, Verified, verify
 __all__ = [
     "Advice",
     "BestGamma",
+    "CachedDraft",
+    "CachedTarget",
     "Candidate",
+    "CascadeDraft",
+    "CountsDraft",
     "Drafts",
     "Engine",
     "LatencyCurve",
+    "LookupDraft",
     "PairTarget",
+    "RecycledDraft",
     "Result",
     "SamplingParams",
     "SparseProbs",

@@ -10,12 +10,13 @@ import numpy as np
 from thrifty import _core
 from thrifty._torch import to_numpy
 from thrifty.errors import ModelError
+from thrifty.specdec._arrays import rows
 from thrifty.specdec.verify import SparseProbs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Drafts", "TreeDraft", "chances", "of_rows", "padded", "widened"]
+__all__ = ["Drafts", "TreeDraft", "chances", "narrowed", "of_rows", "padded", "single", "widened"]
 
 
 class Drafts(NamedTuple):
@@ -129,6 +130,29 @@ def widened(q: Any, given: int, width: int) -> Any:
         return SparseProbs(np.concatenate([[0], filled.reshape(-1)]), q.ids, q.probs)
     q = np.asarray(to_numpy(q, "q"))
     return np.concatenate([q, np.zeros((len(q), width - given, q.shape[2]), q.dtype)], axis=1)
+
+
+def narrowed(drafts: Drafts, width: int, left: int) -> Drafts:
+    """Return drafts of ``width`` places a row, of which all behind the first ``left`` are empty, without those."""
+    ids, q, parents = drafts
+    ids = np.ascontiguousarray(ids[:, :left])
+    root = 0
+    if parents is not None:
+        # A tree has a law more: that of what follows the root.
+        parents, root = np.ascontiguousarray(parents[:, :left]), 1
+    if isinstance(q, SparseProbs):
+        ends = np.asarray(q.indptr)[1:].reshape(-1, width + root)[:, : left + root]
+        q = SparseProbs(np.concatenate([[0], ends.reshape(-1)]), q.ids, q.probs)
+    elif q is not None:
+        q = q[:, : left + root]
+    return Drafts(ids, q, parents)
+
+
+def single(scores: Any) -> NDArray[np.float32]:
+    """Return scores of any kind as float32."""
+    found = rows(scores, "scores")
+    wide = found.astype(np.uint32) << 16 if found.dtype == np.uint16 else found
+    return wide.view(np.float32)
 
 
 def of_rows(q: SparseProbs, rows: NDArray[np.int64], width: int) -> SparseProbs:

@@ -45,9 +45,10 @@ class Engine:
         (outputs, vocab). :class:`PairTarget` makes one of a PairLM. One that keeps a cache, and is to verify trees, has
         a method ``move(source, target)`` too: places (int32) in the cache whose contents are to stand in others. No
         place is read after it was written to when they are moved in their order.
-    drafters : sequence, optional
-        Of :class:`~thrifty.pairconnect.PairDraft`, whose own settings are not used, :class:`TreeDraft`, or callables
-        that take a step and the rows (int64 indices) that want drafts, and return :class:`Drafts`.
+    drafters : drafter or sequence of them, optional
+        :class:`LookupDraft` and others that need no model; :class:`~thrifty.pairconnect.PairDraft`, whose own settings
+        are not used; :class:`TreeDraft`; or callables that take a step and the rows (int64 indices) that want drafts,
+        and return :class:`Drafts`.
     vocab : int
         Ids are below.
     gamma : int
@@ -110,7 +111,7 @@ class Engine:
     def __init__(
         self,
         target: Callable[[Step], Any],
-        drafters: Sequence[Any] = (),
+        drafters: Any = (),
         *,
         vocab: int,
         gamma: int = 4,
@@ -129,6 +130,7 @@ class Engine:
     ) -> None:
         if rule not in RULES:
             raise ValueError(f"rule: {rule!r} is none of {', '.join(RULES)}")
+        drafters = list(drafters) if isinstance(drafters, (list, tuple)) else [drafters]
         if len(drafters) > 8:
             raise ValueError(f"drafters: {len(drafters)}; at most 8 are possible")
         for name, value, most in (("max_gamma", max_gamma, 255), ("gamma", gamma, max_gamma)):
@@ -156,7 +158,7 @@ class Engine:
             len(drafters),
         )
         self._arrays = self._core.arrays()
-        self._rounds = Rounds(self._core, list(drafters), vocab, rule, seed, threads)
+        self._rounds = Rounds(self._core, drafters, vocab, rule, seed, threads)
         self._errors: dict[int, str] = {}
         self._next_uid = 0
 
@@ -300,7 +302,9 @@ class Engine:
         StalePlan
             When the last plan was neither committed nor aborted.
         """
-        return Step(self._core, self._arrays, self._core.plan(speculate))
+        rounds = self._rounds
+        law = (rounds.seed, rounds.rule == "seed_exact")
+        return Step(self._core, self._arrays, self._core.plan(speculate), law)
 
     def draft(self, step: Step) -> Drafted:
         """Ask the drafters for what a step wants of them, and write it into the step's tokens.
@@ -391,6 +395,10 @@ class Engine:
         asked = perf_counter()
         scores = self._target(step)
         scored = perf_counter()
+        drafting = self._rounds.draft_ms
+        before = 1e3 * (asked - begun) - sum(drafting), 1e3 * (scored - asked), drafting
+        if not alone and self._rounds.settled(step, scores, drafted, before):
+            return
         try:
             verified, proposed = self.verify(step, scores, drafted)
         except ModelError:
@@ -398,7 +406,6 @@ class Engine:
                 raise
             verified, proposed = self._rounds.each(step, scores, self._errors)
         done = perf_counter()
-        drafting = self._rounds.draft_ms
         host = 1e3 * (done - begun - scored + asked) - sum(drafting)
         self._core.timed(max(host, 0.0), 1e3 * (scored - asked), drafting)
         self.commit(step, verified, proposed)

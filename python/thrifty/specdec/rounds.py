@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thrifty import _core
+from thrifty._torch import to_numpy
 from thrifty.errors import ModelError
-from thrifty.specdec.drafts import Drafts, TreeDraft, chances, of_rows, padded, widened
+from thrifty.specdec.drafts import Drafts, TreeDraft, chances, narrowed, of_rows, padded, single, widened
 from thrifty.specdec.params import SamplingParams
 from thrifty.specdec.tree import verify_tree
-from thrifty.specdec.verify import Rule, SparseProbs, Verified, verify
+from thrifty.specdec.verify import Rule, SparseProbs, Verified, source, verify
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from thrifty.specdec.step import Step
 
 __all__ = ["Drafted", "Penalties", "Rounds"]
+
+#: Steps of no more scores than these are verified and committed in one call.
+SHORT = 1 << 20
 
 #: Rows and their drafts, one pair a drafter that was asked; rows None are all that give ids.
 Drafted = list[tuple["NDArray[np.int64] | None", Drafts]]
@@ -51,6 +55,16 @@ class Rounds:
     draft_ms: list[float] = field(default_factory=list)
     #: Nodes by which rows went in the last round, where some had trees.
     nodes: NDArray[np.int64] | None = None
+    #: Drafters that want to know what the target found likeliest.
+    curious: list[_core.SpecDraft] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for which, drafter in enumerate(self.drafters):
+            core = getattr(drafter, "_core", None)
+            if isinstance(core, _core.SpecDraft):
+                self.core.attach(which, core)
+                if core.wants:
+                    self.curious.append(core)
 
     def draft(self, step: Step) -> Drafted:
         """Ask the drafters for what a step wants of them, and write it into the step's tokens.
@@ -58,18 +72,19 @@ class Rounds:
         Returns rows and their drafts, one pair a drafter that was asked; rows None are all that give ids.
         """
         self.draft_ms = [0.0] * len(self.drafters)
-        gamma = step.gamma[: step.giving]
-        if not gamma.any():
+        gamma = step._arrays["gamma"][: step.giving]
+        width = int(gamma[0]) if step.giving == 1 else int(gamma.max(initial=0))
+        if width == 0:
             return []
-        width = int(gamma.max())
         found: Drafted = []
         all_ids = np.full((step.giving, width), -1, np.int64)
         # A chain is a tree without branches.
         parents = np.tile(np.arange(width) - 1, (step.giving, 1))
         trees = False
-        asked = np.unique(step.draft[: step.giving][gamma > 0])
+        alone = len(self.drafters) == 1
+        asked = np.zeros(1, np.int64) if alone else np.unique(step.draft[: step.giving][gamma > 0])
         for which in asked:
-            rows = np.flatnonzero((gamma > 0) & (step.draft[: step.giving] == which))
+            rows = np.flatnonzero(gamma if alone else (gamma > 0) & (step.draft[: step.giving] == which))
             drafter = self.drafters[which]
             begun = perf_counter()
             if isinstance(drafter, TreeDraft):
@@ -78,10 +93,10 @@ class Rounds:
                 all_ids[rows], parents[rows], trees = drafts.ids[rows], drafts.parents[rows], True
                 found.append((None if len(asked) == 1 else rows, drafts))
                 continue
-            if hasattr(drafter, "_core") and isinstance(drafter._core, _core.PairDraft):
+            if isinstance(core := getattr(drafter, "_core", None), (_core.PairDraft, _core.SpecDraft)):
                 laws = self.rule in ("block", "token")
                 shared = self.rule == "seed_exact"
-                ids, ends, law_ids, law = self.core.propose(int(which), drafter._core, self.seed, shared, laws)
+                ids, ends, law_ids, law = self.core.propose(int(which), core, self.seed, shared, laws)
                 self.draft_ms[which] = 1e3 * (perf_counter() - begun)
                 drafts = Drafts(ids.reshape(step.giving, width), SparseProbs(ends, law_ids, law) if laws else None)
                 all_ids = np.maximum(all_ids, drafts.ids)
@@ -89,8 +104,14 @@ class Rounds:
                 continue
             drafts = drafter(step, rows)
             self.draft_ms[which] = 1e3 * (perf_counter() - begun)
-            ids = np.full((len(rows), width), -1, np.int64)
             given = np.asarray(drafts.ids)
+            even = step.giving == 1 or gamma.min() == width
+            if given.shape == all_ids.shape and given.dtype == np.int64 and even and drafts.parents is None:
+                # All rows get as many as all want.
+                all_ids = given
+                found.append((None, Drafts(given, drafts.q)))
+                continue
+            ids = np.full((len(rows), width), -1, np.int64)
             if given.ndim != 2 or len(given) != len(rows) or given.shape[1] > width:
                 raise ValueError(
                     f"drafter {which}: ids of shape {given.shape}; ({len(rows)}, at most {width}) are needed"
@@ -109,8 +130,12 @@ class Rounds:
             own[:, : above.shape[1]] = np.where(ids[:, : above.shape[1]] < 0, -1, above)
             parents[rows], trees = own, True
             found.append((rows, Drafts(ids, widened(drafts.q, given.shape[1] + 1, width + 1), own)))
-        self.core.fill(step.number, all_ids, parents if trees else None)
-        return found
+        step.size = self.core.fill(step.number, all_ids, parents if trees else None)
+        # Where drafters had less than they were asked for, the step is shorter now.
+        left = int(gamma.max())
+        if left == width:
+            return found
+        return [(rows, narrowed(drafts, width, left)) for rows, drafts in found if left]
 
     def grown(self, which: int, drafter: TreeDraft, rows: int, width: int) -> Drafts:
         """Ask a drafter for the trees of a step."""
@@ -135,6 +160,8 @@ class Rounds:
         """
         giving, gamma = step.giving, step.gamma[: step.giving].astype(np.int64)
         width = int(gamma.max(initial=0))
+        for core in self.curious:
+            self.core.observe(core, single(scores))
         p = padded(scores, gamma, width, self.vocab)
         accepted = np.zeros(giving, np.int64)
         tokens = np.full((giving, width + 1), -1, np.int64)
@@ -159,6 +186,36 @@ class Rounds:
             nothing = Drafts(np.full((len(rows), 0), -1, np.int64))
             accepted[rows], tokens[rows, :1] = self.judged(step, rows, np.ascontiguousarray(p[rows, :1]), nothing)
         return Verified(accepted, tokens), proposed
+
+    def settled(self, step: Step, scores: Any, drafted: Drafted, before: tuple[float, float, list[float]]) -> bool:
+        """Verify and commit in one call where a step is short and has no penalties; say whether it was done.
+
+        ``before`` has the milliseconds of the step so far: outside the models, of the target, of each drafter.
+
+        Raises
+        ------
+        ModelError
+            When a law is none; nothing has changed then.
+        """
+        p = to_numpy(scores, "scores")
+        if not isinstance(p, np.ndarray) or p.dtype != np.float32 or p.ndim != 2 or p.size > SHORT or self.penalties:
+            return False
+        if p.shape[1] != self.vocab or len(drafted) > 1:
+            return False
+        rows, drafts = drafted[0] if drafted else (None, Drafts(np.empty((step.giving, 0), np.int64)))
+        if drafts.parents is not None or (rows is not None and len(rows) != step.giving):
+            return False
+        for core in self.curious:
+            self.core.observe(core, p)
+        q = drafts.q if self.rule in ("block", "token") else None
+        if q is not None:
+            q = (
+                source(q, (0, 0, 0))
+                if isinstance(q, SparseProbs)
+                else np.ascontiguousarray(to_numpy(q, "q"), np.float32)
+            )
+        self.core.settle(step.number, self.rule, self.seed, np.ascontiguousarray(p), drafts.ids, q, before)
+        return True
 
     def judged(self, step: Step, rows: Any, p: Any, drafts: Drafts) -> Verified:
         """Verify the drafts of some rows."""

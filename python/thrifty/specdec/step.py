@@ -41,10 +41,16 @@ class Step:
     table_row : int32 array of shape (rows,)
     """
 
-    __slots__ = ("_arrays", "_core", "giving", "number", "rows", "size")
+    __slots__ = ("_arrays", "_core", "_law", "giving", "number", "rows", "size")
 
-    def __init__(self, core: _core.SpecScheduler, arrays: dict[str, Any], plan: tuple[int, int, int, int]) -> None:
-        self._core, self._arrays = core, arrays
+    def __init__(
+        self,
+        core: _core.SpecScheduler,
+        arrays: dict[str, Any],
+        plan: tuple[int, int, int, int],
+        law: tuple[int, bool] = (0, False),
+    ) -> None:
+        self._core, self._arrays, self._law = core, arrays, law
         self.number, self.rows, self.giving, self.size = plan
 
     def __getattr__(self, name: str) -> NDArray[Any]:
@@ -83,3 +89,29 @@ class Step:
     def ids(self, row: int) -> NDArray[np.uint32]:
         """Return all known ids of a row's request."""
         return self._core.ids(int(self.handles[row]))
+
+    def draw(
+        self, rows: NDArray[np.int64], scores: NDArray[np.float32], depth: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Draw a draft for each of some rows from a drafter's scores, as the engine will verify it.
+
+        Parameters
+        ----------
+        rows : int64 array of shape (n,)
+        scores : float32 array of shape (n, vocab)
+            Of what stands at the place of the draft.
+        depth : int
+            Which draft of its row it is, from 0 on.
+
+        Returns
+        -------
+        ids : int64 array of shape (n,)
+        laws : float32 array of shape (n, vocab)
+            What they were drawn from: scores under the settings of each row's request, but for penalties.
+
+        Raises
+        ------
+        ValueError
+            When scores have another shape, or are no law.
+        """
+        return self._core.draw(rows, scores, depth, *self._law)

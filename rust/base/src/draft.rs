@@ -164,6 +164,25 @@ pub trait Draft {
     /// Proposes ids for all that ask, in one call; with `laws`, says what each was drawn from.
     fn propose(&mut self, asks: &[Ask], laws: bool, out: &mut Proposals) -> Result<(), Self::Error>;
 
+    /// How many ids it would propose for a sequence, of `tokens` at most. Who can't tell before drafting says `tokens`.
+    fn offer(&mut self, _sequence: usize, tokens: usize) -> Result<usize, Self::Error> {
+        Ok(tokens)
+    }
+
+    /// How many of the likeliest ids behind each verified id it wants to be told.
+    fn wants(&self) -> usize {
+        0
+    }
+
+    /// What the verifier found likeliest behind the last ids of a text: [`wants`](Draft::wants) ids for each of those, in
+    /// the order of the text, the likeliest first.
+    fn observe(&mut self, _text: &[u32], _likeliest: &[u32]) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}
+
+/// A drafter of trees.
+pub trait DraftTrees: Draft {
     /// Proposes a tree for each that asks, in one call. Sequences stay as they are.
     fn propose_trees(&mut self, asks: &[TreeAsk], laws: bool, out: &mut Trees) -> Result<(), Self::Error>;
 }

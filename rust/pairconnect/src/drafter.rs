@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use thrifty_base::draft::{Ask, Draft, Laws, Proposals, TreeAsk, Trees};
+use thrifty_base::draft::{Ask, Draft, DraftTrees, Laws, Proposals, TreeAsk, Trees};
 use thrifty_base::philox::Philox;
 use thrifty_base::sampling::{Sampling, race, race_of};
 
@@ -84,6 +84,11 @@ impl Drafter {
     /// No sequences yet.
     pub fn new(model: Arc<PairLm>) -> Self {
         Self { model, sequences: Vec::new(), free: Vec::new(), room: Room::default() }
+    }
+
+    /// The model.
+    pub fn model(&self) -> Arc<PairLm> {
+        self.model.clone()
     }
 
     /// The ids of a sequence.
@@ -198,7 +203,9 @@ impl Draft for Drafter {
         }
         Ok(())
     }
+}
 
+impl DraftTrees for Drafter {
     fn propose_trees(&mut self, asks: &[TreeAsk], laws: bool, out: &mut Trees) -> Result<()> {
         out.clear();
         for ask in asks {

@@ -9,6 +9,7 @@
 //! | [`step`] | the same as arrays |
 //! | [`settle`] | what becomes of it |
 //! | [`sequences`] | what drafters know of requests |
+//! | [`draft`] | drafters that need no model |
 //! | [`choose`] | who decides about drafts |
 //! | [`pool`] | blocks of the cache |
 //! | [`prefix`] | blocks that requests share |
@@ -23,6 +24,7 @@
 
 pub mod acceptance;
 pub mod choose;
+pub mod draft;
 mod error;
 pub mod explain;
 pub mod goodput;

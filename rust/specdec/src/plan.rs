@@ -271,6 +271,7 @@ impl Scheduler {
             step.begin[row] = i64::from(from);
             step.fresh[row] = share.fresh as i32;
             step.gamma[row] = share.choice.gamma;
+            step.asked[row] = share.choice.gamma;
             step.draft[row] = share.choice.draft;
             step.table_row[row] = one.row as i32;
             let tokens = &mut step.tokens[first..first + count as usize];

@@ -2,6 +2,7 @@
 //! others behind the same interface, for simulations.
 
 mod chooser;
+mod offers;
 mod planner;
 pub mod rivals;
 #[cfg(test)]
@@ -59,6 +60,9 @@ pub trait Policy: std::fmt::Debug + Send + Sync {
 
     /// The request at `slot` is to be observed soon: its memory may be asked for.
     fn expect(&self, _slot: u32) {}
+
+    /// A draft has so many ids for a request now, and no more; of drafts that never say, any number is expected.
+    fn offered(&mut self, _slot: u32, _draft: u8, _tokens: u8) {}
 
     /// Of what a request chose, the first `accepted` ids were accepted.
     fn observe(&mut self, _slot: u32, _choice: Choice, _accepted: u8) -> Result<()> {

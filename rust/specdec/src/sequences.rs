@@ -1,10 +1,13 @@
 //! A drafter's sequences, kept in step with the requests that they stand for.
 
-use thrifty_base::draft::{Ask, Children, Draft, Hopes, Laws, Proposals, TreeAsk, Trees};
+use thrifty_base::draft::{Ask, Children, Draft, DraftTrees, Hopes, Laws, Proposals, TreeAsk, Trees};
 use thrifty_base::noise::{Noise, Purpose};
 
 use crate::request::Handle;
 use crate::scheduler::Scheduler;
+
+/// Ids before those that were verified that a drafter is told.
+const CONTEXT: usize = 16;
 
 /// What a drafter knows of a request.
 #[derive(Clone, Debug)]
@@ -57,6 +60,39 @@ impl Drafts {
         self.law_ids.clear();
         self.law.clear();
     }
+}
+
+/// Appends the `wants` ids of the largest scores, the largest first, of equal ones the lowest.
+pub fn likeliest(scores: &[f32], wants: usize, out: &mut Vec<u32>) {
+    let begin = out.len();
+    for (id, &score) in scores.iter().enumerate() {
+        let full = out.len() - begin == wants;
+        if full && out.last().is_none_or(|&last| scores[last as usize] >= score) {
+            continue;
+        }
+        if full {
+            out.pop();
+        }
+        let place = out[begin..].partition_point(|&other| scores[other as usize] >= score);
+        out.insert(begin + place, id as u32);
+    }
+}
+
+/// Tells a drafter what the target found likeliest: [`Draft::wants`] ids behind each token whose scores are needed.
+pub fn observe<D: Draft>(scheduler: &Scheduler, drafter: &mut D, likeliest: &[u32]) -> Result<(), D::Error> {
+    let (step, wants) = (scheduler.step(), drafter.wants());
+    let (mut text, mut from) = (Vec::new(), 0);
+    for row in 0..step.giving {
+        let (known, drafts) = (scheduler.running_ids(step.handle(row)), usize::from(step.gamma[row]));
+        let end = step.first[row + 1] as usize;
+        text.clear();
+        text.extend_from_slice(&known[known.len().saturating_sub(CONTEXT)..]);
+        text.extend_from_slice(&step.tokens[end - drafts..end]);
+        let to = from + (drafts + 1) * wants;
+        drafter.observe(&text, &likeliest[from..to])?;
+        from = to;
+    }
+    Ok(())
 }
 
 impl Sequences {
@@ -128,7 +164,7 @@ impl Sequences {
     }
 
     /// [`Self::propose`] for trees.
-    pub fn propose_trees<D: Draft>(
+    pub fn propose_trees<D: DraftTrees>(
         &mut self,
         scheduler: &Scheduler,
         which: u8,
@@ -185,6 +221,18 @@ impl Sequences {
         if laws {
             out.law_ids.extend_from_slice(law_ids);
             out.law.extend_from_slice(chances);
+        }
+        Ok(())
+    }
+
+    /// Tells the policy how many ids a drafter has for each request that runs.
+    pub fn offer<D: Draft>(&mut self, scheduler: &mut Scheduler, which: u8, drafter: &mut D) -> Result<(), D::Error> {
+        let most = usize::from(scheduler.settings.max_gamma);
+        for i in 0..scheduler.live.len() {
+            let handle = scheduler.live[i].handle();
+            let sequence = self.follow(scheduler, handle, drafter)?;
+            let tokens = drafter.offer(sequence, most)?;
+            scheduler.chooser.policy().offered(handle.slot() as u32, which, tokens as u8);
         }
         Ok(())
     }

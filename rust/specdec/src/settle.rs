@@ -67,9 +67,9 @@ impl Scheduler {
             self.pace += PACE / 16.0 * (gave - self.pace);
             // The last id is known, not computed.
             one.computed = one.text.len() - 1;
-            let choice = Choice { draft: self.step.draft[row], gamma: self.step.gamma[row] };
+            let choice = Choice { draft: self.step.draft[row], gamma: self.step.asked[row] };
             if choice.gamma > 0 {
-                let proposed = proposed.map_or(choice.gamma, |p| p[row]);
+                let proposed = proposed.map_or(self.step.gamma[row], |p| p[row]);
                 self.stats.drafted += u64::from(proposed);
                 self.stats.accepted += accepted[row] as u64;
                 self.chooser.observe(slot, choice, accepted[row] as u8);
@@ -237,8 +237,10 @@ fn take(one: &mut Live, texts: &mut Texts, found: &[i64], stop: &[u32]) -> Optio
 }
 
 impl Scheduler {
-    /// Writes the drafts of plan `number` into its tokens: `width` ids a row, -1 behind the last. With parents they are nodes
-    /// of trees: each follows the one before it that its parent names, or the known ids where that is -1.
+    /// Writes the drafts of plan `number` into its tokens: `width` ids a row, -1 behind the last. Rows that got fewer than
+    /// they were to get are shorter from then on, so that the target computes nothing for drafts that there are not. With
+    /// parents they are nodes of trees: each follows the one before it that its parent names, or the known ids where that
+    /// is -1.
     pub fn fill(&mut self, number: u64, drafts: &[i64], parents: Option<&[i64]>, width: usize) -> Result<()> {
         self.expect(number)?;
         let giving = self.step.giving;
@@ -256,6 +258,11 @@ impl Scheduler {
                 }
                 *place = id as u32;
             }
+        }
+        let count = |row: &[i64]| row.iter().take_while(|&&id| id != -1).count() as u8;
+        let short = |(row, &gamma): (&[i64], &u8)| count(row) < gamma;
+        if width > 0 && drafts.chunks_exact(width).zip(&self.step.gamma).any(short) {
+            self.step.shorten(drafts.chunks_exact(width).map(count));
         }
         if let Some(parents) = parents {
             self.branch(drafts, parents, width)?;

@@ -26,8 +26,10 @@ pub struct Step {
     pub begin: Vec<i64>,
     /// Known tokens.
     pub fresh: Vec<i32>,
-    /// Drafts.
+    /// Drafts; where a drafter had fewer than it was asked for, those that it had.
     pub gamma: Vec<u8>,
+    /// Drafts that were asked for.
+    pub asked: Vec<u8>,
     /// Which drafter; it has no meaning where `gamma` is 0.
     pub draft: Vec<u8>,
     /// Its row of the block table.
@@ -70,6 +72,7 @@ impl Step {
             begin: room(rows),
             fresh: room(rows),
             gamma: room(rows),
+            asked: room(rows),
             draft: room(rows),
             table_row: room(rows),
             first: room(rows + 1),
@@ -92,6 +95,7 @@ impl Step {
         self.begin.resize(rows, 0);
         self.fresh.resize(rows, 0);
         self.gamma.resize(rows, 0);
+        self.asked.resize(rows, 0);
         self.draft.resize(rows, 0);
         self.table_row.resize(rows, 0);
         self.first.resize(rows + 1, 0);
@@ -111,6 +115,28 @@ impl Step {
         self.top_k[row] = sampling.top_k as u32;
         self.top_p[row] = sampling.top_p;
         self.min_p[row] = sampling.min_p;
+    }
+
+    /// Leaves each row that gives ids so many of its drafts, and no room for the others.
+    pub(crate) fn shorten(&mut self, counts: impl Iterator<Item = u8>) {
+        for (gamma, count) in self.gamma[..self.giving].iter_mut().zip(counts) {
+            *gamma = count.min(*gamma);
+        }
+        let mut to = 0;
+        for row in 0..self.rows() {
+            let from = self.first[row] as usize;
+            let tokens = self.fresh[row] as usize + usize::from(self.gamma[row]);
+            self.first[row] = to as i32;
+            self.tokens.copy_within(from..from + tokens, to);
+            self.positions.copy_within(from..from + tokens, to);
+            self.places.copy_within(from..from + tokens, to);
+            to += tokens;
+        }
+        let rows = self.rows();
+        self.first[rows] = to as i32;
+        self.tokens.truncate(to);
+        self.positions.truncate(to);
+        self.places.truncate(to);
     }
 
     /// How many rows it has.

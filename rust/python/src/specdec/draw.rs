@@ -1,11 +1,12 @@
 //! Draws with a request's own random numbers.
 
-use numpy::{IntoPyArray, PyArray1};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use thrifty_base::noise::{Noise, Purpose};
 use thrifty_base::sampling::race;
 use thrifty_base::simd;
+use thrifty_specdec::step::Step;
 
 use crate::array::vector;
 use crate::error::IntoPyErr;
@@ -54,4 +55,38 @@ pub(crate) fn specdec_draw<'py>(
         out.push(id as i64);
     }
     Ok(out.into_pyarray(py))
+}
+
+/// Ids drawn, and the laws that they were drawn from.
+pub(super) type Drawn<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<f32>>);
+
+/// Draws draft number `depth` of some rows of a step from scores, under the law of each row's request.
+pub(super) fn draw_rows<'py>(
+    py: Python<'py>,
+    step: &Step,
+    rows: &[i64],
+    scores: &PyReadonlyArray2<'py, f32>,
+    depth: u64,
+    (seed, purpose): (u64, Purpose),
+) -> PyResult<Drawn<'py>> {
+    let (n, vocab) = (rows.len(), scores.shape()[1]);
+    if scores.shape()[0] != n || vocab == 0 || !scores.is_c_contiguous() {
+        let what = format!("scores: shape {:?}; ({n}, vocab), contiguous, is needed", scores.shape());
+        return Err(PyValueError::new_err(what));
+    }
+    let path = simd::path().map_err(|e| e.into_py_err(py))?;
+    let (mut laws, mut ids, mut order) = (scores.as_slice()?.to_vec(), Vec::with_capacity(n), Vec::new());
+    for (law, &row) in laws.chunks_exact_mut(vocab).zip(rows) {
+        let Some(row) = usize::try_from(row).ok().filter(|&row| row < step.giving) else {
+            return Err(PyValueError::new_err(format!("rows: {row} is not one of {} rows that give ids", step.giving)));
+        };
+        step.sampling(row).law(path, law, &mut order);
+        let random = Noise::new(seed, step.uids[row]).of(purpose, step.next(row));
+        let Some(id) = race(path, law, random, step.next(row) + depth) else {
+            let what = format!("scores: those of row {row} are no law");
+            return Err(PyValueError::new_err(what));
+        };
+        ids.push(id as i64);
+    }
+    Ok((ids.into_pyarray(py), laws.into_pyarray(py).reshape([n, vocab])?))
 }

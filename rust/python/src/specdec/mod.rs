@@ -1,10 +1,13 @@
 //! The classes and functions of specdec.
 
+mod drafts;
 mod draw;
 mod latency;
 mod scheduler;
+mod settle;
 mod verify;
 
+pub(crate) use self::drafts::SpecDraft;
 pub(crate) use self::draw::specdec_draw;
 pub(crate) use self::latency::{
     specdec_best_gamma, specdec_break_even_alpha, specdec_break_even_tau, specdec_check_curve, specdec_needed_tau,

@@ -4,7 +4,7 @@ use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use thrifty_base::draft::{Children, Hopes};
+use thrifty_base::draft::{Children, Draft, Hopes};
 use thrifty_base::noise::Purpose;
 use thrifty_base::progress::Progress;
 use thrifty_base::sampling::Sampling;
@@ -14,14 +14,17 @@ use thrifty_specdec::policy::rivals::ByBatch;
 use thrifty_specdec::policy::{Planner, Policy, Settings as Planning};
 use thrifty_specdec::request::{Handle, State, Submission};
 use thrifty_specdec::scheduler::{Scheduler, Settings};
-use thrifty_specdec::sequences::{Drafts, Sequences};
+use thrifty_specdec::sequences::{self, Drafts, Sequences};
 use thrifty_specdec::times::Times;
 
 use crate::array::{filled_flat, vector, window};
 use crate::error::IntoPyErr;
 use crate::interrupt::long_call;
 use crate::pairconnect::{Ids, PairDraft, PairLm};
+use crate::specdec::drafts::SpecDraft;
+use crate::specdec::draw::{Drawn, draw_rows};
 use crate::specdec::latency::Curve;
+use crate::specdec::settle::{Before, Room, settle};
 
 /// Up to so many positions, tens of milliseconds, scores are no long call.
 const SHORT: usize = 1 << 10;
@@ -33,6 +36,9 @@ pub(crate) struct SpecScheduler {
     /// One for each drafter.
     sequences: Vec<Sequences>,
     drafts: Drafts,
+    /// Drafters that know what they have before they are asked, by their numbers.
+    ready: Vec<(u8, Py<SpecDraft>)>,
+    room: Room,
 }
 
 /// Ids, where laws end, their ids and probabilities.
@@ -98,7 +104,13 @@ impl SpecScheduler {
         };
         let policy = policy(gamma, curves, &alphas, max_gamma).map_err(|e| e.into_py_err(py))?;
         let inner = Scheduler::new(settings, policy).map_err(|e| e.into_py_err(py))?;
-        Ok(Self { inner, sequences: vec![Sequences::default(); drafters], drafts: Drafts::default() })
+        Ok(Self {
+            inner,
+            sequences: vec![Sequences::default(); drafters],
+            drafts: Drafts::default(),
+            ready: Vec::new(),
+            room: Room::default(),
+        })
     }
 
     /// The arrays that plans are written to, by name; and the block table.
@@ -238,9 +250,20 @@ impl SpecScheduler {
         (handles.into_pyarray(py), ids.into_pyarray(py), ends.into_pyarray(py), why)
     }
 
+    /// Drafter `which` is this one: before each plan it says what it has.
+    fn attach(&mut self, which: u8, drafter: Py<SpecDraft>) {
+        self.ready.push((which, drafter));
+    }
+
     /// Plans a step: its number, rows, those that give ids, and tokens.
     fn plan(&mut self, py: Python<'_>, speculate: bool) -> PyResult<(u64, usize, usize, usize)> {
-        let step = self.inner.plan(speculate).map_err(|e| e.into_py_err(py))?;
+        let Self { inner, sequences, ready, .. } = self;
+        for (which, drafter) in ready.iter().filter(|_| speculate) {
+            let mut drafter = drafter.borrow_mut(py);
+            let sequences = &mut sequences[usize::from(*which)];
+            sequences.offer(inner, *which, drafter.core()).map_err(|e| e.into_py_err(py))?;
+        }
+        let step = inner.plan(speculate).map_err(|e| e.into_py_err(py))?;
         Ok((step.number, step.rows(), step.giving, step.tokens.len()))
     }
 
@@ -250,19 +273,26 @@ impl SpecScheduler {
         &mut self,
         py: Python<'py>,
         which: u8,
-        drafter: &mut PairDraft,
+        drafter: &Bound<'py, PyAny>,
         seed: u64,
         shared: bool,
         laws: bool,
     ) -> PyResult<Proposed<'py>> {
-        let Self { inner, sequences, drafts } = self;
+        let Self { inner, sequences, drafts, .. } = self;
         let Some(sequences) = sequences.get_mut(usize::from(which)) else {
             return Err(PyValueError::new_err(format!("which: there is no drafter {which}")));
         };
         let purpose = if shared { Purpose::Shared } else { Purpose::Draft };
-        let drafter = drafter.core();
-        py.detach(|| sequences.propose(inner, which, (seed, purpose), drafter, laws, drafts))
-            .map_err(|e| e.into_py_err(py))?;
+        let random = (seed, purpose);
+        if let Ok(drafter) = drafter.cast::<SpecDraft>() {
+            let drafter = &mut *drafter.borrow_mut();
+            py.detach(|| sequences.propose(inner, which, random, drafter.core(), laws, drafts))
+                .map_err(|e| e.into_py_err(py))?;
+        } else {
+            let drafter = &mut *drafter.cast::<PairDraft>()?.borrow_mut();
+            py.detach(|| sequences.propose(inner, which, random, drafter.core(), laws, drafts))
+                .map_err(|e| e.into_py_err(py))?;
+        }
         Ok((
             PyArray1::from_slice(py, &drafts.ids),
             PyArray1::from_slice(py, &drafts.ends),
@@ -283,7 +313,7 @@ impl SpecScheduler {
         hopes: (f32, f32),
         laws: bool,
     ) -> PyResult<ProposedTrees<'py>> {
-        let Self { inner, sequences, drafts } = self;
+        let Self { inner, sequences, drafts, .. } = self;
         let Some(sequences) = sequences.get_mut(usize::from(which)) else {
             return Err(PyValueError::new_err(format!("which: there is no drafter {which}")));
         };
@@ -307,6 +337,21 @@ impl SpecScheduler {
         ))
     }
 
+    /// Draws draft number `depth` of some rows of the plan in flight from a drafter's scores: ids, and the laws.
+    fn draw<'py>(
+        &self,
+        py: Python<'py>,
+        rows: &Bound<'py, PyAny>,
+        scores: PyReadonlyArray2<'py, f32>,
+        depth: u64,
+        seed: u64,
+        shared: bool,
+    ) -> PyResult<Drawn<'py>> {
+        let purpose = if shared { Purpose::Shared } else { Purpose::Draft };
+        let rows = vector::<i64>(rows, "rows", "int64")?;
+        draw_rows(py, self.inner.step(), rows.as_slice()?, &scores, depth, (seed, purpose))
+    }
+
     /// Scores of a pair model for all tokens of the plan in flight that need them, row after row: `vocab` numbers each.
     fn pair_scores<'py>(&self, py: Python<'py>, model: &PairLm, threads: usize) -> PyResult<Bound<'py, PyArray1<f32>>> {
         let model = model.core();
@@ -322,7 +367,8 @@ impl SpecScheduler {
     }
 
     /// Writes drafts into the tokens of plan `number`: one row for each that gives ids, -1 behind the last; nodes of trees
-    /// where parents are given.
+    /// where parents are given. Rows that got fewer than they were to get are shorter from then on; returns how many tokens
+    /// are left.
     #[pyo3(signature = (number, drafts, parents))]
     fn fill(
         &mut self,
@@ -330,18 +376,60 @@ impl SpecScheduler {
         number: u64,
         drafts: PyReadonlyArray2<'_, i64>,
         parents: Option<PyReadonlyArray2<'_, i64>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<usize> {
         let width = matrix(&drafts, "drafts")?;
         if let Some(parents) = &parents {
             matrix(parents, "parents")?;
         }
         let parents = parents.as_ref().map(|p| p.as_slice()).transpose()?;
-        self.inner.fill(number, drafts.as_slice()?, parents, width).map_err(|e| e.into_py_err(py))
+        self.inner.fill(number, drafts.as_slice()?, parents, width).map_err(|e| e.into_py_err(py))?;
+        Ok(self.inner.step().tokens.len())
     }
 
     /// Which token each of the plan in flight stands behind; empty where all drafts are chains.
     fn above<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i32>> {
         PyArray1::from_slice(py, &self.inner.step().above)
+    }
+
+    /// Tells a drafter what was likeliest behind each token of the plan in flight whose scores were needed: these are they.
+    fn observe(
+        &self,
+        py: Python<'_>,
+        drafter: &Bound<'_, SpecDraft>,
+        scores: PyReadonlyArray2<'_, f32>,
+    ) -> PyResult<()> {
+        let drafter = &mut *drafter.borrow_mut();
+        let (outputs, vocab, wants) = (self.inner.step().outputs(), scores.shape()[1], drafter.core().wants());
+        if !scores.is_c_contiguous() || scores.shape()[0] != outputs || vocab < wants {
+            let what = format!("scores: shape {:?}; ({outputs}, at least {wants}) is needed", scores.shape());
+            return Err(PyValueError::new_err(what));
+        }
+        let scores = scores.as_slice()?;
+        let mut likeliest = Vec::with_capacity(outputs * wants);
+        py.detach(|| {
+            for row in scores.chunks_exact(vocab) {
+                sequences::likeliest(row, wants, &mut likeliest);
+            }
+            sequences::observe(&self.inner, drafter.core(), &likeliest)
+        })
+        .map_err(|e| e.into_py_err(py))
+    }
+
+    /// Verifies the drafts of plan `number`, one row for each that gives ids, against scores of its outputs, and takes what
+    /// comes of it; with an error nothing changes. `before` has the milliseconds of the step so far.
+    fn settle(
+        &mut self,
+        py: Python<'_>,
+        number: u64,
+        rule: &str,
+        seed: u64,
+        scores: PyReadonlyArray2<'_, f32>,
+        drafts: PyReadonlyArray2<'_, i64>,
+        q: Option<&Bound<'_, PyAny>>,
+        before: Before,
+    ) -> PyResult<()> {
+        let Self { inner, room, .. } = self;
+        settle(py, inner, room, (number, rule, seed), &scores, &drafts, q, before)
     }
 
     /// Takes what came of plan `number`.

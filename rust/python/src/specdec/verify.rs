@@ -15,7 +15,7 @@ use crate::interrupt::long_call;
 const SHORT: usize = 1 << 20;
 
 /// Dense rows.
-enum Rows<'py> {
+pub(super) enum Rows<'py> {
     F32(PyReadonlyArray1<'py, f32>),
     Bf16(PyReadonlyArray1<'py, u16>),
 }
@@ -37,7 +37,7 @@ impl<'py> Rows<'py> {
 }
 
 /// What drafts were drawn from.
-enum Source<'py> {
+pub(super) enum Source<'py> {
     Dense(Rows<'py>),
     Sparse(PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, u32>, PyReadonlyArray1<'py, f32>),
     Certain,
@@ -46,7 +46,7 @@ enum Source<'py> {
 type Three<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>);
 
 impl<'py> Source<'py> {
-    fn new(argument: Option<&Bound<'py, PyAny>>) -> PyResult<Self> {
+    pub(super) fn new(argument: Option<&Bound<'py, PyAny>>) -> PyResult<Self> {
         let Some(argument) = argument else { return Ok(Self::Certain) };
         if let Ok((indptr, ids, chances)) = argument.extract::<Three<'py>>() {
             return Ok(Self::Sparse(
@@ -58,7 +58,7 @@ impl<'py> Source<'py> {
         Ok(Self::Dense(Rows::new(argument, "q")?))
     }
 
-    fn drafted(&self) -> PyResult<Drafted<'_>> {
+    pub(super) fn drafted(&self) -> PyResult<Drafted<'_>> {
         Ok(match self {
             Self::Dense(rows) => Drafted::Dense(rows.numbers()?),
             Self::Sparse(indptr, ids, chances) => {

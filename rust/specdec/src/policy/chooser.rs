@@ -68,7 +68,7 @@ impl Scheduler {
     pub fn timed(&mut self, host_ms: f64, verify_ms: f64, draft_ms: &[f64]) -> Result<()> {
         let step = &self.step;
         let mut passes: [Vec<u32>; MOST_DRAFTS] = Default::default();
-        for (&gamma, &draft) in step.gamma.iter().zip(&step.draft).filter(|(gamma, _)| **gamma > 0) {
+        for (&gamma, &draft) in step.asked.iter().zip(&step.draft).filter(|(gamma, _)| **gamma > 0) {
             let passes = &mut passes[usize::from(draft) % MOST_DRAFTS];
             passes.resize(passes.len().max(usize::from(gamma)), 0);
             passes[..usize::from(gamma)].iter_mut().for_each(|n| *n += 1);

@@ -1,5 +1,6 @@
 //! The policy that plans each step by what it will give: learned acceptance, learned times, goodput.
 
+use super::offers::Offers;
 use super::{Policy, Room, StepTimes, check};
 use crate::acceptance::{Acceptance, DEPTHS};
 use crate::choose::{Ask, Choice};
@@ -49,6 +50,7 @@ pub struct Planner {
     times: Times,
     acceptance: Acceptance,
     solver: Solver,
+    offers: Offers,
     /// The last step, for those who ask why.
     seen: Seen,
     spare: Vec<Choice>,
@@ -84,6 +86,7 @@ impl Planner {
         }
         Ok(Self {
             settings,
+            offers: Offers::new(alphas.len()),
             times,
             acceptance: Acceptance::new(alphas, settings.max_gamma)?,
             solver: Solver::new(),
@@ -108,10 +111,12 @@ impl Planner {
 
     /// Plans with the drafts in use and others, unless those others promise too little to change for.
     fn plan(&mut self, asks: &[Ask], room: Room, out: &mut Vec<Choice>) -> Outcome {
-        let Self { times, acceptance, solver, spare, current, .. } = self;
+        let Self { times, acceptance, solver, offers, spare, current, .. } = self;
         let step =
             Step { asks, prefill: room.prefill, budget: room.tokens, drafts: 0, max_gamma: self.settings.max_gamma };
-        let survival = |i: usize, draft: u8| acceptance.survival(asks[i].slot, draft);
+        let survival = |i: usize, draft: u8| {
+            offers.chances(asks[i].slot, draft).unwrap_or_else(|| acceptance.survival(asks[i].slot, draft))
+        };
         // Beside those in use, now and then another one is looked at.
         let turn = if *current == 0 { self.step } else { self.step / CHALLENGE };
         let looks = *current == 0 || self.step.is_multiple_of(CHALLENGE);
@@ -136,15 +141,16 @@ impl Planner {
 
     /// Lets some requests try a draft that is not in use, as far as the time for it was saved up.
     fn probe(&mut self, asks: &[Ask], room: Room, outcome: &Outcome, out: &mut [Choice]) {
-        let Self { times, probes, .. } = self;
+        let Self { times, probes, offers, .. } = self;
         probes.saved = (probes.saved + PROBE_SHARE * outcome.ms).min(DEAREST_PROBE * outcome.ms);
         if self.step.wrapping_sub(probes.last) < PROBE_EVERY || asks.is_empty() || self.settings.max_gamma == 0 {
             return;
         }
         let idle = asks.iter().zip(&*out).filter(|(ask, choice)| ask.cap > 0 && choice.gamma == 0).count() as u32;
+        let has = |ask: &Ask, draft: u8| ask.cap > 0 && offers.tokens(ask.slot, draft) > 0;
         // Those without drafts try any; where all have some, one of them tries one that nobody has.
         let drafts = times.drafts.len() as u8;
-        let tried = |&d: &u8| idle > 0 || outcome.drafts >> d & 1 == 0;
+        let tried = |&d: &u8| (idle > 0 || outcome.drafts >> d & 1 == 0) && asks.iter().any(|ask| has(ask, d));
         let Some(draft) = (1..=drafts).map(|d| (probes.draft + d) % drafts).find(tried) else { return };
         let drafted: u32 = out.iter().map(|c| u32::from(c.gamma)).sum();
         let kv: u64 = asks.iter().map(|a| u64::from(a.kv)).sum();
@@ -165,7 +171,7 @@ impl Planner {
                 break;
             }
             probes.turn = j + 1;
-            if asks[j].cap > 0 && (out[j].gamma == 0 || idle == 0) {
+            if has(&asks[j], draft) && (out[j].gamma == 0 || idle == 0) {
                 out[j] = Choice::new(draft, 1);
                 wanted -= 1;
             }
@@ -182,6 +188,11 @@ impl Planner {
 impl Policy for Planner {
     fn admit(&mut self, slot: u32, class: u32) {
         self.acceptance.admit(slot, class);
+        self.offers.admit(slot);
+    }
+
+    fn offered(&mut self, slot: u32, draft: u8, tokens: u8) {
+        self.offers.set(slot, draft, tokens);
     }
 
     fn choose(&mut self, asks: &[Ask], room: Room, out: &mut Vec<Choice>) -> Result<()> {
@@ -190,6 +201,11 @@ impl Policy for Planner {
             return Err(Error::argument("slot", format!("{} has no request; admit it first", ask.slot)));
         }
         self.acceptance.refresh();
+        if self.offers.any() {
+            for ask in asks {
+                self.offers.cut(ask.slot, |draft| *self.acceptance.survival(ask.slot, draft));
+            }
+        }
         let outcome = self.plan(asks, room, out);
         self.seen.keep(asks, room, &outcome, out);
         if self.settings.probe {

@@ -1,0 +1,186 @@
+"""Causal models of transformers for an engine: one cache for all of its requests."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thrifty._torch import require_torch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+
+__all__ = ["HFModel"]
+
+#: Rows of so many ids come again and again.
+SHORT = 17
+
+
+class HFModel:
+    """A causal model of transformers with a cache of slots, as :class:`~thrifty.specdec.CachedTarget` takes it.
+
+    Keys and values of a request stay in its slot, position by position; rows of a call may be of any lengths, and what
+    was drafted in vain is written over. No row is padded on the left.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        On a CPU or a GPU; attention "sdpa" or "eager". Not those that keep something else than keys and values.
+    slots : int
+        Sequences at a time: the engine's ``max_running``.
+    length : int
+        Ids of a sequence at most: the engine's ``max_length``.
+
+    Raises
+    ------
+    ValueError
+        When a call goes beyond ``length``.
+
+    Examples
+    --------
+    >>> import torch, numpy as np
+    >>> from transformers import LlamaConfig, LlamaForCausalLM  # doctest: +SKIP
+    >>> from thrifty.models import HFModel
+    >>> from thrifty.specdec import CachedDraft, CachedTarget, Engine
+    >>> target, draft = HFModel(large, slots=8, length=512), HFModel(small, slots=8, length=512)  # doctest: +SKIP
+    >>> engine = Engine(CachedTarget(target), CachedDraft(draft), vocab=256, max_running=8, max_length=512,
+    ...                 share_prefixes=False)  # doctest: +SKIP
+    """
+
+    #: Ids behind the longest sequence that rows may be filled up with.
+    SPARE = 256
+
+    def __init__(self, model: Any, *, slots: int, length: int) -> None:
+        self._torch = torch = require_torch()
+        self.model, self.length = model.eval(), length
+        names = inspect.signature(model.forward).parameters
+        self._cache_name = "cache" if "cache" in names else "past_key_values"
+        self._keep_name = "logits_to_keep" if "logits_to_keep" in names else None
+        parameter = next(model.parameters())
+        self._device = parameter.device
+        self._cache = _Slots(slots, length + self.SPARE)
+        size = length + self.SPARE
+        seen = torch.ones(size, size, dtype=torch.bool, device=self._device).tril()
+        if model.config._attn_implementation != "sdpa":
+            least = torch.finfo(parameter.dtype).min
+            seen = torch.zeros(size, size, dtype=parameter.dtype, device=self._device).masked_fill(~seen, least)
+        self._seen = seen[None, None]
+        self._kept: dict[tuple[int, int], tuple[Any, Any]] = {}
+        self._positions = torch.arange(size, device=self._device)[None]
+        self._elsewhere = self._device.type != "cpu"
+        self._plain = not self._elsewhere and parameter.dtype == torch.float32
+        self._single = np.zeros((1, 1), np.int64)
+        self._single_fed = torch.from_numpy(self._single)
+        self._named: dict[int, dict[str, Any]] = {}
+
+    def __call__(self, slots: Ints, begin: Ints, ids: Ints, keep: int) -> Any:
+        """Return scores behind the last ``keep`` ids of each row, all where 0: shape (rows, keep, vocab).
+
+        On a CPU in float32 they are an array, else a tensor.
+        """
+        torch = self._torch
+        rows, width = ids.shape
+        if rows == 1:
+            at = int(begin[0])
+            self._cache.turn(int(slots[0]), at, at + width)
+            positions, mask = self._views(at, width)
+        else:
+            last = int(begin.max()) + width
+            self._fits(last)
+            positions = torch.from_numpy(begin[:, None] + np.arange(width)).to(self._device)
+            self._cache.turns(slots, positions, last)
+            mask = self._seen[0, 0, positions.reshape(-1), :last].view(rows, 1, width, last)
+        if ids.size == 1:
+            # The usual call of a draft; a tensor of its own would take longer than to write to this one.
+            self._single[0, 0] = ids[0, 0]
+            fed = self._single_fed
+        else:
+            fed = torch.from_numpy(ids)
+        if self._elsewhere:
+            fed = fed.to(self._device)
+        with torch.inference_mode():
+            scores = self.model(
+                input_ids=fed, position_ids=positions, attention_mask=mask, use_cache=True, **self._more(keep)
+            ).logits
+        if self._plain:
+            scores = scores.numpy()
+        return scores if not keep or scores.shape[1] == keep else scores[:, -keep:]
+
+    def _more(self, keep: int) -> dict[str, Any]:
+        """Return what calls for so many scores have in common."""
+        found = self._named.get(keep)
+        if found is None:
+            found = {self._cache_name: self._cache}
+            if self._keep_name is not None and keep:
+                found[self._keep_name] = keep
+            self._named[keep] = found
+        return found
+
+    def _views(self, at: int, width: int) -> tuple[Any, Any]:
+        """Return positions and mask of one row. Those of short rows are kept: making them takes longer than looking."""
+        found = self._kept.get((at, width))
+        if found is None:
+            self._fits(at + width)
+            positions = self._positions[:, at : at + width]
+            found = positions, self._seen[:, :, at : at + width, : at + width]
+            if width <= SHORT:
+                self._kept[at, width] = found
+        return found
+
+    def _fits(self, last: int) -> None:
+        if last > self.length + self.SPARE:
+            raise ValueError(f"length: a call ends at position {last}; the cache has {self.length}")
+
+
+class _Slots:
+    """Keys and values by slot and position, with the interface that models of transformers have for caches."""
+
+    is_compileable = False
+
+    def __init__(self, slots: int, length: int) -> None:
+        self._size = (slots, length)
+        self._layers: dict[int, tuple[Any, Any]] = {}
+        self._one: tuple[int, int, int] | None = None
+        self._many: tuple[Any, Any, int, int | None] | None = None
+
+    def turn(self, slot: int, begin: int, end: int) -> None:
+        """Say that the next call is of one row."""
+        self._one, self._many = (slot, begin, end), None
+
+    def turns(self, slots: Ints, places: Any, last: int) -> None:
+        """Say that the next call is of several rows."""
+        first = int(slots[0])
+        in_order = slots.tolist() == list(range(first, first + len(slots)))
+        rows = require_torch().from_numpy(slots).to(places.device)
+        self._one, self._many = None, (rows, places, last, first if in_order else None)
+
+    def update(self, keys: Any, values: Any, layer: int, *_: Any, **__: Any) -> tuple[Any, Any]:
+        """Write keys and values of a layer, of shape (rows, heads, width, dim); return all that may be seen."""
+        kept = self._layers.get(layer)
+        if kept is None:
+            slots, length = self._size
+            shape = (slots, keys.shape[1], length, keys.shape[3])
+            kept = self._layers[layer] = (keys.new_zeros(shape), values.new_zeros(shape))
+        if self._one is not None:
+            slot, begin, end = self._one
+            for cache, new in zip(kept, (keys, values), strict=True):
+                cache[slot, :, begin:end] = new[0]
+            return kept[0][slot : slot + 1, :, :end], kept[1][slot : slot + 1, :, :end]
+        assert self._many is not None
+        slots, places, last, first = self._many
+        for cache, new in zip(kept, (keys, values), strict=True):
+            cache[slots[:, None], :, places] = new.transpose(1, 2)
+        if first is not None:
+            own = slice(first, first + len(slots))
+            return kept[0][own, :, :last], kept[1][own, :, :last]
+        return kept[0][slots, :, :last], kept[1][slots, :, :last]
+
+    def get_seq_length(self, *_: Any) -> int:
+        """Return how many ids the longest row has seen; positions and masks are given, so it decides nothing."""
+        if self._one is not None:
+            return self._one[1]
+        return 0 if self._many is None else self._many[2] - int(self._many[1].shape[1])
