@@ -66,9 +66,7 @@ impl Scheduler {
             tokens += share.fresh;
             let cap = request.room();
             if cap > 0 && share.fresh == request.known() {
-                // All requests have to come to their ends: an id is worth the steps that it saves its own.
-                let weight = if request.pace > 0.0 { self.pace / request.pace } else { 1.0 };
-                self.asks.push(Ask { slot, cap: cap as u8, weight, kv: request.computed + share.fresh });
+                self.asks.push(Ask { slot, cap: cap as u8, weight: 1.0, kv: request.computed + share.fresh });
                 self.asking.push(i as u32);
             }
         }

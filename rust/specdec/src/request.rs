@@ -96,8 +96,6 @@ pub(crate) struct Request {
     pub(crate) limit: u32,
     /// Tokens from the first on that the cache holds.
     pub(crate) computed: u32,
-    /// Ids that a step gave it, lately; 0 before the first.
-    pub(crate) pace: f32,
     /// Blocks in its row of the table.
     pub(crate) blocks: u32,
     /// Of them, those whose key is known.
@@ -126,7 +124,6 @@ impl Request {
             prompt: 0,
             limit: 0,
             computed: 0,
-            pace: 0.0,
             blocks: 0,
             keyed: 0,
             row: 0,

@@ -156,8 +156,6 @@ pub struct Scheduler {
     pub(crate) shared: u64,
     /// Those that ended, in that order; some may have been taken since.
     done: Vec<Handle>,
-    /// Ids that a step gave a request, lately: the mean of all.
-    pub(crate) pace: f32,
     pub(crate) stats: Stats,
 }
 
@@ -227,7 +225,6 @@ impl Scheduler {
             admitted: 0,
             shared: 0,
             done: Vec::new(),
-            pace: 1.0,
             stats: Stats::default(),
         })
     }

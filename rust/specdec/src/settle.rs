@@ -6,9 +6,6 @@ use crate::request::{End, State};
 use crate::scheduler::Scheduler;
 use crate::{Error, Result};
 
-/// Share of what a step gives that the mean takes.
-const PACE: f32 = 0.1;
-
 /// In the place of a number of accepted drafts: the request can't go on.
 pub const FAILED: i64 = -1;
 
@@ -65,10 +62,6 @@ impl Scheduler {
                     break;
                 }
             }
-            let gave = found.len() as f32;
-            let seen = if request.pace > 0.0 { request.pace } else { self.pace };
-            request.pace = seen + PACE * (gave - seen);
-            self.pace += PACE / 16.0 * (gave - self.pace);
             // The last id is known, not computed.
             request.computed = request.tokens.len() as u32 - 1;
             let choice = Choice { draft: self.step.draft[row], gamma: self.step.gamma[row] };
