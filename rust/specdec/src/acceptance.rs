@@ -1,19 +1,22 @@
 //! How likely drafts are accepted: of each request and draft, the chance S(k) that its first k ids are.
 //!
-//! Position by position, rounds are counted in which it was looked at, and in which it was accepted; older ones count
-//! less. A request has few rounds, so what they say is mixed with what its class says (requests of one kind: the same
-//! temperature, say), in two steps: how often its drafts fail in all, compared with the class, moves the class's chances
-//! up or down; then each position's own counts move what that gives.
+//! Requests of a class (the same temperature, say) are of a few levels, and nobody says which. Of a level j an id at
+//! position k is accepted, when those before it were, with
 //!
 //! ```text
-//! level     (LEVEL + rejections) / (LEVEL + those that the class expects)
-//! expected  1 - level * failure of the class at k
-//! chance    (SHAPE * expected + accepted at k) / (SHAPE + looked at k)         a mean of the Beta law
-//! S(k)      product of the chances up to k
+//! p_j(k)  =  1 - failure_j * shape(k)
 //! ```
 //!
-//! A class learns from all its requests. Where it has seen nothing of a position, that is as the one before.
-//! Instead of all counts decaying each round, what a round counts grows, so an update touches what it saw and no more.
+//! What is known of a request is how likely it is of each level: each round multiplies that by the chance of what was
+//! seen, and before it a small share goes back to what the class is made of, since texts change (a hidden Markov model,
+//! filtered). A class learns from all its requests what it is made of, the failures, and the shape, each round counted
+//! by levels as likely as they are. So a class whose requests are alike soon has one level, and its requests' luck means
+//! nothing; one whose requests differ tells them apart within a few rounds. And a position that only good requests
+//! reach is not thought to be an easy one.
+//!
+//! ```text
+//! S(k)    =  sum over j of  P(level j) p_j(1) ... p_j(k)
+//! ```
 
 use thrifty_base::prefetch::prefetch;
 
@@ -21,89 +24,192 @@ use crate::{Error, Result};
 
 /// Longest draft whose positions are told apart.
 pub const DEPTHS: usize = 16;
-/// What a round of a request counts after the next one.
-pub const KEEP: f32 = 0.98;
-/// The same for a class, which sees rounds of many requests.
-const CLASS_KEEP: f32 = 0.9995;
-/// Rejections that the class's word counts like.
-const LEVEL: f32 = 2.0;
-/// Rounds at a position that what the level says counts like.
-const SHAPE: f32 = 12.0;
-/// Rounds that the position before counts like, in a class.
-const SMOOTH: f32 = 8.0;
-/// Counts are scaled back above this.
-const LARGE: f32 = (1 << 20) as f32;
+/// Levels of a class.
+const LEVELS: usize = 8;
+/// What they begin as: chances that the first draft fails.
+const FAILURES: Levels = [0.96, 0.82, 0.66, 0.5, 0.34, 0.2, 0.09, 0.015];
+/// Chance that a request is of another level from a round on.
+const TURN: f32 = 0.01;
+/// The same while it has no drafts, and its class says more than it does.
+const IDLE_TURN: f32 = 0.02;
+/// What a round counts for a class after the next one.
+const CLASS_KEEP: f32 = 1.0 - 1.0 / 8192.0;
+/// Rounds that the guess of a draft's acceptance counts like, and the share of them that goes to other levels.
+const GUESS: f32 = 8.0;
+const DOUBT: f32 = 1.0 / 32.0;
+/// Rejections that a level counts as it began.
+const ANCHOR: f32 = 20.0;
+/// Rejections that the position before counts like.
+const SMOOTH: f32 = 2.0;
+/// Share of a class that any level has at least.
+const LEAST: f32 = 1e-3;
+/// Rounds after which a class says what it learned, at most.
+const LATELY: u32 = 64;
 /// Classes that are told apart.
 pub const MOST_CLASSES: u32 = 1024;
 /// Class of a slot that has no request.
 const NOBODY: u32 = u32::MAX;
+
+/// A number for each level.
+type Levels = [f32; LEVELS];
 
 /// A number for each position of a draft, the first one first; a line of the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(C, align(64))]
 pub struct Row(pub [f32; DEPTHS]);
 
-/// Rounds that looked at positions, and those that accepted them.
-#[derive(Clone, Copy, Debug)]
-struct Counts {
-    looked: Row,
-    accepted: Row,
-    /// What a round counts now.
-    unit: f32,
-}
-
-impl Counts {
-    const NONE: Self = Self { looked: Row([0.0; DEPTHS]), accepted: Row([0.0; DEPTHS]), unit: 1.0 };
-
-    /// A round of `gamma` drafts; those behind the first rejection were not looked at.
-    fn add(&mut self, gamma: usize, accepted: usize, keep: f32) {
-        self.age(keep);
-        let looked = gamma.min(accepted + 1);
-        for k in 0..looked {
-            self.looked.0[k] += self.unit;
-        }
-        for k in 0..accepted {
-            self.accepted.0[k] += self.unit;
-        }
-    }
-
-    /// Makes all rounds so far count less.
-    fn age(&mut self, keep: f32) {
-        self.unit /= keep;
-        if self.unit > LARGE {
-            let scale = 1.0 / self.unit;
-            for k in 0..DEPTHS {
-                self.looked.0[k] *= scale;
-                self.accepted.0[k] *= scale;
-            }
-            self.unit = 1.0;
-        }
-    }
-}
-
 /// What requests of a kind have in common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Class {
-    counts: Counts,
-    /// Chance that a position is not accepted when those before it were.
-    failure: Row,
-    stale: bool,
+    /// The guess: levels as they began, and how likely each.
+    failure0: Levels,
+    share0: Levels,
+    /// Rounds of each level, its rejections, and those that a failure of 1 would have had.
+    rounds: Levels,
+    rejected: Levels,
+    exposed: Levels,
+    /// Rejections at each position, and those that a shape of 1 would have had.
+    rejected_at: Row,
+    exposed_at: Row,
+    /// What follows: how likely each level is, its failure, the sum of shapes up to a position, and the chances that
+    /// 0, 1, 2, ... drafts are accepted, by level and by number.
+    share: Levels,
+    failure: Levels,
+    reach: [f32; DEPTHS + 1],
+    survival: [Row; LEVELS],
+    by_count: [Levels; DEPTHS + 1],
+    /// Rounds, and those that were not told yet.
+    seen: u32,
+    news: u32,
 }
 
 impl Class {
     fn new(alpha: f32) -> Self {
-        Self { counts: Counts::NONE, failure: Row([1.0 - alpha; DEPTHS]), stale: false }
+        let mut failure0 = FAILURES;
+        let far = |failure: f32| (1.0 - alpha - failure).abs();
+        let nearest = (0..LEVELS).min_by(|&a, &b| far(FAILURES[a]).total_cmp(&far(FAILURES[b]))).unwrap_or(0);
+        failure0[nearest] = 1.0 - alpha;
+        let mut share0 = [DOUBT / (LEVELS - 1) as f32; LEVELS];
+        share0[nearest] = 1.0 - DOUBT;
+        let none = [0.0; LEVELS];
+        let mut class = Self {
+            failure0,
+            share0,
+            rounds: none,
+            rejected: none,
+            exposed: none,
+            rejected_at: Row::default(),
+            exposed_at: Row::default(),
+            share: share0,
+            failure: failure0,
+            reach: [0.0; DEPTHS + 1],
+            survival: [Row::default(); LEVELS],
+            by_count: [none; DEPTHS + 1],
+            seen: 0,
+            news: 0,
+        };
+        class.refresh();
+        class
     }
 
-    fn refresh(&mut self, alpha: f32) {
-        let Counts { looked, accepted, unit } = &self.counts;
-        let mut chance = alpha;
-        for k in 0..DEPTHS {
-            chance = (SMOOTH * unit * chance + accepted.0[k]) / (SMOOTH * unit + looked.0[k]);
-            self.failure.0[k] = 1.0 - chance;
+    /// Counts a round of a request that is of each level as likely as `known` says.
+    #[inline]
+    fn add(&mut self, known: &Levels, gamma: usize, accepted: usize) {
+        let looked = gamma.min(accepted + 1);
+        let rejected = if accepted < gamma { 1.0 } else { 0.0 };
+        let mut mean = 0.0;
+        for j in 0..LEVELS {
+            self.rounds[j] = CLASS_KEEP * self.rounds[j] + known[j];
+            self.rejected[j] = CLASS_KEEP * self.rejected[j] + rejected * known[j];
+            self.exposed[j] = CLASS_KEEP * self.exposed[j] + self.reach[looked] * known[j];
+            mean += self.failure[j] * known[j];
         }
-        self.stale = false;
+        for k in 0..looked {
+            self.exposed_at.0[k] += mean;
+        }
+        if accepted < gamma {
+            self.rejected_at.0[accepted] += 1.0;
+        }
+        self.seen = self.seen.saturating_add(1);
+        self.news += 1;
     }
+
+    /// Whether there is enough news to say what follows of it.
+    fn stale(&self) -> bool {
+        self.news > 0 && self.news >= (self.seen / 16).min(LATELY)
+    }
+
+    /// Says what follows of what was counted.
+    fn refresh(&mut self) {
+        // Positions forget here, all at once.
+        let keep = CLASS_KEEP.powi(self.news as i32);
+        self.news = 0;
+        let mut shape = [1.0f32; DEPTHS];
+        for k in 0..DEPTHS {
+            self.exposed_at.0[k] *= keep;
+            self.rejected_at.0[k] *= keep;
+            let (exposed, rejected) = (self.exposed_at.0[k], self.rejected_at.0[k]);
+            let before = if k > 0 { shape[k - 1] } else { 1.0 };
+            shape[k] = before * (SMOOTH + rejected) / (SMOOTH + before * exposed);
+            self.reach[k + 1] = self.reach[k] + shape[k];
+        }
+        let mut all = 0.0;
+        for j in 0..LEVELS {
+            let begun = self.failure0[j].max(LEAST);
+            self.failure[j] = (begun * (ANCHOR + self.rejected[j]) / (ANCHOR + begun * self.exposed[j])).min(1.0);
+            self.share[j] = GUESS * self.share0[j] + self.rounds[j];
+            all += self.share[j];
+        }
+        self.by_count[0] = [1.0; LEVELS];
+        for j in 0..LEVELS {
+            self.share[j] = LEAST + (1.0 - LEAST * LEVELS as f32) * self.share[j] / all;
+            let mut product = 1.0;
+            for k in 0..DEPTHS {
+                product *= 1.0 - (self.failure[j] * shape[k]).min(1.0);
+                self.survival[j].0[k] = product;
+                self.by_count[k + 1][j] = product;
+            }
+        }
+    }
+
+    /// What is known of a request after a round.
+    #[inline]
+    fn filtered(&self, known: &Levels, gamma: usize, accepted: usize) -> Levels {
+        let mut found = turned(known, &self.share, TURN);
+        let mut all = 0.0;
+        for j in 0..LEVELS {
+            let more = if accepted < gamma { self.by_count[accepted + 1][j] } else { 0.0 };
+            // Nothing is impossible.
+            found[j] *= (self.by_count[accepted][j] - more).max(1e-9);
+            all += found[j];
+        }
+        found.map(|chance| chance / all)
+    }
+
+    /// S(1), S(2), ... of a request, of the first positions.
+    #[inline]
+    fn mean<const N: usize>(&self, known: &Levels) -> Row {
+        let mut out = Row::default();
+        for j in 0..LEVELS {
+            for k in 0..N {
+                out.0[k] += known[j] * self.survival[j].0[k];
+            }
+        }
+        for k in 0..N {
+            out.0[k] = out.0[k].min(1.0);
+        }
+        out
+    }
+}
+
+/// What is known of a request, of which a part may have become another.
+#[inline]
+fn turned(known: &Levels, share: &Levels, turn: f32) -> Levels {
+    let mut out = [0.0; LEVELS];
+    for j in 0..LEVELS {
+        out[j] = known[j] + turn * (share[j] - known[j]);
+    }
+    out
 }
 
 /// The chances of all requests, by slot and draft.
@@ -114,7 +220,8 @@ pub struct Acceptance {
     max_gamma: u8,
     classes: Vec<Class>,
     class_of: Vec<u32>,
-    counts: Vec<Counts>,
+    /// How likely a request is of each level.
+    known: Vec<Levels>,
     survival: Vec<Row>,
 }
 
@@ -134,7 +241,7 @@ impl Acceptance {
             max_gamma,
             classes: Vec::new(),
             class_of: Vec::new(),
-            counts: Vec::new(),
+            known: Vec::new(),
             survival: Vec::new(),
         })
     }
@@ -151,7 +258,7 @@ impl Acceptance {
         let slots = slot as usize + 1;
         if self.class_of.len() < slots {
             self.class_of.resize(slots, NOBODY);
-            self.counts.resize(slots * drafts, Counts::NONE);
+            self.known.resize(slots * drafts, [0.0; LEVELS]);
             self.survival.resize(slots * drafts, Row::default());
         }
         while self.classes.len() < (class as usize + 1) * drafts {
@@ -159,7 +266,7 @@ impl Acceptance {
         }
         self.class_of[slot as usize] = class;
         for draft in 0..drafts {
-            self.counts[slot as usize * drafts + draft] = Counts::NONE;
+            self.known[slot as usize * drafts + draft] = self.classes[class as usize * drafts + draft].share;
             self.estimate(slot as usize, draft);
         }
     }
@@ -196,9 +303,9 @@ impl Acceptance {
         }
         let (slot, draft) = (slot as usize, usize::from(draft));
         let class = &mut self.classes[self.class_of[slot] as usize * drafts + draft];
-        class.counts.add(gamma.into(), accepted.into(), CLASS_KEEP);
-        class.stale = true;
-        self.counts[slot * drafts + draft].add(gamma.into(), accepted.into(), KEEP);
+        let known = &mut self.known[slot * drafts + draft];
+        *known = class.filtered(known, gamma.into(), accepted.into());
+        class.add(known, gamma.into(), accepted.into());
         self.estimate(slot, draft);
         Ok(())
     }
@@ -207,19 +314,15 @@ impl Acceptance {
     #[inline]
     pub fn expect(&self, slot: u32) {
         let (at, drafts) = (slot as usize * self.drafts(), self.drafts());
-        if let (Some(counts), Some(survival)) = (self.counts.get(at..at + drafts), self.survival.get(at..at + drafts)) {
-            prefetch(counts);
+        if let (Some(known), Some(survival)) = (self.known.get(at..at + drafts), self.survival.get(at..at + drafts)) {
+            prefetch(known);
             prefetch(survival);
         }
     }
 
     /// Lets classes say what they learned since the last call.
     pub fn refresh(&mut self) {
-        for (i, class) in self.classes.iter_mut().enumerate() {
-            if class.stale {
-                class.refresh(self.alphas[i % self.alphas.len()]);
-            }
-        }
+        self.classes.iter_mut().filter(|class| class.stale()).for_each(Class::refresh);
     }
 
     /// Counts a round without drafts: what was seen of this request grows old, and what its class learned comes in.
@@ -227,7 +330,9 @@ impl Acceptance {
         if self.knows(slot) {
             let drafts = self.drafts();
             for draft in 0..drafts {
-                self.counts[slot as usize * drafts + draft].age(KEEP);
+                let at = slot as usize * drafts + draft;
+                let class = &self.classes[self.class_of[slot as usize] as usize * drafts + draft];
+                self.known[at] = turned(&self.known[at], &class.share, IDLE_TURN);
                 self.estimate(slot as usize, draft);
             }
         }
@@ -244,33 +349,11 @@ impl Acceptance {
         let class = &self.classes[self.class_of[slot] as usize * self.drafts() + draft];
         // Most drafts are short, and half the positions are half the work.
         self.survival[at] = if usize::from(self.max_gamma) <= DEPTHS / 2 {
-            survival::<{ DEPTHS / 2 }>(&self.counts[at], &class.failure)
+            class.mean::<{ DEPTHS / 2 }>(&self.known[at])
         } else {
-            survival::<DEPTHS>(&self.counts[at], &class.failure)
+            class.mean::<DEPTHS>(&self.known[at])
         };
     }
-}
-
-/// What counts of a request say together with failures of its class, of the first positions.
-fn survival<const N: usize>(counts: &Counts, failure: &Row) -> Row {
-    let Counts { looked, accepted, unit } = counts;
-    // Four sums side by side, in the order of positions.
-    let (mut rejected, mut expected) = ([0.0f32; 4], [0.0f32; 4]);
-    for k in 0..N {
-        rejected[k % 4] += looked.0[k] - accepted.0[k];
-        expected[k % 4] += looked.0[k] * failure.0[k];
-    }
-    let sum = |parts: [f32; 4]| (parts[0] + parts[1]) + (parts[2] + parts[3]);
-    let level = (LEVEL * unit + sum(rejected)) / (LEVEL * unit + sum(expected));
-    let mut out = Row::default();
-    for k in 0..N {
-        let expected = 1.0 - (level * failure.0[k]).min(1.0);
-        out.0[k] = (SHAPE * unit * expected + accepted.0[k]) / (SHAPE * unit + looked.0[k]);
-    }
-    for k in 1..N {
-        out.0[k] *= out.0[k - 1];
-    }
-    out
 }
 
 #[cfg(test)]
@@ -337,13 +420,16 @@ mod tests {
             let mut all = Acceptance::new(&[0.5], 16).unwrap();
             let mut rounds = Rounds::new(2);
             let mut mean = [0.0f32; 4];
-            for slot in 0..20 {
+            // The first ones teach the class.
+            for slot in 0..60 {
                 all.admit(slot, 0);
                 for _ in 0..100 {
                     all.observe(slot, 0, 4, rounds.next(4, |k| of[k])).unwrap();
                     all.refresh();
                 }
-                (0..4).for_each(|k| mean[k] += all.survival(slot, 0).0[k] / 20.0);
+                if slot >= 40 {
+                    (0..4).for_each(|k| mean[k] += all.survival(slot, 0).0[k] / 20.0);
+                }
             }
             for k in 0..4 {
                 let wanted = product(|j| of[j], k + 1);
@@ -402,7 +488,7 @@ mod tests {
         assert!(often[1] / often[0] < 0.5 * before[1] / before[0], "{often:?}");
         // Another class was not touched, nor is one by a request that leaves.
         all.admit(2, 1);
-        assert_eq!(all.survival(2, 0).0[0], 0.5);
+        assert!((all.survival(2, 0).0[0] - 0.5).abs() < 0.01);
         all.forget(1);
         assert!(!all.knows(1) && all.knows(0));
     }
@@ -415,7 +501,7 @@ mod tests {
             all.observe(5, 1, 2, 0).unwrap();
         }
         let low = all.survival(5, 1).0[0];
-        assert_eq!(all.survival(5, 0).0[0], 0.7);
+        assert!((all.survival(5, 0).0[0] - 0.7).abs() < 0.01);
         // The class hears of better rounds of others; this request comes to think so too.
         all.admit(6, 0);
         (0..3000).for_each(|_| all.observe(6, 1, 2, 2).unwrap());

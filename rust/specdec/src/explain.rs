@@ -2,7 +2,6 @@
 
 use crate::acceptance::{Acceptance, DEPTHS};
 use crate::choose::{Ask, Choice};
-use crate::goodput::Outcome;
 use crate::latency::alpha_for;
 use crate::policy::Room;
 use crate::times::{Depths, Times};
@@ -73,22 +72,38 @@ pub(crate) struct Seen {
     asks: Vec<Ask>,
     choices: Vec<Choice>,
     room: Option<Room>,
-    goodput: f64,
 }
 
 impl Seen {
-    pub(crate) fn keep(&mut self, asks: &[Ask], room: Room, outcome: &Outcome, choices: &[Choice]) {
+    pub(crate) fn keep(&mut self, asks: &[Ask], room: Room, choices: &[Choice]) {
         self.asks.clear();
         self.asks.extend_from_slice(asks);
         self.choices.clear();
         self.choices.extend_from_slice(choices);
-        (self.room, self.goodput) = (Some(room), outcome.goodput);
+        self.room = Some(room);
+    }
+
+    /// Makes the same choices again, if the same requests ask and there is room.
+    pub(crate) fn again(&mut self, asks: &[Ask], room: Room, choices: &mut Vec<Choice>) -> bool {
+        let same = |((had, ask), choice): ((&Ask, &Ask), &Choice)| {
+            had.slot == ask.slot && had.weight == ask.weight && choice.gamma <= ask.cap
+        };
+        if self.room != Some(room) || room.prefill > 0 || self.asks.len() != asks.len() {
+            return false;
+        }
+        if !self.asks.iter().zip(asks).zip(&self.choices).all(same) {
+            return false;
+        }
+        self.asks.copy_from_slice(asks);
+        choices.clone_from(&self.choices);
+        true
     }
 }
 
 /// A step, added up.
 struct Sum {
     batch: u32,
+    prefill: u32,
     tokens: u32,
     kv: u64,
     room: u32,
@@ -106,7 +121,14 @@ impl Sum {
         let batch = seen.asks.len() as u32;
         let tokens = batch + room.prefill + drafted;
         let kv = seen.asks.iter().map(|a| u64::from(a.kv)).sum();
-        Self { batch, tokens, kv, room: room.tokens.saturating_sub(tokens), depths }
+        Self { batch, prefill: room.prefill, tokens, kv, room: room.tokens.saturating_sub(tokens), depths }
+    }
+}
+
+impl Sum {
+    /// What prompts add to a step that drafts nothing.
+    fn prompt_ms(&self, times: &Times) -> f64 {
+        times.verify.ms(self.batch + self.prefill, self.kv) - times.verify.ms(self.batch, self.kv)
     }
 }
 
@@ -135,13 +157,16 @@ impl Explanation {
         let draft_ms = (pass(before + group) - pass(before)) / f64::from(group);
         let verify = |n: u32| times.verify.ms(n, sum.kv);
         let verify_ms = (verify(sum.tokens + group) - verify(sum.tokens)) / f64::from(group);
-        let weight = f64::from(ask.weight).max(1e-9);
-        let needed_chance = seen.goodput * (draft_ms + verify_ms) / weight;
-        let chance = f64::from(known.survival(slot, draft).0.get(depth).copied().unwrap_or(0.0));
         let kv_ms = times.verify.kv_ms(sum.kv);
         let drafts_ms = sum.depths.iter().enumerate().fold(0.0, |ms, (d, depths)| ms + times.draft_ms(d, depths));
         let rows_ms = verify(sum.tokens) - kv_ms;
         let ms = times.host_ms + drafts_ms + rows_ms + kv_ms;
+        // Its logarithm has to gain what that of the time does; what prompts take is left out of it.
+        let share = seen.asks.iter().map(|a| f64::from(a.weight)).sum::<f64>() / f64::from(ask.weight).max(1e-9);
+        let own = (ms - sum.prompt_ms(times)).max(1e-9);
+        let tau = 1.0 + known.survival(slot, draft).0[..depth].iter().map(|&s| f64::from(s)).sum::<f64>();
+        let needed_chance = tau * (share * ((draft_ms + verify_ms) / own).ln_1p()).exp_m1();
+        let chance = f64::from(known.survival(slot, draft).0.get(depth).copied().unwrap_or(0.0));
         let pays = chance > needed_chance;
         let term = if ask.cap.min(max_gamma) == choice.gamma && ask.cap < max_gamma && (pays || ask.cap == 0) {
             Term::Blocks
@@ -149,7 +174,7 @@ impl Explanation {
             Term::MaxGamma
         } else if sum.room == 0 && pays {
             Term::TokenBudget
-        } else if depth == 0 && chance < 0.5 * needed_chance {
+        } else if depth == 0 && chance < 0.5 * needed_chance.min(1.0) {
             Term::Acceptance
         } else if depth > 0 && kv_ms > MOSTLY * ms {
             Term::KvBytes
@@ -179,10 +204,11 @@ fn needed(times: &Times, sum: &Sum, draft: u8, gamma: u8, max_gamma: u8, chance:
         let root = chance.powf(1.0 / (f64::from(gamma) + 1.0));
         return (root <= 1.0).then_some(root);
     }
-    let plain = times.host_ms + times.verify.ms(sum.tokens, sum.kv);
+    let plain = times.host_ms + times.verify.ms(sum.batch, sum.kv);
     let step = |g: u32| {
         let passes = f64::from(g) * times.drafts[usize::from(draft)].ms(sum.batch, 0);
-        times.host_ms + passes + times.verify.ms(sum.tokens + g * sum.batch, sum.kv)
+        let verified = times.verify.ms(sum.tokens + g * sum.batch, sum.kv) - sum.prompt_ms(times);
+        times.host_ms + passes + verified
     };
     (1..=u32::from(max_gamma)).filter_map(|g| alpha_for(step(g) / plain, g)).min_by(f64::total_cmp)
 }

@@ -1,35 +1,44 @@
-//! Which draft each request of a step takes, and how many ids of it, so that most comes of the time that it takes.
+//! Which draft each request of a step takes, and how many ids of it, so that all come to their ends soonest.
 //!
 //! ```text
-//!             sum over requests i of  w_i (1 + S_i(1) + ... + S_i(g_i))
-//! goodput = ------------------------------------------------------------------------------
-//!           host + sum over drafts and depths k of t_d(n_k) + t_v(sum of (g_i + 1), caches)
+//! tau_i   = 1 + S_i(1) + ... + S_i(g_i)                            ids that request i gets of the step
+//! ms      = host + sum over drafts and depths k of t_d(n_k) + t_v(sum of (g_i + 1), caches)
+//! goodput = product over i of tau_i ^ (w_i / sum of w) / ms        their mean, by factors, for the time
 //! ```
 //!
-//! n_k is the number of requests that a draft has with g_i >= k. A draft id costs all requests the same, wherever it
-//! stands: a place in the verification. So those that are worth most, w_i S_i(k), come first, and since S_i falls with k a
-//! request's first ones come before its later ones. What is to be found is how far down to go, and how deep at most,
+//! n_k is the number of requests that a draft has with g_i >= k. The mean is that of factors, since a request that
+//! gets 4 ids instead of 2 is saved as many of its steps as one that gets 2 instead of 1. What prompts add to the
+//! step is left out of its time: they have to be computed whatever is drafted, and are no reason to draft more.
+//!
+//! The logarithm of all this is a sum. A draft id costs all requests the same, wherever it stands: a place in the
+//! verification. So those that are worth most, w_i log(tau_i with it / tau_i without), come first, and since that falls with
+//! k a request's first ones come before its later ones. What is to be found is how far down to go, and how deep at most,
 //! since each depth is a pass of the draft. Values are counted in bins (`histogram`), depth by depth; then each bin and
 //! depth is a plan whose time is known (`sweep`), and the best is taken, among them those that fill a verification just
 //! to a size that it is padded to. No marginal costs are compared, so steps in times do no harm. To draft nothing is a plan too.
 //!
 //! With several drafts, each is tried alone, then together with another, where requests take what gains them most.
-//! In small batches each request is then moved by itself (`polish`).
+//! In small batches with one draft all plans that take the best ids up to some depth are looked at (`few`); with several,
+//! each request is then moved by itself (`polish`).
 
+mod few;
 mod histogram;
 mod polish;
 mod sweep;
 #[cfg(test)]
 mod tests;
 
+use self::few::Few;
 use self::histogram::{Histogram, Scale};
 use self::sweep::{Candidate, Sweep, Warm};
 use crate::acceptance::{DEPTHS, Row};
 use crate::choose::{Ask, Choice};
 use crate::times::{MOST_DRAFTS, Times};
 
-/// A plan has to be better by this to be another plan.
+/// A plan has to be better by this, in logarithms, to be another plan.
 const EPSILON: f64 = 1e-9;
+/// Steps take no less.
+const LEAST_MS: f64 = 1e-9;
 
 /// A step to plan.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +58,8 @@ pub struct Step<'a> {
 /// What a plan gives.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
-    /// Weighed tokens a millisecond.
-    pub goodput: f64,
+    /// Logarithm of the goodput: of ids that a request gets a millisecond.
+    pub score: f64,
     /// Milliseconds of the step.
     pub ms: f64,
     /// Drafts that it uses, a bit each.
@@ -69,6 +78,7 @@ pub struct Solver {
     draft_of: Vec<u8>,
     histograms: Vec<Histogram>,
     trial: Vec<Choice>,
+    few: Few,
     /// Where the best plan was lately, for each set of drafts.
     warm: Vec<Warm>,
 }
@@ -82,6 +92,8 @@ struct Fixed {
     /// Drafts that fit at most.
     room: u32,
     kv: u64,
+    /// What prompts take of the step.
+    prompt_ms: f64,
 }
 
 impl Default for Solver {
@@ -99,6 +111,7 @@ impl Solver {
             draft_of: Vec::new(),
             histograms: Vec::new(),
             trial: Vec::new(),
+            few: Few::default(),
             warm: vec![Warm::default(); 1 << MOST_DRAFTS],
         }
     }
@@ -111,7 +124,7 @@ impl Solver {
         survival: impl Fn(usize, u8) -> &'a Row,
         out: &mut Vec<Choice>,
     ) -> Outcome {
-        let fixed = Fixed::of(step);
+        let fixed = Fixed::of(times, step);
         self.rows = step.asks.len();
         out.clear();
         out.resize(self.rows, Choice::NOTHING);
@@ -164,9 +177,11 @@ impl Solver {
         for (i, (values, ask)) in rows.iter_mut().zip(step.asks).enumerate() {
             let chances = survival(i, draft as u8);
             let cap = u32::from(ask.cap.min(step.max_gamma));
+            let mut tau = 1.0;
             for k in 0..DEPTHS {
-                let weight = if (k as u32) < cap { ask.weight } else { 0.0 };
-                values.0[k] = weight * chances.0[k];
+                let chance = if (k as u32) < cap { chances.0[k] } else { 0.0 };
+                values.0[k] = ask.weight * log_gain(tau, chance);
+                tau += chance;
             }
             top = top.max(values.0[0]);
         }
@@ -193,6 +208,15 @@ impl Solver {
             return;
         }
         let small = self.rows <= polish::MOST_ROWS;
+        if small && set.count_ones() == 1 {
+            let draft = set.trailing_zeros() as usize;
+            let values = &self.values[draft * self.rows..][..self.rows];
+            if let Some(found) = self.few.best(times, fixed, draft, values, best) {
+                self.few.realise(&found, draft, out);
+                *best = Outcome { score: found.score, ms: found.ms, drafts: set, threshold: 0.0 };
+            }
+            return;
+        }
         let scale = Scale::new(top);
         let members = (0..MOST_DRAFTS).filter(|d| set >> d & 1 == 1);
         members.for_each(|draft| self.histograms[draft].clear());
@@ -205,10 +229,10 @@ impl Solver {
         let found = if small { look.all(1) } else { self.warm[usize::from(set)].find(&look, scale) };
         // A small batch is polished whatever comes of bins; a large one has to be better than what there is.
         match found {
-            Some(found) if small || found.goodput > best.goodput * (1.0 + EPSILON) => {
+            Some(found) if small || found.score > best.score + EPSILON => {
                 self.realise(&found, scale);
                 let drafts = self.trial.iter().filter(|c| c.gamma > 0).fold(0u8, |set, c| set | 1 << c.draft);
-                trial = Outcome { goodput: found.goodput, ms: found.ms, drafts, threshold: scale.floor(found.bin) };
+                trial = Outcome { score: found.score, ms: found.ms, drafts, threshold: scale.floor(found.bin) };
             }
             _ => {
                 self.trial.clear();
@@ -218,7 +242,7 @@ impl Solver {
         if small {
             polish::polish(times, set, fixed, &self.values, &mut trial, &mut self.trial);
         }
-        if trial.goodput > best.goodput * (1.0 + EPSILON) {
+        if trial.score > best.score + EPSILON {
             *best = trial;
             out.copy_from_slice(&self.trial);
         }
@@ -279,19 +303,43 @@ impl Solver {
 }
 
 impl Fixed {
-    fn of(step: &Step<'_>) -> Self {
+    fn of(times: &Times, step: &Step<'_>) -> Self {
         let (mut weight, mut kv) = (0.0, 0);
         for ask in step.asks {
             weight += f64::from(ask.weight);
             kv += u64::from(ask.kv);
         }
         let tokens = (step.asks.len() as u32).saturating_add(step.prefill);
-        Self { weight, tokens, room: step.budget.saturating_sub(tokens), kv }
+        let alone = times.verify.ms(step.asks.len() as u32, kv);
+        let prompt_ms = times.verify.ms(tokens, kv) - alone;
+        Self { weight, tokens, room: step.budget.saturating_sub(tokens), kv, prompt_ms }
+    }
+
+    /// Milliseconds of a step.
+    fn ms(&self, times: &Times, drafted: u32, draft_ms: f64) -> f64 {
+        times.host_ms + draft_ms + times.verify.ms(self.tokens + drafted, self.kv)
+    }
+
+    /// Logarithm of the goodput.
+    fn score(&self, gain: f64, ms: f64) -> f64 {
+        gain / self.weight - self.own_ms(ms).ln()
+    }
+
+    /// Milliseconds of a step without what its prompts add.
+    #[inline(always)]
+    fn own_ms(&self, ms: f64) -> f64 {
+        (ms - self.prompt_ms).max(LEAST_MS)
     }
 }
 
 /// The plan that drafts nothing.
 fn nothing(times: &Times, fixed: &Fixed) -> Outcome {
-    let ms = times.host_ms + times.verify.ms(fixed.tokens, fixed.kv);
-    Outcome { goodput: fixed.weight / ms, ms, drafts: 0, threshold: 0.0 }
+    let ms = fixed.ms(times, 0, 0.0);
+    Outcome { score: fixed.score(0.0, ms), ms, drafts: 0, threshold: 0.0 }
+}
+
+/// log((tau + s) / tau), for s up to tau, to 2 in 1000: a quotient of polynomials.
+#[inline(always)]
+fn log_gain(tau: f32, s: f32) -> f32 {
+    s * (6.0 * tau + 3.0 * s) / (6.0 * tau * (tau + s) + s * s)
 }

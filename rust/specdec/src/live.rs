@@ -31,8 +31,6 @@ pub(crate) struct Live {
     pub(crate) blocks: u32,
     /// Its row of the block table.
     pub(crate) row: u32,
-    /// Ids that a step gave it, lately; 0 before the first.
-    pub(crate) pace: f32,
     pub(crate) max_gamma: u8,
     /// Whether there are ids that end it.
     pub(crate) stops: bool,
@@ -54,7 +52,6 @@ impl Live {
             computed: 0,
             blocks: 0,
             row,
-            pace: request.pace,
             max_gamma: request.max_gamma,
             stops: !request.stop.is_empty(),
         }

@@ -194,9 +194,8 @@ impl Scheduler {
         for (i, (one, share)) in self.live.iter().zip(&self.shares).enumerate() {
             let cap = one.room();
             if cap > 0 && share.fresh == one.known() {
-                // All requests have to come to their ends: an id is worth the steps that it saves its own.
-                let weight = if one.pace > 0.0 { self.pace / one.pace } else { 1.0 };
-                self.asks.push(Ask { slot: one.slot, cap: cap as u8, weight, kv: one.computed + share.fresh });
+                let kv = one.computed + share.fresh;
+                self.asks.push(Ask { slot: one.slot, cap: cap as u8, weight: 1.0, kv });
                 self.asking.push(i as u32);
             }
         }

@@ -82,6 +82,11 @@ pub trait Policy: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// The one that may be told what is true, where a policy is one.
+    fn oracle(&mut self) -> Option<&mut rivals::Oracle> {
+        None
+    }
+
     /// Passes that the draft makes for all requests whatever they chose; nothing where choices decide.
     fn passes(&self) -> Option<u8> {
         None

@@ -98,8 +98,6 @@ pub(crate) struct Request {
     pub(crate) limit: u32,
     /// Place among those that run, while it does.
     pub(crate) at: u32,
-    /// Ids that a step gave it before it lost its blocks; 0 where none did.
-    pub(crate) pace: f32,
     /// Smaller goes first; the number of its arrival decides between equal ones.
     pub(crate) order: (i64, u64),
     pub(crate) uid: u64,
@@ -120,7 +118,6 @@ impl Request {
             prompt: 0,
             limit: 0,
             at: 0,
-            pace: 0.0,
             order: (0, 0),
             uid: 0,
             salt: 0,

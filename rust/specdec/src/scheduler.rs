@@ -172,8 +172,6 @@ pub struct Scheduler {
     pub(crate) shared: u64,
     /// Those that ended, in that order; some may have been taken since.
     done: Vec<Handle>,
-    /// Ids that a step gave a request, lately: the mean of all.
-    pub(crate) pace: f32,
     pub(crate) stats: Stats,
 }
 
@@ -267,7 +265,6 @@ impl Scheduler {
             admitted: 0,
             shared: 0,
             done: Vec::new(),
-            pace: 1.0,
             stats: Stats::default(),
         })
     }
@@ -422,7 +419,7 @@ impl Scheduler {
             self.requests[moved.slot as usize].at = at as u32;
         }
         let request = &mut self.requests[one.slot as usize];
-        (request.text, request.pace) = (one.text, one.pace);
+        request.text = one.text;
     }
 
     /// Lets a request whose blocks are gone wait again.

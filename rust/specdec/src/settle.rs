@@ -9,9 +9,6 @@ use crate::scheduler::Scheduler;
 use crate::texts::Texts;
 use crate::{Error, Result};
 
-/// Share of what a step gives that the mean takes.
-const PACE: f32 = 0.1;
-
 /// In the place of a number of accepted drafts: the request can't go on.
 pub const FAILED: i64 = -1;
 
@@ -61,10 +58,6 @@ impl Scheduler {
             let had = one.text.len();
             let end = take(one, &mut self.texts, found, stop);
             self.stats.emitted += u64::from(one.text.len() - had);
-            let gave = found.len() as f32;
-            let seen = if one.pace > 0.0 { one.pace } else { self.pace };
-            one.pace = seen + PACE * (gave - seen);
-            self.pace += PACE / 16.0 * (gave - self.pace);
             // The last id is known, not computed.
             one.computed = one.text.len() - 1;
             let choice = Choice { draft: self.step.draft[row], gamma: self.step.asked[row] };

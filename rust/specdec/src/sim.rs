@@ -10,10 +10,12 @@ use thrifty_base::hash::mix64;
 use thrifty_base::philox::Philox;
 use thrifty_base::sampling::Sampling;
 
-use crate::latency::Knots;
+use crate::acceptance::Row;
+use crate::latency::{Knots, Learned};
 use crate::policy::Policy;
 use crate::request::{Handle, Submission};
 use crate::scheduler::{Scheduler, Settings};
+use crate::times::Times;
 use crate::{Error, Result};
 
 /// Streams of the random generator.
@@ -44,8 +46,16 @@ pub struct Device {
     pub host_ms: f64,
     /// Standard deviation of times, relative.
     pub noise: f64,
-    /// From this time on, all takes so many times as long.
+    /// Once this share of all ids is out, all takes so many times as long.
     pub shift: (f64, f64),
+}
+
+impl Device {
+    /// Its true times, all of them `factor` times as long.
+    pub fn times(&self, factor: f64) -> Result<Times> {
+        let verify = Learned::new(self.verify.times(factor)?, self.kv_ms * factor)?;
+        Times::new(self.host_ms, verify, vec![Learned::new(self.draft.times(factor)?, 0.0)?])
+    }
 }
 
 /// How drafts fare.
@@ -60,11 +70,27 @@ pub struct Kinds {
 }
 
 impl Kinds {
-    /// How many of `gamma` drafts are accepted for a request of `new` ids that has `emitted` of them.
-    fn accepted(&self, seed: u64, uid: u64, emitted: u32, new: u32, gamma: u8) -> u8 {
+    /// Which kind a request of `new` ids is once it has `emitted` of them, and the word that its luck comes from.
+    fn of(&self, seed: u64, uid: u64, emitted: u32, new: u32) -> (usize, u64) {
         let word = mix64(mix64(seed) ^ mix64(uid));
         let turns = (word >> 40) as f64 / (1u64 << 24) as f64 <= self.turn && emitted > new / 2;
-        let kind = (word as usize % self.alphas.len() + usize::from(turns)) % self.alphas.len();
+        ((word as usize % self.alphas.len() + usize::from(turns)) % self.alphas.len(), word)
+    }
+
+    /// S(1), S(2), ... of a kind.
+    pub fn survival(&self, kind: usize) -> Row {
+        let (mut row, mut chance, mut product) = (Row::default(), self.alphas[kind], 1.0);
+        for s in &mut row.0 {
+            product *= chance;
+            chance *= self.fall;
+            *s = product as f32;
+        }
+        row
+    }
+
+    /// How many of `gamma` drafts are accepted for a request of `new` ids that has `emitted` of them.
+    fn accepted(&self, seed: u64, uid: u64, emitted: u32, new: u32, gamma: u8) -> u8 {
+        let (kind, word) = self.of(seed, uid, emitted, new);
         let random = Philox::new(word, LUCK);
         let mut chance = self.alphas[kind];
         for k in 0..gamma {
@@ -93,12 +119,14 @@ pub struct Report {
     pub drafts: (u64, u64),
     /// Requests that lost their blocks.
     pub preempted: u64,
-    /// Simulated milliseconds until the last one ended, and those in which there was something to do.
+    /// Simulated milliseconds until the last one ended.
     pub ms: f64,
-    /// See `ms`.
-    pub busy_ms: f64,
-    /// Simulated milliseconds from arrival to end, all requests together.
-    pub waited_ms: f64,
+    /// Those in which there was something to do, before the shift and after it.
+    pub busy_ms: [f64; 2],
+    /// Of them, what prompts added to verifications.
+    pub prompt_ms: [f64; 2],
+    /// Simulated milliseconds from arrival to end, of the first half of all requests together, and of the others.
+    pub waited_ms: [f64; 2],
     /// Blocks that somebody still holds: none.
     pub held: usize,
     /// Real nanoseconds of planning and committing, policy and prefixes among them.
@@ -121,11 +149,14 @@ pub fn simulate(
         return Err(Error::argument("alphas", "chances between 0 and 1 are needed"));
     }
     let passes = policy.passes();
+    let all: u64 = arrivals.iter().map(|arrival| u64::from(arrival.new)).sum();
     let mut scheduler = Scheduler::new(settings, policy)?;
     let noise = Philox::new(seed, NOISE);
     let (mut report, mut clock, mut next) = (Report::default(), 0.0f64, 0usize);
-    let mut came: Vec<(Handle, f64)> = Vec::new();
+    let mut came: Vec<(Handle, usize)> = Vec::new();
     let (mut prompt, mut accepted, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
+    // Requests that were half way after a step.
+    let mut turned: Vec<(u32, u64, u32)> = Vec::new();
     loop {
         while let Some(arrival) = arrivals.get(next).filter(|arrival| arrival.at_ms <= clock) {
             prompt.clear();
@@ -145,9 +176,18 @@ pub fn simulate(
                 salt: 0,
             })?;
             report.host_ns += begun.elapsed().as_nanos() as u64;
-            came.resize(came.len().max(handle.slot() + 1), (handle, 0.0));
-            came[handle.slot()] = (handle, arrival.at_ms);
+            if let Some(oracle) = scheduler.chooser().policy().oracle() {
+                let (kind, _) = kinds.of(seed, next as u64, 0, arrival.new);
+                oracle.set_survival(handle.slot() as u32, 0, kinds.survival(kind))?;
+            }
+            came.resize(came.len().max(handle.slot() + 1), (handle, 0));
+            came[handle.slot()] = (handle, next);
             next += 1;
+        }
+        let shifted = scheduler.stats().emitted as f64 >= device.shift.0 * all as f64;
+        let slow = if shifted { device.shift.1 } else { 1.0 };
+        if let Some(oracle) = scheduler.chooser().policy().oracle() {
+            oracle.set_times(device.times(slow)?);
         }
         let begun = Instant::now();
         let step = scheduler.plan(true)?;
@@ -161,16 +201,22 @@ pub fn simulate(
         }
         accepted.clear();
         tokens.clear();
-        let (mut depths, mut kv) = ([0u32; 256], 0u64);
+        let (mut depths, mut kv, mut prompts) = ([0u32; 256], 0u64, 0u32);
         let width = step.gamma[..step.giving].iter().copied().max().unwrap_or(0) as usize + 1;
         for row in 0..step.rows() {
             let gamma = step.gamma[row];
             depths[..usize::from(gamma)].iter_mut().for_each(|n| *n += 1);
             kv += step.next(row);
+            // All but the last known token of a request are of its prompt.
+            prompts += step.fresh[row] as u32 - u32::from(row < step.giving);
             if row < step.giving {
                 let arrival = arrivals[step.uids[row] as usize];
                 let emitted = step.next(row) as u32 - arrival.prompt;
-                accepted.push(i64::from(kinds.accepted(seed, step.uids[row], emitted, arrival.new, gamma)));
+                let fine = kinds.accepted(seed, step.uids[row], emitted, arrival.new, gamma);
+                accepted.push(i64::from(fine));
+                if emitted <= arrival.new / 2 && emitted + u32::from(fine) + 1 > arrival.new / 2 {
+                    turned.push((step.handle(row).slot() as u32, step.uids[row], emitted + u32::from(fine) + 1));
+                }
                 tokens
                     .extend((0..width).map(|k| (mix64(step.next(row) + k as u64) % u64::from(settings.vocab)) as i64));
             }
@@ -180,20 +226,30 @@ pub fn simulate(
             depths[..usize::from(passes)].fill(step.giving as u32);
         }
         let z = gauss(noise, number);
-        let factor = (1.0 + device.noise * z).max(0.5) * if clock >= device.shift.0 { device.shift.1 } else { 1.0 };
+        let factor = (1.0 + device.noise * z).max(0.5) * slow;
         let drafting: f64 = depths.iter().take_while(|n| **n > 0).map(|&n| device.draft.at(n)).sum::<f64>() * factor;
-        let verifying = (device.verify.at(step.tokens.len() as u32) + device.kv_ms * kv as f64) * factor;
+        let verified = step.tokens.len() as u32;
+        let verifying = (device.verify.at(verified) + device.kv_ms * kv as f64) * factor;
         let took = device.host_ms + drafting + verifying;
         clock += took;
-        report.busy_ms += took;
+        report.busy_ms[usize::from(shifted)] += took;
+        report.prompt_ms[usize::from(shifted)] +=
+            (device.verify.at(verified) - device.verify.at(verified - prompts)) * factor;
         let begun = Instant::now();
         scheduler.timed(device.host_ms, verifying, &[drafting])?;
         scheduler.commit(number, None, &accepted, &tokens, width)?;
         scheduler.take_all(|handle, outcome| {
-            report.waited_ms += clock - came[handle.slot()].1;
+            let which = came[handle.slot()].1;
+            report.waited_ms[2 * which / arrivals.len()] += clock - arrivals[which].at_ms;
             report.requests += u64::from(outcome.end == crate::request::End::Length);
         });
         report.host_ns += begun.elapsed().as_nanos() as u64;
+        for (slot, uid, emitted) in turned.drain(..) {
+            if let Some(oracle) = scheduler.chooser().policy().oracle() {
+                let (kind, _) = kinds.of(seed, uid, emitted, arrivals[uid as usize].new);
+                oracle.set_survival(slot, 0, kinds.survival(kind))?;
+            }
+        }
     }
     let stats = scheduler.stats();
     report.emitted = stats.emitted;
@@ -216,7 +272,6 @@ mod tests {
     use crate::latency::LatencyCurve;
     use crate::policy::rivals::ByBatch;
     use crate::policy::{Planner, Settings as Planning};
-    use crate::times::Times;
 
     fn settings() -> Settings {
         Settings {
@@ -235,7 +290,7 @@ mod tests {
     fn device() -> Device {
         let verify = Knots::new(&[1, 64, 256, 1024], &[10.0, 11.0, 16.0, 40.0], false).unwrap();
         let draft = Knots::new(&[1, 64], &[0.8, 1.0], false).unwrap();
-        Device { verify, kv_ms: 1e-4, draft, host_ms: 0.2, noise: 0.03, shift: (5_000.0, 1.2) }
+        Device { verify, kv_ms: 1e-4, draft, host_ms: 0.2, noise: 0.03, shift: (0.5, 1.2) }
     }
 
     fn arrivals(n: u64, gap: f64) -> Vec<Arrival> {
@@ -272,7 +327,12 @@ mod tests {
             for policy in [planner(), Box::new(ByBatch::fixed(4).unwrap()) as Box<dyn Policy>] {
                 let found = simulate(settings(), policy, &arrivals, &device(), &kinds(&[0.5, 0.9]), 1).unwrap();
                 assert_eq!((found.requests, found.emitted, found.held), (300, wanted, 0));
-                assert!(found.ms >= found.busy_ms && found.drafts.0 > found.drafts.1 && found.drafts.1 > 0);
+                assert!(
+                    found.ms >= found.busy_ms.iter().sum::<f64>() - 1e-6
+                        && found.prompt_ms[0] > 0.0
+                        && found.drafts.0 > found.drafts.1
+                        && found.drafts.1 > 0
+                );
             }
         }
     }
@@ -282,7 +342,7 @@ mod tests {
     fn the_planner_is_near_the_best_fixed_length_whatever_it_is() {
         let arrivals = arrivals(400, 0.0);
         for alphas in [&[0.3][..], &[0.6], &[0.9], &[0.3, 0.6, 0.9]] {
-            let run = |policy| simulate(settings(), policy, &arrivals, &device(), &kinds(alphas), 2).unwrap().busy_ms;
+            let run = |policy| simulate(settings(), policy, &arrivals, &device(), &kinds(alphas), 2).unwrap().ms;
             let fixed = [0, 1, 2, 4, 8].map(|gamma| run(Box::new(ByBatch::fixed(gamma).unwrap()) as Box<dyn Policy>));
             let (best, worst) = fixed.iter().fold((f64::MAX, 0.0f64), |(b, w), &ms| (b.min(ms), w.max(ms)));
             let ours = run(planner());

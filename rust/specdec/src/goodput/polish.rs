@@ -40,7 +40,7 @@ pub(super) fn polish(
             break;
         }
     }
-    (best.goodput, best.ms) = (batch.goodput, batch.now.ms(&batch));
+    (best.score, best.ms) = (batch.score, batch.now.ms(&batch));
     best.drafts = batch.choices.iter().filter(|c| c.gamma > 0).fold(0, |set, c| set | 1 << c.draft);
 }
 
@@ -60,17 +60,16 @@ struct Batch<'a> {
     choices: &'a mut [Choice],
     counts: [Depths; MOST_DRAFTS],
     now: Now,
-    goodput: f64,
+    score: f64,
 }
 
 impl Now {
     fn ms(&self, batch: &Batch<'_>) -> f64 {
-        let Batch { times, fixed, .. } = batch;
-        times.host_ms + self.draft_ms + times.verify.ms(fixed.tokens + self.drafted, fixed.kv)
+        batch.fixed.ms(batch.times, self.drafted, self.draft_ms)
     }
 
-    fn goodput(&self, batch: &Batch<'_>) -> f64 {
-        (batch.fixed.weight + self.gain) / self.ms(batch)
+    fn score(&self, batch: &Batch<'_>) -> f64 {
+        batch.fixed.score(self.gain, self.ms(batch))
     }
 }
 
@@ -78,7 +77,7 @@ impl<'a> Batch<'a> {
     fn new(times: &'a Times, offered: u8, fixed: &'a Fixed, values: &'a [Row], choices: &'a mut [Choice]) -> Self {
         let counts = [[0; DEPTHS]; MOST_DRAFTS];
         let now = Now { gain: 0.0, draft_ms: 0.0, drafted: 0 };
-        let mut batch = Self { times, fixed, offered, values, choices, counts, now, goodput: f64::NEG_INFINITY };
+        let mut batch = Self { times, fixed, offered, values, choices, counts, now, score: f64::NEG_INFINITY };
         for i in 0..batch.choices.len() {
             let choice = batch.choices[i];
             batch.count(choice, 1);
@@ -86,7 +85,7 @@ impl<'a> Batch<'a> {
             batch.now.drafted += u32::from(choice.gamma);
         }
         batch.now.draft_ms = batch.draft_ms();
-        batch.goodput = batch.now.goodput(&batch);
+        batch.score = batch.now.score(&batch);
         batch
     }
 
@@ -134,13 +133,13 @@ impl<'a> Batch<'a> {
             draft_ms: self.draft_ms(),
             drafted: self.now.drafted - u32::from(had.gamma),
         };
-        let mut best = (had, self.now, self.goodput);
-        let mut consider = |choice: Choice, now: Now, goodput: f64| {
-            if goodput > best.2 * (1.0 + EPSILON) {
-                best = (choice, now, goodput);
+        let mut best = (had, self.now, self.score);
+        let mut consider = |choice: Choice, now: Now, score: f64| {
+            if score > best.2 + EPSILON {
+                best = (choice, now, score);
             }
         };
-        consider(Choice::NOTHING, without, without.goodput(self));
+        consider(Choice::NOTHING, without, without.score(self));
         for draft in self.offered() {
             let row = self.row(draft, i);
             let mut now = without;
@@ -152,11 +151,11 @@ impl<'a> Batch<'a> {
                 now.gain += f64::from(row[k]);
                 now.draft_ms += self.more_ms(draft, n, n + 1);
                 now.drafted += 1;
-                consider(Choice::new(draft as u8, k as u8 + 1), now, now.goodput(self));
+                consider(Choice::new(draft as u8, k as u8 + 1), now, now.score(self));
             }
         }
         let chosen;
-        (chosen, self.now, self.goodput) = best;
+        (chosen, self.now, self.score) = best;
         self.count(chosen, 1);
         self.choices[i] = chosen;
         chosen != had
@@ -176,7 +175,7 @@ impl<'a> Batch<'a> {
             draft_ms: self.now.draft_ms + self.more_ms(draft, n, n - 1),
             drafted: self.now.drafted - 1,
         };
-        let mut best = (None, self.now, self.goodput);
+        let mut best = (None, self.now, self.score);
         for j in (0..self.choices.len()).filter(|&j| j != i) {
             let Choice { draft: had, gamma } = self.choices[j];
             let depth = usize::from(gamma);
@@ -190,26 +189,26 @@ impl<'a> Batch<'a> {
                     draft_ms: without.draft_ms + self.more_ms(draft, n, n + 1),
                     drafted: without.drafted + 1,
                 };
-                let goodput = now.goodput(self);
-                if goodput > best.2 * (1.0 + EPSILON) {
-                    best = (Some((j, draft, depth)), now, goodput);
+                let score = now.score(self);
+                if score > best.2 + EPSILON {
+                    best = (Some((j, draft, depth)), now, score);
                 }
             }
         }
-        let (Some((j, joined, at)), now, goodput) = best else {
+        let (Some((j, joined, at)), now, score) = best else {
             self.counts[draft][depth] = n;
             return false;
         };
         self.choices[i] = Choice::new(had.draft, had.gamma - 1);
         self.choices[j] = Choice::new(joined as u8, at as u8 + 1);
         self.counts[joined][at] += 1;
-        (self.now, self.goodput) = (now, goodput);
+        (self.now, self.score) = (now, score);
         true
     }
 
     /// Shortens a request, gives another what is then best for it, and then the first; whether all of it helps.
     fn make_room(&mut self, i: usize) -> bool {
-        let (had, now, goodput) = (self.choices[i], self.now, self.goodput);
+        let (had, now, score) = (self.choices[i], self.now, self.score);
         for j in (0..self.choices.len()).filter(|&j| j != i) {
             for gamma in [0, had.gamma.saturating_sub(1)].into_iter().filter(|&g| g < had.gamma) {
                 let (counts, other) = (self.counts, self.choices[j]);
@@ -219,14 +218,14 @@ impl<'a> Batch<'a> {
                 self.now.gain += self.gain(i, self.choices[i]) - self.gain(i, had);
                 self.now.drafted -= u32::from(had.gamma - gamma);
                 self.now.draft_ms = self.draft_ms();
-                self.goodput = self.now.goodput(self);
+                self.score = self.now.score(self);
                 self.move_request(j);
                 self.move_request(i);
-                if self.goodput > goodput * (1.0 + EPSILON) {
+                if self.score > score + EPSILON {
                     return true;
                 }
                 (self.choices[i], self.choices[j], self.counts) = (had, other, counts);
-                (self.now, self.goodput) = (now, goodput);
+                (self.now, self.score) = (now, score);
             }
         }
         false
@@ -235,7 +234,7 @@ impl<'a> Batch<'a> {
     /// Lengthens requests one id at a time, each time the one that then is best, or shortens them; stops where all of
     /// it was best. So passes and padded places are filled that no request would pay for alone.
     fn walk(&mut self, by: i32) -> bool {
-        let start = (self.now, self.goodput);
+        let start = (self.now, self.score);
         let (mut best, mut taken, mut length) = (start, 0, 0);
         let mut steps = [(0u8, Choice::NOTHING); STEPS];
         while length < STEPS {
@@ -246,9 +245,9 @@ impl<'a> Batch<'a> {
             length += 1;
             self.counts[draft][depth] = self.counts[draft][depth].saturating_add_signed(by);
             self.choices[i] = choice;
-            (self.now, self.goodput) = (now, now.goodput(self));
-            if self.goodput > best.1 * (1.0 + EPSILON) {
-                (best, taken) = ((self.now, self.goodput), length);
+            (self.now, self.score) = (now, now.score(self));
+            if self.score > best.1 + EPSILON {
+                (best, taken) = ((self.now, self.score), length);
             }
         }
         for &(i, had) in steps[taken..length].iter().rev() {
@@ -257,7 +256,7 @@ impl<'a> Batch<'a> {
             self.count(had, 1);
             self.choices[i] = had;
         }
-        (self.now, self.goodput) = best;
+        (self.now, self.score) = best;
         taken > 0
     }
 
@@ -281,10 +280,10 @@ impl<'a> Batch<'a> {
                     draft_ms: self.now.draft_ms + self.more_ms(draft, n, n.saturating_add_signed(by)),
                     drafted: self.now.drafted.saturating_add_signed(by),
                 };
-                let goodput = now.goodput(self);
-                if best.is_none_or(|(most, ..)| goodput > most) {
+                let score = now.score(self);
+                if best.is_none_or(|(most, ..)| score > most) {
                     let gamma = gamma.saturating_add_signed(by as i8);
-                    best = Some((goodput, i, Choice::new(draft as u8, gamma), now));
+                    best = Some((score, i, Choice::new(draft as u8, gamma), now));
                 }
             }
         }

@@ -18,7 +18,7 @@ const MOST_EDGES: usize = 12;
 /// A plan in the making: bins up to `bin` within these depths, or so many of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
-    pub(super) goodput: f64,
+    pub(super) score: f64,
     pub(super) ms: f64,
     pub(super) bin: usize,
     pub(super) before: Option<usize>,
@@ -46,15 +46,17 @@ impl Warm {
         // What had no room before may have it now, or the other way round.
         let bound = if self.taken < self.room { self.taken > room } else { room.abs_diff(self.room) > room / 16 };
         let alike = tokens.abs_diff(self.tokens) <= self.tokens / 16 && !bound;
-        let found = if self.floor > 0.0 && self.age < COLD && alike {
+        let mut found = None;
+        if self.floor > 0.0 && self.age < COLD && alike {
             let bin = scale.bin(self.floor);
             let bins = (bin.saturating_sub(NEAR_BINS), (bin + NEAR_BINS + 1).min(BINS));
             self.age += 1;
-            sweep.best(bins, 1, Some(self.depths))
-        } else {
+            found = sweep.best(bins, 1, Some(self.depths));
+        }
+        if found.is_none() {
             (self.age, self.tokens) = (0, tokens);
-            sweep.all(STRIDE)
-        };
+            found = sweep.all(STRIDE);
+        }
         match found {
             Some(found) => {
                 (self.floor, self.depths) = (scale.floor(found.bin), found.depths);
@@ -83,7 +85,8 @@ impl Sweep<'_> {
         }
         let bins = (rough.bin.saturating_sub(2 * stride - 1), (rough.bin + stride).min(BINS));
         let fine = self.best(bins, 1, None)?;
-        Some(if fine.goodput > rough.goodput { fine } else { rough })
+        // Of equal ones the one that knows where it ends.
+        Some(if fine.score >= rough.score { fine } else { rough })
     }
 
     /// The best plan that ends in some bins.
@@ -101,7 +104,7 @@ impl Sweep<'_> {
             if looks {
                 let look =
                     Look { times: self.times, fixed: self.fixed, set: self.set, sums: &sums, before: &before, near };
-                let above = found.map_or(f64::NEG_INFINITY, |f| f.goodput);
+                let above = found.map_or(f64::NEG_INFINITY, |f| f.score);
                 found = look.best(bin, last, above).or(found);
             }
             if looks || bin + 1 == begin {
@@ -193,13 +196,17 @@ impl Look<'_> {
                     if self.near.is_some_and(|near| depth > 0 && depth.abs_diff(near[draft]) > NEAR_DEPTHS) {
                         return;
                     }
-                    let (goodput, ms, tokens) = self.weigh(others.plus(part));
-                    if goodput <= most {
-                        return;
+                    let (score, ms, tokens) = self.weigh(others.plus(part));
+                    let had = depths;
+                    depths[draft] = depth;
+                    // The best that drafts is wanted, though none may be better: a finer look may find more.
+                    if depth > 0 && score > found.map_or(above, |f| f.score) {
+                        found = Some(Candidate { score, ms, bin, before: last, depths, tokens });
                     }
-                    (most, depths[draft], chosen[draft]) = (goodput, depth, part);
-                    if depth > 0 && goodput > found.map_or(above, |f| f.goodput) {
-                        found = Some(Candidate { goodput, ms, bin, before: last, depths, tokens });
+                    if score > most {
+                        (most, chosen[draft]) = (score, part);
+                    } else {
+                        depths = had;
                     }
                 });
             }
@@ -208,9 +215,9 @@ impl Look<'_> {
     }
 
     /// The best use of a part: all of it, or of its last bins only what fits, or what reaches just to a knot. Between knots
-    /// both gain and time are straight lines, so their quotient is largest at an end.
+    /// both gain and time are straight lines, so the score, which is then bent upwards, is largest at an end.
     fn weigh(&self, part: Part) -> (f64, f64, u32) {
-        let Fixed { weight, tokens, room, kv } = *self.fixed;
+        let Fixed { tokens, room, .. } = *self.fixed;
         let of = |drafted: u32| {
             let gain = if drafted == part.tokens {
                 part.gain
@@ -218,8 +225,8 @@ impl Look<'_> {
                 let share = f64::from(drafted - part.tokens_before) / f64::from(part.tokens - part.tokens_before);
                 part.gain_before + share * (part.gain - part.gain_before)
             };
-            let ms = self.times.host_ms + part.ms + self.times.verify.ms(tokens + drafted, kv);
-            ((weight + gain) / ms, ms, drafted)
+            let ms = self.fixed.ms(self.times, drafted, part.ms);
+            (self.fixed.score(gain, ms), ms, drafted)
         };
         let most = part.tokens.min(room);
         if most < part.tokens_before {

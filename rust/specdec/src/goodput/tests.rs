@@ -11,7 +11,7 @@ use crate::latency::{Knots, LatencyCurve, Learned};
 /// What a plan gives, counted afresh.
 fn exact(times: &Times, step: &Step<'_>, survival: &[Vec<Row>], choices: &[Choice]) -> f64 {
     let mut depths = [[0u32; DEPTHS]; MOST_DRAFTS];
-    let (mut gain, mut tokens, mut kv) = (0.0, step.prefill, 0);
+    let (mut gain, mut weight, mut tokens, mut kv) = (0.0, 0.0, step.prefill, 0);
     for (i, (ask, choice)) in step.asks.iter().zip(choices).enumerate() {
         assert!(choice.gamma <= ask.cap.min(step.max_gamma), "{choice:?} {ask:?}");
         tokens += 1 + u32::from(choice.gamma);
@@ -22,12 +22,15 @@ fn exact(times: &Times, step: &Step<'_>, survival: &[Vec<Row>], choices: &[Choic
             sum += f64::from(survival[usize::from(choice.draft)][i].0[k]);
             depths[usize::from(choice.draft)][k] += 1;
         }
-        gain += f64::from(ask.weight) * sum;
+        gain += f64::from(ask.weight) * f64::ln(sum);
+        weight += f64::from(ask.weight);
     }
     let drafted = tokens > step.asks.len() as u32 + step.prefill;
     assert!(tokens <= step.budget || !drafted, "{tokens} tokens, {} allowed", step.budget);
     let drafts: f64 = (0..times.drafts.len()).map(|d| times.draft_ms(d, &depths[d])).sum();
-    gain / (times.host_ms + drafts + times.verify.ms(tokens, kv))
+    let alone = step.asks.len() as u32;
+    let prompts = times.verify.ms(alone + step.prefill, kv) - times.verify.ms(alone, kv);
+    (gain / weight).exp() / (times.host_ms + drafts + times.verify.ms(tokens, kv) - prompts)
 }
 
 /// The best of all plans.
@@ -145,8 +148,7 @@ fn machine(drafts: usize) -> impl Strategy<Value = Times> {
 fn share(times: &Times, step: &Step<'_>, survival: &[Vec<Row>]) -> Result<f64, TestCaseError> {
     let (outcome, choices) = solve(times, step, survival);
     let found = exact(times, step, survival, &choices);
-    prop_assert!((outcome.goodput / found - 1.0).abs() < 1e-5, "{} is said, {} comes", outcome.goodput, found);
-    prop_assert!((found * outcome.ms - outcome.goodput * outcome.ms).abs() < 1e-3);
+    prop_assert!((outcome.score - found.ln()).abs() < 2e-3, "{} is said, {} comes", outcome.score, found.ln());
     Ok(found / brute(times, step, survival))
 }
 
@@ -193,10 +195,10 @@ fn plans_fall_short_hardly_ever() {
     let (short, worst) = count(3000, steps(1, 4, machine(1)));
     assert!(short == 0, "{short} {worst}");
     let (short, worst) = count(2000, steps(2, 3, machine(2)));
-    assert!(short <= 2 && worst >= 0.98, "{short} {worst}");
+    assert!(short <= 2 && worst >= 0.97, "{short} {worst}");
     // Times that no machine has, with steps wherever they hurt.
     let (short, worst) = count(2000, steps(1, 4, times(1)));
-    assert!(short <= 2 && worst >= 0.98, "{short} {worst}");
+    assert!(short <= 15 && worst >= 0.97, "{short} {worst}");
     let (short, worst) = count(2000, steps(2, 3, times(2)));
     assert!(short <= 4 && worst >= 0.97, "{short} {worst}");
 }
@@ -257,7 +259,7 @@ fn large_batches_against_many_plans() {
                 let found = exact(&times, &step, &survival, &choices);
                 let best = fine(&times, &step, &survival);
                 assert!(found >= 0.995 * best, "{n} {alphas:?} {budget} {kv}: {found} of {best}");
-                assert!((outcome.goodput / found - 1.0).abs() < 0.01, "{} {found}", outcome.goodput);
+                assert!((outcome.score - found.ln()).abs() < 0.01, "{} {found}", outcome.score);
             }
         }
     }

@@ -99,6 +99,12 @@ impl Knots {
         Self::new(&sizes, &vec![curve.draft_ms(); sizes.len()], false)
     }
 
+    /// All of them so many times as long.
+    pub fn times(&self, factor: f64) -> Result<Self> {
+        let ms: Vec<f64> = self.ms.iter().map(|ms| factor * ms).collect();
+        Self::new(&self.sizes, &ms, self.padded)
+    }
+
     /// Milliseconds of a pass over `n` rows; none for no rows.
     #[inline]
     pub fn at(&self, n: u32) -> f64 {

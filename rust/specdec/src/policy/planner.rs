@@ -9,6 +9,9 @@ use crate::goodput::{Outcome, Solver, Step};
 use crate::times::Times;
 use crate::{Error, Result};
 
+/// Steps that a plan is used for, while the same requests run and no prompt comes: chances change slowly. Where there are
+/// several drafts each step has one to look at.
+const KEPT: u32 = 4;
 /// A draft that was not in use has to promise so much more to be taken at once.
 const HYSTERESIS: f64 = 0.03;
 /// Or these advantages, of one step after the other, together.
@@ -53,6 +56,9 @@ pub struct Planner {
     offers: Offers,
     /// The last step, for those who ask why.
     seen: Seen,
+    /// What its plan gives, and the steps that it was used for.
+    outcome: Option<Outcome>,
+    used: u32,
     spare: Vec<Choice>,
     step: u32,
     /// Drafts in use, a bit each.
@@ -91,6 +97,8 @@ impl Planner {
             acceptance: Acceptance::new(alphas, settings.max_gamma)?,
             solver: Solver::new(),
             seen: Seen::default(),
+            outcome: None,
+            used: 0,
             spare: Vec::new(),
             step: 0,
             current: 0,
@@ -128,7 +136,7 @@ impl Planner {
             return best;
         }
         let present = solver.solve(times, &Step { drafts: *current, ..step }, survival, spare);
-        let advantage = best.goodput / present.goodput - 1.0;
+        let advantage = (best.score - present.score).exp_m1();
         self.advantage += advantage;
         if advantage > HYSTERESIS || self.advantage > PATIENCE {
             *current = best.drafts;
@@ -206,8 +214,21 @@ impl Policy for Planner {
                 self.offers.cut(ask.slot, |draft| *self.acceptance.survival(ask.slot, draft));
             }
         }
-        let outcome = self.plan(asks, room, out);
-        self.seen.keep(asks, room, &outcome, out);
+        // What was offered is for this step alone.
+        let lasts = self.used < KEPT && !self.offers.any();
+        let outcome = match self.outcome {
+            Some(outcome) if lasts && self.seen.again(asks, room, out) => outcome,
+            _ => {
+                let outcome = self.plan(asks, room, out);
+                self.seen.keep(asks, room, out);
+                // One that begins to draft, or ends it, is looked at again at once.
+                let settled =
+                    self.times.drafts.len() == 1 && self.outcome.is_some_and(|had| had.drafts == outcome.drafts);
+                (self.outcome, self.used) = (Some(outcome), if settled { 0 } else { KEPT });
+                outcome
+            }
+        };
+        self.used += 1;
         if self.settings.probe {
             self.probe(asks, room, &outcome, out);
         }
