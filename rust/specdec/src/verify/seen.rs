@@ -68,7 +68,8 @@ mod tests {
             let mut seen = Seen::default();
             seen.begin(&prefix);
             let mut drafts = drafts;
-            for (turn, position) in order.into_iter().map(|i| i.min(drafts.len())).enumerate() {
+            let length = drafts.len();
+            for (turn, position) in order.into_iter().map(|i| i.min(length)).enumerate() {
                 // Another branch of a tree.
                 if let Some(id) = drafts.get_mut(turn) {
                     *id = (*id + 1) % 6;
