@@ -253,12 +253,9 @@ impl SpecScheduler {
         let drafter = drafter.core();
         py.detach(|| sequences.propose(inner, which, (seed, purpose), drafter, laws, drafts))
             .map_err(|e| e.into_py_err(py))?;
-        Ok((
-            PyArray1::from_slice(py, &drafts.ids),
-            PyArray1::from_slice(py, &drafts.ends),
-            PyArray1::from_slice(py, &drafts.law_ids),
-            PyArray1::from_slice(py, &drafts.law),
-        ))
+        // The arrays are the memory that the drafts were written to.
+        let Drafts { ids, ends, law_ids, law, .. } = std::mem::take(drafts);
+        Ok((ids.into_pyarray(py), ends.into_pyarray(py), law_ids.into_pyarray(py), law.into_pyarray(py)))
     }
 
     /// Scores of a pair model for all tokens of the plan in flight that need them, row after row: `vocab` numbers each.
