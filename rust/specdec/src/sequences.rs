@@ -157,8 +157,9 @@ impl Sequences {
                     out.ends[row * width + place + 1] = end as i64;
                 }
             }
-            out.law_ids.extend_from_slice(&self.out.laws.ids);
-            out.law.extend_from_slice(&self.out.laws.chances);
+            // Proposals are made anew each time, so these need not be copied.
+            std::mem::swap(&mut out.law_ids, &mut self.out.laws.ids);
+            std::mem::swap(&mut out.law, &mut self.out.laws.chances);
         }
         Ok(())
     }

@@ -293,12 +293,9 @@ impl SpecScheduler {
             py.detach(|| sequences.propose(inner, which, random, drafter.core(), laws, drafts))
                 .map_err(|e| e.into_py_err(py))?;
         }
-        Ok((
-            PyArray1::from_slice(py, &drafts.ids),
-            PyArray1::from_slice(py, &drafts.ends),
-            PyArray1::from_slice(py, &drafts.law_ids),
-            PyArray1::from_slice(py, &drafts.law),
-        ))
+        // The arrays are the memory that the drafts were written to.
+        let Drafts { ids, ends, law_ids, law, .. } = std::mem::take(drafts);
+        Ok((ids.into_pyarray(py), ends.into_pyarray(py), law_ids.into_pyarray(py), law.into_pyarray(py)))
     }
 
     /// Asks a drafter for trees: ids and parents, `width` places a row, and laws, `width + 1` a row: that of the root's
@@ -328,12 +325,13 @@ impl SpecScheduler {
         let (drafter, hopes) = (drafter.core(), Hopes { first: hopes.0, sibling: hopes.1 });
         py.detach(|| sequences.propose_trees(inner, which, (seed, children, hopes), drafter, laws, drafts))
             .map_err(|e| e.into_py_err(py))?;
+        let Drafts { ids, parents, ends, law_ids, law, .. } = std::mem::take(drafts);
         Ok((
-            PyArray1::from_slice(py, &drafts.ids),
-            PyArray1::from_slice(py, &drafts.parents),
-            PyArray1::from_slice(py, &drafts.ends),
-            PyArray1::from_slice(py, &drafts.law_ids),
-            PyArray1::from_slice(py, &drafts.law),
+            ids.into_pyarray(py),
+            parents.into_pyarray(py),
+            ends.into_pyarray(py),
+            law_ids.into_pyarray(py),
+            law.into_pyarray(py),
         ))
     }
 
