@@ -124,7 +124,7 @@ class Ours:
         target: Any = slots("target")
         if goal.planted:
             sound = target
-            target = lambda slots, begin, ids, keep: sound(slots, begin + (begin > PROMPT + 20), ids, keep)  # noqa: E731
+            target = lambda slots, begin, ids, keep: sound(slots, begin + (begin > PROMPT + 4), ids, keep)  # noqa: E731
         made = [LookupDraft(LEAST) if name == "lookup" else CachedDraft(slots(name)) for name in drafts]
         planned: dict[str, Any] = {"latency": [CURVES[name] for name in drafts], "alpha": 0.7}
         if gamma is not None or not made:

@@ -190,7 +190,7 @@ impl<S: Source> Draft for Ready<S> {
         if wants == 0 {
             return Ok(());
         }
-        if likeliest.len() % wants != 0 || likeliest.len() / wants > text.len() {
+        if !likeliest.len().is_multiple_of(wants) || likeliest.len() / wants > text.len() {
             let what = format!("{} numbers for a text of {}; {wants} an id are needed", likeliest.len(), text.len());
             return Err(Error::argument("likeliest", what));
         }
