@@ -3,6 +3,10 @@
 //! Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). No state: every thread,
 //! rank and restart draws the same number at the same position.
 
+mod words;
+
+pub use words::{GROUP, Words};
+
 /// Version of the generator, stored in every file whose content depends on it.
 pub const VERSION: u32 = 1;
 
@@ -27,9 +31,6 @@ pub const fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     }
     [c0, c1, c2, c3]
 }
-
-/// Blocks that [`Philox::lanes_at`] computes together.
-pub const LANES: usize = 16;
 
 /// Random numbers of one stream of one seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,32 +59,10 @@ impl Philox {
         philox4x32(counter, [self.seed as u32, (self.seed >> 32) as u32])
     }
 
-    /// The words of [`Philox::words_at`] for the positions from `position` on, a multiple of [`LANES`]: first words, then
-    /// second words, and so on. Plain loops over lanes, which vector instructions take together.
-    #[inline(always)]
-    pub fn lanes_at(self, position: u64) -> [[u32; LANES]; 4] {
-        let mut c =
-            [[position as u32; LANES], [(position >> 32) as u32; LANES], [self.stream as u32; LANES], [0; LANES]];
-        for lane in 0..LANES {
-            c[0][lane] |= lane as u32;
-            c[3][lane] = (self.stream >> 32) as u32;
-        }
-        let (mut k0, mut k1) = (self.seed as u32, (self.seed >> 32) as u32);
-        for _ in 0..10 {
-            let mut next = [[0; LANES]; 4];
-            for lane in 0..LANES {
-                let p0 = u64::from(M0) * u64::from(c[0][lane]);
-                let p1 = u64::from(M1) * u64::from(c[2][lane]);
-                next[0][lane] = (p1 >> 32) as u32 ^ c[1][lane] ^ k0;
-                next[1][lane] = p1 as u32;
-                next[2][lane] = (p0 >> 32) as u32 ^ c[3][lane] ^ k1;
-                next[3][lane] = p0 as u32;
-            }
-            c = next;
-            k0 = k0.wrapping_add(W0);
-            k1 = k1.wrapping_add(W1);
-        }
-        c
+    /// The words of a row of blocks, those of [`Philox::words_at`] from `position` on, a multiple of 2^24; there are at
+    /// most 2^24 of them.
+    pub fn words_of(self, position: u64) -> Words {
+        Words::new(self, position)
     }
 }
 
@@ -100,17 +79,6 @@ mod tests {
             philox4x32([0x243F_6A88, 0x85A3_08D3, 0x1319_8A2E, 0x0370_7344], [0xA409_3822, 0x299F_31D0]),
             [0xD16C_FE09, 0x94FD_CCEB, 0x5001_E420, 0x2412_6EA1]
         );
-    }
-
-    #[test]
-    fn lanes_are_blocks() {
-        let random = Philox::new(0x1234_5678_9ABC, u64::MAX - 3);
-        for position in [0, 16, 1 << 32, (1 << 40) - 16] {
-            let words = random.lanes_at(position);
-            for lane in 0..LANES {
-                assert_eq!(words.map(|w| w[lane]), random.words_at(position + lane as u64));
-            }
-        }
     }
 
     #[test]

@@ -5,10 +5,13 @@
 //! are looked at, and every backend that computes the same law draws the same id.
 
 use crate::math::{LANES, dispatch, exp};
-use crate::philox::{LANES as PHILOX_LANES, Philox};
 use crate::simd::Path;
 
 use pulp::{Simd, WithSimd};
+
+mod race;
+
+pub use race::{Chances, IDS, race, race_of, race_of_chances};
 
 /// How scores become a law: temperature first, then what each limit keeps of what is left, and all is scaled to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -183,116 +186,14 @@ fn exponentials<S: Simd>(s: S, x: &mut [f32; LANES], most: S::f32s, scale: S::f3
     }
 }
 
-/// The id that wins the race at `position` (below 2^40) of a stream: id i with probability `law[i]` over their sum.
-/// `None` where no probability is positive, or one is no number.
-pub fn race(path: Path, law: &[f32], random: Philox, position: u64) -> Option<usize> {
-    dispatch(path, Race { law, random, position })
-}
-
-struct Race<'a> {
-    law: &'a [f32],
-    random: Philox,
-    position: u64,
-}
-
-/// Ids that are looked at together.
-const IDS: usize = 4 * PHILOX_LANES;
-
-impl WithSimd for Race<'_> {
-    type Output = Option<usize>;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Option<usize> {
-        let Self { law, random, position } = self;
-        let (mut winner, mut rate) = (None, 0.0f64);
-        for (group, law) in law.chunks(IDS).enumerate() {
-            let mut chances = [0.0f32; IDS];
-            chances[..law.len()].copy_from_slice(law);
-            if chances.iter().fold(false, |any, p| any | p.is_nan()) {
-                return None;
-            }
-            // A time is at least 2^-33, so ids whose probability is this small have lost whatever they draw. Bounds in f32
-            // are a little low: what they let through is looked at again.
-            let least = (rate * (0.999_999 * 2f64.powi(-33))) as f32;
-            if !chances.iter().fold(false, |any, &p| any | ((p >= least) & (p > 0.0))) {
-                continue;
-            }
-            let words = random.lanes_at(position << 24 | (PHILOX_LANES * group) as u64);
-            let mut of_ids = [0u32; IDS];
-            for (lane, of_ids) in of_ids.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                *of_ids = [words[0][lane], words[1][lane], words[2][lane], words[3][lane]];
-            }
-            let own = |i: usize| f64::from(chances[i]) / time(unit(of_ids[i]));
-            if winner.is_none() {
-                // One that likely goes far, so that few others need a logarithm.
-                let most = chances.iter().fold(0.0f32, |most, &p| most.max(p));
-                let likeliest = chances.iter().position(|&p| p == most)?;
-                (winner, rate) = (Some(IDS * group + likeliest), own(likeliest));
-            }
-            let low = (rate * 0.999_99) as f32;
-            let mut runs = [false; IDS];
-            for i in 0..IDS {
-                // -ln u >= 1 - u: most ids have lost before their logarithm is taken.
-                let late = (!of_ids[i]) as f32 * 2f32.powi(-32);
-                runs[i] = (chances[i] > 0.0) & (chances[i] >= low * late);
-            }
-            if !runs.iter().fold(false, |any, &run| any | run) {
-                continue;
-            }
-            for i in (0..IDS).filter(|&i| runs[i]) {
-                let (id, own) = (IDS * group + i, own(i));
-                if own > rate || own == rate && winner.is_some_and(|winner| id < winner) {
-                    (winner, rate) = (Some(id), own);
-                }
-            }
-        }
-        winner
-    }
-}
-
-/// [`race`] of the ids `ids` alone, each once, whose probabilities are `law`: the id that wins among them, and its place.
-pub fn race_of(ids: &[u32], law: &[f32], random: Philox, position: u64) -> Option<(u32, usize)> {
-    let mut winner: Option<(f64, u32, usize)> = None;
-    for (place, (&id, &p)) in ids.iter().zip(law).enumerate() {
-        if p.is_nan() {
-            return None;
-        }
-        if p <= 0.0 {
-            continue;
-        }
-        let u = uniform(random, position, id as usize);
-        let p = f64::from(p);
-        if winner.is_some_and(|(rate, ..)| p < rate * (1.0 - u)) {
-            continue;
-        }
-        let rate = p / time(u);
-        if winner.is_none_or(|(most, first, _)| rate > most || rate == most && id < first) {
-            winner = Some((rate, id, place));
-        }
-    }
-    winner.map(|(_, id, place)| (id, place))
-}
-
-fn uniform(random: Philox, position: u64, id: usize) -> f64 {
-    unit(random.words_at(position << 24 | (id / 4) as u64)[id % 4])
-}
-
-/// The middle of one of 2^32 parts of 0..1.
-fn unit(word: u32) -> f64 {
-    (f64::from(word) + 0.5) * 2f64.powi(-32)
-}
-
-/// An exponential time.
-fn time(u: f64) -> f64 {
-    -u.ln()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::race::{time, uniform};
     use super::*;
     use crate::hash::mix64;
+    use crate::philox::Philox;
 
     fn scores(seed: u64, n: usize) -> Vec<f32> {
         (0..n).map(|i| (mix64(seed ^ mix64(i as u64)) % 10_000) as f32 / 1000.0 - 5.0).collect()

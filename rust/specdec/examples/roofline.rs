@@ -1,13 +1,15 @@
 //! How near verification comes to the pace of memory: bytes of the rows that a rule must read, over its time, beside a
-//! plain sum of the same bytes.
+//! plain sum of the same bytes; and what arithmetic takes where numbers lie in the first cache: an exponential, and an
+//! id of a race with its random number.
 //!
 //! `cargo run --release -p thrifty-specdec --example roofline -- [vocab] [requests] [width] [rule]`
 #![allow(clippy::print_stdout)]
 
 use std::time::Instant;
 
+use pulp::{Simd, WithSimd};
 use thrifty_base::hash::mix64;
-use thrifty_base::math::{log_sum_exp, sum};
+use thrifty_base::math::{dispatch, exps, log_sum_exp, sum};
 use thrifty_base::noise::{Noise, Purpose};
 use thrifty_base::progress::Progress;
 use thrifty_base::sampling::{Sampling, race};
@@ -17,6 +19,28 @@ use thrifty_specdec::verify::{Batch, Drafted, Numbers, Params, Rule, verify};
 fn scores(seed: u64, n: usize, scale: f32) -> Vec<f32> {
     let part = |word: u64, i: u32| (word >> (16 * i) & 0xFFFF) as f32 / 65_536.0 - 0.5;
     (0..n as u64).map(|i| mix64(seed ^ i << 8)).map(|w| scale * (0..4).map(|i| part(w, i)).sum::<f32>()).collect()
+}
+
+/// e^x - 1 in place, of numbers that stay 0.
+struct Exponentials<'a>(&'a mut [f32]);
+
+impl WithSimd for Exponentials<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        for pair in S::as_mut_simd_f32s(self.0).0.as_chunks_mut::<2>().0 {
+            *pair = exps(s, *pair);
+            for x in pair {
+                *x = s.sub_f32s(*x, s.splat_f32s(1.0));
+            }
+        }
+    }
+}
+
+/// Nanoseconds an element of 4,096 that are worked on again and again.
+fn near(mut work: impl FnMut()) -> f64 {
+    least(|| (0..100).for_each(|_| work())) * 1e9 / 409_600.0
 }
 
 fn least(mut work: impl FnMut()) -> f64 {
@@ -65,6 +89,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let plain = 4.0 * p.len() as f64 / least(|| assert!(sum(path, &p).is_finite())) / 1e9;
     println!("{}: {n} requests, {width} drafts, {vocab} ids; a sum reads {plain:.1} GB/s", path.name());
+    let (mut zeros, chances) = (vec![0.0f32; 4096], vec![1.0 / 4096.0; 4096]);
+    let exponential = near(|| dispatch(path, Exponentials(&mut zeros)));
+    let mut position = 0;
+    let racing = near(|| {
+        position += 1;
+        assert!(race(path, &chances, Noise::new(1, 1).of(Purpose::Bonus, 0), position).is_some());
+    });
+    println!("an exponential takes {exponential:.2} ns, an id of a race {racing:.2} ns");
     for rule in Rule::ALL.into_iter().filter(|rule| std::env::args().nth(4).is_none_or(|only| only == rule.name())) {
         let (mut accepted, mut tokens) = (vec![0; n], vec![0; n * (width + 1)]);
         let progress = Progress::new();

@@ -7,23 +7,42 @@ use pulp::Simd;
 /// x = n ln 2 + r with |r| <= ln 2 / 2; a polynomial for e^r (coefficients of its Taylor series), n goes to the exponent.
 #[inline(always)]
 pub fn exp<S: Simd>(s: S, x: S::f32s) -> S::f32s {
-    let of = |value: f32| s.splat_f32s(value);
-    let low = of(-87.0);
-    let tiny = s.less_than_f32s(x, low);
-    let x = s.max_f32s(x, low);
-    // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the low bits.
-    let magic = of(12_582_912.0);
-    let shifted = s.mul_add_f32s(x, of(std::f32::consts::LOG2_E), magic);
-    let n = s.sub_f32s(shifted, magic);
-    let r = s.mul_add_f32s(n, of(-0.693_359_4), x);
-    let r = s.mul_add_f32s(n, of(2.121_944_4e-4), r);
-    let mut p = of(1.0 / 5040.0);
-    for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
-        p = s.mul_add_f32s(p, r, of(coefficient));
+    let [x] = exps(s, [x]);
+    x
+}
+
+/// [`exp`] of several vectors, step by step: while one waits for its last step, others take theirs. Two take a third
+/// less time together than one after the other; more need more registers than AVX2 has.
+#[inline(always)]
+pub fn exps<S: Simd, const N: usize>(s: S, mut x: [S::f32s; N]) -> [S::f32s; N] {
+    let low = s.splat_f32s(-87.0);
+    let (mut tiny, mut shifted, mut p) = ([s.less_than_f32s(low, low); N], x, x);
+    for i in 0..N {
+        tiny[i] = s.less_than_f32s(x[i], low);
+        x[i] = s.max_f32s(x[i], low);
     }
-    let exponent = s.wrapping_dyn_shl_u32s(s.transmute_u32s_f32s(shifted), s.splat_u32s(23));
-    let scaled = s.transmute_f32s_u32s(s.add_u32s(s.transmute_u32s_f32s(p), exponent));
-    s.select_f32s(tiny, of(0.0), scaled)
+    // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the low bits.
+    let magic = s.splat_f32s(12_582_912.0);
+    for i in 0..N {
+        shifted[i] = s.mul_add_f32s(x[i], s.splat_f32s(std::f32::consts::LOG2_E), magic);
+    }
+    for i in 0..N {
+        let n = s.sub_f32s(shifted[i], magic);
+        x[i] = s.mul_add_f32s(n, s.splat_f32s(-0.693_359_4), x[i]);
+        x[i] = s.mul_add_f32s(n, s.splat_f32s(2.121_944_4e-4), x[i]);
+        p[i] = s.splat_f32s(1.0 / 5040.0);
+    }
+    for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+        for i in 0..N {
+            p[i] = s.mul_add_f32s(p[i], x[i], s.splat_f32s(coefficient));
+        }
+    }
+    for i in 0..N {
+        let exponent = s.wrapping_dyn_shl_u32s(s.transmute_u32s_f32s(shifted[i]), s.splat_u32s(23));
+        let scaled = s.transmute_f32s_u32s(s.add_u32s(s.transmute_u32s_f32s(p[i]), exponent));
+        p[i] = s.select_f32s(tiny[i], s.splat_f32s(0.0), scaled);
+    }
+    p
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod log_sum_exp;
 use pulp::{Scalar, WithSimd};
 
 pub use dot::{Lanes, axpy, dot, dots, sum};
-pub use exp::exp;
+pub use exp::{exp, exps};
 pub use gemm::{Rows, accumulate, combine, multiply};
 pub use log_sum_exp::log_sum_exp;
 

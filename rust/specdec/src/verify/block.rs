@@ -28,12 +28,14 @@ pub(super) fn verify(chain: &Chain<'_>, room: &mut Room, tokens: &mut [i64]) -> 
             chain.draw(Purpose::Bonus, i, &p, &mut room.out)?
         } else {
             let q = chain.q(i, &mut room.q)?;
-            let s = chain.residual(i, r as f32, &p, &q, &mut room.out)?;
-            if i > 0 && u * (s + 1.0 - r) > s {
-                i -= 1;
-                continue;
+            if i > 0 {
+                let s = chain.surplus(i, r as f32, &p, &q, &mut room.out)?;
+                if u * (s + 1.0 - r) > s {
+                    i -= 1;
+                    continue;
+                }
             }
-            chain.replace(i, &p, &mut room.out)?
+            chain.replace(i, r as f32, &p, &q, &mut room.out)?
         };
         tokens[..i].copy_from_slice(&chain.draft[..i]);
         tokens[i] = next as i64;

@@ -7,13 +7,16 @@ use thrifty_base::simd::Path;
 
 use super::batch::{Batch, Drafted};
 use super::kernels::Of;
+use super::left::{Less, race_left};
 use super::params::Setting;
-use super::rows::{Law, Numbers, residual};
+use super::rows::{Law, Numbers, subtract, surplus};
 use super::seen::Seen;
 use crate::{Error, Result};
 
 /// How far chances may be from summing to 1: bf16 rounds each by up to 1 in 512.
 const ROUNDING: f64 = 0.01;
+/// Lists of ids that are longer are taken from a copy of p: each group of ids that race looks through a list.
+const LIST: usize = 1024;
 
 /// One request.
 pub(super) struct Chain<'a> {
@@ -245,7 +248,7 @@ impl<'a> Chain<'a> {
             return Ok(Law::Dense(Numbers::F32(&side.row), Of::Chances));
         }
         let of = match told {
-            Some(lse) => Of::Scores { shift: lse * sampling.temperature, scale, times: 1.0 },
+            Some(lse) => Of::Told { shift: lse * sampling.temperature, scale },
             None => {
                 let (most, sum) = numbers.exponentials(self.path, scale);
                 if !most.is_finite() {
@@ -289,31 +292,68 @@ impl<'a> Chain<'a> {
     pub(super) fn draw(&self, purpose: Purpose, i: usize, law: &Law<'_>, out: &mut [f32]) -> Result<usize> {
         let drawn = match *law {
             Law::One(id) => Some(id),
-            Law::Dense(Numbers::F32(chances), Of::Chances) => self.race(purpose, i, chances),
-            _ => {
-                law.write(self.path, 1.0, out);
-                self.race(purpose, i, out)
-            }
+            _ => self.race_left(purpose, i, (law, 1.0), None, out)?,
         };
         drawn.ok_or_else(|| self.error("p", i, &Wrong::NotFinite))
     }
 
-    /// Writes what p has more than q at position `i`, and returns the sum; p counts `times`.
-    pub(super) fn residual(&self, i: usize, times: f32, p: &Law<'_>, q: &Law<'_>, out: &mut [f32]) -> Result<f64> {
-        let sum = residual(self.path, p, times, q, out);
+    /// The sum of what p has more than q at position `i`; p counts `times`.
+    pub(super) fn surplus(&self, i: usize, times: f32, p: &Law<'_>, q: &Law<'_>, out: &mut [f32]) -> Result<f64> {
+        let sum = surplus(self.path, p, times, q, out);
         // Rows that were told about are not looked through before.
-        if sum.is_nan() { Err(self.error("q", i, &Wrong::NotFinite)) } else { Ok(sum) }
+        if sum.is_nan() { Err(self.not_finite("q", i)) } else { Ok(sum) }
     }
 
-    /// Draws in the place of draft `i` what `out`, a residual, says.
+    /// Draws in the place of draft `i` of what p, which counts `times`, has more than q.
     ///
     /// A draft is rejected for having less chance in p than in q, so others have more. Where they differ by less than
     /// f32 can tell, nothing may be left; then p is drawn from, which is as near to the law as p itself.
-    pub(super) fn replace(&self, i: usize, p: &Law<'_>, out: &mut [f32]) -> Result<usize> {
+    pub(super) fn replace(&self, i: usize, times: f32, p: &Law<'_>, q: &Law<'_>, out: &mut [f32]) -> Result<usize> {
+        match self.race_left(Purpose::Resample, i, (p, times), Some(q), out)? {
+            Some(id) => Ok(id),
+            None => self.draw(Purpose::Resample, i, p, out),
+        }
+    }
+
+    /// [`Self::replace`] of what `out` says.
+    pub(super) fn replace_by(&self, i: usize, p: &Law<'_>, out: &mut [f32]) -> Result<usize> {
         match self.race(Purpose::Resample, i, out) {
             Some(id) => Ok(id),
             None => self.draw(Purpose::Resample, i, p, out),
         }
+    }
+
+    /// The id that wins the race of what p, which counts so much, has more than q; `out` is room.
+    fn race_left(
+        &self,
+        purpose: Purpose,
+        i: usize,
+        (p, times): (&Law<'_>, f32),
+        q: Option<&Law<'_>>,
+        out: &mut [f32],
+    ) -> Result<Option<usize>> {
+        let less = match q {
+            None => Some(Less::Nothing),
+            Some(&Law::Dense(row, of)) => Some(Less::Row(row, of)),
+            Some(&Law::Sparse(ids, chances)) => (ids.len() <= LIST).then_some(Less::List(ids, chances)),
+            Some(&Law::One(id)) => Some(Less::One(id)),
+        };
+        if let (&Law::Dense(row, of), Some(less)) = (p, less) {
+            let (path, stream) = (self.path, self.noise.of(purpose, self.begin));
+            let (id, wrong) = race_left(path, (row, of), times, less, self.next(), (stream, self.begin + i as u64));
+            return if wrong { Err(self.not_finite("q", i)) } else { Ok(id) };
+        }
+        p.write(self.path, times, out);
+        if let Some(q) = q {
+            subtract(self.path, q, out);
+        }
+        Ok(self.race(purpose, i, out))
+    }
+
+    /// What is read for certain after this request: the first row of the next.
+    fn next(&self) -> Option<Numbers<'a>> {
+        let Batch { p, vocab, width, uid, .. } = *self.batch;
+        (self.request + 1 < uid.len()).then(|| p.row((self.request + 1) * (width + 1), vocab))
     }
 
     fn race(&self, purpose: Purpose, i: usize, chances: &[f32]) -> Option<usize> {

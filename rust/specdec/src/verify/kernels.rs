@@ -5,23 +5,34 @@
 //! worse.
 
 use pulp::{Simd, WithSimd};
-use thrifty_base::math::{LANES, dispatch, exp};
+use thrifty_base::math::{LANES, dispatch, exp, exps};
 use thrifty_base::prefetch::prefetch;
 use thrifty_base::simd::Path;
 
 /// Numbers that are worked on while they are in the cache.
 pub(super) const CHUNK: usize = 4096;
 
+/// Numbers that are computed together.
+pub(super) const GROUP: usize = 4 * LANES;
+
 /// A number of a row as it lies in memory.
 pub(super) trait Element: Copy + Send + Sync {
     /// The f32 that it is.
     fn wide(self) -> f32;
+
+    /// Those of a group; `room` is for those that do not lie there.
+    fn group<'a>(group: &'a [Self; GROUP], room: &'a mut [f32; GROUP]) -> &'a [f32; GROUP];
 }
 
 impl Element for f32 {
     #[inline(always)]
     fn wide(self) -> f32 {
         self
+    }
+
+    #[inline(always)]
+    fn group<'a>(group: &'a [Self; GROUP], _: &'a mut [f32; GROUP]) -> &'a [f32; GROUP] {
+        group
     }
 }
 
@@ -31,6 +42,12 @@ impl Element for u16 {
     fn wide(self) -> f32 {
         f32::from_bits(u32::from(self) << 16)
     }
+
+    #[inline(always)]
+    fn group<'a>(group: &'a [Self; GROUP], room: &'a mut [f32; GROUP]) -> &'a [f32; GROUP] {
+        room.iter_mut().zip(group).for_each(|(out, x)| *out = x.wide());
+        room
+    }
 }
 
 /// How the numbers of a row become chances.
@@ -38,51 +55,104 @@ impl Element for u16 {
 pub(super) enum Of {
     /// They are.
     Chances,
-    /// `e^(scale (x - shift)) times`.
+    /// `e^(scale (x - shift)) times` of numbers that were looked through.
     Scores {
-        /// Of the largest number, or of ln of the sum.
+        /// The largest number.
         shift: f32,
         /// One over the temperature.
         scale: f32,
         /// One over the sum.
         times: f32,
     },
+    /// `e^(scale (x - shift))`, at most 1, of numbers of which somebody told the sum; NaN of what is none.
+    Told {
+        /// ln of the sum, times the temperature.
+        shift: f32,
+        /// One over the temperature.
+        scale: f32,
+    },
 }
 
-/// Calls `each` with every block of a row; the last is filled up with `rest`.
+/// Numbers of a row from `begin` on, and `rest` behind the last.
 #[inline(always)]
-fn blocks<T: Element>(row: &[T], rest: f32, mut each: impl FnMut(&[f32; LANES])) {
-    let (whole, last) = row.as_chunks::<LANES>();
-    for block in whole {
-        each(&block.map(T::wide));
+pub(super) fn group_at<'a, T: Element>(
+    row: &'a [T],
+    begin: usize,
+    rest: f32,
+    room: &'a mut [f32; GROUP],
+) -> &'a [f32; GROUP] {
+    let row = row.get(begin..).unwrap_or_default();
+    if let Some(group) = row.first_chunk() {
+        return T::group(group, room);
     }
-    if !last.is_empty() {
-        each(&filled(last, rest));
+    *room = [rest; GROUP];
+    room.iter_mut().zip(row).for_each(|(out, x)| *out = x.wide());
+    room
+}
+
+/// Calls `each` with every group of a row; the last is filled up with `rest`.
+#[inline(always)]
+fn groups<T: Element>(row: &[T], rest: f32, mut each: impl FnMut(&[f32; GROUP])) {
+    let mut room = [rest; GROUP];
+    for begin in (0..row.len()).step_by(GROUP) {
+        each(group_at(row, begin, rest, &mut room));
     }
 }
 
-/// Numbers after the last whole block, and `rest`.
+/// Vectors of a group, two of which are computed side by side.
 #[inline(always)]
-fn filled<T: Element>(last: &[T], rest: f32) -> [f32; LANES] {
-    let mut out = [rest; LANES];
-    out.iter_mut().zip(last).for_each(|(out, x)| *out = x.wide());
-    out
+fn pairs<S: Simd>(x: &mut [f32; GROUP]) -> &mut [[S::f32s; 2]] {
+    S::as_mut_simd_f32s(x).0.as_chunks_mut().0
 }
 
-/// The chances of a block.
+/// The chances of a group.
 #[inline(always)]
-fn chances<S: Simd>(s: S, x: &mut [f32; LANES], of: Of) {
-    if let Of::Scores { shift, scale, times } = of {
-        let (shift, scale, times) = (s.splat_f32s(shift), s.splat_f32s(scale), s.splat_f32s(times));
-        let zero = s.splat_f32s(0.0);
-        for x in S::as_mut_simd_f32s(x).0 {
-            let power = s.mul_f32s(scale, s.sub_f32s(*x, shift));
-            // A sum that was told may be a little too small.
-            let power = s.select_f32s(s.greater_than_f32s(power, zero), zero, power);
-            let chance = s.mul_f32s(exp(s, power), times);
-            // What is no number stays none; `exp` would lose it.
-            *x = s.select_f32s(s.equal_f32s(power, power), chance, power);
+pub(super) fn chances<S: Simd>(s: S, x: &mut [f32; GROUP], of: Of) {
+    match of {
+        Of::Chances => {}
+        Of::Scores { shift, scale, times } => {
+            let (shift, scale, times) = (s.splat_f32s(shift), s.splat_f32s(scale), s.splat_f32s(times));
+            for x in pairs::<S>(x) {
+                for x in &mut *x {
+                    *x = s.mul_f32s(scale, s.sub_f32s(*x, shift));
+                }
+                *x = exps(s, *x);
+                for x in x {
+                    *x = s.mul_f32s(*x, times);
+                }
+            }
         }
+        Of::Told { shift, scale } => {
+            let (shift, scale, zero) = (s.splat_f32s(shift), s.splat_f32s(scale), s.splat_f32s(0.0));
+            for x in S::as_mut_simd_f32s(x).0 {
+                let power = s.mul_f32s(scale, s.sub_f32s(*x, shift));
+                // The sum may be a little too small.
+                let power = s.select_f32s(s.greater_than_f32s(power, zero), zero, power);
+                // `exp` would lose what is no number.
+                *x = s.select_f32s(s.equal_f32s(power, power), exp(s, power), power);
+            }
+        }
+    }
+}
+
+/// A group times a number.
+#[inline(always)]
+pub(super) fn scaled<S: Simd>(s: S, x: &mut [f32; GROUP], times: f32) {
+    let times = s.splat_f32s(times);
+    for x in S::as_mut_simd_f32s(x).0 {
+        *x = s.mul_f32s(*x, times);
+    }
+}
+
+/// `out = max(out - law(x), 0)` of a group.
+#[inline(always)]
+pub(super) fn taken<S: Simd>(s: S, x: &[f32; GROUP], of: Of, out: &mut [f32; GROUP]) {
+    let (mut x, zero) = (*x, s.splat_f32s(0.0));
+    chances(s, &mut x, of);
+    for (left, &x) in S::as_mut_simd_f32s(out).0.iter_mut().zip(S::as_simd_f32s(&x).0) {
+        let less = s.sub_f32s(*left, x);
+        // Written so that a NaN stays and is found.
+        *left = s.select_f32s(s.less_than_f32s(less, zero), zero, less);
     }
 }
 
@@ -96,11 +166,13 @@ impl<S: Simd> Lanes<S> {
         Self([s.splat_f32s(value); LANES])
     }
 
-    /// Each lane becomes `next` of itself and the number that meets it.
+    /// Each lane becomes `next` of itself and the numbers that meet it, one after the other.
     #[inline(always)]
-    fn meet(&mut self, block: &[f32; LANES], next: impl Fn(S::f32s, S::f32s) -> S::f32s) {
-        for (lane, &x) in self.0.iter_mut().zip(S::as_simd_f32s(block).0) {
-            *lane = next(*lane, x);
+    fn meet(&mut self, group: &[f32; GROUP], next: impl Fn(S::f32s, S::f32s) -> S::f32s) {
+        for block in group.as_chunks::<LANES>().0 {
+            for (lane, &x) in self.0.iter_mut().zip(S::as_simd_f32s(block).0) {
+                *lane = next(*lane, x);
+            }
         }
     }
 
@@ -124,7 +196,7 @@ impl<S: Simd> Lanes<S> {
 #[inline(always)]
 fn largest<S: Simd, T: Element>(s: S, row: &[T]) -> f32 {
     let mut lanes = Lanes::of(s, f32::NEG_INFINITY);
-    blocks(
+    groups(
         row,
         f32::NEG_INFINITY,
         #[inline(always)]
@@ -180,11 +252,12 @@ impl<T: Element, const EXACT: bool> WithSimd for Exponentials<'_, T, EXACT> {
             if most == f32::NEG_INFINITY {
                 continue;
             }
-            let (shift, by) = (s.splat_f32s(most), s.splat_f32s(scale));
+            let shift = s.splat_f32s(most);
+            let by = s.splat_f32s(if EXACT { scale } else { log_steps(scale) });
             let mut lanes = Lanes::of(s, 0.0);
             // Memory brings the next chunk while this one is computed.
-            let mut ahead = row.get((i + 1) * CHUNK..).unwrap_or_default().chunks(LANES);
-            blocks(
+            let mut ahead = row.get((i + 1) * CHUNK..).unwrap_or_default().chunks(GROUP);
+            groups(
                 chunk,
                 f32::NEG_INFINITY,
                 #[inline(always)]
@@ -192,13 +265,20 @@ impl<T: Element, const EXACT: bool> WithSimd for Exponentials<'_, T, EXACT> {
                     if let Some(next) = ahead.next() {
                         prefetch(next);
                     }
+                    let mut x = *x;
+                    for pair in pairs::<S>(&mut x) {
+                        for x in &mut *pair {
+                            *x = s.sub_f32s(*x, shift);
+                            *x = if EXACT { s.mul_f32s(by, *x) } else { power_of_steps(s, *x, by) };
+                        }
+                        if EXACT {
+                            *pair = exps(s, *pair);
+                        }
+                    }
                     lanes.meet(
-                        x,
+                        &x,
                         #[inline(always)]
-                        |sum, x| {
-                            let power = s.mul_f32s(by, s.sub_f32s(x, shift));
-                            s.add_f32s(sum, if EXACT { exp(s, power) } else { above(s, power) })
-                        },
+                        |sum, x| s.add_f32s(sum, x),
                     );
                 },
             );
@@ -208,16 +288,21 @@ impl<T: Element, const EXACT: bool> WithSimd for Exponentials<'_, T, EXACT> {
     }
 }
 
-/// What is at least e^x for x <= 0, to 1e-4 of it, and at most 1.062 times it: between powers of two a straight line,
-/// which is what the bits of an f32 count along.
+/// What [`power_of_steps`] takes for a scale.
 #[inline(always)]
-fn above<S: Simd>(s: S, x: S::f32s) -> S::f32s {
+pub(super) fn log_steps(scale: f32) -> f32 {
+    // Finite, so that it makes no NaN of 0.
+    (scale * (32_768.0 * std::f32::consts::LOG2_E)).min(f32::MAX)
+}
+
+/// What is at least e^(scale x) for x <= 0, to 1e-4 of it, and at most 1.062 times it: between powers of two a straight
+/// line, which is what the bits of an f32 count along.
+#[inline(always)]
+pub(super) fn power_of_steps<S: Simd>(s: S, x: S::f32s, steps: S::f32s) -> S::f32s {
     // log2 in 2^15ths, from the least exponent on, on top of 2^23: whole numbers in the low bits, which 8 bits
     // further up are exponent and fraction.
-    let least = s.splat_f32s(8_388_608.0);
-    let steps = s.splat_f32s(32_768.0 * std::f32::consts::LOG2_E);
     let place = s.mul_add_f32s(x, steps, s.splat_f32s(8_388_608.0 + 127.0 * 32_768.0));
-    let bits = s.transmute_u32s_f32s(s.max_f32s(place, least));
+    let bits = s.transmute_u32s_f32s(s.max_f32s(place, s.splat_f32s(8_388_608.0)));
     s.transmute_f32s_u32s(s.wrapping_dyn_shl_u32s(bits, s.splat_u32s(8)))
 }
 
@@ -263,7 +348,7 @@ impl<T: Element> WithSimd for Mass<'_, T> {
         let (mut sum, mut least) = (0.0f64, Lanes::of(s, 0.0));
         for chunk in self.0.chunks(CHUNK) {
             let mut lanes = Lanes::of(s, 0.0);
-            blocks(
+            groups(
                 chunk,
                 0.0,
                 #[inline(always)]
@@ -286,18 +371,66 @@ impl<T: Element> WithSimd for Mass<'_, T> {
     }
 }
 
-/// Calls `each` with every block of a row and the one of `out` beside it, which it may change.
+/// The sum of max(times law(p) - law(q), 0), to the bit what [`mass`] says of what [`write`] and [`take`] leave.
+pub(super) fn surplus<P: Element, Q: Element>(path: Path, p: (&[P], Of), times: f32, q: (&[Q], Of)) -> f64 {
+    dispatch(path, Surplus { p, times, q })
+}
+
+struct Surplus<'a, P, Q> {
+    p: (&'a [P], Of),
+    times: f32,
+    q: (&'a [Q], Of),
+}
+
+impl<P: Element, Q: Element> WithSimd for Surplus<'_, P, Q> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) -> f64 {
+        let Self { p: (p, of), times, q: (q, of_q) } = self;
+        let mut sum = 0.0f64;
+        for (p, q) in p.chunks(CHUNK).zip(q.chunks(CHUNK)) {
+            let mut lanes = Lanes::of(s, 0.0);
+            let (mut begin, mut room) = (0, [0.0; GROUP]);
+            groups(
+                p,
+                0.0,
+                #[inline(always)]
+                |p| {
+                    let mut out = *p;
+                    chances(s, &mut out, of);
+                    scaled(s, &mut out, times);
+                    taken(s, group_at(q, begin, 0.0, &mut room), of_q, &mut out);
+                    // Behind the end there is nothing, whatever laws make of it.
+                    out.iter_mut().skip(q.len() - begin).for_each(|x| *x = 0.0);
+                    begin += GROUP;
+                    lanes.meet(
+                        &out,
+                        #[inline(always)]
+                        |sum, x| s.add_f32s(sum, x),
+                    );
+                },
+            );
+            sum += lanes.total();
+        }
+        sum
+    }
+}
+
+/// Calls `each` with every group of a row and the one of `out` beside it, which it may change.
 #[inline(always)]
-fn beside<T: Element>(row: &[T], out: &mut [f32], mut each: impl FnMut(&[f32; LANES], &mut [f32; LANES])) {
-    let (whole, last) = row.as_chunks::<LANES>();
-    let (out, out_last) = out.as_chunks_mut::<LANES>();
-    for (block, out) in whole.iter().zip(out) {
-        each(&block.map(T::wide), out);
+fn beside<T: Element>(row: &[T], out: &mut [f32], mut each: impl FnMut(&[f32; GROUP], &mut [f32; GROUP])) {
+    let mut room = [0.0; GROUP];
+    let (whole, last) = out.as_chunks_mut::<GROUP>();
+    let end = whole.len() * GROUP;
+    for (i, out) in whole.iter_mut().enumerate() {
+        each(group_at(row, i * GROUP, 0.0, &mut room), out);
     }
     if !last.is_empty() {
-        let mut block = filled(out_last, 0.0);
-        each(&filled(last, 0.0), &mut block);
-        out_last.copy_from_slice(&block[..last.len()]);
+        let mut group = [0.0; GROUP];
+        group[..last.len()].copy_from_slice(last);
+        each(group_at(row, end, 0.0, &mut room), &mut group);
+        last.copy_from_slice(&group[..last.len()]);
     }
 }
 
@@ -318,7 +451,6 @@ impl<T: Element> WithSimd for Write<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
-        let by = s.splat_f32s(self.times);
         beside(
             self.row,
             self.out,
@@ -326,9 +458,7 @@ impl<T: Element> WithSimd for Write<'_, T> {
             |x, out| {
                 *out = *x;
                 chances(s, out, self.of);
-                for x in S::as_mut_simd_f32s(out).0 {
-                    *x = s.mul_f32s(*x, by);
-                }
+                scaled(s, out, self.times);
             },
         );
     }
@@ -350,20 +480,11 @@ impl<T: Element> WithSimd for Take<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
-        let zero = s.splat_f32s(0.0);
         beside(
             self.row,
             self.out,
             #[inline(always)]
-            |x, out| {
-                let mut x = *x;
-                chances(s, &mut x, self.of);
-                for (left, &x) in S::as_mut_simd_f32s(out).0.iter_mut().zip(S::as_simd_f32s(&x).0) {
-                    let less = s.sub_f32s(*left, x);
-                    // Written so that a NaN stays and is found.
-                    *left = s.select_f32s(s.less_than_f32s(less, zero), zero, less);
-                }
-            },
+            |x, out| taken(s, x, self.of, out),
         );
     }
 }
@@ -418,6 +539,7 @@ mod tests {
                 let (kept, least) = mass(path, &left);
                 prop_assert!((kept - left.iter().map(|&x| f64::from(x)).sum::<f64>()).abs() < 1e-6 && least == 0.0);
                 prop_assert_eq!(mass(path, &x).1, x.iter().copied().fold(0.0, f32::min));
+                prop_assert_eq!(surplus(path, (&half[..], of), 1.0, (&x[..], of)).to_bits(), kept.to_bits());
                 let bits: Vec<u32> = p.iter().chain(&left).map(|x| x.to_bits()).collect();
                 let all = (sum.to_bits(), high.1.to_bits(), kept.to_bits(), bits);
                 prop_assert_eq!(first.get_or_insert_with(|| all.clone()), &all);
@@ -437,7 +559,7 @@ mod tests {
                     assert!(ceiling(path, &x, 1.0).0.is_nan());
                     assert!(mass(path, &x).0.is_nan());
                     let mut out = vec![1.0; n];
-                    let of = Of::Scores { shift: 1.0, scale: 1.0, times: 1.0 };
+                    let of = Of::Told { shift: 1.0, scale: 1.0 };
                     take(path, &x, of, &mut out);
                     assert!(mass(path, &out).0.is_nan());
                     x[at] = inf;

@@ -5,6 +5,7 @@
 //! | `batch` | the batch call and its checks |
 //! | `chain` | one request: laws, random numbers |
 //! | `rows`, `kernels` | rows of p and q, and what is done with all their numbers |
+//! | `left` | what p has more than q, as a race asks for it |
 //! | `params`, `seen` | settings of requests, and penalties of ids seen |
 //! | `token`, `block`, `greedy`, `seed_exact` | a rule each |
 //! | `tree`, `tree_block` | several drafts at a position; by the block rule |
@@ -14,6 +15,7 @@ mod block;
 mod chain;
 mod greedy;
 mod kernels;
+mod left;
 mod params;
 mod rows;
 mod seed_exact;

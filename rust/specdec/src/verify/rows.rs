@@ -1,8 +1,9 @@
 //! How rows of p and q are read: dense or sparse, f32 or bf16, and the law that they are.
 
+use thrifty_base::prefetch::prefetch;
 use thrifty_base::simd::Path;
 
-use super::kernels::{self, CHUNK, Of};
+use super::kernels::{self, Of};
 
 /// Dense rows as they lie in memory.
 #[derive(Clone, Copy, Debug)]
@@ -17,11 +18,12 @@ pub enum Numbers<'a> {
 macro_rules! on {
     ($numbers:expr, $x:ident => $body:expr) => {
         match $numbers {
-            Numbers::F32($x) => $body,
-            Numbers::Bf16($x) => $body,
+            $crate::verify::rows::Numbers::F32($x) => $body,
+            $crate::verify::rows::Numbers::Bf16($x) => $body,
         }
     };
 }
+pub(super) use on;
 
 impl<'a> Numbers<'a> {
     /// How many.
@@ -44,6 +46,13 @@ impl<'a> Numbers<'a> {
             Self::F32(x) => Self::F32(&x[begin..begin + length]),
             Self::Bf16(x) => Self::Bf16(&x[begin..begin + length]),
         }
+    }
+
+    /// Asks memory for some, which are needed later.
+    #[inline(always)]
+    pub(super) fn prefetch(self, begin: usize, length: usize) {
+        let end = (begin + length).min(self.len());
+        on!(self, x => prefetch(x.get(begin..end).unwrap_or_default()));
     }
 
     /// A copy in f32.
@@ -111,19 +120,12 @@ impl Law<'_> {
     }
 }
 
-/// Writes max(times p - q, 0) and returns the sum; NaN where a number of q is.
+/// The sum of max(times p - q, 0); NaN where a number of q is. `out` is room.
 ///
 /// Every element is computed alike whatever form the laws have, so that the form changes no decision.
-pub(super) fn residual(path: Path, p: &Law<'_>, times: f32, q: &Law<'_>, out: &mut [f32]) -> f64 {
-    if let (Law::Dense(all, of), Law::Dense(numbers, of_q)) = (*p, *q) {
-        // A chunk at a time, while it is in the first cache.
-        let mut sum = 0.0;
-        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
-            let (begin, length) = (i * CHUNK, out.len());
-            Law::Dense(all.part(begin, length), of).write(path, times, out);
-            sum += subtract(path, &Law::Dense(numbers.part(begin, length), of_q), out);
-        }
-        return sum;
+pub(super) fn surplus(path: Path, p: &Law<'_>, times: f32, q: &Law<'_>, out: &mut [f32]) -> f64 {
+    if let (Law::Dense(p, of), Law::Dense(q, of_q)) = (*p, *q) {
+        return on!(p, p => on!(q, q => kernels::surplus(path, (p, of), times, (q, of_q))));
     }
     p.write(path, times, out);
     subtract(path, q, out)

@@ -25,8 +25,7 @@ pub(super) fn verify(chain: &Chain<'_>, room: &mut Room, tokens: &mut [i64]) -> 
             continue;
         }
         let q = chain.q(i, &mut room.q)?;
-        chain.residual(i, 1.0, &p, &q, &mut room.out)?;
-        tokens[i] = chain.replace(i, &p, &mut room.out)? as i64;
+        tokens[i] = chain.replace(i, 1.0, &p, &q, &mut room.out)? as i64;
         return Ok(i);
     }
     let all = chain.draft.len();

@@ -209,7 +209,7 @@ impl Tree<'_> {
                 of_q -= f64::from(chance);
             }
         }
-        Ok(Next::Id(chain.replace(i, &p, &mut room.out)?))
+        Ok(Next::Id(chain.replace_by(i, &p, &mut room.out)?))
     }
 }
 
