@@ -89,7 +89,7 @@ impl Tree<'_> {
         }
         let p = chain.p_at(Place { row, drafts: way, position: i }, &mut room.p)?;
         let next = match &mut rest.p {
-            Some((left, _)) => chain.replace(i, &p, left),
+            Some((left, _)) => chain.replace_by(i, &p, left),
             None => chain.draw(Purpose::Bonus, i, &p, &mut room.out),
         };
         next.map(Some)
