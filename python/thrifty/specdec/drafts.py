@@ -16,7 +16,7 @@ from thrifty.specdec.verify import SparseProbs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Drafts", "TreeDraft", "chances", "narrowed", "of_rows", "padded", "single", "widened"]
+__all__ = ["Drafts", "TreeDraft", "chances", "fitted", "narrowed", "of_rows", "padded", "single"]
 
 
 class Drafts(NamedTuple):
@@ -118,6 +118,33 @@ def chances(q: Any) -> Any:
     n, width, vocab = q.shape
     ids = np.tile(np.arange(vocab, dtype=np.uint32), n * width)
     return SparseProbs(np.arange(n * width + 1) * vocab, ids, q.reshape(-1))
+
+
+def fitted(drafts: Drafts, which: int, gamma: NDArray[np.uint8], width: int) -> Drafts:
+    """Return what drafter ``which`` proposes for rows that want ``gamma`` ids, as ``width`` places a row.
+
+    Raises
+    ------
+    ValueError
+        When shapes are others.
+    """
+    given = np.asarray(drafts.ids)
+    if given.ndim != 2 or len(given) != len(gamma) or given.shape[1] > width:
+        raise ValueError(f"drafter {which}: ids of shape {given.shape}; ({len(gamma)}, at most {width}) are needed")
+    if drafts.parents is None and given.shape[1] == width and given.dtype == np.int64 and gamma.min() == width:
+        return Drafts(given, drafts.q)
+    ids = np.full((len(gamma), width), -1, np.int64)
+    ids[:, : given.shape[1]] = given
+    # No row gets more than it was asked for.
+    ids[np.arange(width) >= gamma[:, None]] = -1
+    if drafts.parents is None:
+        return Drafts(ids, widened(drafts.q, given.shape[1], width))
+    above = np.asarray(drafts.parents)
+    if above.shape != given.shape:
+        raise ValueError(f"drafter {which}: parents of shape {above.shape}; {given.shape} is needed, as of ids")
+    parents = np.full(ids.shape, -1, np.int64)
+    parents[:, : above.shape[1]] = np.where(ids[:, : above.shape[1]] < 0, -1, above)
+    return Drafts(ids, widened(drafts.q, given.shape[1] + 1, width + 1), parents)
 
 
 def widened(q: Any, given: int, width: int) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from thrifty import _core
 from thrifty._torch import to_numpy
 from thrifty.errors import ModelError
-from thrifty.specdec.drafts import Drafts, TreeDraft, chances, narrowed, of_rows, padded, single, widened
+from thrifty.specdec.drafts import Drafts, TreeDraft, chances, fitted, narrowed, of_rows, padded, single
 from thrifty.specdec.params import SamplingParams
 from thrifty.specdec.tree import verify_tree
 from thrifty.specdec.verify import Rule, SparseProbs, Verified, source, verify
@@ -77,7 +77,7 @@ class Rounds:
         if width == 0:
             return []
         found: Drafted = []
-        all_ids = np.full((step.giving, width), -1, np.int64)
+        ids = np.full((step.giving, width), -1, np.int64)
         # A chain is a tree without branches.
         parents = np.tile(np.arange(width) - 1, (step.giving, 1))
         trees = False
@@ -85,57 +85,31 @@ class Rounds:
         asked = np.zeros(1, np.int64) if alone else np.unique(step.draft[: step.giving][gamma > 0])
         for which in asked:
             rows = np.flatnonzero(gamma if alone else (gamma > 0) & (step.draft[: step.giving] == which))
-            drafter = self.drafters[which]
             begun = perf_counter()
-            if isinstance(drafter, TreeDraft):
-                drafts = self.grown(int(which), drafter, step.giving, width)
-                self.draft_ms[which] = 1e3 * (perf_counter() - begun)
-                all_ids[rows], parents[rows], trees = drafts.ids[rows], drafts.parents[rows], True
-                found.append((None if len(asked) == 1 else rows, drafts))
-                continue
-            if isinstance(core := getattr(drafter, "_core", None), (_core.PairDraft, _core.SpecDraft)):
-                laws = self.rule in ("block", "token")
-                shared = self.rule == "seed_exact"
-                ids, ends, law_ids, law = self.core.propose(int(which), core, self.seed, shared, laws)
-                self.draft_ms[which] = 1e3 * (perf_counter() - begun)
-                drafts = Drafts(ids.reshape(step.giving, width), SparseProbs(ends, law_ids, law) if laws else None)
-                all_ids = np.maximum(all_ids, drafts.ids)
-                found.append((None if len(asked) == 1 else rows, drafts))
-                continue
-            drafts = drafter(step, rows)
+            drafts = self.proposed(step, int(which), rows, width)
             self.draft_ms[which] = 1e3 * (perf_counter() - begun)
-            given = np.asarray(drafts.ids)
-            even = step.giving == 1 or gamma.min() == width
-            if given.shape == all_ids.shape and given.dtype == np.int64 and even and drafts.parents is None:
-                # All rows get as many as all want.
-                all_ids = given
-                found.append((None, Drafts(given, drafts.q)))
-                continue
-            ids = np.full((len(rows), width), -1, np.int64)
-            if given.ndim != 2 or len(given) != len(rows) or given.shape[1] > width:
-                raise ValueError(
-                    f"drafter {which}: ids of shape {given.shape}; ({len(rows)}, at most {width}) are needed"
-                )
-            ids[:, : given.shape[1]] = given
-            # No row gets more than it was asked for.
-            ids[np.arange(width) >= gamma[rows][:, None]] = -1
-            all_ids[rows] = ids
-            if drafts.parents is None:
-                found.append((rows, Drafts(ids, widened(drafts.q, given.shape[1], width))))
-                continue
-            above = np.asarray(drafts.parents)
-            if above.shape != given.shape:
-                raise ValueError(f"drafter {which}: parents of shape {above.shape}; {given.shape} is needed, as of ids")
-            own = np.full(ids.shape, -1, np.int64)
-            own[:, : above.shape[1]] = np.where(ids[:, : above.shape[1]] < 0, -1, above)
-            parents[rows], trees = own, True
-            found.append((rows, Drafts(ids, widened(drafts.q, given.shape[1] + 1, width + 1), own)))
-        step.size = self.core.fill(step.number, all_ids, parents if trees else None)
+            of_all = len(drafts.ids) == step.giving
+            ids[rows] = drafts.ids[rows] if of_all else drafts.ids
+            if drafts.parents is not None:
+                parents[rows], trees = drafts.parents[rows] if of_all else drafts.parents, True
+            found.append((None if of_all and len(asked) == 1 else rows, drafts))
+        step.size = self.core.fill(step.number, ids, parents if trees else None)
         # Where drafters had less than they were asked for, the step is shorter now.
         left = int(gamma.max())
         if left == width:
             return found
         return [(rows, narrowed(drafts, width, left)) for rows, drafts in found if left]
+
+    def proposed(self, step: Step, which: int, rows: NDArray[np.int64], width: int) -> Drafts:
+        """Ask one drafter. It has drafts for ``rows``, or for all that give ids, where others have none of it."""
+        drafter = self.drafters[which]
+        if isinstance(drafter, TreeDraft):
+            return self.grown(which, drafter, step.giving, width)
+        if isinstance(core := getattr(drafter, "_core", None), (_core.PairDraft, _core.SpecDraft)):
+            laws = self.rule in ("block", "token")
+            ids, ends, law_ids, law = self.core.propose(which, core, self.seed, self.rule == "seed_exact", laws)
+            return Drafts(ids.reshape(step.giving, width), SparseProbs(ends, law_ids, law) if laws else None)
+        return fitted(drafter(step, rows), which, step.gamma[: step.giving][rows], width)
 
     def grown(self, which: int, drafter: TreeDraft, rows: int, width: int) -> Drafts:
         """Ask a drafter for the trees of a step."""
