@@ -45,7 +45,7 @@ pub(super) enum Any {
     Lookup(Ready<Lookup>),
     Counts(Ready<Counts>),
     Recycled(Ready<Recycled>),
-    Pair(Drafter),
+    Pair(Box<Drafter>),
     Cascade(Box<Cascade<Any, Any>>),
 }
 
@@ -69,7 +69,7 @@ impl Any {
             Self::Lookup(it) => Self::Lookup(Ready::new(*it.source(), it.vocab())),
             Self::Counts(it) => Self::Counts(Ready::new(it.source().clone(), it.vocab())),
             Self::Recycled(it) => Self::Recycled(Ready::new(it.source().clone(), it.vocab())),
-            Self::Pair(it) => Self::Pair(Drafter::new(it.model())),
+            Self::Pair(it) => Self::Pair(Box::new(Drafter::new(it.model()))),
             Self::Cascade(it) => {
                 let (first, then) = it.parts();
                 Self::Cascade(Box::new(Cascade::new(first.fresh(), then.fresh())))
@@ -196,7 +196,7 @@ impl SpecDraft {
     /// A pair model's.
     #[staticmethod]
     fn pair(drafter: &mut PairDraft) -> Self {
-        Self::of(Any::Pair(Drafter::new(drafter.core().model())))
+        Self::of(Any::Pair(Box::new(Drafter::new(drafter.core().model()))))
     }
 
     /// What one has, else what another one has; of both new ones are made.
@@ -236,6 +236,7 @@ impl SpecDraft {
     }
 
     /// Proposes at most `tokens` ids for a sequence and appends them; returns them and the chances that they had.
+    #[allow(clippy::type_complexity)]
     fn propose<'py>(
         &mut self,
         py: Python<'py>,
