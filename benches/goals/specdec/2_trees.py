@@ -54,8 +54,10 @@ def grow(
     q = np.zeros((n, width + 1, VOCAB), np.float32)
     depth = np.zeros((n, width + 1), np.int64)
     ids, parents = np.full((n, width), -1, np.int64), np.full((n, width), -1, np.int64)
-    said = world.q if told is None else told
-    left[:, 0], q[:, 0] = world.q[last], said[last]
+    # Wide trees are drawn from sharp laws: there an id that is drawn twice matters.
+    law = world.q**3 / (world.q**3).sum(-1, keepdims=True) if wide else world.q
+    said = law if told is None else told
+    left[:, 0], q[:, 0] = law[last], said[last]
     for k in range(width):
         # Below the last node where its id is odd, else beside it, or at the root; four of each, where trees are wide.
         above = np.full(n, k // 4) if wide else np.zeros(n, np.int64)
@@ -72,7 +74,7 @@ def grow(
         if not replaced:
             left[every, above, x] = 0
         depth[:, k + 1] = depth[every, above] + 1
-        left[:, k + 1], q[:, k + 1] = world.q[x], said[x]
+        left[:, k + 1], q[:, k + 1] = law[x], said[x]
     return Drafts(ids, q, parents)
 
 
