@@ -16,8 +16,9 @@ policy/: what counts, under the other rule over ours: fixed lengths; a table by 
 true mean acceptance; tiers, the better of two sets; drafts of one length whose verification is trimmed, the better of
 two lengths.
 oracle/: ours over a plan that knows each request's true acceptance and the true times of the moment.
-limit/: tiers over the oracle. At 1x six requests run at a time and share the passes of the draft: there even the oracle
-is not 5 % better than tiers, which is asked of ours where more run together.
+limit/: tiers over the oracle. At 1x six requests run at a time and share the passes of the draft, and in the closed
+loop prompts fill most steps, which leaves no room for drafts: there even the oracle is not 5 % better than tiers, which
+is asked of ours at 4x and 16x.
 off/: what counts where no draft pays, ours over an engine that never drafts.
 
 --planted: the trace lacks its last line, and our policy is the rule `fixed 6`.
@@ -122,7 +123,7 @@ def judge(name: str, speed: float, mix: str, found: dict[str, dict[str, Any]]) -
     rules["trim"] = min((counts(found[rule], speed) for rule in TRIM), key=np.sum)
     for rule, theirs in rules.items():
         for half, ratio in zip(HALVES, theirs / ours, strict=True):
-            asked = ">= 1.05" if rule == "tiers" and mix == "mixed" and speed != 1.0 else ">= 0.995"
+            asked = ">= 1.05" if rule == "tiers" and mix == "mixed" and speed in (4.0, 16.0) else ">= 0.995"
             goal.row(f"policy/{name} {half} {rule}", f"{name}, {half}: {what}, {rule} over ours", asked, ratio, "times")
     oracle = counts(found["oracle"], speed)
     if mix == "mixed":
