@@ -42,10 +42,16 @@ class Some:
 
 
 class Manager:
-    """An encoder cache, of which there is none."""
+    """Caches of encoders, of which there are none, and grammars, which no request has."""
 
     def get_encoder_cache_manager_obj(self) -> None:
         return None
+
+    def accept_tokens(self, *_: Any, **__: Any) -> bool:
+        return True
+
+    def should_advance(self, *_: Any, **__: Any) -> bool:
+        return False
 
 
 def scheduler(requests: int) -> Scheduler:
@@ -66,7 +72,7 @@ def scheduler(requests: int) -> Scheduler:
             data_parallel_index=0, data_parallel_rank=0,
         ),
         observability_config=Some(kv_cache_metrics=False, enable_mfu_metrics=False),
-        ec_manager_config=Manager(),
+        ec_manager_config=Manager(), aux_output_config=Some(enabled=False),
         num_speculative_tokens=0, num_lookahead_tokens=0, num_prefill_lookahead_tokens=0, num_hash_lookahead_tokens=0,
         max_concurrent_batches=1, use_v2_model_runner=False,
     )  # fmt: skip
@@ -75,7 +81,7 @@ def scheduler(requests: int) -> Scheduler:
         num_blocks=blocks, kv_cache_tensors=[], kv_cache_groups=[KVCacheGroupSpec(["layer"], spec)],
         hash_block_size=BLOCK,
     )  # fmt: skip
-    return Scheduler(config, cache, Some(), block_size=BLOCK, hash_block_size=BLOCK)
+    return Scheduler(config, cache, Manager(), block_size=BLOCK, hash_block_size=BLOCK)
 
 
 def main() -> None:
