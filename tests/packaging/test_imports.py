@@ -125,6 +125,8 @@ def test_unsafe_code_stays_in_its_files() -> None:
         "rust/base/src/memory.rs",
         "rust/base/src/pool.rs",
         "rust/base/src/prefetch.rs",
+        "rust/base/src/streaming.rs",
+        "rust/pairconnect/src/whole/instructions.rs",
         "rust/python/src/array.rs",
         "rust/rambo/src/simd/avx2.rs",
         "rust/rambo/src/simd/avx512.rs",
