@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from thrifty.models import HFModel
 from thrifty.specdec import CachedDraft, CachedTarget, Engine, LookupDraft
 
-transformers = pytest.importorskip("transformers")
 VOCAB = 29
 
 

@@ -42,12 +42,14 @@ pub struct Ready<S: Source> {
     sequences: Vec<Option<Sequence<S::Kept>>>,
     free: Vec<usize>,
     found: Vec<u32>,
+    /// Sequences that ask, while a call looks whether one does twice.
+    asked: Vec<bool>,
 }
 
 impl<S: Source> Ready<S> {
     /// Without sequences; ids are below `vocab`.
     pub fn new(source: S, vocab: usize) -> Self {
-        Self { source, vocab, sequences: Vec::new(), free: Vec::new(), found: Vec::new() }
+        Self { source, vocab, sequences: Vec::new(), free: Vec::new(), found: Vec::new(), asked: Vec::new() }
     }
 
     /// Where its drafts come from.
@@ -152,10 +154,11 @@ impl<S: Source> Draft for Ready<S> {
     /// With an error, no sequence has changed.
     fn propose(&mut self, asks: &[Ask], laws: bool, out: &mut Proposals) -> Result<()> {
         out.clear();
-        for (i, ask) in asks.iter().enumerate() {
+        self.asked.clear();
+        self.asked.resize(self.sequences.len(), false);
+        for ask in asks {
             self.get(ask.sequence)?;
-            // Few ask in a step of lookups; in large ones the names are almost sorted.
-            if i > 0 && asks[..i].iter().any(|other| other.sequence == ask.sequence) {
+            if std::mem::replace(&mut self.asked[ask.sequence], true) {
                 return Err(Error::argument("sequences", format!("{} asks twice", ask.sequence)));
             }
         }
