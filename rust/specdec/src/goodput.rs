@@ -166,8 +166,34 @@ impl Solver {
                 }
             }
             polish::polish(times, step.drafts, &fixed, &self.values, &mut best, out);
+            for draft in (0..drafts).filter(|&d| tops[d] > 0.0) {
+                self.begin_with(times, &fixed, draft, step.drafts, &mut best, out);
+            }
         }
         best
+    }
+
+    /// Looks for a better plan near the best one with one draft, which need not be the best draft.
+    fn begin_with(
+        &mut self,
+        times: &Times,
+        fixed: &Fixed,
+        draft: usize,
+        offered: u8,
+        best: &mut Outcome,
+        out: &mut [Choice],
+    ) {
+        let mut trial = nothing(times, fixed);
+        self.trial.clear();
+        self.trial.resize(self.rows, Choice::NOTHING);
+        let values = &self.values[draft * self.rows..][..self.rows];
+        let Some(found) = self.few.best(times, fixed, draft, values, &trial) else { return };
+        self.few.realise(&found, draft, &mut self.trial);
+        polish::polish(times, offered, fixed, &self.values, &mut trial, &mut self.trial);
+        if trial.score > best.score + EPSILON {
+            *best = trial;
+            out.copy_from_slice(&self.trial);
+        }
     }
 
     /// What drafts are worth to each request; the most of all.
@@ -214,6 +240,9 @@ impl Solver {
             if let Some(found) = self.few.best(times, fixed, draft, values, best) {
                 self.few.realise(&found, draft, out);
                 *best = Outcome { score: found.score, ms: found.ms, drafts: set, threshold: 0.0 };
+            }
+            if !self.few.exact() && best.drafts & !set == 0 {
+                polish::polish(times, set, fixed, &self.values, best, out);
             }
             return;
         }
@@ -338,8 +367,10 @@ fn nothing(times: &Times, fixed: &Fixed) -> Outcome {
     Outcome { score: fixed.score(0.0, ms), ms, drafts: 0, threshold: 0.0 }
 }
 
-/// log((tau + s) / tau), for s up to tau, to 2 in 1000: a quotient of polynomials.
+/// log((tau + s) / tau), for s up to tau, to 2 in a million: twice the first terms of artanh(s / (2 tau + s)).
 #[inline(always)]
 fn log_gain(tau: f32, s: f32) -> f32 {
-    s * (6.0 * tau + 3.0 * s) / (6.0 * tau * (tau + s) + s * s)
+    let z = s / (2.0 * tau + s);
+    let w = z * z;
+    2.0 * z * (1.0 + w * (1.0 / 3.0 + w * (1.0 / 5.0 + w * (1.0 / 7.0 + w / 9.0))))
 }

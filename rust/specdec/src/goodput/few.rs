@@ -7,6 +7,9 @@ use crate::acceptance::{DEPTHS, Row};
 use crate::choose::Choice;
 use crate::times::Times;
 
+/// Parts of a time that may be rounding.
+const SAME: f64 = 1e-6;
+
 /// A plan: all drafts up to some depth that are among the first ones.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
@@ -94,6 +97,13 @@ impl Few {
             }
         }
         best
+    }
+
+    /// Whether a pass of the last draft looked at takes longer by as much for every request that joins it.
+    pub(super) fn exact(&self) -> bool {
+        // The first one pays for the pass.
+        let Some((first, others)) = self.more.get(1..).and_then(<[f64]>::split_first) else { return true };
+        others.iter().all(|more| (more - first).abs() <= SAME * first.abs().max(more.abs()))
     }
 
     /// What it makes of each request.

@@ -148,7 +148,7 @@ fn machine(drafts: usize) -> impl Strategy<Value = Times> {
 fn share(times: &Times, step: &Step<'_>, survival: &[Vec<Row>]) -> Result<f64, TestCaseError> {
     let (outcome, choices) = solve(times, step, survival);
     let found = exact(times, step, survival, &choices);
-    prop_assert!((outcome.score - found.ln()).abs() < 2e-3, "{} is said, {} comes", outcome.score, found.ln());
+    prop_assert!((outcome.score - found.ln()).abs() < 1e-5, "{} is said, {} comes", outcome.score, found.ln());
     Ok(found / brute(times, step, survival))
 }
 
@@ -195,10 +195,10 @@ fn plans_fall_short_hardly_ever() {
     let (short, worst) = count(3000, steps(1, 4, machine(1)));
     assert!(short == 0, "{short} {worst}");
     let (short, worst) = count(2000, steps(2, 3, machine(2)));
-    assert!(short <= 2 && worst >= 0.97, "{short} {worst}");
+    assert!(short <= 2 && worst >= 0.98, "{short} {worst}");
     // Times that no machine has, with steps wherever they hurt.
     let (short, worst) = count(2000, steps(1, 4, times(1)));
-    assert!(short <= 15 && worst >= 0.97, "{short} {worst}");
+    assert!(short <= 2 && worst >= 0.98, "{short} {worst}");
     let (short, worst) = count(2000, steps(2, 3, times(2)));
     assert!(short <= 4 && worst >= 0.97, "{short} {worst}");
 }
