@@ -3,6 +3,7 @@
 mod drafts;
 mod draw;
 mod latency;
+mod proposals;
 mod scheduler;
 mod settle;
 mod verify;

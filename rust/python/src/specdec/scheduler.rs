@@ -4,7 +4,7 @@ use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use thrifty_base::draft::{Children, Draft, Hopes};
+use thrifty_base::draft::{Draft, Hopes};
 use thrifty_base::noise::Purpose;
 use thrifty_base::progress::Progress;
 use thrifty_base::sampling::Sampling;
@@ -14,7 +14,7 @@ use thrifty_specdec::policy::rivals::ByBatch;
 use thrifty_specdec::policy::{Planner, Policy, Settings as Planning};
 use thrifty_specdec::request::{Handle, State, Submission};
 use thrifty_specdec::scheduler::{Scheduler, Settings};
-use thrifty_specdec::sequences::{self, Drafts, Sequences};
+use thrifty_specdec::sequences::{self, Sequences};
 use thrifty_specdec::times::Times;
 
 use crate::array::{filled_flat, vector, window};
@@ -24,6 +24,7 @@ use crate::pairconnect::{Ids, PairDraft, PairLm};
 use crate::specdec::drafts::SpecDraft;
 use crate::specdec::draw::{Drawn, draw_rows};
 use crate::specdec::latency::Curve;
+use crate::specdec::proposals::{Proposed, ProposedTrees, chains, children_of, trees};
 use crate::specdec::settle::{Before, Room, settle};
 
 /// Up to so many positions, tens of milliseconds, scores are no long call.
@@ -35,24 +36,10 @@ pub(crate) struct SpecScheduler {
     inner: Scheduler,
     /// One for each drafter.
     sequences: Vec<Sequences>,
-    drafts: Drafts,
     /// Drafters that know what they have before they are asked, by their numbers.
     ready: Vec<(u8, Py<SpecDraft>)>,
     room: Room,
 }
-
-/// Ids, where laws end, their ids and probabilities.
-type Proposed<'py> =
-    (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<f32>>);
-
-/// The same of trees, with parents behind the ids.
-type ProposedTrees<'py> = (
-    Bound<'py, PyArray1<i64>>,
-    Bound<'py, PyArray1<i64>>,
-    Bound<'py, PyArray1<i64>>,
-    Bound<'py, PyArray1<u32>>,
-    Bound<'py, PyArray1<f32>>,
-);
 
 fn matrix<'py>(array: &PyReadonlyArray2<'py, i64>, name: &str) -> PyResult<usize> {
     if !array.is_c_contiguous() {
@@ -104,13 +91,7 @@ impl SpecScheduler {
         };
         let policy = policy(gamma, curves, &alphas, max_gamma).map_err(|e| e.into_py_err(py))?;
         let inner = Scheduler::new(settings, policy).map_err(|e| e.into_py_err(py))?;
-        Ok(Self {
-            inner,
-            sequences: vec![Sequences::default(); drafters],
-            drafts: Drafts::default(),
-            ready: Vec::new(),
-            room: Room::default(),
-        })
+        Ok(Self { inner, sequences: vec![Sequences::default(); drafters], ready: Vec::new(), room: Room::default() })
     }
 
     /// The arrays that plans are written to, by name; and the block table.
@@ -278,24 +259,9 @@ impl SpecScheduler {
         shared: bool,
         laws: bool,
     ) -> PyResult<Proposed<'py>> {
-        let Self { inner, sequences, drafts, .. } = self;
-        let Some(sequences) = sequences.get_mut(usize::from(which)) else {
-            return Err(PyValueError::new_err(format!("which: there is no drafter {which}")));
-        };
         let purpose = if shared { Purpose::Shared } else { Purpose::Draft };
-        let random = (seed, purpose);
-        if let Ok(drafter) = drafter.cast::<SpecDraft>() {
-            let drafter = &mut *drafter.borrow_mut();
-            py.detach(|| sequences.propose(inner, which, random, drafter.core(), laws, drafts))
-                .map_err(|e| e.into_py_err(py))?;
-        } else {
-            let drafter = &mut *drafter.cast::<PairDraft>()?.borrow_mut();
-            py.detach(|| sequences.propose(inner, which, random, drafter.core(), laws, drafts))
-                .map_err(|e| e.into_py_err(py))?;
-        }
-        // The arrays are the memory that the drafts were written to.
-        let Drafts { ids, ends, law_ids, law, .. } = std::mem::take(drafts);
-        Ok((ids.into_pyarray(py), ends.into_pyarray(py), law_ids.into_pyarray(py), law.into_pyarray(py)))
+        let Self { inner, sequences, .. } = self;
+        chains(py, inner, sequences, which, drafter, (seed, purpose), laws)
     }
 
     /// Asks a drafter for trees: ids and parents, `width` places a row, and laws, `width + 1` a row: that of the root's
@@ -310,29 +276,9 @@ impl SpecScheduler {
         hopes: (f32, f32),
         laws: bool,
     ) -> PyResult<ProposedTrees<'py>> {
-        let Self { inner, sequences, drafts, .. } = self;
-        let Some(sequences) = sequences.get_mut(usize::from(which)) else {
-            return Err(PyValueError::new_err(format!("which: there is no drafter {which}")));
-        };
-        let children = match children {
-            "drawn" => Children::Drawn,
-            "shared" => Children::Shared,
-            "likeliest" => Children::Likeliest,
-            other => {
-                return Err(PyValueError::new_err(format!("children: {other:?} is none of drawn, shared, likeliest")));
-            }
-        };
-        let (drafter, hopes) = (drafter.core(), Hopes { first: hopes.0, sibling: hopes.1 });
-        py.detach(|| sequences.propose_trees(inner, which, (seed, children, hopes), drafter, laws, drafts))
-            .map_err(|e| e.into_py_err(py))?;
-        let Drafts { ids, parents, ends, law_ids, law, .. } = std::mem::take(drafts);
-        Ok((
-            ids.into_pyarray(py),
-            parents.into_pyarray(py),
-            ends.into_pyarray(py),
-            law_ids.into_pyarray(py),
-            law.into_pyarray(py),
-        ))
+        let Self { inner, sequences, .. } = self;
+        let growth = (seed, children_of(children)?, Hopes { first: hopes.0, sibling: hopes.1 });
+        trees(py, inner, sequences, which, drafter, growth, laws)
     }
 
     /// Draws draft number `depth` of some rows of the plan in flight from a drafter's scores: ids, and the laws.
