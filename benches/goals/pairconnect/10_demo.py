@@ -14,10 +14,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,28 +25,14 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import demos
 from rows import Goal
-
-import thrifty
-
-#: Runs the command line where these can't be imported.
-WITHOUT = """
-import importlib.util, sys
-found = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *more: None if name in ("torch", "tokenizers") else found(name, *more)
-sys.modules["torch"] = sys.modules["tokenizers"] = None
-from thrifty.cli import main
-sys.argv[0] = "thrifty"
-main()
-"""
 
 
 def packages(folder: Path, planted: bool) -> Path:
     """A folder with a copy of the package in it."""
-    package = Path(thrifty.__file__).parent
-    shutil.copytree(package, folder / "thrifty", ignore=shutil.ignore_patterns("__pycache__"))
+    held = demos.copied(folder) / "held-back.txt"
     if planted:
-        held = folder / "thrifty" / "data" / "pairconnect" / "held-back.txt"
         held.write_bytes(re.sub(rb"\w+", lambda word: bytes(sorted(word[0])), held.read_bytes()))
     return folder
 
@@ -58,13 +41,7 @@ def demo(goal: Goal, house: Path) -> None:
     """Rows of the demo's own figures."""
     out = house / "out"
     started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, "demo", "--part", "pairconnect", "--out", str(out)],
-        env=os.environ | {"PYTHONPATH": str(house)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = demos.demo("pairconnect", house)
     seconds = time.perf_counter() - started
     sys.stderr.write(done.stderr)
     goal.row("demo/status", "exit status of the demo without torch and tokenizers", "== 0", done.returncode)

@@ -3,10 +3,10 @@
 Target and drafter are the two pair models of the package; prompts lie evenly in the text that neither learned from, 96
 ids follow each, at temperature 0.7.
 
-chain/: the block rule, by the number of drafts. tree/: 15 nodes by the block and the token rule, with what the drafter
-expects. ratio/: the better tree over the best chain of both rules, and over that of its own rule. bound/: a tree that
-grows where the target's own law says that a node most likely pays, which no drafter knows: how much a choice of shapes
-could gain with these laws, beside the chain in the same places.
+ratio/: the better tree of 15 nodes over the best chain of both rules, and over that of its own rule; what each length of
+chain and each tree yields is told on the way. bound/: a tree that grows where the target's own law says that a node most
+likely pays, which no drafter knows: how much a choice of shapes could gain with these laws, beside the chain in the
+same places.
 
 --planted: siblings are never drawn, so trees are chains; the ratio must fall below what the row of rules asks.
 """
@@ -104,18 +104,19 @@ def main() -> None:
             tau, spread, texts = yields(small.drafter(), gamma, rule, prompts)
             best[rule] = max(best.get(rule, 0.0), tau)
             what = f"{gamma} drafts in a chain, {rule} rule: ids a verification (standard error {spread:.3f})"
-            goal.row(f"chain/{rule} {gamma}", what, ">= 1", tau, "ids")
+            print(f"{what}: {tau:.3f}", file=sys.stderr, flush=True)
     trees = {}
     shapes: dict[str, dict[str, float]] = {"block": {}, "token": {"first": 0.5, "sibling": 0.6}}
     for rule, hopes in shapes.items():
         drafter = TreeDraft(small.drafter(), **(hopes | ({"sibling": 0.0} if goal.planted else {})))
         trees[rule], spread, _ = yields(drafter, NODES, rule, prompts)
         what = f"{NODES} nodes in a tree, {rule} rule: ids a verification (standard error {spread:.3f})"
-        goal.row(f"tree/{rule}", what, ">= 1", trees[rule], "ids")
+        print(f"{what}: {trees[rule]:.3f}", file=sys.stderr, flush=True)
     ratio = max(trees.values()) / max(best.values())
-    goal.row("ratio/all", "the best tree over the best chain of any length and rule", ">= 1.15", ratio, "x")
+    what = f"the best tree ({max(trees.values()):.2f} ids) over the best chain ({max(best.values()):.2f})"
+    goal.row("ratio/all", f"{what} of any length and rule", ">= 1.15", ratio, "x")
     for rule in shapes:
-        what = f"{rule} rule: the tree over its best chain"
+        what = f"{rule} rule: the tree ({trees[rule]:.2f} ids) over its best chain ({best[rule]:.2f})"
         goal.row(f"ratio/{rule}", what, ">= 1.0" if rule == "block" else ">= 1.1", trees[rule] / best[rule], "x")
     tree, chain = bound(prompts, texts, 300)
     what = f"a tree that knows the target ({tree:.2f} ids, token rule) over a chain in the same places ({chain:.2f})"

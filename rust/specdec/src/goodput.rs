@@ -18,8 +18,8 @@
 //! to a size that it is padded to. No marginal costs are compared, so steps in times do no harm. To draft nothing is a plan too.
 //!
 //! With several drafts, each is tried alone, then together with another, where requests take what gains them most.
-//! In small batches with one draft all plans that take the best ids up to some depth are looked at (`few`); with several,
-//! each request is then moved by itself (`polish`).
+//! In small batches with one draft all plans that take the best ids up to some depth are looked at (`few`). With several
+//! drafts, and where passes take longer by steps that matter, each request is then moved by itself (`polish`).
 
 mod few;
 mod histogram;
@@ -241,7 +241,7 @@ impl Solver {
                 self.few.realise(&found, draft, out);
                 *best = Outcome { score: found.score, ms: found.ms, drafts: set, threshold: 0.0 };
             }
-            if !self.few.exact() && best.drafts & !set == 0 {
+            if best.drafts & !set == 0 && !self.few.exact(fixed.own_ms(best.ms)) {
                 polish::polish(times, set, fixed, &self.values, best, out);
             }
             return;

@@ -7,8 +7,8 @@ use crate::acceptance::{DEPTHS, Row};
 use crate::choose::Choice;
 use crate::times::Times;
 
-/// Parts of a time that may be rounding.
-const SAME: f64 = 1e-6;
+/// The part of a step's time that a plan may lack.
+const MATTERS: f64 = 5e-3;
 
 /// A plan: all drafts up to some depth that are among the first ones.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,8 @@ pub(super) struct Few {
     verify: Vec<f64>,
     /// What one sequence more adds to a pass of so many.
     more: Vec<f64>,
+    /// How deep drafts may go.
+    deepest: usize,
 }
 
 impl Few {
@@ -48,14 +50,14 @@ impl Few {
         values: &[Row],
         other: &Outcome,
     ) -> Option<Found> {
-        let Self { items, verify, more } = self;
+        let Self { items, verify, more, deepest } = self;
         items.clear();
-        let mut deepest = 0;
+        *deepest = 0;
         for (i, row) in values.iter().enumerate() {
             for (k, value) in row.0.iter().enumerate().take_while(|(_, v)| **v > 0.0) {
                 // Of equal ones the earlier one comes first.
                 items.push(u64::from(value.to_bits()) << 32 | u64::from(u32::MAX - (i * DEPTHS + k) as u32));
-                deepest = deepest.max(k + 1);
+                *deepest = (*deepest).max(k + 1);
             }
         }
         items.sort_unstable_by(|a, b| b.cmp(a));
@@ -77,7 +79,7 @@ impl Few {
             let (gain, ms) = (f64::from(f32::from_bits((item >> 32) as u32)), more[counts[k]]);
             counts[k] += 1;
             // Of all plans that go as deep as this one, or deeper.
-            for (depth, sum) in sums.iter_mut().enumerate().take(deepest).skip(k) {
+            for (depth, sum) in sums.iter_mut().enumerate().take(*deepest).skip(k) {
                 if sum.tokens == most {
                     continue;
                 }
@@ -99,11 +101,18 @@ impl Few {
         best
     }
 
-    /// Whether a pass of the last draft looked at takes longer by as much for every request that joins it.
-    pub(super) fn exact(&self) -> bool {
+    /// Whether plans of the last draft looked at are as good as exact for a step of so many milliseconds: passes that are
+    /// bent so little that no order of drafts could save more than half a percent of it.
+    pub(super) fn exact(&self, ms: f64) -> bool {
         // The first one pays for the pass.
-        let Some((first, others)) = self.more.get(1..).and_then(<[f64]>::split_first) else { return true };
-        others.iter().all(|more| (more - first).abs() <= SAME * first.abs().max(more.abs()))
+        let Some(more) = self.more.get(1..).filter(|more| !more.is_empty()) else { return true };
+        let mean = more.iter().sum::<f64>() / more.len() as f64;
+        let (mut off, mut bent) = (0.0f64, 0.0f64);
+        for more in more {
+            off += more - mean;
+            bent = bent.max(off.abs());
+        }
+        bent * self.deepest as f64 <= MATTERS * ms
     }
 
     /// What it makes of each request.
