@@ -3,10 +3,10 @@
 Target and drafter are the two pair models of the package; prompts lie evenly in the text that neither learned from, 96
 ids follow each, at temperature 0.7.
 
-ratio/: the better tree of 15 nodes over the best chain of both rules, and over that of its own rule; what each length of
-chain and each tree yields is told on the way. bound/: a tree that grows where the target's own law says that a node most
-likely pays, which no drafter knows: how much a choice of shapes could gain with these laws, beside the chain in the
-same places.
+ratio/: the better tree of 15 nodes over the best chain of both rules, and over that of its own rule; what each length
+of chain and each tree yields is told on the way. bound/: a tree that grows where the target's own law says that a node
+most likely pays, which no drafter knows: how much a choice of shapes could gain with these laws, beside the chain in
+the same places.
 
 --planted: siblings are never drawn, so trees are chains; the ratio must fall below what the row of rules asks.
 """
