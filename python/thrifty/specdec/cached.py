@@ -175,7 +175,6 @@ class CachedDraft:
         slot, gamma = int(step._arrays["table_row"][row]), int(step._arrays["gamma"][row])
         begin, new = self._new(step, row, slot)
         length = begin + len(new)
-        at, slots, fed = np.empty(1, np.int64), np.array([slot]), new.astype(np.int64)[None]
         at, slots, fed = np.array([begin]), np.array([slot]), new.astype(np.int64)[None]
         chain = np.empty((1, gamma), np.int64)
         laws: list[NDArray[np.float32]] = []

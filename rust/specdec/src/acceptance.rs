@@ -88,9 +88,12 @@ impl Class {
         let mut failure0 = FAILURES;
         let far = |failure: f32| (1.0 - alpha - failure).abs();
         let nearest = (0..LEVELS).min_by(|&a, &b| far(FAILURES[a]).total_cmp(&far(FAILURES[b]))).unwrap_or(0);
-        failure0[nearest] = 1.0 - alpha;
         let mut share0 = [DOUBT / (LEVELS - 1) as f32; LEVELS];
         share0[nearest] = 1.0 - DOUBT;
+        // So much that all levels together fail as often as was guessed, where one level can make up for the others.
+        let share = |j: usize| LEAST + (1.0 - LEAST * LEVELS as f32) * share0[j];
+        let others: f32 = (0..LEVELS).filter(|&j| j != nearest).map(|j| share(j) * FAILURES[j]).sum();
+        failure0[nearest] = ((1.0 - alpha - others) / share(nearest)).clamp(LEAST, 1.0);
         let none = [0.0; LEVELS];
         let mut class = Self {
             failure0,
