@@ -9,7 +9,7 @@ rows), beside ``embedding_bag`` and its whole-number form, their hash for nothin
 
 narrow/: rows a second of bf16 and of whole numbers over those of f32, each in a table of 256 MB.
 
-roof/: the gather's share of what reading rows costs at least (``cargo run --example roofline``).
+roof/: the gather's share of what reading rows costs at least (``cargo run --example row_roofline``).
 
 Answers are compared first. ``--planted``: torch's hash has another key, which the comparison must see.
 """
@@ -234,7 +234,7 @@ def main() -> None:
             "-p",
             "thrifty-pairconnect",
             "--example",
-            "roofline",
+            "row_roofline",
         ]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:

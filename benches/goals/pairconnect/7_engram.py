@@ -7,8 +7,10 @@ alternate.
 
 answers: positions whose numbers are not those of the peer. speed: the ratio of times a call for 1, 64 and 2,048 tokens,
 medians. vectorised: the same against a peer whose hash we wrote with as few calls of numpy as we could; it need not be
-as slow as the demo's. hidden:
-which part of a lookup of 768 tokens disappears behind a step of 1 ms that holds a core (products of matrices), when
+as slow as the demo's. threads/:
+2,048 tokens where both sides have all cores. limit/: copying as many rows from known places (the fastest of five ways)
+beside a lookup of 2,048 tokens, one thread: ``cargo run --example engram_roofline``. hidden: which
+part of a lookup of 768 tokens disappears behind a step of 1 ms that holds a core (products of matrices), when
 ``prefetch`` begins it before the step and ``result`` comes behind: 1 - (both - step) / lookup.
 
 --planted changes a multiplier of the peer's hash; the table is small then, and only answers are compared.
@@ -16,8 +18,10 @@ which part of a lookup of 768 tokens disappears behind a step of 1 ms that holds
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,7 +33,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
-from rows import Goal
+from rows import ROOT, Goal
 
 from thrifty.pairconnect import EngramSpec, EngramTable
 
@@ -149,6 +153,38 @@ def speeds(table: EngramTable, peers: dict[str, Peer]) -> None:
             goal.row(name, what, asked, theirs / ours, "times")
 
 
+def together(table: EngramTable, peers: dict[str, Peer]) -> float:
+    """A row of the ratio where both have all cores; returns the peer's microseconds a token on one."""
+    cores, tokens = len(os.sched_getaffinity(0)), 2048
+    calls: dict[str, Callable[[Any], object]] = {"ours": lambda ids: table.lookup(ids, threads=cores)}
+    calls |= {f"demo {name}": peer.demo for name, peer in peers.items()}
+    alone = medians({name: call for name, call in calls.items() if name != "ours"}, tokens, 1, 31)
+    torch.set_num_threads(cores)
+    seconds = medians(calls, tokens, 1, 61)
+    torch.set_num_threads(1)
+    best = min(peers, key=lambda name: seconds[f"demo {name}"])
+    ours, theirs = (1e6 * seconds[name] / tokens for name in ("ours", f"demo {best}"))
+    what = (
+        f"T=2,048, {cores} threads each: ours {ours:.2f} us a token, demo hash and torch {theirs:.2f} from {best} pages"
+    )
+    goal.row("threads/2048", what, ">= 1.5", theirs / ours, "times")
+    return 1e6 * min(alone.values()) / tokens
+
+
+def limit(peer_us: float) -> None:
+    """Rows of what memory leaves to gain, on one thread."""
+    name = "engram_roofline"
+    command = ["cargo", "run", "--release", "--quiet", "--locked", "-p", "thrifty-pairconnect", "--example", name]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise goal.absent(f"no cargo: {done.stderr[-300:]}")
+    found = json.loads(done.stdout)
+    copied, looked = found["copy"], found["lookup"]
+    most = f"the peer takes {peer_us / copied:.2f} times the copy, and nobody gains more"
+    what = f"T=2,048: us a token to copy known rows ({copied:.2f}) over ours ({looked:.2f}); {most}"
+    goal.row("limit/2048", what, ">= 0.85", copied / looked)
+
+
 def hidden(table: EngramTable, tokens: int = 768) -> None:
     """A row of what a step hides."""
     side = rng.random((160, 160), dtype=np.float32)
@@ -184,7 +220,10 @@ with tempfile.TemporaryDirectory() as folder:
     table.lookup(new_ids(1 << 17))
     answers(table, peers)
     if not goal.planted:
-        for name, part in (("speed", speeds), ("hidden", hidden)):
-            if goal.wants(name):
-                part(table, peers) if name == "speed" else part(table)  # type: ignore[call-arg]
+        if goal.wants("speed"):
+            speeds(table, peers)
+        if goal.wants("threads") or goal.wants("limit"):
+            limit(together(table, peers))
+        if goal.wants("hidden"):
+            hidden(table)
 goal.end()

@@ -17,10 +17,9 @@ use crate::{Error, Result};
 const TASK: usize = 64;
 /// Rows whose places are known before the first is read.
 const ROWS: usize = 1024;
-/// How many rows ahead memory is asked; how many are asked all at once; the bytes of rows that the first cache has room for;
-/// and the bytes of a table up to which memory need not be asked.
-const AHEAD: usize = 24;
-const FEW: usize = 256;
+/// How many rows ahead memory is asked; the bytes of rows that the first cache has room for; and the bytes of a table up to
+/// which memory need not be asked.
+const AHEAD: usize = 16;
 const ROOM: usize = 1 << 14;
 const NEAR: usize = 1 << 19;
 
@@ -206,8 +205,6 @@ fn all<S: Simd, R: Unit>(
         for t in first..first + out.len() / spec.width() {
             table.places(ids, keys, begin, t, layout.stride / size_of::<R>(), words, starts);
         }
-        // Of few rows all at once.
-        let ahead = if (1..=FEW).contains(&starts.len()) && ahead > 0 { starts.len() } else { ahead };
         let near = starts.len() * layout.stride <= ROOM;
         for &start in starts.iter().take(ahead) {
             let row = &numbers[start..][..spec.head_dim];

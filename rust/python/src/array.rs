@@ -82,7 +82,11 @@ pub(crate) fn filled_flat<'py, T: Element + Pod>(
     length: usize,
     fill: impl FnOnce(&mut [T]) -> PyResult<()>,
 ) -> PyResult<Bound<'py, PyArray1<T>>> {
-    Ok(filled(py, &[length], fill)?.cast_into()?)
+    // SAFETY: as in `filled`.
+    let array = unsafe { PyArray1::<T>::new(py, [length], false) };
+    // SAFETY: as above.
+    fill(unsafe { array.as_slice_mut() }?)?;
+    Ok(array)
 }
 
 /// A read-only array over the first `capacity` numbers of memory that `owner` keeps in one place for as long as it lives.
