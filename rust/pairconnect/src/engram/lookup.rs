@@ -113,8 +113,8 @@ impl<'a> View<'a> {
 }
 
 impl<T> Part<'_, T> {
-    /// Gives each row to `give` with the place of its numbers. Rows of later positions are numbered, and memory is asked for
-    /// them, while those of earlier ones are on their way.
+    /// Gives each row to `give` with the place of its numbers. A row of a later position is numbered, and memory is asked for
+    /// it, with each that is given: so neither waits for the other.
     #[inline(always)]
     fn each_row(self, give: impl Fn(&[u8], &mut [T])) {
         let large = self.large;
@@ -130,19 +130,19 @@ impl<T> Part<'_, T> {
             hash.rows(ids, numbers);
             numbers.iter().for_each(|&number| prefetch(row(number)));
         }
-        let mut later = vec![0; each];
+        let mut keys = vec![0; each];
         for out in out.chunks_mut(each * ahead * head_dim) {
             for (out, numbers) in out.chunks_exact_mut(each * head_dim).zip(numbers.chunks_exact_mut(each)) {
                 let more = contexts.next();
                 if let Some(ids) = more {
-                    hash.rows(ids, &mut later);
+                    hash.keys(ids, &mut keys);
                 }
-                for ((out, number), &later) in out.chunks_exact_mut(head_dim).zip(numbers).zip(&later) {
+                let rows = out.chunks_exact_mut(head_dim).zip(numbers);
+                for ((out, number), later) in rows.zip(hash.rows_of(&keys)) {
                     if more.is_some() {
                         prefetch(row(later));
                     }
-                    give(row(*number), out);
-                    *number = later;
+                    give(row(std::mem::replace(number, later)), out);
                 }
             }
         }
