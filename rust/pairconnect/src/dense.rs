@@ -40,7 +40,7 @@ impl Matrix {
                 bf16::narrow(path, &panels, &mut numbers);
                 Numbers::Bf16(numbers)
             }
-            Precision::I8 => Numbers::I8(Panels::new(values, columns)),
+            Precision::I8 => Numbers::I8(Panels::new(path, values, columns)),
         };
         Self { rows, columns, numbers }
     }

@@ -1,10 +1,12 @@
 //! Products of whole numbers: weights of 8 bits with a factor a row, vectors of 16 bits with a factor each.
 //!
 //! Sums of whole numbers are exact, so that all instructions and orders give the same bits. Panels hold pairs of columns:
-//! what an instruction multiplies and adds in one.
+//! what an instruction multiplies and adds in one; four where a matrix unit does it.
 
 mod instructions;
 mod product;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 use pulp::{Simd, WithSimd};
 use thrifty_base::math::{LANES, dispatch};
@@ -14,10 +16,11 @@ use crate::stored::whole_numbers;
 use instructions::{Pairs, WithPairs, with_pairs};
 pub(crate) use product::{product, put};
 
-/// Weights in panels of 16 rows; of each, two columns stand together.
+/// Weights in panels of 16 rows; of each, some columns stand together.
 #[derive(Debug)]
 pub(crate) struct Panels {
     columns: usize,
+    together: usize,
     weights: Vec<i8>,
     scales: Vec<f32>,
 }
@@ -27,18 +30,26 @@ type Block = [i8; 2 * LANES];
 
 impl Panels {
     /// Of rows of `columns` numbers, an even number of them.
-    pub(crate) fn new(values: &[f32], columns: usize) -> Self {
+    pub(crate) fn new(path: Path, values: &[f32], columns: usize) -> Self {
         let rows = (values.len() / columns).next_multiple_of(LANES);
-        let (mut weights, mut scales) = (vec![0; rows * columns], vec![0.0; rows]);
+        let (weights, scales) = (vec![0; rows * columns], vec![0.0; rows]);
+        let mut panels = Self { columns, together: together(path, columns), weights, scales };
         let mut rounded = vec![0; columns];
         for (row, values) in values.chunks_exact(columns).enumerate() {
-            scales[row] = whole_numbers(values, &mut rounded);
-            let panel: &mut [Block] = weights[row / LANES * LANES * columns..].as_chunks_mut().0;
-            for (block, pair) in panel.iter_mut().zip(rounded.chunks_exact(2)) {
-                block[row % LANES * 2..][..2].copy_from_slice(pair);
+            panels.scales[row] = whole_numbers(values, &mut rounded);
+            let (begin, size, own) = panels.places(row);
+            let blocks = panels.weights[begin..].chunks_exact_mut(size);
+            for (block, some) in blocks.zip(rounded.chunks_exact(own.len())) {
+                block[own.clone()].copy_from_slice(some);
             }
         }
-        Self { columns, weights, scales }
+        panels
+    }
+
+    /// Where the panel of a row begins, the size of its blocks, and which of each are those of the row.
+    fn places(&self, row: usize) -> (usize, usize, std::ops::Range<usize>) {
+        let begin = row % LANES * self.together;
+        (row / LANES * LANES * self.columns, self.together * LANES, begin..begin + self.together)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -47,12 +58,22 @@ impl Panels {
 
     /// A row as f32.
     pub(crate) fn row(&self, row: usize, out: &mut [f32]) {
-        let panel: &[Block] = self.weights[row / LANES * LANES * self.columns..].as_chunks().0;
-        for (block, out) in panel.iter().zip(out.chunks_exact_mut(2)) {
-            let pair = &block[row % LANES * 2..][..2];
-            out.iter_mut().zip(pair).for_each(|(out, &x)| *out = self.scales[row] * f32::from(x));
+        let (begin, size, own) = self.places(row);
+        let blocks = self.weights[begin..].chunks_exact(size);
+        for (block, out) in blocks.zip(out.chunks_exact_mut(own.len())) {
+            out.iter_mut().zip(&block[own.clone()]).for_each(|(out, &x)| *out = self.scales[row] * f32::from(x));
         }
     }
+}
+
+/// Columns that stand together: those of an instruction.
+fn together(path: Path, columns: usize) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if tiles::fit(path, columns) {
+        return tiles::TOGETHER;
+    }
+    let _ = (path, columns);
+    2
 }
 
 /// Vectors of whole numbers, used again.
@@ -61,6 +82,9 @@ pub struct Whole {
     columns: usize,
     numbers: Vec<i16>,
     scales: Vec<f32>,
+    /// High bytes, then low ones, of some vectors.
+    #[cfg(target_arch = "x86_64")]
+    halves: Vec<u8>,
 }
 
 impl Whole {
@@ -175,6 +199,61 @@ impl WithPairs for Chosen<'_> {
             }
             let sum: i32 = m.lanes(sums).iter().sum();
             *out = sum as f32 * (rows.scales[id as usize] * x.scales[p]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use thrifty_base::hash::mix64;
+
+    use super::*;
+
+    /// Every path gives the bits of a loop, at the largest numbers as well, for any number of rows and vectors.
+    #[test]
+    fn products_are_those_of_a_loop() {
+        for (columns, rows, vectors) in [
+            (16, 5, 1),
+            (32, 48, 4),
+            (64, 16, 1),
+            (64, 100, 16),
+            (96, 33, 7),
+            (128, 2_040, 5),
+            (192, 96, 33),
+            (512, 128, 18),
+        ] {
+            let number = |seed: u64| move |i: u64| (mix64(i ^ mix64(seed)) % 2_001) as f32 / 1_000.0 - 1.0;
+            let mut weights: Vec<f32> = (0..(rows * columns) as u64).map(number(1)).collect();
+            let mut x: Vec<f32> = (0..(vectors * columns) as u64).map(number(2)).collect();
+            // A row and a vector whose product is the largest that there is, and their opposites.
+            weights[..columns].fill(3.0);
+            weights[columns..2 * columns].fill(-3.0);
+            x[..columns].fill(if vectors % 2 == 0 { 5.0 } else { -5.0 });
+            let mut rounded = vec![0i8; columns];
+            let (mut integers, mut scales) = (Vec::new(), Vec::new());
+            for row in weights.chunks_exact(columns) {
+                scales.push(whole_numbers(row, &mut rounded));
+                integers.extend_from_slice(&rounded);
+            }
+            for path in Path::usable() {
+                let mut room = Whole::default();
+                room.round(path, &x, columns);
+                let mut wanted = Vec::new();
+                for (p, x) in room.numbers.chunks_exact(columns).enumerate() {
+                    for (row, scale) in integers.chunks_exact(columns).zip(&scales) {
+                        let sum: i64 = row.iter().zip(x).map(|(&w, &x)| i64::from(w) * i64::from(x)).sum();
+                        wanted.push((sum as f32 * (scale * room.scales[p])).to_bits());
+                    }
+                }
+                let panels = Panels::new(path, &weights, columns);
+                let mut out = vec![f32::NAN; vectors * rows];
+                product(path, &panels, &mut room, rows, &mut out);
+                assert!(out.iter().map(|x| x.to_bits()).eq(wanted), "{path:?} {columns} {rows} {vectors}");
+                let mut row = vec![0.0; columns];
+                panels.row(rows - 1, &mut row);
+                let own = integers.chunks_exact(columns).next_back().expect("there are rows");
+                assert!(row.iter().zip(own).all(|(x, &w)| *x == scales[rows - 1] * f32::from(w)));
+            }
         }
     }
 }

@@ -7,8 +7,12 @@ use super::instructions::{Pairs, WithPairs, with_pairs};
 use super::{Block, Panels, Whole};
 
 /// `out[p][row] = rows[row] . x[p]`.
-pub(crate) fn product(path: Path, w: &Panels, x: &Whole, rows: usize, out: &mut [f32]) {
-    debug_assert!(w.columns == x.columns);
+pub(crate) fn product(path: Path, w: &Panels, x: &mut Whole, rows: usize, out: &mut [f32]) {
+    assert!(w.columns == x.columns);
+    #[cfg(target_arch = "x86_64")]
+    if w.together == super::tiles::TOGETHER {
+        return super::tiles::product(w, x, rows, out);
+    }
     with_pairs(path, Product { w, x, rows, out });
 }
 
