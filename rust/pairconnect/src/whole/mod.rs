@@ -3,6 +3,8 @@
 //! Sums of whole numbers are exact, so that all instructions and orders give the same bits. Panels hold pairs of columns:
 //! what an instruction multiplies and adds in one; four where a matrix unit does it.
 
+#[cfg(target_arch = "x86_64")]
+mod bytes;
 mod instructions;
 mod product;
 #[cfg(target_arch = "x86_64")]
@@ -23,6 +25,8 @@ pub(crate) struct Panels {
     together: usize,
     weights: Vec<i8>,
     scales: Vec<f32>,
+    /// Sums of the weights of a row, where four columns stand together.
+    sums: Vec<i32>,
 }
 
 /// Two columns of 16 rows.
@@ -33,10 +37,15 @@ impl Panels {
     pub(crate) fn new(path: Path, values: &[f32], columns: usize) -> Self {
         let rows = (values.len() / columns).next_multiple_of(LANES);
         let (weights, scales) = (vec![0; rows * columns], vec![0.0; rows]);
-        let mut panels = Self { columns, together: together(path, columns), weights, scales };
+        let together = together(path, columns);
+        let sums = if together == 4 { vec![0; rows] } else { Vec::new() };
+        let mut panels = Self { columns, together, weights, scales, sums };
         let mut rounded = vec![0; columns];
         for (row, values) in values.chunks_exact(columns).enumerate() {
             panels.scales[row] = whole_numbers(values, &mut rounded);
+            if let Some(sum) = panels.sums.get_mut(row) {
+                *sum = rounded.iter().map(|&x| i32::from(x)).sum();
+            }
             let (begin, size, own) = panels.places(row);
             let blocks = panels.weights[begin..].chunks_exact_mut(size);
             for (block, some) in blocks.zip(rounded.chunks_exact(own.len())) {
@@ -53,7 +62,7 @@ impl Panels {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.weights.len() + 4 * self.scales.len()
+        self.weights.len() + 4 * (self.scales.len() + self.sums.len())
     }
 
     /// A row as f32.
@@ -219,6 +228,7 @@ mod tests {
             (64, 100, 16),
             (96, 33, 7),
             (128, 2_040, 5),
+            (192, 40, 3),
             (192, 96, 33),
             (512, 128, 18),
         ] {

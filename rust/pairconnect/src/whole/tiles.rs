@@ -13,14 +13,15 @@ use thrifty_base::math::LANES;
 use thrifty_base::simd::Path;
 
 use super::product::put;
-use super::{Panels, Whole};
+use super::{Panels, Whole, bytes};
 
 /// Columns that stand together in a panel.
 pub(super) const TOGETHER: usize = 4;
 /// Bytes of a row of a tile.
 const WIDE: usize = 64;
-/// Vectors of a tile.
+/// Vectors of a tile; with fewer than so many, vectors are multiplied one by one.
 const VECTORS: usize = 16;
+const FEW: usize = 4;
 /// Numbers of a tile of sums.
 const SUMS: usize = VECTORS * LANES;
 
@@ -35,7 +36,8 @@ fn simd() -> Option<V4> {
     *FOUND.get_or_init(|| {
         // Leaf 7: tiles, and products of bytes.
         let has = std::arch::x86_64::__cpuid_count(7, 0).edx & (0b11 << 24) == 0b11 << 24;
-        V4::try_new().filter(|_| has && permitted())
+        let vnni = std::arch::is_x86_feature_detected!("avx512vnni");
+        V4::try_new().filter(|_| has && vnni && permitted())
     })
 }
 
@@ -109,6 +111,17 @@ impl NullaryFnOnce for Product<'_> {
         for ((numbers, factors), out) in vectors.zip(out.chunks_mut(VECTORS * rows)) {
             halves.resize(2 * numbers.len(), 0);
             let (high, low) = halves.split_at_mut(numbers.len());
+            if factors.len() < FEW {
+                for ((&x, high), low) in numbers.iter().zip(&mut *high).zip(&mut *low) {
+                    (*high, *low) = (bytes::shifted(x), x as u8);
+                }
+                let each = high.chunks_exact(columns).zip(low.chunks_exact(columns)).zip(factors);
+                for (((high, low), &factor), out) in each.zip(out.chunks_exact_mut(rows)) {
+                    // SAFETY: `simd` found the instructions.
+                    unsafe { bytes::product(w, high.as_chunks().0, low.as_chunks().0, factor, out) };
+                }
+                continue;
+            }
             for ((&x, high), low) in numbers.iter().zip(&mut *high).zip(&mut *low) {
                 (*high, *low) = ((x >> 8) as u8, x as u8);
             }
