@@ -23,10 +23,10 @@ pub(super) fn verify(chain: &Chain<'_>, room: &mut Room, tokens: &mut [i64]) -> 
             i -= 1;
             continue;
         }
-        let p = chain.p(i, &mut room.p)?;
         let next = if i == all {
-            chain.draw(Purpose::Bonus, i, &p, &mut room.out)?
+            chain.drawn_at(Purpose::Bonus, chain.place(i), room)?
         } else {
+            let p = chain.p(i, &mut room.p)?;
             let q = chain.q(i, &mut room.q)?;
             if i > 0 {
                 let s = chain.surplus(i, r as f32, &p, &q, &mut room.out)?;

@@ -77,6 +77,16 @@ pub(super) struct Place<'p> {
     pub(super) position: usize,
 }
 
+/// The sum of a row's exponentials.
+#[derive(Clone, Copy, PartialEq)]
+enum Sum {
+    Needed,
+    /// Its ln.
+    Told(f32),
+    /// The law may be a multiple of what it is.
+    Unneeded,
+}
+
 /// What can be wrong with a row.
 enum Wrong {
     NotFinite,
@@ -112,12 +122,17 @@ impl<'a> Chain<'a> {
         f64::from((word >> 8) + 1) * 2f64.powi(-24)
     }
 
+    /// Where position `i` of the chain stands.
+    pub(super) fn place(&self, i: usize) -> Place<'a> {
+        Place { row: i, drafts: self.draft, position: i }
+    }
+
     /// The law of the target at position `i`.
     pub(super) fn p<'r>(&self, i: usize, side: &'r mut Side) -> Result<Law<'r>>
     where
         'a: 'r,
     {
-        self.p_at(Place { row: i, drafts: self.draft, position: i }, side)
+        self.p_at(self.place(i), side)
     }
 
     /// The law of the target at a place.
@@ -126,7 +141,16 @@ impl<'a> Chain<'a> {
         'a: 'r,
     {
         let row = self.target(place);
-        self.law(row, None, place, side).map_err(|wrong| self.error("p", place.position, &wrong))
+        self.law(row, Sum::Needed, place, side).map_err(|wrong| self.error("p", place.position, &wrong))
+    }
+
+    /// The id that wins the race of the target's law at a place: it does not depend on what chances sum to, so nobody
+    /// sums them.
+    pub(super) fn drawn_at(&self, purpose: Purpose, place: Place<'_>, room: &mut Room) -> Result<usize> {
+        let row = self.target(place);
+        let law = self.law(row, Sum::Unneeded, place, &mut room.p);
+        let law = law.map_err(|wrong| self.error("p", place.position, &wrong))?;
+        self.draw(purpose, place.position, &law, &mut room.out)
     }
 
     /// Whether the chance of draft `i` in p is at least so much for certain, by a bound that costs a fraction of the
@@ -139,7 +163,7 @@ impl<'a> Chain<'a> {
         if self.setting.penalises() || self.setting.limits(self.batch.vocab) {
             return false;
         }
-        let row = self.target(Place { row: i, drafts: self.draft, position: i });
+        let row = self.target(self.place(i));
         let (most, sum) = row.ceiling(self.path, scale);
         let own = Law::Dense(row, Of::Scores { shift: most, scale, times: 1.0 });
         most.is_finite() && 1.001 * chance * sum <= f64::from(own.chance(self.path, self.draft[i] as usize))
@@ -154,7 +178,7 @@ impl<'a> Chain<'a> {
     where
         'a: 'r,
     {
-        let place = Place { row: i, drafts: self.draft, position: i };
+        let place = self.place(i);
         self.q_at(self.request * self.batch.width + i, place, self.draft[i], side)
     }
 
@@ -178,7 +202,8 @@ impl<'a> Chain<'a> {
                     return Err(self.argument("q_lse", i, "it is NaN or infinite"));
                 }
                 let row = numbers.row(at, self.batch.vocab);
-                self.law(row, told, place, side).map_err(|wrong| self.error("q", i, &wrong))
+                self.law(row, told.map_or(Sum::Needed, Sum::Told), place, side)
+                    .map_err(|wrong| self.error("q", i, &wrong))
             }
         }
     }
@@ -216,8 +241,8 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
-    /// The law of a row: `told` is ln of the sum of its exponentials, where somebody knows it.
-    fn law<'r>(&self, row: Numbers<'a>, told: Option<f32>, place: Place<'_>, side: &'r mut Side) -> Read<Law<'r>>
+    /// The law of a row, or a multiple of it where its sum is not needed.
+    fn law<'r>(&self, row: Numbers<'a>, sum: Sum, place: Place<'_>, side: &'r mut Side) -> Read<Law<'r>>
     where
         'a: 'r,
     {
@@ -247,9 +272,13 @@ impl<'a> Chain<'a> {
             sampling.law(self.path, &mut side.row, &mut side.order);
             return Ok(Law::Dense(Numbers::F32(&side.row), Of::Chances));
         }
-        let of = match told {
-            Some(lse) => Of::Told { shift: lse * sampling.temperature, scale },
-            None => {
+        let of = match sum {
+            Sum::Told(lse) => Of::Told { shift: lse * sampling.temperature, scale },
+            Sum::Unneeded => match numbers.best(self.path) {
+                Some((most, _)) if most.is_finite() => Of::Scores { shift: most, scale, times: 1.0 },
+                _ => return Err(wrong(numbers.exponentials(self.path, 1.0).0)),
+            },
+            Sum::Needed => {
                 let (most, sum) = numbers.exponentials(self.path, scale);
                 if !most.is_finite() {
                     return Err(wrong(most));
@@ -260,7 +289,9 @@ impl<'a> Chain<'a> {
         if copied {
             return Ok(Law::Dense(Numbers::F32(&side.row), of));
         }
-        side.known[place.row] = Some(of);
+        if sum != Sum::Unneeded {
+            side.known[place.row] = Some(of);
+        }
         Ok(Law::Dense(row, of))
     }
 

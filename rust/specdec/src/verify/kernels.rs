@@ -1,6 +1,6 @@
 //! What is done with all numbers of a row, once for every instruction set.
 //!
-//! A row is worked on in chunks that stay in the first cache, so that memory is read once. Sums are of 16 lanes
+//! A row is worked on in chunks that stay in the first cache, so that memory is read once. Sums are of 64 lanes
 //! within a chunk and in double precision beyond: no path rounds otherwise than another, and no length makes them
 //! worse.
 
@@ -156,29 +156,56 @@ pub(super) fn taken<S: Simd>(s: S, x: &[f32; GROUP], of: Of, out: &mut [f32; GRO
     }
 }
 
-/// 16 lanes; of the vectors only as many are in use as make them.
-#[derive(Clone, Copy)]
-struct Lanes<S: Simd>([S::f32s; LANES]);
+/// Work with a group in `V` vectors.
+trait Kernel {
+    type Output;
+    fn run<S: Simd, const V: usize>(self, s: S) -> Self::Output;
+}
 
-impl<S: Simd> Lanes<S> {
+/// Does it with as many as there are in a group.
+struct Grouped<K>(K);
+
+impl<K: Kernel> WithSimd for Grouped<K> {
+    type Output = K::Output;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) -> Self::Output {
+        match GROUP / S::F32_LANES {
+            4 => self.0.run::<S, 4>(s),
+            8 => self.0.run::<S, 8>(s),
+            16 => self.0.run::<S, 16>(s),
+            _ => self.0.run::<S, GROUP>(s),
+        }
+    }
+}
+
+/// The vectors of a group.
+#[inline(always)]
+fn vectors<S: Simd, const V: usize>(group: &[f32; GROUP]) -> &[S::f32s; V] {
+    S::as_simd_f32s(group).0.try_into().expect("a group has V vectors")
+}
+
+/// A lane for each number of a group: none waits for another.
+#[derive(Clone, Copy)]
+struct Lanes<S: Simd, const V: usize>([S::f32s; V]);
+
+impl<S: Simd, const V: usize> Lanes<S, V> {
     #[inline(always)]
     fn of(s: S, value: f32) -> Self {
-        Self([s.splat_f32s(value); LANES])
+        Self([s.splat_f32s(value); V])
     }
 
-    /// Each lane becomes `next` of itself and the numbers that meet it, one after the other.
+    /// Each lane becomes `next` of itself and the number that meets it.
     #[inline(always)]
     fn meet(&mut self, group: &[f32; GROUP], next: impl Fn(S::f32s, S::f32s) -> S::f32s) {
-        for block in group.as_chunks::<LANES>().0 {
-            for (lane, &x) in self.0.iter_mut().zip(S::as_simd_f32s(block).0) {
-                *lane = next(*lane, x);
-            }
+        for (lane, &x) in self.0.iter_mut().zip(vectors::<S, V>(group)) {
+            *lane = next(*lane, x);
         }
     }
 
     #[inline(always)]
-    fn numbers(self) -> [f32; LANES] {
-        let mut out = [0.0f32; LANES];
+    fn numbers(self) -> [f32; GROUP] {
+        let mut out = [0.0f32; GROUP];
         for (out, lane) in S::as_mut_simd_f32s(&mut out).0.iter_mut().zip(self.0) {
             *out = lane;
         }
@@ -194,36 +221,40 @@ impl<S: Simd> Lanes<S> {
 
 /// The largest number, or one that is none where there is one.
 #[inline(always)]
-fn largest<S: Simd, T: Element>(s: S, row: &[T]) -> f32 {
-    let mut lanes = Lanes::of(s, f32::NEG_INFINITY);
+fn largest<S: Simd, T: Element, const V: usize>(s: S, row: &[T]) -> f32 {
+    let (mut lanes, zero) = (Lanes::<S, V>::of(s, f32::NEG_INFINITY), s.splat_f32s(0.0));
+    let mut all = s.equal_f32s(zero, zero);
     groups(
         row,
         f32::NEG_INFINITY,
         #[inline(always)]
         |x| {
+            for &x in vectors::<S, V>(x) {
+                // What is no number is not equal to itself.
+                all = s.and_m32s(all, s.equal_f32s(x, x));
+            }
             lanes.meet(
                 x,
                 #[inline(always)]
-                |most, x| {
-                    let more = s.select_f32s(s.greater_than_f32s(x, most), x, most);
-                    // A NaN stays: nothing is greater than it.
-                    s.select_f32s(s.equal_f32s(x, x), more, x)
-                },
+                |most, x| s.max_f32s(most, x),
             );
         },
     );
-    lanes.numbers().into_iter().fold(f32::NEG_INFINITY, |a, b| if a > b || a.is_nan() { a } else { b })
+    if s.reduce_max_f32s(s.select_f32s(all, zero, s.splat_f32s(1.0))) > 0.0 {
+        return f32::NAN;
+    }
+    lanes.numbers().into_iter().fold(f32::NEG_INFINITY, |a, b| if a > b { a } else { b })
 }
 
 /// The largest number m of a row (NaN where one is), and the sum of e^(scale (x - m)); one pass over memory.
 pub(super) fn exponentials<T: Element>(path: Path, row: &[T], scale: f32) -> (f32, f64) {
-    dispatch(path, Exponentials::<T, true> { row, scale })
+    dispatch(path, Grouped(Exponentials::<T, true> { row, scale }))
 }
 
 /// [`exponentials`] to a fraction of the cost: the sum is never less than it is, to 1e-4 of it, and at most 1.062
 /// times it.
 pub(super) fn ceiling<T: Element>(path: Path, row: &[T], scale: f32) -> (f32, f64) {
-    dispatch(path, Exponentials::<T, false> { row, scale })
+    dispatch(path, Grouped(Exponentials::<T, false> { row, scale }))
 }
 
 struct Exponentials<'a, T, const EXACT: bool> {
@@ -231,15 +262,15 @@ struct Exponentials<'a, T, const EXACT: bool> {
     scale: f32,
 }
 
-impl<T: Element, const EXACT: bool> WithSimd for Exponentials<'_, T, EXACT> {
+impl<T: Element, const EXACT: bool> Kernel for Exponentials<'_, T, EXACT> {
     type Output = (f32, f64);
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, s: S) -> (f32, f64) {
+    fn run<S: Simd, const V: usize>(self, s: S) -> (f32, f64) {
         let Self { row, scale } = self;
         let (mut most, mut sum) = (f32::NEG_INFINITY, 0.0f64);
         for (i, chunk) in row.chunks(CHUNK).enumerate() {
-            let here = largest(s, chunk);
+            let here = largest::<S, T, V>(s, chunk);
             if here.is_nan() || here == f32::INFINITY {
                 return (here, f64::NAN);
             }
@@ -254,7 +285,7 @@ impl<T: Element, const EXACT: bool> WithSimd for Exponentials<'_, T, EXACT> {
             }
             let shift = s.splat_f32s(most);
             let by = s.splat_f32s(if EXACT { scale } else { log_steps(scale) });
-            let mut lanes = Lanes::of(s, 0.0);
+            let mut lanes = Lanes::<S, V>::of(s, 0.0);
             // Memory brings the next chunk while this one is computed.
             let mut ahead = row.get((i + 1) * CHUNK..).unwrap_or_default().chunks(GROUP);
             groups(
@@ -308,19 +339,19 @@ pub(super) fn power_of_steps<S: Simd>(s: S, x: S::f32s, steps: S::f32s) -> S::f3
 
 /// The largest number of a row and where the first of them is; `None` where one is NaN, or all are minus infinity.
 pub(super) fn best<T: Element>(path: Path, row: &[T]) -> Option<(f32, usize)> {
-    dispatch(path, Best(row))
+    dispatch(path, Grouped(Best(row)))
 }
 
 struct Best<'a, T>(&'a [T]);
 
-impl<T: Element> WithSimd for Best<'_, T> {
+impl<T: Element> Kernel for Best<'_, T> {
     type Output = Option<(f32, usize)>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, s: S) -> Self::Output {
+    fn run<S: Simd, const V: usize>(self, s: S) -> Self::Output {
         let (mut most, mut begin) = (f32::NEG_INFINITY, None);
         for (i, chunk) in self.0.chunks(CHUNK).enumerate() {
-            let here = largest(s, chunk);
+            let here = largest::<S, T, V>(s, chunk);
             if here.is_nan() {
                 return None;
             }
@@ -335,19 +366,19 @@ impl<T: Element> WithSimd for Best<'_, T> {
 
 /// The sum of numbers (NaN where one is), and the least of them.
 pub(super) fn mass<T: Element>(path: Path, row: &[T]) -> (f64, f32) {
-    dispatch(path, Mass(row))
+    dispatch(path, Grouped(Mass(row)))
 }
 
 struct Mass<'a, T>(&'a [T]);
 
-impl<T: Element> WithSimd for Mass<'_, T> {
+impl<T: Element> Kernel for Mass<'_, T> {
     type Output = (f64, f32);
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, s: S) -> (f64, f32) {
-        let (mut sum, mut least) = (0.0f64, Lanes::of(s, 0.0));
+    fn run<S: Simd, const V: usize>(self, s: S) -> (f64, f32) {
+        let (mut sum, mut least) = (0.0f64, Lanes::<S, V>::of(s, 0.0));
         for chunk in self.0.chunks(CHUNK) {
-            let mut lanes = Lanes::of(s, 0.0);
+            let mut lanes = Lanes::<S, V>::of(s, 0.0);
             groups(
                 chunk,
                 0.0,
@@ -373,7 +404,7 @@ impl<T: Element> WithSimd for Mass<'_, T> {
 
 /// The sum of max(times law(p) - law(q), 0), to the bit what [`mass`] says of what [`write`] and [`take`] leave.
 pub(super) fn surplus<P: Element, Q: Element>(path: Path, p: (&[P], Of), times: f32, q: (&[Q], Of)) -> f64 {
-    dispatch(path, Surplus { p, times, q })
+    dispatch(path, Grouped(Surplus { p, times, q }))
 }
 
 struct Surplus<'a, P, Q> {
@@ -382,15 +413,15 @@ struct Surplus<'a, P, Q> {
     q: (&'a [Q], Of),
 }
 
-impl<P: Element, Q: Element> WithSimd for Surplus<'_, P, Q> {
+impl<P: Element, Q: Element> Kernel for Surplus<'_, P, Q> {
     type Output = f64;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, s: S) -> f64 {
+    fn run<S: Simd, const V: usize>(self, s: S) -> f64 {
         let Self { p: (p, of), times, q: (q, of_q) } = self;
         let mut sum = 0.0f64;
         for (p, q) in p.chunks(CHUNK).zip(q.chunks(CHUNK)) {
-            let mut lanes = Lanes::of(s, 0.0);
+            let mut lanes = Lanes::<S, V>::of(s, 0.0);
             let (mut begin, mut room) = (0, [0.0; GROUP]);
             groups(
                 p,

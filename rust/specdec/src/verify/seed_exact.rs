@@ -10,8 +10,5 @@ use crate::Result;
 
 /// Writes what is emitted and returns how many drafts were accepted.
 pub(super) fn verify(chain: &Chain<'_>, room: &mut Room, tokens: &mut [i64]) -> Result<usize> {
-    super::follow(chain, tokens, |i| {
-        let p = chain.p(i, &mut room.p)?;
-        chain.draw(Purpose::Shared, i, &p, &mut room.out)
-    })
+    super::follow(chain, tokens, |i| chain.drawn_at(Purpose::Shared, chain.place(i), room))
 }

@@ -29,7 +29,6 @@ pub(super) fn verify(chain: &Chain<'_>, room: &mut Room, tokens: &mut [i64]) -> 
         return Ok(i);
     }
     let all = chain.draft.len();
-    let p = chain.p(all, &mut room.p)?;
-    tokens[all] = chain.draw(Purpose::Bonus, all, &p, &mut room.out)? as i64;
+    tokens[all] = chain.drawn_at(Purpose::Bonus, chain.place(all), room)? as i64;
     Ok(all)
 }

@@ -169,8 +169,7 @@ impl Tree<'_> {
     }
 
     fn drawn(&self, place: Place<'_>, room: &mut Room) -> Result<usize> {
-        let p = self.chain.p_at(place, &mut room.p)?;
-        self.chain.draw(Purpose::Shared, place.position, &p, &mut room.out)
+        self.chain.drawn_at(Purpose::Shared, place, room)
     }
 
     /// Tries one child after the other.
