@@ -21,6 +21,7 @@ __all__ = [
     "SlideShard",
     "SlideTrainer",
     "SpecDraft",
+    "SpecFeed",
     "SpecScheduler",
     "pair_backward",
     "pair_lookup",
@@ -64,6 +65,7 @@ _Ids: TypeAlias = NDArray[np.uint32]
 _Values: TypeAlias = NDArray[np.float32]
 _Weights: TypeAlias = NDArray[np.float32] | NDArray[np.uint16]
 _Asked: TypeAlias = tuple[_Ids, _Ids, NDArray[np.uint16]]
+_Pass: TypeAlias = tuple[int, int, int, int, int]
 _Memory: TypeAlias = tuple[int, _Values, _Values, _Values | None]
 
 class _Items(Protocol):
@@ -600,6 +602,10 @@ class SpecDraft:
     def wants(self) -> int: ...
 
 @final
+class SpecFeed:
+    def arrays(self) -> dict[str, NDArray[np.int64]]: ...
+
+@final
 class SpecScheduler:
     def __new__(
         cls,
@@ -616,6 +622,8 @@ class SpecScheduler:
         curves: Sequence[_Curve],
         alphas: Sequence[float],
         drafters: int,
+        rule: str,
+        seed: int,
     ) -> SpecScheduler: ...
     def arrays(self) -> dict[str, NDArray[Any]]: ...
     def submit(
@@ -646,17 +654,23 @@ class SpecScheduler:
         /,
     ) -> NDArray[np.uint64]: ...
     def take_all(self) -> tuple[NDArray[np.uint64], _Ids, NDArray[np.int64], list[str]]: ...
-    def plan(self, speculate: bool) -> tuple[int, int, int, int]: ...
+    def plan(self, speculate: bool) -> tuple[int, int, int, int, int, int]: ...
     def attach(self, which: int, drafter: SpecDraft) -> None: ...
     def propose(
-        self, which: int, drafter: PairDraft | SpecDraft, seed: int, shared: bool, laws: bool
+        self, which: int, drafter: PairDraft | SpecDraft
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], _Ids, _Values]: ...
+    def hold(self, number: int, which: int, drafter: PairDraft | SpecDraft) -> tuple[int, int]: ...
+    def feed(self) -> SpecFeed: ...
+    def drafting(self, feed: SpecFeed, rows: NDArray[np.int64] | None) -> _Pass | None: ...
+    def drew(self, feed: SpecFeed, scores: Any) -> _Pass | None: ...
+    def held(self) -> tuple[NDArray[np.int64], Any]: ...
+    def feeding(self, feed: SpecFeed) -> _Pass: ...
     def propose_trees(
         self, which: int, drafter: PairDraft, seed: int, children: str, hopes: tuple[float, float], laws: bool
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], _Ids, _Values]: ...
     def pair_scores(self, model: PairLm, threads: int) -> _Values: ...
     def draw(
-        self, rows: NDArray[np.int64], scores: NDArray[np.float32], depth: int, seed: int, shared: bool
+        self, rows: NDArray[np.int64], scores: NDArray[np.float32], depth: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]: ...
     def fill(self, number: int, drafts: NDArray[np.int64], parents: NDArray[np.int64] | None) -> int: ...
     def above(self) -> NDArray[np.int32]: ...
@@ -672,12 +686,13 @@ class SpecScheduler:
     def settle(
         self,
         number: int,
-        rule: str,
-        seed: int,
-        scores: _Values,
-        drafts: NDArray[np.int64],
+        scores: Any,
+        fed: bool,
         q: Any,
-        before: tuple[float, float, Sequence[float]],
+        held: bool,
+        host_ms: float,
+        target_ms: float,
+        draft_ms: list[float],
     ) -> None: ...
     def explain(self, handle: int) -> str | None: ...
     def abort(self, number: int) -> None: ...

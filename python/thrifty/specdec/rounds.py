@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from thrifty.specdec.tree import verify_tree
 from thrifty.specdec.verify import Rule, SparseProbs, Verified, source, verify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from thrifty.specdec.step import Step
@@ -55,6 +58,8 @@ class Rounds:
     draft_ms: list[float] = field(default_factory=list)
     #: Nodes by which rows went in the last round, where some had trees.
     nodes: NDArray[np.int64] | None = None
+    #: What drafts into a step, of each drafter that can.
+    drawn: list[Callable[[Step], None] | None] = field(default_factory=list)
     #: Drafters that want to know what the target found likeliest.
     curious: list[_core.SpecDraft] = field(default_factory=list)
 
@@ -65,17 +70,49 @@ class Rounds:
                 self.core.attach(which, core)
                 if core.wants:
                     self.curious.append(core)
+            drawn = getattr(drafter, "drawn", None)
+            if isinstance(core, (_core.PairDraft, _core.SpecDraft)):
+                drawn = partial(self.into, which, core)
+            self.drawn.append(drawn)
+
+    def held(self, step: Step) -> bool:
+        """Draft into a step where one drafter is asked that can, or none; say whether it was done.
+
+        What else there is to know of the drafts is held by the core, and :meth:`told` tells it.
+        """
+        self.draft_ms = [0.0] * len(self.drafters)
+        if step._which < 0:
+            return step._most == 0
+        drawn = self.drawn[step._which]
+        if drawn is None:
+            return False
+        begun = perf_counter()
+        drawn(step)
+        self.draft_ms[step._which] = 1e3 * (perf_counter() - begun)
+        return True
+
+    def into(self, which: int, core: _core.PairDraft | _core.SpecDraft, step: Step) -> None:
+        """Let a drafter of the core draft into a step."""
+        step.size, step._most = self.core.hold(step.number, which, core)
+
+    def told(self, step: Step) -> Drafted:
+        """Return what is held of a step's drafts."""
+        if step._most == 0:
+            return []
+        ids, laws = self.core.held()
+        return [(None, Drafts(ids, SparseProbs(*laws) if isinstance(laws, tuple) else laws))]
 
     def draft(self, step: Step) -> Drafted:
         """Ask the drafters for what a step wants of them, and write it into the step's tokens.
 
         Returns rows and their drafts, one pair a drafter that was asked; rows None are all that give ids.
         """
-        self.draft_ms = [0.0] * len(self.drafters)
+        return self.told(step) if self.held(step) else self.asked(step)
+
+    def asked(self, step: Step) -> Drafted:
+        """Ask the drafters one by one."""
         gamma = step._arrays["gamma"][: step.giving]
-        width = int(gamma[0]) if step.giving == 1 else int(gamma.max(initial=0))
-        if width == 0:
-            return []
+        width = step._most
         found: Drafted = []
         ids = np.full((step.giving, width), -1, np.int64)
         # A chain is a tree without branches.
@@ -106,9 +143,9 @@ class Rounds:
         if isinstance(drafter, TreeDraft):
             return self.grown(which, drafter, step.giving, width)
         if isinstance(core := getattr(drafter, "_core", None), (_core.PairDraft, _core.SpecDraft)):
-            laws = self.rule in ("block", "token")
-            ids, ends, law_ids, law = self.core.propose(which, core, self.seed, self.rule == "seed_exact", laws)
-            return Drafts(ids.reshape(step.giving, width), SparseProbs(ends, law_ids, law) if laws else None)
+            ids, ends, law_ids, law = self.core.propose(which, core)
+            laws = SparseProbs(ends, law_ids, law) if self.rule in ("block", "token") else None
+            return Drafts(ids.reshape(step.giving, width), laws)
         return fitted(drafter(step, rows), which, step.gamma[: step.giving][rows], width)
 
     def grown(self, which: int, drafter: TreeDraft, rows: int, width: int) -> Drafts:
@@ -161,34 +198,41 @@ class Rounds:
             accepted[rows], tokens[rows, :1] = self.judged(step, rows, np.ascontiguousarray(p[rows, :1]), nothing)
         return Verified(accepted, tokens), proposed
 
-    def settled(self, step: Step, scores: Any, drafted: Drafted, before: tuple[float, float, list[float]]) -> bool:
+    def settled(
+        self, step: Step, scores: Any, drafted: Drafted | None, before: tuple[float, float], *, fed: bool
+    ) -> bool:
         """Verify and commit in one call where a step is short and has no penalties; say whether it was done.
 
-        ``before`` has the milliseconds of the step so far: outside the models, of the target, of each drafter.
+        Without ``drafted``, what is held; ``fed`` scores are float32, contiguous and on the CPU. ``before`` has the
+        milliseconds of the step so far: outside the models, of the target.
 
         Raises
         ------
         ModelError
             When a law is none; nothing has changed then.
         """
-        p = to_numpy(scores, "scores")
-        if not isinstance(p, np.ndarray) or p.dtype != np.float32 or p.ndim != 2 or p.size > SHORT or self.penalties:
+        if self.penalties or step.giving * (step._most + 1) * self.vocab > SHORT:
             return False
-        if p.shape[1] != self.vocab or len(drafted) > 1:
-            return False
-        rows, drafts = drafted[0] if drafted else (None, Drafts(np.empty((step.giving, 0), np.int64)))
-        if drafts.parents is not None or (rows is not None and len(rows) != step.giving):
-            return False
-        for core in self.curious:
-            self.core.observe(core, p)
-        q = drafts.q if self.rule in ("block", "token") else None
-        if q is not None:
-            q = (
-                source(q, (0, 0, 0))
-                if isinstance(q, SparseProbs)
-                else np.ascontiguousarray(to_numpy(q, "q"), np.float32)
-            )
-        self.core.settle(step.number, self.rule, self.seed, np.ascontiguousarray(p), drafts.ids, q, before)
+        q, held = None, drafted is None
+        if drafted:
+            rows, drafts = drafted[0]
+            if len(drafted) > 1 or drafts.parents is not None or (rows is not None and len(rows) != step.giving):
+                return False
+            if drafts.q is not None and self.rule in ("block", "token"):
+                dense = not isinstance(drafts.q, SparseProbs)
+                q = np.ascontiguousarray(to_numpy(drafts.q, "q"), np.float32) if dense else source(drafts.q, (0, 0, 0))
+        if not fed or self.curious:
+            scores = to_numpy(scores, "scores")
+            if fed:
+                scores = scores[0]
+            elif not isinstance(scores, np.ndarray) or scores.dtype != np.float32 or scores.ndim != 2:
+                return False
+            if scores.shape[1] != self.vocab:
+                return False
+            scores = np.ascontiguousarray(scores)
+            for core in self.curious:
+                self.core.observe(core, scores)
+        self.core.settle(step.number, scores, fed and not self.curious, q, held, *before, self.draft_ms)
         return True
 
     def judged(self, step: Step, rows: Any, p: Any, drafts: Drafts) -> Verified:

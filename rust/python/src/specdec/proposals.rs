@@ -31,6 +31,29 @@ fn of(sequences: &mut [Sequences], which: u8) -> PyResult<&mut Sequences> {
 }
 
 /// Asks drafter `which` for chains.
+pub(super) fn proposed(
+    py: Python<'_>,
+    scheduler: &Scheduler,
+    sequences: &mut [Sequences],
+    which: u8,
+    drafter: &Bound<'_, PyAny>,
+    random: (u64, Purpose),
+    laws: bool,
+    out: &mut Drafts,
+) -> PyResult<()> {
+    let sequences = of(sequences, which)?;
+    if let Ok(drafter) = drafter.cast::<SpecDraft>() {
+        let drafter = &mut *drafter.borrow_mut();
+        py.detach(|| sequences.propose(scheduler, which, random, drafter.core(), laws, out))
+            .map_err(|e| e.into_py_err(py))
+    } else {
+        let drafter = &mut *drafter.cast::<PairDraft>()?.borrow_mut();
+        py.detach(|| sequences.propose(scheduler, which, random, drafter.core(), laws, out))
+            .map_err(|e| e.into_py_err(py))
+    }
+}
+
+/// [`proposed`] as arrays.
 pub(super) fn chains<'py>(
     py: Python<'py>,
     scheduler: &Scheduler,
@@ -40,17 +63,8 @@ pub(super) fn chains<'py>(
     random: (u64, Purpose),
     laws: bool,
 ) -> PyResult<Proposed<'py>> {
-    let (sequences, mut drafts) = (of(sequences, which)?, Drafts::default());
-    let out = &mut drafts;
-    if let Ok(drafter) = drafter.cast::<SpecDraft>() {
-        let drafter = &mut *drafter.borrow_mut();
-        py.detach(|| sequences.propose(scheduler, which, random, drafter.core(), laws, out))
-            .map_err(|e| e.into_py_err(py))?;
-    } else {
-        let drafter = &mut *drafter.cast::<PairDraft>()?.borrow_mut();
-        py.detach(|| sequences.propose(scheduler, which, random, drafter.core(), laws, out))
-            .map_err(|e| e.into_py_err(py))?;
-    }
+    let mut drafts = Drafts::default();
+    proposed(py, scheduler, sequences, which, drafter, random, laws, &mut drafts)?;
     let Drafts { ids, ends, law_ids, law, .. } = drafts;
     Ok((ids.into_pyarray(py), ends.into_pyarray(py), law_ids.into_pyarray(py), law.into_pyarray(py)))
 }

@@ -1,9 +1,9 @@
 //! `SpecScheduler`.
 
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 use thrifty_base::draft::{Draft, Hopes};
 use thrifty_base::noise::Purpose;
 use thrifty_base::progress::Progress;
@@ -16,16 +16,20 @@ use thrifty_specdec::request::{Handle, State, Submission};
 use thrifty_specdec::scheduler::{Scheduler, Settings};
 use thrifty_specdec::sequences::{self, Sequences};
 use thrifty_specdec::times::Times;
+use thrifty_specdec::verify::Rule;
 
-use crate::array::{filled_flat, vector, window};
+use crate::array::{Floats, Layouts, filled_flat, vector, window};
 use crate::error::IntoPyErr;
 use crate::interrupt::long_call;
 use crate::pairconnect::{Ids, PairDraft, PairLm};
 use crate::specdec::drafts::SpecDraft;
 use crate::specdec::draw::{Drawn, draw_rows};
+use crate::specdec::feed::{PassOf, Rows, SpecFeed, pass_of};
+use crate::specdec::held::{Held, as_arrays};
 use crate::specdec::latency::Curve;
-use crate::specdec::proposals::{Proposed, ProposedTrees, chains, children_of, trees};
-use crate::specdec::settle::{Before, Room, settle};
+use crate::specdec::proposals::{Proposed, ProposedTrees, chains, children_of, proposed, trees};
+use crate::specdec::settle::{Room, looks_at_laws, settle};
+use crate::specdec::verify::rule as rule_of;
 
 /// Up to so many positions, tens of milliseconds, scores are no long call.
 const SHORT: usize = 1 << 10;
@@ -39,6 +43,11 @@ pub(crate) struct SpecScheduler {
     /// Drafters that know what they have before they are asked, by their numbers.
     ready: Vec<(u8, Py<SpecDraft>)>,
     room: Room,
+    held: Held,
+    rule: Rule,
+    seed: u64,
+    /// Of scores of targets that are fed.
+    layouts: Layouts,
 }
 
 fn matrix<'py>(array: &PyReadonlyArray2<'py, i64>, name: &str) -> PyResult<usize> {
@@ -58,10 +67,17 @@ fn policy(gamma: u8, curves: Vec<Curve>, alphas: &[f32], max_gamma: u8) -> Resul
     Ok(Box::new(Planner::new(Planning { max_gamma, probe: true }, times, alphas)?))
 }
 
+impl SpecScheduler {
+    /// The random numbers that drafts are drawn by.
+    fn random(&self) -> (u64, Purpose) {
+        (self.seed, if self.rule == Rule::SeedExact { Purpose::Shared } else { Purpose::Draft })
+    }
+}
+
 #[pymethods]
 impl SpecScheduler {
     #[new]
-    #[pyo3(signature = (blocks, block_size, max_running, max_length, token_budget, max_gamma, vocab, share_prefixes, ageing, gamma, curves, alphas, drafters))]
+    #[pyo3(signature = (blocks, block_size, max_running, max_length, token_budget, max_gamma, vocab, share_prefixes, ageing, gamma, curves, alphas, drafters, rule, seed))]
     fn new(
         py: Python<'_>,
         blocks: u32,
@@ -77,6 +93,8 @@ impl SpecScheduler {
         curves: Vec<Curve>,
         alphas: Vec<f32>,
         drafters: usize,
+        rule: &str,
+        seed: u64,
     ) -> PyResult<Self> {
         let settings = Settings {
             blocks,
@@ -91,7 +109,16 @@ impl SpecScheduler {
         };
         let policy = policy(gamma, curves, &alphas, max_gamma).map_err(|e| e.into_py_err(py))?;
         let inner = Scheduler::new(settings, policy).map_err(|e| e.into_py_err(py))?;
-        Ok(Self { inner, sequences: vec![Sequences::default(); drafters], ready: Vec::new(), room: Room::default() })
+        Ok(Self {
+            inner,
+            sequences: vec![Sequences::default(); drafters],
+            ready: Vec::new(),
+            room: Room::default(),
+            held: Held::default(),
+            rule: rule_of(rule)?,
+            seed,
+            layouts: Layouts::default(),
+        })
     }
 
     /// The arrays that plans are written to, by name; and the block table.
@@ -236,8 +263,9 @@ impl SpecScheduler {
         self.ready.push((which, drafter));
     }
 
-    /// Plans a step: its number, rows, those that give ids, and tokens.
-    fn plan(&mut self, py: Python<'_>, speculate: bool) -> PyResult<(u64, usize, usize, usize)> {
+    /// Plans a step: its number, rows, those that give ids, tokens, the largest gamma, and the one drafter that is asked,
+    /// -1 where there is none or several are.
+    fn plan(&mut self, py: Python<'_>, speculate: bool) -> PyResult<(u64, usize, usize, usize, u8, i32)> {
         let Self { inner, sequences, ready, .. } = self;
         for (which, drafter) in ready.iter().filter(|_| speculate) {
             let mut drafter = drafter.borrow_mut(py);
@@ -245,23 +273,70 @@ impl SpecScheduler {
             sequences.offer(inner, *which, drafter.core()).map_err(|e| e.into_py_err(py))?;
         }
         let step = inner.plan(speculate).map_err(|e| e.into_py_err(py))?;
-        Ok((step.number, step.rows(), step.giving, step.tokens.len()))
+        let (gamma, which) = step.asks();
+        Ok((step.number, step.rows(), step.giving, step.tokens.len(), gamma, which.map_or(-1, i32::from)))
     }
 
     /// Asks a drafter for what the plan in flight wants of it: ids (row after row, as many as the largest gamma), and the
     /// laws that they were drawn from.
-    fn propose<'py>(
-        &mut self,
-        py: Python<'py>,
-        which: u8,
-        drafter: &Bound<'py, PyAny>,
-        seed: u64,
-        shared: bool,
-        laws: bool,
-    ) -> PyResult<Proposed<'py>> {
-        let purpose = if shared { Purpose::Shared } else { Purpose::Draft };
+    fn propose<'py>(&mut self, py: Python<'py>, which: u8, drafter: &Bound<'py, PyAny>) -> PyResult<Proposed<'py>> {
+        let (random, laws) = (self.random(), looks_at_laws(self.rule));
         let Self { inner, sequences, .. } = self;
-        chains(py, inner, sequences, which, drafter, (seed, purpose), laws)
+        chains(py, inner, sequences, which, drafter, random, laws)
+    }
+
+    /// [`Self::propose`] into the tokens of plan `number`, where one drafter is asked: what else there is to know of the
+    /// drafts is held until they are settled. Returns how many tokens are left, and the largest gamma.
+    fn hold(&mut self, py: Python<'_>, number: u64, which: u8, drafter: &Bound<'_, PyAny>) -> PyResult<(usize, u8)> {
+        let (random, laws) = (self.random(), looks_at_laws(self.rule));
+        let Self { inner, sequences, held, .. } = self;
+        let drafts = held.lists();
+        proposed(py, inner, sequences, which, drafter, random, laws, drafts)?;
+        inner.fill(number, &drafts.ids, None, drafts.width).map_err(|e| e.into_py_err(py))?;
+        let left = inner.step().asks().0;
+        drafts.narrow(usize::from(left));
+        Ok((inner.step().tokens.len(), left))
+    }
+
+    /// Begins to draft for rows of the plan in flight, all that give ids where none are named, with a model that is fed; the
+    /// first pass that it is to do.
+    #[pyo3(signature = (feed, rows))]
+    fn drafting(
+        &mut self,
+        py: Python<'_>,
+        feed: &Bound<'_, SpecFeed>,
+        rows: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<PassOf>> {
+        let rows = Rows::new(rows)?.of(self.inner.step().giving)?;
+        let pass = feed.borrow_mut().inner.begin(&self.inner, rows.into_iter()).map_err(|e| e.into_py_err(py))?;
+        self.held = Held::Fed(feed.clone().unbind());
+        Ok(pass.map(pass_of))
+    }
+
+    /// Draws from the scores of a pass into the tokens of the plan in flight, and returns the next pass. What else there is
+    /// to know of the drafts is held until they are settled.
+    fn drew(&mut self, py: Python<'_>, feed: &mut SpecFeed, scores: &Bound<'_, PyAny>) -> PyResult<Option<PassOf>> {
+        let random = self.random();
+        let scores = feed.layouts.floats(scores, "scores", feed.inner.places())?;
+        let pass = feed.inner.drew(&mut self.inner, scores.as_slice()?, random);
+        Ok(pass.map_err(|e| e.into_py_err(py))?.map(pass_of))
+    }
+
+    /// The drafts that are held, as arrays: ids of all rows that give ids; and the laws that they were drawn from as lists, or
+    /// as rows.
+    fn held<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyArray2<i64>>, Bound<'py, PyAny>)> {
+        as_arrays(py, self.inner.step(), &self.held)
+    }
+
+    /// What a model is fed from.
+    fn feed(&self) -> SpecFeed {
+        let Settings { max_running, max_length, .. } = *self.inner.settings();
+        SpecFeed::new(max_running as usize, max_length as usize)
+    }
+
+    /// What a target is fed for the plan in flight, which has one row.
+    fn feeding(&self, py: Python<'_>, feed: &mut SpecFeed) -> PyResult<PassOf> {
+        feed.inner.target(&self.inner).map(pass_of).map_err(|e| e.into_py_err(py))
     }
 
     /// Asks a drafter for trees: ids and parents, `width` places a row, and laws, `width + 1` a row: that of the root's
@@ -288,12 +363,9 @@ impl SpecScheduler {
         rows: &Bound<'py, PyAny>,
         scores: PyReadonlyArray2<'py, f32>,
         depth: u64,
-        seed: u64,
-        shared: bool,
     ) -> PyResult<Drawn<'py>> {
-        let purpose = if shared { Purpose::Shared } else { Purpose::Draft };
         let rows = vector::<i64>(rows, "rows", "int64")?;
-        draw_rows(py, self.inner.step(), rows.as_slice()?, &scores, depth, (seed, purpose))
+        draw_rows(py, self.inner.step(), rows.as_slice()?, &scores, depth, self.random())
     }
 
     /// Scores of a pair model for all tokens of the plan in flight that need them, row after row: `vocab` numbers each.
@@ -359,21 +431,26 @@ impl SpecScheduler {
         .map_err(|e| e.into_py_err(py))
     }
 
-    /// Verifies the drafts of plan `number`, one row for each that gives ids, against scores of its outputs, and takes what
-    /// comes of it; with an error nothing changes. `before` has the milliseconds of the step so far.
+    /// Verifies the drafts in the tokens of plan `number`, which were drawn from `q` or are `held`, against scores of its
+    /// outputs, and takes what comes of it; with an error nothing changes. `fed` scores are of a model that was fed. The
+    /// milliseconds of the step so far: outside the models, of the target, of each drafter.
     fn settle(
         &mut self,
         py: Python<'_>,
         number: u64,
-        rule: &str,
-        seed: u64,
-        scores: PyReadonlyArray2<'_, f32>,
-        drafts: PyReadonlyArray2<'_, i64>,
+        scores: &Bound<'_, PyAny>,
+        fed: bool,
         q: Option<&Bound<'_, PyAny>>,
-        before: Before,
+        held: bool,
+        host_ms: f64,
+        target_ms: f64,
+        draft_ms: &Bound<'_, PyList>,
     ) -> PyResult<()> {
-        let Self { inner, room, .. } = self;
-        settle(py, inner, room, (number, rule, seed), &scores, &drafts, q, before)
+        let Self { inner, room, layouts, rule, seed, .. } = self;
+        let outputs = inner.step().outputs();
+        let scores = if fed { layouts.floats(scores, "scores", outputs)? } else { Floats::new(scores, "scores")? };
+        let (laws, before) = ((q, held.then_some(&self.held)), (host_ms, target_ms, draft_ms));
+        settle(py, inner, room, (number, *rule, *seed), &scores, laws, before)
     }
 
     /// Takes what came of plan `number`.
