@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -33,40 +33,44 @@ __all__ = ["CachedDraft", "CachedTarget"]
 LONG = 24
 
 
-class _Fed:
-    """A model, and the arrays that a scheduler feeds it from."""
+class Fed(NamedTuple):
+    """What a scheduler feeds a model from, and what does a pass; see ``Fed`` of the core."""
+
+    feed: _core.SpecFeed
+    run: Callable[[int, int, int, int, int], Any]
+
+
+class _Model:
+    """A model as schedulers feed it."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
+        self.within: Callable[[], Any] = getattr(model, "within", nullcontext)
         self._core: _core.SpecScheduler | None = None
 
-    def by(self, core: _core.SpecScheduler) -> tuple[_core.SpecFeed, Callable[[int, int, int, int, int], Any]]:
-        """Return what is fed, and what does a pass: of a model with a method ``fed`` what that makes of the arrays."""
+    def by(self, core: _core.SpecScheduler) -> Fed:
+        """Return how a scheduler feeds it: a model with a method ``fed`` makes what does a pass of the arrays."""
         if self._core is not core:
             # What another scheduler left in the cache is not known.
-            self._core, self._feed = core, core.feed()
-            arrays = self._feed.arrays()
-            fed = getattr(self.model, "fed", None)
-            self._run = self._plain(arrays) if fed is None else fed(arrays)
-        return self._feed, self._run
+            feed, fed = core.feed(), getattr(self.model, "fed", None)
+            arrays = feed.arrays()
+            self._core, self._fed = core, Fed(feed, _plain(self.model, arrays) if fed is None else fed(arrays))
+        return self._fed
 
-    def _plain(self, arrays: dict[str, Ints]) -> Callable[[int, int, int, int, int], Any]:
-        def run(rows: int, _slot: int, _begin: int, width: int, keep: int) -> Any:
-            ids, positions = (arrays[name][: rows * width].reshape(rows, width) for name in ("ids", "positions"))
-            scores = to_numpy(
-                self.model(arrays["slots"][:rows].copy(), positions[:, 0].copy(), ids.copy(), keep), "scores"
-            )
-            if scores.shape[:2] != (rows, keep or width):
-                raise ValueError(f"scores: shape {scores.shape}; ({rows}, {keep or width}, vocab) is needed")
-            return np.ascontiguousarray(scores, np.float32)
 
-        return run
+def _plain(model: Model, arrays: dict[str, Ints]) -> Callable[[int, int, int, int, int], Any]:
+    """Return what does a pass of a model that takes arrays."""
 
-    @property
-    def within(self) -> Callable[[], Any]:
-        """What passes are made within, a context."""
-        found: Callable[[], Any] = getattr(self.model, "within", nullcontext)
-        return found
+    def run(rows: int, _slot: int, _begin: int, width: int, keep: int) -> Any:
+        ids, positions = (arrays[name][: rows * width].reshape(rows, width) for name in ("ids", "positions"))
+        # They are written to again, and a model may keep what it is given.
+        given = arrays["slots"][:rows].copy(), positions[:, 0].copy(), ids.copy()
+        scores = to_numpy(model(*given, keep), "scores")
+        if scores.shape[:2] != (rows, keep or width):
+            raise ValueError(f"scores: shape {scores.shape}; ({rows}, {keep or width}, vocab) is needed")
+        return np.ascontiguousarray(scores, np.float32)
+
+    return run
 
 
 @dataclass(frozen=True)
@@ -94,21 +98,20 @@ class CachedTarget:
     """
 
     model: Model
-    _fed: _Fed = field(init=False, repr=False, compare=False)
+    _model: _Model = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Make room for what is known of schedulers."""
-        object.__setattr__(self, "_fed", _Fed(self.model))
+        object.__setattr__(self, "_model", _Model(self.model))
 
     @property
     def within(self) -> Callable[[], Any]:
         """What passes are made within, a context."""
-        return self._fed.within
+        return self._model.within
 
-    def alone(self, step: Step) -> Any:
-        """Return the scores of a step of one row, of shape (1, outputs, vocab), within :attr:`within`."""
-        feed, run = self._fed.by(step._core)
-        return run(*step._core.feeding(feed))
+    def fed_by(self, core: _core.SpecScheduler) -> Fed:
+        """Return how a scheduler feeds the model, within :attr:`within`."""
+        return self._model.by(core)
 
     def __call__(self, step: Step) -> Any:
         """Return the scores of a step: shape (outputs, vocab)."""
@@ -177,16 +180,20 @@ class CachedDraft:
     """
 
     model: Model
-    _fed: _Fed = field(init=False, repr=False, compare=False)
+    _model: _Model = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Make room for what is known of schedulers."""
-        object.__setattr__(self, "_fed", _Fed(self.model))
+        object.__setattr__(self, "_model", _Model(self.model))
 
     @property
     def within(self) -> Callable[[], Any]:
         """What passes are made within, a context."""
-        return self._fed.within
+        return self._model.within
+
+    def fed_by(self, core: _core.SpecScheduler) -> Fed:
+        """Return how a scheduler feeds the model, within :attr:`within`."""
+        return self._model.by(core)
 
     def __call__(self, step: Step, rows: Ints) -> Drafts:
         """Return the drafts of some rows of a step."""
@@ -197,8 +204,4 @@ class CachedDraft:
 
     def drawn(self, step: Step, rows: Ints | None = None) -> None:
         """Draw drafts into a step, for all rows or some, within :attr:`within`; the core holds their laws."""
-        core = step._core
-        feed, run = self._fed.by(core)
-        one = core.drafting(feed, rows)
-        while one is not None:
-            one = core.drew(feed, run(*one))
+        step._core.draft_by(self._model.by(step._core), rows)

@@ -143,7 +143,6 @@ class Engine:
         if token_budget is None:
             token_budget = max(512, max_running * (max_gamma + 1))
         self._target, self.vocab = target, vocab
-        self._alone: Any = getattr(target, "alone", None)
         within = (getattr(part, "within", None) for part in (target, *drafters))
         self._within = list(dict.fromkeys(context for context in within if context is not None))
         self._core = _core.SpecScheduler(
@@ -165,6 +164,7 @@ class Engine:
         )
         self._arrays = self._core.arrays()
         self._rounds = Rounds(self._core, drafters, vocab, rule, seed, threads)
+        self._core.parts(target.fed_by(self._core) if hasattr(target, "fed_by") else None, self._rounds.parts)
         self._errors: dict[int, str] = {}
         self._next_uid = 0
 
@@ -380,20 +380,24 @@ class Engine:
             return self._step()
 
     def _step(self) -> bool:
-        step = self.plan()
-        if step.rows == 0:
-            self.abort(step)
-            return False
         try:
-            self._do(step)
+            alone = self._rounds.penalties or self._rounds.curious
+            plan = self._core.plan(True) if alone else self._core.step()
+            if plan is None:
+                return True
+            step = Step(self._core, self._arrays, plan)
+            try:
+                if step.rows:
+                    self._do(step)
+                    return True
+            except BaseException:
+                self._core.abort(step.number)
+                raise
+            self._core.abort(step.number)
+            return False
         except Exception:
-            self._core.abort(step.number)
-        except BaseException:
-            self._core.abort(step.number)
-            raise
-        else:
-            return True
-        step = self.plan(speculate=False)
+            # It is told if it happens again.
+            step = self.plan(speculate=False)
         try:
             self._do(step, alone=True)
         except Exception as error:
@@ -410,17 +414,14 @@ class Engine:
         begun = perf_counter()
         drafted = None if rounds.held(step) else rounds.asked(step)
         asked = perf_counter()
-        one = self._alone is not None and step.rows == step.giving == 1
-        scores = self._alone(step) if one else self._target(step)
+        scores = self._target(step)
         scored = perf_counter()
         drafting = rounds.draft_ms
         before = 1e3 * (asked - begun) - sum(drafting), 1e3 * (scored - asked)
-        if not alone and rounds.settled(step, scores, drafted, before, fed=one):
+        if not alone and rounds.settled(step, scores, drafted, before):
             return
         if drafted is None:
             drafted = rounds.told(step)
-        if one:
-            scores = scores[0]
         try:
             verified, proposed = self.verify(step, scores, drafted)
         except ModelError:

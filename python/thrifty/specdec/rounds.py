@@ -58,8 +58,9 @@ class Rounds:
     draft_ms: list[float] = field(default_factory=list)
     #: Nodes by which rows went in the last round, where some had trees.
     nodes: NDArray[np.int64] | None = None
-    #: What drafts into a step, of each drafter that can.
+    #: What drafts into a step, of each drafter that can; and what the core asks it by.
     drawn: list[Callable[[Step], None] | None] = field(default_factory=list)
+    parts: list[Any] = field(default_factory=list)
     #: Drafters that want to know what the target found likeliest.
     curious: list[_core.SpecDraft] = field(default_factory=list)
 
@@ -70,10 +71,13 @@ class Rounds:
                 self.core.attach(which, core)
                 if core.wants:
                     self.curious.append(core)
-            drawn = getattr(drafter, "drawn", None)
+            drawn, part = None, None
             if isinstance(core, (_core.PairDraft, _core.SpecDraft)):
-                drawn = partial(self.into, which, core)
+                drawn, part = partial(self.into, which, core), core
+            elif hasattr(drafter, "fed_by"):
+                drawn, part = drafter.drawn, drafter.fed_by(self.core)
             self.drawn.append(drawn)
+            self.parts.append(part)
 
     def held(self, step: Step) -> bool:
         """Draft into a step where one drafter is asked that can, or none; say whether it was done.
@@ -198,41 +202,39 @@ class Rounds:
             accepted[rows], tokens[rows, :1] = self.judged(step, rows, np.ascontiguousarray(p[rows, :1]), nothing)
         return Verified(accepted, tokens), proposed
 
-    def settled(
-        self, step: Step, scores: Any, drafted: Drafted | None, before: tuple[float, float], *, fed: bool
-    ) -> bool:
+    def settled(self, step: Step, scores: Any, drafted: Drafted | None, before: tuple[float, float]) -> bool:
         """Verify and commit in one call where a step is short and has no penalties; say whether it was done.
 
-        Without ``drafted``, what is held; ``fed`` scores are float32, contiguous and on the CPU. ``before`` has the
-        milliseconds of the step so far: outside the models, of the target.
+        Without ``drafted``, what is held. ``before`` has the milliseconds of the step so far: outside the models, of
+        the target.
 
         Raises
         ------
         ModelError
             When a law is none; nothing has changed then.
         """
-        if self.penalties or step.giving * (step._most + 1) * self.vocab > SHORT:
+        p = to_numpy(scores, "scores")
+        if not isinstance(p, np.ndarray) or p.dtype != np.float32 or p.ndim != 2 or p.size > SHORT or self.penalties:
             return False
-        q, held = None, drafted is None
+        if p.shape[1] != self.vocab or len(drafted or ()) > 1:
+            return False
+        q = None
         if drafted:
             rows, drafts = drafted[0]
-            if len(drafted) > 1 or drafts.parents is not None or (rows is not None and len(rows) != step.giving):
+            if drafts.parents is not None or (rows is not None and len(rows) != step.giving):
                 return False
-            if drafts.q is not None and self.rule in ("block", "token"):
-                dense = not isinstance(drafts.q, SparseProbs)
-                q = np.ascontiguousarray(to_numpy(drafts.q, "q"), np.float32) if dense else source(drafts.q, (0, 0, 0))
-        if not fed or self.curious:
-            scores = to_numpy(scores, "scores")
-            if fed:
-                scores = scores[0]
-            elif not isinstance(scores, np.ndarray) or scores.dtype != np.float32 or scores.ndim != 2:
-                return False
-            if scores.shape[1] != self.vocab:
-                return False
-            scores = np.ascontiguousarray(scores)
-            for core in self.curious:
-                self.core.observe(core, scores)
-        self.core.settle(step.number, scores, fed and not self.curious, q, held, *before, self.draft_ms)
+            if self.rule in ("block", "token"):
+                q = drafts.q
+            if isinstance(q, SparseProbs):
+                q = source(q, (0, 0, 0))
+            elif q is not None:
+                q = np.ascontiguousarray(to_numpy(q, "q"), np.float32)
+                if q.shape[2] != self.vocab:
+                    return False
+        p = np.ascontiguousarray(p)
+        for core in self.curious:
+            self.core.observe(core, p)
+        self.core.settle(step.number, p, q, drafted is None, *before, self.draft_ms)
         return True
 
     def judged(self, step: Step, rows: Any, p: Any, drafts: Drafts) -> Verified:

@@ -71,9 +71,10 @@ pub struct Feed {
     rows: Vec<usize>,
     /// Scores of each row of the pass.
     scored: usize,
-    laws: Vec<f32>,
+    /// Of the plan.
+    number: u64,
     width: usize,
-    vocab: usize,
+    laws: Vec<f32>,
     order: Vec<u32>,
 }
 
@@ -88,7 +89,7 @@ impl Feed {
     pub fn begin(&mut self, scheduler: &Scheduler, rows: impl Iterator<Item = usize>) -> Result<Option<Pass>> {
         let step = scheduler.step();
         self.asked.clear();
-        (self.width, self.vocab) = (0, 0);
+        (self.width, self.number) = (0, step.number);
         for row in rows {
             if row >= step.giving {
                 return Err(Error::argument("rows", format!("{row} is not one of {} that give ids", step.giving)));
@@ -108,6 +109,8 @@ impl Feed {
             self.asked.push(Asked { row, slot, known: ids.len(), begin, gamma, drawn: 0 });
             self.width = self.width.max(gamma);
         }
+        let vocab = scheduler.settings().vocab as usize;
+        self.laws.resize(step.giving * self.width * vocab, 0.0);
         Ok(self.pass(scheduler))
     }
 
@@ -155,7 +158,7 @@ impl Feed {
     }
 
     /// Draws from the scores of the pass, under the law of each row's request, into the tokens of the step; returns the
-    /// next pass.
+    /// next pass. What a model has more of than ids below the scheduler's `vocab` is left out.
     pub fn drew(
         &mut self,
         scheduler: &mut Scheduler,
@@ -167,11 +170,11 @@ impl Feed {
             let what = format!("{} numbers; as many for each of {rows} places are needed", scores.len());
             return Err(Error::argument("scores", what));
         }
-        let vocab = scores.len() / rows;
-        if self.vocab != vocab {
-            self.vocab = vocab;
-            self.laws.resize(scheduler.step().giving * self.width * vocab, 0.0);
+        if scheduler.step().number != self.number {
+            return Err(Error::StalePlan { plan: self.number, what: "another was made since" });
         }
+        let (vocab, own) = (scheduler.settings().vocab as usize, scores.len() / rows);
+        let same = vocab.min(own);
         let path = simd::path()?;
         for (place, &at) in self.rows.iter().enumerate() {
             let Asked { row, slot, known, drawn, gamma, .. } = self.asked[at];
@@ -179,7 +182,9 @@ impl Feed {
             // What stands behind a row's own ids fills it up.
             let last = if self.scored == 1 { 0 } else { end - begin - 1 };
             let law = &mut self.laws[(row * self.width + drawn) * vocab..][..vocab];
-            law.copy_from_slice(&scores[(place * self.scored + last) * vocab..][..vocab]);
+            let (law, none) = law.split_at_mut(same);
+            law.copy_from_slice(&scores[(place * self.scored + last) * own..][..same]);
+            none.fill(0.0);
             let step = scheduler.step();
             step.sampling(row).law(path, law, &mut self.order);
             let random = Noise::new(seed, step.uids[row]).of(purpose, step.next(row));
@@ -200,23 +205,33 @@ impl Feed {
         Ok(self.pass(scheduler))
     }
 
-    /// The laws that drafts were drawn from, `vocab` numbers each: `width` places a row of the step, of which those of its
+    /// The laws that drafts were drawn from: `width` places of `vocab` numbers a row of the step, of which those of its
     /// drafts hold something.
-    pub fn laws(&self) -> (&[f32], usize, usize) {
-        (&self.laws, self.width, self.vocab)
+    pub fn laws(&self) -> (&[f32], usize) {
+        (&self.laws, self.width)
     }
 
-    /// What the target is fed for a step of one row that gives ids.
-    pub fn target(&mut self, scheduler: &Scheduler) -> Result<Pass> {
+    /// Whether a target can be fed all of the step in flight in one pass that computes little in vain.
+    pub fn holds(&self, scheduler: &Scheduler) -> bool {
+        let (step, rows) = (scheduler.step(), scheduler.step().rows());
+        let width = step.first.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
+        rows > 0 && rows == step.giving && (rows == 1 || width <= LONG) && rows * width <= self.ids.len()
+    }
+
+    /// What a target is fed for the step in flight, where it [`holds`](Self::holds) that: all rows in one pass.
+    pub fn target(&mut self, scheduler: &Scheduler) -> Pass {
         let step = scheduler.step();
-        let width = step.tokens.len();
-        if step.rows() != 1 || step.giving != 1 || width > self.ids.len() {
-            return Err(Error::argument("step", format!("{} rows of {width} ids; one row is needed", step.rows())));
+        let counts = || step.first.windows(2).map(|w| (w[1] - w[0]) as usize);
+        let width = counts().max().unwrap_or(0);
+        for (row, count) in counts().enumerate() {
+            self.slots[row] = i64::from(step.table_row[row]);
+            let places = row * width..(row + 1) * width;
+            self.ids[places.clone()].fill(0);
+            let tokens = &step.tokens[step.first[row] as usize..][..count];
+            self.ids[places.clone()].iter_mut().zip(tokens).for_each(|(to, &id)| *to = i64::from(id));
+            self.positions[places].iter_mut().zip(step.begin[row]..).for_each(|(to, position)| *to = position);
         }
-        let (slot, begin) = (step.table_row[0] as usize, step.begin[0] as usize);
-        self.slots[0] = slot as i64;
-        self.ids.iter_mut().zip(&step.tokens).for_each(|(to, &id)| *to = i64::from(id));
-        self.positions[..width].iter_mut().zip(begin..).for_each(|(to, position)| *to = position as i64);
-        Ok(Pass { rows: 1, slot, begin, width, keep: usize::from(step.gamma[0]) + 1 })
+        let keep = if counts().all(|count| count == width) { usize::from(step.asks().0) + 1 } else { 0 };
+        Pass { rows: step.rows(), slot: step.table_row[0] as usize, begin: step.begin[0] as usize, width, keep }
     }
 }

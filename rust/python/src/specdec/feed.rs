@@ -7,13 +7,24 @@ use thrifty_specdec::feed::{Feed, Pass};
 
 use crate::array::{Layouts, lasting, vector};
 
-/// Rows, slot and position of the first, ids of a row, and the last ones whose scores are needed, 0 for all.
-pub(super) type PassOf = (usize, usize, usize, usize, usize);
+/// A model that is fed, and what does a pass: it is called with rows, slot and position of the first, ids of a row, and how
+/// many of the last need scores, 0 for all.
+#[derive(FromPyObject)]
+pub(super) struct Fed {
+    pub(super) feed: Py<SpecFeed>,
+    run: Py<PyAny>,
+}
 
-/// See [`PassOf`].
-pub(super) fn pass_of(pass: Pass) -> PassOf {
-    let Pass { rows, slot, begin, width, keep } = pass;
-    (rows, slot, begin, width, keep)
+impl Fed {
+    pub(super) fn clone_ref(&self, py: Python<'_>) -> Self {
+        Self { feed: self.feed.clone_ref(py), run: self.run.clone_ref(py) }
+    }
+
+    /// The scores of a pass.
+    pub(super) fn run<'py>(&self, py: Python<'py>, pass: Pass) -> PyResult<Bound<'py, PyAny>> {
+        let Pass { rows, slot, begin, width, keep } = pass;
+        self.run.bind(py).call1((rows, slot, begin, width, keep))
+    }
 }
 
 /// What the cache of a model holds, and the arrays from which it is fed; use `thrifty.specdec.CachedDraft`.

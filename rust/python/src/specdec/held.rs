@@ -58,8 +58,8 @@ pub(super) fn as_arrays<'py>(
         }
         Held::Fed(feed) => {
             let feed = feed.borrow(py);
-            let (laws, width, vocab) = feed.inner.laws();
-            PyArray1::from_slice(py, &laws[..n * width * vocab]).reshape([n, width, vocab])?.into_any()
+            let (laws, width) = feed.inner.laws();
+            PyArray1::from_slice(py, laws).reshape([n, width, laws.len() / (n * width).max(1)])?.into_any()
         }
     };
     Ok((ids.into_pyarray(py).reshape([n, width])?, laws))

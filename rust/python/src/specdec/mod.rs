@@ -9,6 +9,7 @@ mod proposals;
 mod scheduler;
 mod settle;
 mod verify;
+mod whole;
 
 pub(crate) use self::drafts::SpecDraft;
 pub(crate) use self::draw::specdec_draw;

@@ -3,7 +3,7 @@
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::PyDict;
 use thrifty_base::draft::{Draft, Hopes};
 use thrifty_base::noise::Purpose;
 use thrifty_base::progress::Progress;
@@ -18,18 +18,19 @@ use thrifty_specdec::sequences::{self, Sequences};
 use thrifty_specdec::times::Times;
 use thrifty_specdec::verify::Rule;
 
-use crate::array::{Floats, Layouts, filled_flat, vector, window};
+use crate::array::{Floats, filled_flat, vector, window};
 use crate::error::IntoPyErr;
 use crate::interrupt::long_call;
 use crate::pairconnect::{Ids, PairDraft, PairLm};
 use crate::specdec::drafts::SpecDraft;
 use crate::specdec::draw::{Drawn, draw_rows};
-use crate::specdec::feed::{PassOf, Rows, SpecFeed, pass_of};
+use crate::specdec::feed::{Fed, Rows, SpecFeed};
 use crate::specdec::held::{Held, as_arrays};
 use crate::specdec::latency::Curve;
 use crate::specdec::proposals::{Proposed, ProposedTrees, chains, children_of, proposed, trees};
 use crate::specdec::settle::{Room, looks_at_laws, settle};
 use crate::specdec::verify::rule as rule_of;
+use crate::specdec::whole::{Part, draft_by, whole_step};
 
 /// Up to so many positions, tens of milliseconds, scores are no long call.
 const SHORT: usize = 1 << 10;
@@ -37,18 +38,22 @@ const SHORT: usize = 1 << 10;
 /// Requests, blocks and plans; use `thrifty.specdec.Engine`.
 #[pyclass(module = "thrifty._core")]
 pub(crate) struct SpecScheduler {
-    inner: Scheduler,
+    pub(super) inner: Scheduler,
     /// One for each drafter.
     sequences: Vec<Sequences>,
     /// Drafters that know what they have before they are asked, by their numbers.
     ready: Vec<(u8, Py<SpecDraft>)>,
-    room: Room,
-    held: Held,
-    rule: Rule,
-    seed: u64,
-    /// Of scores of targets that are fed.
-    layouts: Layouts,
+    pub(super) room: Room,
+    pub(super) held: Held,
+    pub(super) rule: Rule,
+    pub(super) seed: u64,
+    /// What can be asked without Python between.
+    pub(super) target: Option<Fed>,
+    pub(super) drafters: Vec<Part>,
 }
+
+/// Number, rows, those that give ids, tokens, the largest gamma, and the one drafter that is asked, or -1.
+pub(super) type Plan = (u64, usize, usize, usize, u8, i32);
 
 fn matrix<'py>(array: &PyReadonlyArray2<'py, i64>, name: &str) -> PyResult<usize> {
     if !array.is_c_contiguous() {
@@ -69,7 +74,7 @@ fn policy(gamma: u8, curves: Vec<Curve>, alphas: &[f32], max_gamma: u8) -> Resul
 
 impl SpecScheduler {
     /// The random numbers that drafts are drawn by.
-    fn random(&self) -> (u64, Purpose) {
+    pub(super) fn random(&self) -> (u64, Purpose) {
         (self.seed, if self.rule == Rule::SeedExact { Purpose::Shared } else { Purpose::Draft })
     }
 }
@@ -117,7 +122,8 @@ impl SpecScheduler {
             held: Held::default(),
             rule: rule_of(rule)?,
             seed,
-            layouts: Layouts::default(),
+            target: None,
+            drafters: Vec::new(),
         })
     }
 
@@ -265,7 +271,7 @@ impl SpecScheduler {
 
     /// Plans a step: its number, rows, those that give ids, tokens, the largest gamma, and the one drafter that is asked,
     /// -1 where there is none or several are.
-    fn plan(&mut self, py: Python<'_>, speculate: bool) -> PyResult<(u64, usize, usize, usize, u8, i32)> {
+    pub(super) fn plan(&mut self, py: Python<'_>, speculate: bool) -> PyResult<Plan> {
         let Self { inner, sequences, ready, .. } = self;
         for (which, drafter) in ready.iter().filter(|_| speculate) {
             let mut drafter = drafter.borrow_mut(py);
@@ -287,7 +293,13 @@ impl SpecScheduler {
 
     /// [`Self::propose`] into the tokens of plan `number`, where one drafter is asked: what else there is to know of the
     /// drafts is held until they are settled. Returns how many tokens are left, and the largest gamma.
-    fn hold(&mut self, py: Python<'_>, number: u64, which: u8, drafter: &Bound<'_, PyAny>) -> PyResult<(usize, u8)> {
+    pub(super) fn hold(
+        &mut self,
+        py: Python<'_>,
+        number: u64,
+        which: u8,
+        drafter: &Bound<'_, PyAny>,
+    ) -> PyResult<(usize, u8)> {
         let (random, laws) = (self.random(), looks_at_laws(self.rule));
         let Self { inner, sequences, held, .. } = self;
         let drafts = held.lists();
@@ -298,28 +310,23 @@ impl SpecScheduler {
         Ok((inner.step().tokens.len(), left))
     }
 
-    /// Begins to draft for rows of the plan in flight, all that give ids where none are named, with a model that is fed; the
-    /// first pass that it is to do.
-    #[pyo3(signature = (feed, rows))]
-    fn drafting(
-        &mut self,
-        py: Python<'_>,
-        feed: &Bound<'_, SpecFeed>,
-        rows: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Option<PassOf>> {
-        let rows = Rows::new(rows)?.of(self.inner.step().giving)?;
-        let pass = feed.borrow_mut().inner.begin(&self.inner, rows.into_iter()).map_err(|e| e.into_py_err(py))?;
-        self.held = Held::Fed(feed.clone().unbind());
-        Ok(pass.map(pass_of))
+    /// Drafts for rows of the plan in flight, all that give ids where none are named, with a model that is fed, into its
+    /// tokens. What else there is to know of the drafts is held until they are settled.
+    #[pyo3(signature = (by, rows))]
+    fn draft_by(slf: &Bound<'_, Self>, by: Fed, rows: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let rows = Rows::new(rows)?.of(slf.try_borrow()?.inner.step().giving)?;
+        draft_by(slf, &by, rows.into_iter())
     }
 
-    /// Draws from the scores of a pass into the tokens of the plan in flight, and returns the next pass. What else there is
-    /// to know of the drafts is held until they are settled.
-    fn drew(&mut self, py: Python<'_>, feed: &mut SpecFeed, scores: &Bound<'_, PyAny>) -> PyResult<Option<PassOf>> {
-        let random = self.random();
-        let scores = feed.layouts.floats(scores, "scores", feed.inner.places())?;
-        let pass = feed.inner.drew(&mut self.inner, scores.as_slice()?, random);
-        Ok(pass.map_err(|e| e.into_py_err(py))?.map(pass_of))
+    /// Says what can be asked without Python between: of the target, and of each drafter.
+    fn parts(&mut self, target: Option<Fed>, drafters: Vec<Part>) {
+        (self.target, self.drafters) = (target, drafters);
+    }
+
+    /// Plans a step and does it, where all that it asks of is of [`Self::parts`] and it is short; else returns the plan. A
+    /// plan of which something fails is taken back.
+    fn step(slf: &Bound<'_, Self>) -> PyResult<Option<Plan>> {
+        whole_step(slf)
     }
 
     /// The drafts that are held, as arrays: ids of all rows that give ids; and the laws that they were drawn from as lists, or
@@ -332,11 +339,6 @@ impl SpecScheduler {
     fn feed(&self) -> SpecFeed {
         let Settings { max_running, max_length, .. } = *self.inner.settings();
         SpecFeed::new(max_running as usize, max_length as usize)
-    }
-
-    /// What a target is fed for the plan in flight, which has one row.
-    fn feeding(&self, py: Python<'_>, feed: &mut SpecFeed) -> PyResult<PassOf> {
-        feed.inner.target(&self.inner).map(pass_of).map_err(|e| e.into_py_err(py))
     }
 
     /// Asks a drafter for trees: ids and parents, `width` places a row, and laws, `width + 1` a row: that of the root's
@@ -432,25 +434,22 @@ impl SpecScheduler {
     }
 
     /// Verifies the drafts in the tokens of plan `number`, which were drawn from `q` or are `held`, against scores of its
-    /// outputs, and takes what comes of it; with an error nothing changes. `fed` scores are of a model that was fed. The
-    /// milliseconds of the step so far: outside the models, of the target, of each drafter.
+    /// outputs, and takes what comes of it; with an error nothing changes. The milliseconds of the step so far: outside the
+    /// models, of the target, of each drafter.
     fn settle(
         &mut self,
         py: Python<'_>,
         number: u64,
         scores: &Bound<'_, PyAny>,
-        fed: bool,
         q: Option<&Bound<'_, PyAny>>,
         held: bool,
         host_ms: f64,
         target_ms: f64,
-        draft_ms: &Bound<'_, PyList>,
+        draft_ms: Vec<f64>,
     ) -> PyResult<()> {
-        let Self { inner, room, layouts, rule, seed, .. } = self;
-        let outputs = inner.step().outputs();
-        let scores = if fed { layouts.floats(scores, "scores", outputs)? } else { Floats::new(scores, "scores")? };
-        let (laws, before) = ((q, held.then_some(&self.held)), (host_ms, target_ms, draft_ms));
-        settle(py, inner, room, (number, *rule, *seed), &scores, laws, before)
+        let Self { inner, room, rule, seed, .. } = self;
+        let (scores, laws) = (Floats::new(scores, "scores")?, (q, held.then_some(&self.held)));
+        settle(py, inner, room, (number, *rule, *seed), (&scores, None), laws, (host_ms, target_ms, &draft_ms))
     }
 
     /// Takes what came of plan `number`.
