@@ -141,7 +141,7 @@ class HFModel:
 
     def _one(self, slot: int, at: int, width: int) -> tuple[Any, Any]:
         """Make ready for one row: positions and mask. Those of short rows are kept: making them takes longer."""
-        self._cache.turn(slot, at, at + width)
+        self._cache.one, self._cache.many = (slot, at, at + width), None
         found = self._kept.get((at, width))
         if found is None:
             self._fits(at + width)
@@ -182,19 +182,17 @@ class _Slots:
     def __init__(self, slots: int, length: int) -> None:
         self._size = (slots, length)
         self._layers: dict[int, tuple[Any, Any]] = {}
-        self._one: tuple[int, int, int] | None = None
-        self._many: tuple[Any, Any, int, int | None] | None = None
-
-    def turn(self, slot: int, begin: int, end: int) -> None:
-        """Say that the next call is of one row."""
-        self._one, self._many = (slot, begin, end), None
+        #: What the next call is of: slot, begin and end of one row; or slots, places, the last place and the first slot
+        #: where they are in order.
+        self.one: tuple[int, int, int] | None = None
+        self.many: tuple[Any, Any, int, int | None] | None = None
 
     def turns(self, slots: list[int], places: Any, last: int) -> None:
         """Say that the next call is of several rows."""
         first = slots[0]
         in_order = slots == list(range(first, first + len(slots)))
         rows = require_torch().tensor(slots, device=places.device)
-        self._one, self._many = None, (rows, places, last, first if in_order else None)
+        self.one, self.many = None, (rows, places, last, first if in_order else None)
 
     def update(self, keys: Any, values: Any, layer: int, *_: Any, **__: Any) -> tuple[Any, Any]:
         """Write keys and values of a layer, of shape (rows, heads, width, dim); return all that may be seen."""
@@ -203,13 +201,13 @@ class _Slots:
             slots, length = self._size
             shape = (slots, keys.shape[1], length, keys.shape[3])
             kept = self._layers[layer] = (keys.new_zeros(shape), values.new_zeros(shape))
-        if self._one is not None:
-            slot, begin, end = self._one
+        if self.one is not None:
+            slot, begin, end = self.one
             for cache, new in zip(kept, (keys, values), strict=True):
                 cache[slot, :, begin:end] = new[0]
             return kept[0][slot : slot + 1, :, :end], kept[1][slot : slot + 1, :, :end]
-        assert self._many is not None
-        slots, places, last, first = self._many
+        assert self.many is not None
+        slots, places, last, first = self.many
         for cache, new in zip(kept, (keys, values), strict=True):
             cache[slots[:, None], :, places] = new.transpose(1, 2)
         if first is not None:
@@ -219,6 +217,6 @@ class _Slots:
 
     def get_seq_length(self, *_: Any) -> int:
         """Return how many ids the longest row has seen; positions and masks are given, so it decides nothing."""
-        if self._one is not None:
-            return self._one[1]
-        return 0 if self._many is None else self._many[2] - int(self._many[1].shape[1])
+        if self.one is not None:
+            return self.one[1]
+        return 0 if self.many is None else self.many[2] - int(self.many[1].shape[1])

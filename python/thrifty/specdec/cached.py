@@ -85,6 +85,11 @@ class CachedTarget:
         Slots are below the engine's ``max_running``. Rows that have fewer ids than others are filled up with 0 behind
         their own; what the cache gets there is taken back by the next call.
 
+        One with a method ``fed(arrays)`` is asked for less: it gets the arrays "slots", "ids" and "positions" once,
+        whose memory lasts, and returns a callable ``run(rows, slot, begin, width, keep)``. This reads ``rows * width``
+        ids and positions, row after row, and returns scores as above, contiguous and on the CPU; ``slot`` and ``begin``
+        are those of the first row. Then ``within()``, if it has that, is a context for all calls.
+
     Examples
     --------
     >>> import numpy as np

@@ -4,18 +4,13 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2, PyUntypedArrayMet
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use thrifty_base::draft::{Draft, Hopes};
+use thrifty_base::draft::Hopes;
 use thrifty_base::noise::Purpose;
 use thrifty_base::progress::Progress;
 use thrifty_base::sampling::Sampling;
-use thrifty_specdec::Result;
-use thrifty_specdec::latency::{Knots, LatencyCurve, Learned};
-use thrifty_specdec::policy::rivals::ByBatch;
-use thrifty_specdec::policy::{Planner, Policy, Settings as Planning};
 use thrifty_specdec::request::{Handle, State, Submission};
 use thrifty_specdec::scheduler::{Scheduler, Settings};
-use thrifty_specdec::sequences::{self, Sequences};
-use thrifty_specdec::times::Times;
+use thrifty_specdec::sequences::Sequences;
 use thrifty_specdec::verify::Rule;
 
 use crate::array::{Floats, filled_flat, vector, window};
@@ -26,8 +21,8 @@ use crate::specdec::drafts::SpecDraft;
 use crate::specdec::draw::{Drawn, draw_rows};
 use crate::specdec::feed::{Fed, Rows, SpecFeed};
 use crate::specdec::held::{Held, as_arrays};
-use crate::specdec::latency::Curve;
-use crate::specdec::proposals::{Proposed, ProposedTrees, chains, children_of, proposed, trees};
+use crate::specdec::latency::{Curve, policy};
+use crate::specdec::proposals::{Proposed, ProposedTrees, chains, children_of, observe, proposed, trees};
 use crate::specdec::settle::{Room, looks_at_laws, settle};
 use crate::specdec::verify::rule as rule_of;
 use crate::specdec::whole::{Part, draft_by, whole_step};
@@ -60,16 +55,6 @@ fn matrix<'py>(array: &PyReadonlyArray2<'py, i64>, name: &str) -> PyResult<usize
         return Err(PyValueError::new_err(format!("{name}: a contiguous array is needed")));
     }
     Ok(array.shape()[1])
-}
-
-/// Without curves `gamma` drafts always; else the planner, which knows what each drafter takes.
-fn policy(gamma: u8, curves: Vec<Curve>, alphas: &[f32], max_gamma: u8) -> Result<Box<dyn Policy>> {
-    let curves: Vec<LatencyCurve> = curves.into_iter().map(LatencyCurve::from).collect();
-    let Some(first) = curves.first() else { return Ok(Box::new(ByBatch::fixed(gamma)?)) };
-    let verify = Learned::new(Knots::of_verify(first, &[])?, 0.0)?;
-    let drafts = curves.iter().map(|curve| Learned::new(Knots::of_draft(curve)?, 0.0)).collect::<Result<_>>()?;
-    let times = Times::new(0.0, verify, drafts)?;
-    Ok(Box::new(Planner::new(Planning { max_gamma, probe: true }, times, alphas)?))
 }
 
 impl SpecScheduler {
@@ -416,21 +401,7 @@ impl SpecScheduler {
         drafter: &Bound<'_, SpecDraft>,
         scores: PyReadonlyArray2<'_, f32>,
     ) -> PyResult<()> {
-        let drafter = &mut *drafter.borrow_mut();
-        let (outputs, vocab, wants) = (self.inner.step().outputs(), scores.shape()[1], drafter.core().wants());
-        if !scores.is_c_contiguous() || scores.shape()[0] != outputs || vocab < wants {
-            let what = format!("scores: shape {:?}; ({outputs}, at least {wants}) is needed", scores.shape());
-            return Err(PyValueError::new_err(what));
-        }
-        let scores = scores.as_slice()?;
-        let mut likeliest = Vec::with_capacity(outputs * wants);
-        py.detach(|| {
-            for row in scores.chunks_exact(vocab) {
-                sequences::likeliest(row, wants, &mut likeliest);
-            }
-            sequences::observe(&self.inner, drafter.core(), &likeliest)
-        })
-        .map_err(|e| e.into_py_err(py))
+        observe(py, &self.inner, drafter, &scores)
     }
 
     /// Verifies the drafts in the tokens of plan `number`, which were drawn from `q` or are `held`, against scores of its

@@ -125,7 +125,6 @@ pub(super) fn settle(
         q_lse: None,
         q_token: None,
     };
-    batch.check().map_err(|e| e.into_py_err(py))?;
     accepted.clear();
     accepted.resize(n, 0);
     tokens.clear();
