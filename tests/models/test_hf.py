@@ -92,3 +92,17 @@ def test_greedy_text_is_that_of_generate(requests, drafter):
         )
         assert found.error is None
         assert found.tokens.tolist() == wanted[0, len(prompt) :].tolist()
+
+
+def test_what_hooks_into_a_model_is_called():
+    whole, seen = model("llama"), []
+    engine = Engine(CachedTarget(HFModel(whole, slots=1, length=40)), vocab=VOCAB, max_running=1, max_length=40,
+                    share_prefixes=False)  # fmt: skip
+    hook = whole.register_forward_hook(lambda *_: seen.append(1))
+    engine.submit(np.arange(5), max_new=3)
+    engine.run()
+    assert len(seen) == 3
+    hook.remove()
+    engine.submit(np.arange(5), max_new=3)
+    engine.run()
+    assert len(seen) == 3

@@ -10,6 +10,8 @@ import numpy as np
 from thrifty._torch import require_torch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int64]
@@ -73,9 +75,14 @@ class HFModel:
         self._positions = torch.arange(size, device=self._device)[None]
         self._elsewhere = self._device.type != "cpu"
         self._plain = not self._elsewhere and parameter.dtype == torch.float32
-        self._single = np.zeros((1, 1), np.int64)
-        self._single_fed = torch.from_numpy(self._single)
+        self._hooks = _hooks(model)
         self._named: dict[int, dict[str, Any]] = {}
+
+    @property
+    def within(self) -> Callable[[], Any]:
+        """What calls are made within: no gradients are kept."""
+        found: Callable[[], Any] = self._torch.inference_mode
+        return found
 
     def __call__(self, slots: Ints, begin: Ints, ids: Ints, keep: int) -> Any:
         """Return scores behind the last ``keep`` ids of each row, all where 0: shape (rows, keep, vocab).
@@ -84,44 +91,57 @@ class HFModel:
         """
         torch = self._torch
         rows, width = ids.shape
-        if rows == 1:
-            at = int(begin[0])
-            self._cache.turn(int(slots[0]), at, at + width)
-            positions, mask = self._views(at, width)
-        else:
-            last = int(begin.max()) + width
-            self._fits(last)
-            positions = torch.from_numpy(begin[:, None] + np.arange(width)).to(self._device)
-            self._cache.turns(slots, positions, last)
-            mask = self._seen[0, 0, positions.reshape(-1), :last].view(rows, 1, width, last)
-        if ids.size == 1:
-            # The usual call of a draft; a tensor of its own would take longer than to write to this one.
-            self._single[0, 0] = ids[0, 0]
-            fed = self._single_fed
-        else:
-            fed = torch.from_numpy(ids)
-        if self._elsewhere:
-            fed = fed.to(self._device)
         with torch.inference_mode():
-            scores = self.model(
-                input_ids=fed, position_ids=positions, attention_mask=mask, use_cache=True, **self._more(keep)
-            ).logits
-        if self._plain:
-            scores = scores.numpy()
-        return scores if not keep or scores.shape[1] == keep else scores[:, -keep:]
+            if rows == 1:
+                placed = self._one(int(slots[0]), int(begin[0]), width)
+            else:
+                positions = torch.from_numpy(begin[:, None] + np.arange(width))
+                placed = self._many(slots.tolist(), positions, int(begin.max()) + width)
+            scores = self._scores(torch.from_numpy(ids), *placed, keep)
+        return scores.numpy() if self._plain else scores
 
-    def _more(self, keep: int) -> dict[str, Any]:
-        """Return what calls for so many scores have in common."""
-        found = self._named.get(keep)
-        if found is None:
-            found = {self._cache_name: self._cache}
+    def fed(self, arrays: dict[str, Ints]) -> Callable[[int, int, int, int, int], Any]:
+        """Return what does passes of rows that lie in arrays whose memory lasts; see ``SpecFeed`` of the core.
+
+        It is called, within :attr:`within`, with rows, slot and position of the first, ids of a row, and how many of
+        the last need scores, 0 for all. It returns them as float32, contiguous and on the CPU.
+        """
+        torch = self._torch
+        ids, positions = torch.from_numpy(arrays["ids"]), torch.from_numpy(arrays["positions"])
+        # Views take longer to make than to find.
+        short = [ids[:width][None] for width in range(SHORT + 1)]
+
+        def run(rows: int, slot: int, begin: int, width: int, keep: int) -> Any:
+            if rows == 1:
+                placed = self._one(slot, begin, width)
+                fed = short[width] if width <= SHORT else ids[:width][None]
+            else:
+                places = positions[: rows * width].view(rows, width)
+                placed = self._many(arrays["slots"][:rows].tolist(), places, int(places.max()) + 1)
+                fed = ids[: rows * width].view(rows, width)
+            scores = self._scores(fed, *placed, keep)
+            return scores if self._plain else scores.float().cpu()
+
+        return run
+
+    def _scores(self, ids: Any, positions: Any, mask: Any, keep: int) -> Any:
+        """Return the scores of a pass."""
+        named = self._named.get(keep)
+        if named is None:
+            named = self._named[keep] = {self._cache_name: self._cache, "use_cache": True}
             if self._keep_name is not None and keep:
-                found[self._keep_name] = keep
-            self._named[keep] = found
-        return found
+                named[self._keep_name] = keep
+        named["input_ids"] = ids.to(self._device) if self._elsewhere else ids
+        named["position_ids"], named["attention_mask"] = positions, mask
+        # Where nothing hooks into it, a call is its forward.
+        model = self.model
+        run = model if any(self._hooks) or model._compiled_call_impl is not None else model.forward
+        scores = run(**named).logits
+        return scores if not keep or self._keep_name is not None else scores[:, -keep:].contiguous()
 
-    def _views(self, at: int, width: int) -> tuple[Any, Any]:
-        """Return positions and mask of one row. Those of short rows are kept: making them takes longer than looking."""
+    def _one(self, slot: int, at: int, width: int) -> tuple[Any, Any]:
+        """Make ready for one row: positions and mask. Those of short rows are kept: making them takes longer."""
+        self._cache.one, self._cache.many = (slot, at, at + width), None
         found = self._kept.get((at, width))
         if found is None:
             self._fits(at + width)
@@ -131,9 +151,27 @@ class HFModel:
                 self._kept[at, width] = found
         return found
 
+    def _many(self, slots: list[int], positions: Any, last: int) -> tuple[Any, Any]:
+        """Make ready for several rows: positions and mask."""
+        self._fits(last)
+        positions = positions.to(self._device)
+        self._cache.turns(slots, positions, last)
+        rows, width = positions.shape
+        return positions, self._seen[0, 0, positions.reshape(-1), :last].view(rows, 1, width, last)
+
     def _fits(self, last: int) -> None:
         if last > self.length + self.SPARE:
             raise ValueError(f"length: a call ends at position {last}; the cache has {self.length}")
+
+
+def _hooks(model: Any) -> tuple[Any, ...]:
+    """Return the tables of what is called before and behind a model's forward where no gradients are kept."""
+    torch = require_torch()
+    if type(model).__call__ is not torch.nn.Module.__call__:
+        return ("a call of its own",)
+    everywhere = torch.nn.modules.module
+    own = model._forward_hooks, model._forward_pre_hooks
+    return (*own, everywhere._global_forward_hooks, everywhere._global_forward_pre_hooks)
 
 
 class _Slots:
@@ -144,19 +182,17 @@ class _Slots:
     def __init__(self, slots: int, length: int) -> None:
         self._size = (slots, length)
         self._layers: dict[int, tuple[Any, Any]] = {}
-        self._one: tuple[int, int, int] | None = None
-        self._many: tuple[Any, Any, int, int | None] | None = None
+        #: What the next call is of: slot, begin and end of one row; or slots, places, the last place and the first slot
+        #: where they are in order.
+        self.one: tuple[int, int, int] | None = None
+        self.many: tuple[Any, Any, int, int | None] | None = None
 
-    def turn(self, slot: int, begin: int, end: int) -> None:
-        """Say that the next call is of one row."""
-        self._one, self._many = (slot, begin, end), None
-
-    def turns(self, slots: Ints, places: Any, last: int) -> None:
+    def turns(self, slots: list[int], places: Any, last: int) -> None:
         """Say that the next call is of several rows."""
-        first = int(slots[0])
-        in_order = slots.tolist() == list(range(first, first + len(slots)))
-        rows = require_torch().from_numpy(slots).to(places.device)
-        self._one, self._many = None, (rows, places, last, first if in_order else None)
+        first = slots[0]
+        in_order = slots == list(range(first, first + len(slots)))
+        rows = require_torch().tensor(slots, device=places.device)
+        self.one, self.many = None, (rows, places, last, first if in_order else None)
 
     def update(self, keys: Any, values: Any, layer: int, *_: Any, **__: Any) -> tuple[Any, Any]:
         """Write keys and values of a layer, of shape (rows, heads, width, dim); return all that may be seen."""
@@ -165,13 +201,13 @@ class _Slots:
             slots, length = self._size
             shape = (slots, keys.shape[1], length, keys.shape[3])
             kept = self._layers[layer] = (keys.new_zeros(shape), values.new_zeros(shape))
-        if self._one is not None:
-            slot, begin, end = self._one
+        if self.one is not None:
+            slot, begin, end = self.one
             for cache, new in zip(kept, (keys, values), strict=True):
                 cache[slot, :, begin:end] = new[0]
             return kept[0][slot : slot + 1, :, :end], kept[1][slot : slot + 1, :, :end]
-        assert self._many is not None
-        slots, places, last, first = self._many
+        assert self.many is not None
+        slots, places, last, first = self.many
         for cache, new in zip(kept, (keys, values), strict=True):
             cache[slots[:, None], :, places] = new.transpose(1, 2)
         if first is not None:
@@ -181,6 +217,6 @@ class _Slots:
 
     def get_seq_length(self, *_: Any) -> int:
         """Return how many ids the longest row has seen; positions and masks are given, so it decides nothing."""
-        if self._one is not None:
-            return self._one[1]
-        return 0 if self._many is None else self._many[2] - int(self._many[1].shape[1])
+        if self.one is not None:
+            return self.one[1]
+        return 0 if self.many is None else self.many[2] - int(self.many[1].shape[1])

@@ -7,8 +7,9 @@ its cache holds from ``begin`` on is to be forgotten: so drafts that were not ac
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from thrifty import _core
     from thrifty.specdec.step import Step
 
     Ints = NDArray[np.int64]
@@ -29,6 +31,46 @@ __all__ = ["CachedDraft", "CachedTarget"]
 
 #: Rows with more ids go through the model alone: others would be padded to their length.
 LONG = 24
+
+
+class Fed(NamedTuple):
+    """What a scheduler feeds a model from, and what does a pass; see ``Fed`` of the core."""
+
+    feed: _core.SpecFeed
+    run: Callable[[int, int, int, int, int], Any]
+
+
+class _Model:
+    """A model as schedulers feed it."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.within: Callable[[], Any] = getattr(model, "within", nullcontext)
+        self._core: _core.SpecScheduler | None = None
+
+    def by(self, core: _core.SpecScheduler) -> Fed:
+        """Return how a scheduler feeds it: a model with a method ``fed`` makes what does a pass of the arrays."""
+        if self._core is not core:
+            # What another scheduler left in the cache is not known.
+            feed, fed = core.feed(), getattr(self.model, "fed", None)
+            arrays = feed.arrays()
+            self._core, self._fed = core, Fed(feed, _plain(self.model, arrays) if fed is None else fed(arrays))
+        return self._fed
+
+
+def _plain(model: Model, arrays: dict[str, Ints]) -> Callable[[int, int, int, int, int], Any]:
+    """Return what does a pass of a model that takes arrays."""
+
+    def run(rows: int, _slot: int, _begin: int, width: int, keep: int) -> Any:
+        ids, positions = (arrays[name][: rows * width].reshape(rows, width) for name in ("ids", "positions"))
+        # They are written to again, and a model may keep what it is given.
+        given = arrays["slots"][:rows].copy(), positions[:, 0].copy(), ids.copy()
+        scores = to_numpy(model(*given, keep), "scores")
+        if scores.shape[:2] != (rows, keep or width):
+            raise ValueError(f"scores: shape {scores.shape}; ({rows}, {keep or width}, vocab) is needed")
+        return np.ascontiguousarray(scores, np.float32)
+
+    return run
 
 
 @dataclass(frozen=True)
@@ -43,6 +85,11 @@ class CachedTarget:
         Slots are below the engine's ``max_running``. Rows that have fewer ids than others are filled up with 0 behind
         their own; what the cache gets there is taken back by the next call.
 
+        One with a method ``fed(arrays)`` is asked for less: it gets the arrays "slots", "ids" and "positions" once,
+        whose memory lasts, and returns a callable ``run(rows, slot, begin, width, keep)``. This reads ``rows * width``
+        ids and positions, row after row, and returns scores as above, contiguous and on the CPU; ``slot`` and ``begin``
+        are those of the first row. Then ``within()``, if it has that, is a context for all calls.
+
     Examples
     --------
     >>> import numpy as np
@@ -56,14 +103,23 @@ class CachedTarget:
     """
 
     model: Model
+    _model: _Model = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make room for what is known of schedulers."""
+        object.__setattr__(self, "_model", _Model(self.model))
+
+    @property
+    def within(self) -> Callable[[], Any]:
+        """What passes are made within, a context."""
+        return self._model.within
+
+    def fed_by(self, core: _core.SpecScheduler) -> Fed:
+        """Return how a scheduler feeds the model, within :attr:`within`."""
+        return self._model.by(core)
 
     def __call__(self, step: Step) -> Any:
         """Return the scores of a step: shape (outputs, vocab)."""
-        if step.rows == step.giving == 1:
-            # Where one request runs, what lies outside of models counts.
-            arrays = step._arrays
-            slot, ids = arrays["table_row"][:1].astype(np.int64), arrays["tokens"][: step.size].astype(np.int64)
-            return self.model(slot, arrays["begin"][:1], ids[None], int(arrays["gamma"][0]) + 1)[0]
         if step.rows == 0:
             return np.zeros((0, 1), np.float32)
         slots, begin = step.table_row.astype(np.int64), step.begin
@@ -113,15 +169,6 @@ def _joined(parts: list[Any]) -> Any:
     return require_torch().cat(parts)
 
 
-@dataclass
-class _Kept:
-    """What a slot of the cache holds: ids of a request up to ``length``, and drafts behind them."""
-
-    handle: int
-    length: int
-    drafts: list[int]
-
-
 @dataclass(frozen=True)
 class CachedDraft:
     """A model with a cache of its own as a drafter: it draws id after id.
@@ -138,91 +185,28 @@ class CachedDraft:
     """
 
     model: Model
-    _kept: dict[int, _Kept] = field(default_factory=dict, repr=False)
+    _model: _Model = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make room for what is known of schedulers."""
+        object.__setattr__(self, "_model", _Model(self.model))
+
+    @property
+    def within(self) -> Callable[[], Any]:
+        """What passes are made within, a context."""
+        return self._model.within
+
+    def fed_by(self, core: _core.SpecScheduler) -> Fed:
+        """Return how a scheduler feeds the model, within :attr:`within`."""
+        return self._model.by(core)
 
     def __call__(self, step: Step, rows: Ints) -> Drafts:
         """Return the drafts of some rows of a step."""
-        if len(rows) == 1:
-            return self._one(step, rows)
-        gamma = step.gamma[rows].astype(np.int64)
-        slots = step.table_row[rows].astype(np.int64)
-        length = step.begin[rows] + step.fresh[rows]
-        width = int(gamma.max())
-        scores = self._caught_up(step, rows, slots)
-        ids = np.full((len(rows), width), -1, np.int64)
-        laws = np.zeros((len(rows), width, scores.shape[1]), np.float32)
-        active, all_of = rows, gamma.min() == width
-        for depth in range(width):
-            if all_of:
-                ids[:, depth], laws[:, depth] = drawn = step.draw(rows, scores, depth)
-                if depth + 1 < width:
-                    scores = _numpy(self.model(slots, length + depth, drawn[0][:, None], 1))[:, 0]
-                continue
-            going = np.flatnonzero(gamma > depth)
-            active = rows[going]
-            ids[going, depth], laws[going, depth] = step.draw(active, scores, depth)
-            if depth + 1 < width:
-                on = np.flatnonzero(gamma > depth + 1)
-                fed = ids[on, depth][:, None]
-                scores = np.ascontiguousarray(_numpy(self.model(slots[on], length[on] + depth, fed, 1))[:, 0])
-        for slot, own in zip(slots.tolist(), ids.tolist(), strict=True):
-            self._kept[slot].drafts = [id_ for id_ in own if id_ >= 0][:-1]
-        return Drafts(ids, laws)
+        with self.within():
+            self.drawn(step, rows)
+        ids, laws = step._core.held()
+        return Drafts(ids[rows], laws[rows])
 
-    def _one(self, step: Step, rows: Ints) -> Drafts:
-        """Return the drafts of one row, with few calls but the model's."""
-        row = int(rows[0])
-        slot, gamma = int(step._arrays["table_row"][row]), int(step._arrays["gamma"][row])
-        begin, new = self._new(step, row, slot)
-        length = begin + len(new)
-        at, slots, fed = np.array([begin]), np.array([slot]), new.astype(np.int64)[None]
-        chain = np.empty((1, gamma), np.int64)
-        laws: list[NDArray[np.float32]] = []
-        for depth in range(gamma):
-            drawn, law = step._core.draw(rows, _numpy(self.model(slots, at, fed, 1))[0], depth, *step._law)
-            chain[0, depth] = drawn[0]
-            laws.append(law)
-            at[0], fed = length + depth, drawn[None]
-        self._kept[slot].drafts = chain[0, :-1].tolist()
-        return Drafts(chain, np.concatenate(laws)[None])
-
-    def _new(self, step: Step, row: int, slot: int) -> tuple[int, NDArray[np.uint32]]:
-        """Return how many ids of a row's request the cache has, and the others."""
-        handle = int(step._arrays["handles"][row])
-        ids = step._core.ids(handle)
-        kept = self._kept.get(slot)
-        begin, known = 0, len(ids)
-        if kept is not None and kept.handle == handle and kept.length < known:
-            begin = kept.length
-            for mine, said in zip(kept.drafts, ids[begin : known - 1].tolist(), strict=False):
-                if mine != said:
-                    break
-                begin += 1
-        self._kept[slot] = _Kept(handle, known, [])
-        return begin, ids[begin:]
-
-    def _caught_up(self, step: Step, rows: Ints, slots: Ints) -> NDArray[np.float32]:
-        """Feed what the cache has not, and return the scores behind the last known id of each row."""
-        both = [self._new(step, row, slot) for row, slot in zip(rows.tolist(), slots.tolist(), strict=True)]
-        begin = np.array([at for at, _ in both])
-        new = [ids for _, ids in both]
-        counts = [len(ids) for ids in new]
-        out: list[Any] = [None] * len(rows)
-        short = [i for i, count in enumerate(counts) if count <= LONG]
-        for i, count in enumerate(counts):
-            if count > LONG:
-                own = slice(i, i + 1)
-                out[i] = _numpy(self.model(slots[own], begin[own], new[i].astype(np.int64)[None], 1))[0, 0]
-        if short:
-            ids = np.zeros((len(short), max(counts[i] for i in short)), np.int64)
-            for place, i in enumerate(short):
-                ids[place, : counts[i]] = new[i]
-            scores = _numpy(self.model(slots[short], begin[short], ids, 0))
-            for place, i in enumerate(short):
-                out[i] = scores[place, counts[i] - 1]
-        return np.stack(out)
-
-
-def _numpy(scores: Any) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = to_numpy(scores, "scores")
-    return found
+    def drawn(self, step: Step, rows: Ints | None = None) -> None:
+        """Draw drafts into a step, for all rows or some, within :attr:`within`; the core holds their laws."""
+        step._core.draft_by(self._model.by(step._core), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -142,6 +143,8 @@ class Engine:
         if token_budget is None:
             token_budget = max(512, max_running * (max_gamma + 1))
         self._target, self.vocab = target, vocab
+        within = (getattr(part, "within", None) for part in (target, *drafters))
+        self._within = list(dict.fromkeys(context for context in within if context is not None))
         self._core = _core.SpecScheduler(
             blocks,
             block_size,
@@ -156,9 +159,12 @@ class Engine:
             curves,
             [alpha] * len(curves),
             len(drafters),
+            rule,
+            seed,
         )
         self._arrays = self._core.arrays()
         self._rounds = Rounds(self._core, drafters, vocab, rule, seed, threads)
+        self._core.parts(target.fed_by(self._core) if hasattr(target, "fed_by") else None, self._rounds.parts)
         self._errors: dict[int, str] = {}
         self._next_uid = 0
 
@@ -302,9 +308,7 @@ class Engine:
         StalePlan
             When the last plan was neither committed nor aborted.
         """
-        rounds = self._rounds
-        law = (rounds.seed, rounds.rule == "seed_exact")
-        return Step(self._core, self._arrays, self._core.plan(speculate), law)
+        return Step(self._core, self._arrays, self._core.plan(speculate))
 
     def draft(self, step: Step) -> Drafted:
         """Ask the drafters for what a step wants of them, and write it into the step's tokens.
@@ -316,7 +320,15 @@ class Engine:
         ValueError
             When a drafter gives what does not fit.
         """
-        return self._rounds.draft(step)
+        with self._inside():
+            return self._rounds.draft(step)
+
+    def _inside(self) -> ExitStack:
+        """Return the contexts that models want their calls within."""
+        stack = ExitStack()
+        for context in self._within:
+            stack.enter_context(context())
+        return stack
 
     def verify(self, step: Step, scores: Any, drafted: Drafted) -> tuple[Verified, NDArray[np.uint8]]:
         """Verify what was drafted for a step against the target's scores of its outputs.
@@ -364,20 +376,28 @@ class Engine:
         requests of the plan end as failed, with the message in their result. Laws that are none end only the requests
         that have them.
         """
-        step = self.plan()
-        if step.rows == 0:
-            self.abort(step)
-            return False
+        with self._inside():
+            return self._step()
+
+    def _step(self) -> bool:
         try:
-            self._do(step)
+            alone = self._rounds.penalties or self._rounds.curious
+            plan = self._core.plan(True) if alone else self._core.step()
+            if plan is None:
+                return True
+            step = Step(self._core, self._arrays, plan)
+            try:
+                if step.rows:
+                    self._do(step)
+                    return True
+            except BaseException:
+                self._core.abort(step.number)
+                raise
+            self._core.abort(step.number)
+            return False
         except Exception:
-            self._core.abort(step.number)
-        except BaseException:
-            self._core.abort(step.number)
-            raise
-        else:
-            return True
-        step = self.plan(speculate=False)
+            # It is told if it happens again.
+            step = self.plan(speculate=False)
         try:
             self._do(step, alone=True)
         except Exception as error:
@@ -390,15 +410,18 @@ class Engine:
         return True
 
     def _do(self, step: Step, *, alone: bool = False) -> None:
+        rounds = self._rounds
         begun = perf_counter()
-        drafted = self.draft(step)
+        drafted = None if rounds.held(step) else rounds.asked(step)
         asked = perf_counter()
         scores = self._target(step)
         scored = perf_counter()
-        drafting = self._rounds.draft_ms
-        before = 1e3 * (asked - begun) - sum(drafting), 1e3 * (scored - asked), drafting
-        if not alone and self._rounds.settled(step, scores, drafted, before):
+        drafting = rounds.draft_ms
+        before = 1e3 * (asked - begun) - sum(drafting), 1e3 * (scored - asked)
+        if not alone and rounds.settled(step, scores, drafted, before):
             return
+        if drafted is None:
+            drafted = rounds.told(step)
         try:
             verified, proposed = self.verify(step, scores, drafted)
         except ModelError:
@@ -416,10 +439,14 @@ class Engine:
         ``progress(phase, done, total)`` is called after each with the ids emitted; an exception from it stops the work
         between two steps, and a later call goes on.
         """
+        if progress is None:
+            with self._inside():
+                while self._step():
+                    pass
+            return
         while self.step():
-            if progress is not None:
-                emitted = self._core.stats()["emitted"]
-                progress("generate", emitted, emitted)
+            emitted = self._core.stats()["emitted"]
+            progress("generate", emitted, emitted)
 
     def explain(self, handle: int) -> str:
         """Say in words why a request had the drafts that it had in the last step, and what would change it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from thrifty.specdec.tree import verify_tree
 from thrifty.specdec.verify import Rule, SparseProbs, Verified, source, verify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from thrifty.specdec.step import Step
@@ -55,6 +58,9 @@ class Rounds:
     draft_ms: list[float] = field(default_factory=list)
     #: Nodes by which rows went in the last round, where some had trees.
     nodes: NDArray[np.int64] | None = None
+    #: What drafts into a step, of each drafter that can; and what the core asks it by.
+    drawn: list[Callable[[Step], None] | None] = field(default_factory=list)
+    parts: list[Any] = field(default_factory=list)
     #: Drafters that want to know what the target found likeliest.
     curious: list[_core.SpecDraft] = field(default_factory=list)
 
@@ -65,17 +71,52 @@ class Rounds:
                 self.core.attach(which, core)
                 if core.wants:
                     self.curious.append(core)
+            drawn, part = None, None
+            if isinstance(core, (_core.PairDraft, _core.SpecDraft)):
+                drawn, part = partial(self.into, which, core), core
+            elif hasattr(drafter, "fed_by"):
+                drawn, part = drafter.drawn, drafter.fed_by(self.core)
+            self.drawn.append(drawn)
+            self.parts.append(part)
+
+    def held(self, step: Step) -> bool:
+        """Draft into a step where one drafter is asked that can, or none; say whether it was done.
+
+        What else there is to know of the drafts is held by the core, and :meth:`told` tells it.
+        """
+        self.draft_ms = [0.0] * len(self.drafters)
+        if step._which < 0:
+            return step._most == 0
+        drawn = self.drawn[step._which]
+        if drawn is None:
+            return False
+        begun = perf_counter()
+        drawn(step)
+        self.draft_ms[step._which] = 1e3 * (perf_counter() - begun)
+        return True
+
+    def into(self, which: int, core: _core.PairDraft | _core.SpecDraft, step: Step) -> None:
+        """Let a drafter of the core draft into a step."""
+        step.size, step._most = self.core.hold(step.number, which, core)
+
+    def told(self, step: Step) -> Drafted:
+        """Return what is held of a step's drafts."""
+        if step._most == 0:
+            return []
+        ids, laws = self.core.held()
+        return [(None, Drafts(ids, SparseProbs(*laws) if isinstance(laws, tuple) else laws))]
 
     def draft(self, step: Step) -> Drafted:
         """Ask the drafters for what a step wants of them, and write it into the step's tokens.
 
         Returns rows and their drafts, one pair a drafter that was asked; rows None are all that give ids.
         """
-        self.draft_ms = [0.0] * len(self.drafters)
+        return self.told(step) if self.held(step) else self.asked(step)
+
+    def asked(self, step: Step) -> Drafted:
+        """Ask the drafters one by one."""
         gamma = step._arrays["gamma"][: step.giving]
-        width = int(gamma[0]) if step.giving == 1 else int(gamma.max(initial=0))
-        if width == 0:
-            return []
+        width = step._most
         found: Drafted = []
         ids = np.full((step.giving, width), -1, np.int64)
         # A chain is a tree without branches.
@@ -106,9 +147,9 @@ class Rounds:
         if isinstance(drafter, TreeDraft):
             return self.grown(which, drafter, step.giving, width)
         if isinstance(core := getattr(drafter, "_core", None), (_core.PairDraft, _core.SpecDraft)):
-            laws = self.rule in ("block", "token")
-            ids, ends, law_ids, law = self.core.propose(which, core, self.seed, self.rule == "seed_exact", laws)
-            return Drafts(ids.reshape(step.giving, width), SparseProbs(ends, law_ids, law) if laws else None)
+            ids, ends, law_ids, law = self.core.propose(which, core)
+            laws = SparseProbs(ends, law_ids, law) if self.rule in ("block", "token") else None
+            return Drafts(ids.reshape(step.giving, width), laws)
         return fitted(drafter(step, rows), which, step.gamma[: step.giving][rows], width)
 
     def grown(self, which: int, drafter: TreeDraft, rows: int, width: int) -> Drafts:
@@ -161,10 +202,11 @@ class Rounds:
             accepted[rows], tokens[rows, :1] = self.judged(step, rows, np.ascontiguousarray(p[rows, :1]), nothing)
         return Verified(accepted, tokens), proposed
 
-    def settled(self, step: Step, scores: Any, drafted: Drafted, before: tuple[float, float, list[float]]) -> bool:
+    def settled(self, step: Step, scores: Any, drafted: Drafted | None, before: tuple[float, float]) -> bool:
         """Verify and commit in one call where a step is short and has no penalties; say whether it was done.
 
-        ``before`` has the milliseconds of the step so far: outside the models, of the target, of each drafter.
+        Without ``drafted``, what is held. ``before`` has the milliseconds of the step so far: outside the models, of
+        the target.
 
         Raises
         ------
@@ -174,21 +216,25 @@ class Rounds:
         p = to_numpy(scores, "scores")
         if not isinstance(p, np.ndarray) or p.dtype != np.float32 or p.ndim != 2 or p.size > SHORT or self.penalties:
             return False
-        if p.shape[1] != self.vocab or len(drafted) > 1:
+        if p.shape[1] != self.vocab or len(drafted or ()) > 1:
             return False
-        rows, drafts = drafted[0] if drafted else (None, Drafts(np.empty((step.giving, 0), np.int64)))
-        if drafts.parents is not None or (rows is not None and len(rows) != step.giving):
-            return False
+        q = None
+        if drafted:
+            rows, drafts = drafted[0]
+            if drafts.parents is not None or (rows is not None and len(rows) != step.giving):
+                return False
+            if self.rule in ("block", "token"):
+                q = drafts.q
+            if isinstance(q, SparseProbs):
+                q = source(q, (0, 0, 0))
+            elif q is not None:
+                q = np.ascontiguousarray(to_numpy(q, "q"), np.float32)
+                if q.shape[2] != self.vocab:
+                    return False
+        p = np.ascontiguousarray(p)
         for core in self.curious:
             self.core.observe(core, p)
-        q = drafts.q if self.rule in ("block", "token") else None
-        if q is not None:
-            q = (
-                source(q, (0, 0, 0))
-                if isinstance(q, SparseProbs)
-                else np.ascontiguousarray(to_numpy(q, "q"), np.float32)
-            )
-        self.core.settle(step.number, self.rule, self.seed, np.ascontiguousarray(p), drafts.ids, q, before)
+        self.core.settle(step.number, p, q, drafted is None, *before, self.draft_ms)
         return True
 
     def judged(self, step: Step, rows: Any, p: Any, drafts: Drafts) -> Verified:

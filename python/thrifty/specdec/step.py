@@ -41,17 +41,17 @@ class Step:
     table_row : int32 array of shape (rows,)
     """
 
-    __slots__ = ("_arrays", "_core", "_law", "giving", "number", "rows", "size")
+    __slots__ = ("_arrays", "_core", "_most", "_which", "giving", "number", "rows", "size")
 
     def __init__(
         self,
         core: _core.SpecScheduler,
         arrays: dict[str, Any],
-        plan: tuple[int, int, int, int],
-        law: tuple[int, bool] = (0, False),
+        plan: tuple[int, int, int, int, int, int],
     ) -> None:
-        self._core, self._arrays, self._law = core, arrays, law
-        self.number, self.rows, self.giving, self.size = plan
+        self._core, self._arrays = core, arrays
+        # The largest gamma, and the drafter that is asked where it is one, else -1.
+        self.number, self.rows, self.giving, self.size, self._most, self._which = plan
 
     def __getattr__(self, name: str) -> NDArray[Any]:
         try:
@@ -114,4 +114,4 @@ class Step:
         ValueError
             When scores have another shape, or are no law.
         """
-        return self._core.draw(rows, scores, depth, *self._law)
+        return self._core.draw(rows, scores, depth)

@@ -4,11 +4,13 @@
 use bytemuck::Pod;
 use numpy::ndarray::{ArrayView, ArrayView1, IxDyn};
 use numpy::{
-    Element, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadwriteArray1, PyUntypedArray,
-    PyUntypedArrayMethods,
+    Element, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArrayDyn, PyReadwriteArray1,
+    PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use thrifty_base::recycled::Numbers;
 
 /// A one-dimensional, contiguous array of `T` for reading.
@@ -89,10 +91,21 @@ pub(crate) fn filled_flat<'py, T: Element + Pod>(
     Ok(array)
 }
 
-/// A read-only array over the first `capacity` numbers of memory that `owner` keeps in one place for as long as it lives.
+/// A read-only [`lasting`] array.
+pub(crate) fn window<'py, T: Element>(
+    owner: &Bound<'py, PyAny>,
+    numbers: &Vec<T>,
+    shape: &[usize],
+) -> PyResult<Bound<'py, PyArrayDyn<T>>> {
+    let array = lasting(owner, numbers, shape)?;
+    array.call_method("setflags", (false,), None)?;
+    Ok(array)
+}
+
+/// An array over the first `capacity` numbers of memory that `owner` keeps in one place for as long as it lives.
 ///
 /// What stands there changes when `owner` is called; the array shows it without a copy.
-pub(crate) fn window<'py, T: Element>(
+pub(crate) fn lasting<'py, T: Element>(
     owner: &Bound<'py, PyAny>,
     numbers: &Vec<T>,
     shape: &[usize],
@@ -102,7 +115,84 @@ pub(crate) fn window<'py, T: Element>(
     // that never grow; the array keeps their owner alive as its base. Numbers are plain, so whatever is read is a value.
     let view = unsafe { ArrayView::from_shape_ptr(IxDyn(shape), numbers.as_ptr()) };
     // SAFETY: as above.
-    let array = unsafe { PyArrayDyn::borrow_from_array(&view, owner.clone()) };
-    array.call_method("setflags", (false,), None)?;
-    Ok(array)
+    Ok(unsafe { PyArrayDyn::borrow_from_array(&view, owner.clone()) })
+}
+
+/// float32 that lie one after the other, in an array of numpy or a tensor of torch.
+///
+/// An array for each tensor takes longer than all that is asked of it here.
+pub(crate) enum Floats<'py> {
+    Array(PyReadonlyArrayDyn<'py, f32>),
+    Tensor { _tensor: Bound<'py, PyAny>, address: usize, length: usize },
+}
+
+impl<'py> Floats<'py> {
+    /// Fails where it is neither, or its numbers do not lie so.
+    pub(crate) fn new(argument: &Bound<'py, PyAny>, name: &str) -> PyResult<Self> {
+        if let Ok(array) = argument.cast::<PyArrayDyn<f32>>() {
+            return Ok(Self::Array(array.readonly()));
+        }
+        let py = argument.py();
+        let wrong = || PyTypeError::new_err(format!("{name}: float32, contiguous and on the CPU, is needed"));
+        let dtype = argument.getattr(intern!(py, "dtype")).map_err(|_| wrong())?;
+        if argument.cast::<PyUntypedArray>().is_ok() || !dtype.is(single(py)?) {
+            return Err(wrong());
+        }
+        let is = |what| argument.call_method0(what)?.is_truthy();
+        if !is(intern!(py, "is_contiguous"))? || !argument.getattr(intern!(py, "is_cpu"))?.is_truthy()? {
+            return Err(wrong());
+        }
+        Self::lying(argument, argument.call_method0(intern!(py, "numel"))?.extract()?)
+    }
+
+    /// A tensor of which that was looked at.
+    fn lying(tensor: &Bound<'py, PyAny>, length: usize) -> PyResult<Self> {
+        let address = tensor.call_method0(intern!(tensor.py(), "data_ptr"))?.extract()?;
+        Ok(Self::Tensor { _tensor: tensor.clone(), address, length })
+    }
+
+    /// The numbers.
+    pub(crate) fn as_slice(&self) -> PyResult<&[f32]> {
+        match self {
+            Self::Array(array) => Ok(array.as_slice()?),
+            Self::Tensor { length: 0, .. } => Ok(&[]),
+            // SAFETY: torch said that so many float32 lie there, one after the other, in memory that the tensor holds, and
+            // the tensor is held here; whoever writes to it or gives it other memory needs the interpreter, which is ours.
+            Self::Tensor { address, length, .. } => unsafe {
+                Ok(std::slice::from_raw_parts(*address as *const f32, *length))
+            },
+        }
+    }
+}
+
+/// How many numbers the tensors have that a model gave for so many places, where they were looked at.
+///
+/// Each thing that is asked of a tensor takes as long as a law, and a model gives what looks alike for what looks alike.
+#[derive(Debug, Default)]
+pub(crate) struct Layouts(Vec<(usize, usize)>);
+
+impl Layouts {
+    /// [`Floats::new`] of what a model gave for so many places.
+    pub(crate) fn floats<'py>(
+        &mut self,
+        argument: &Bound<'py, PyAny>,
+        name: &str,
+        places: usize,
+    ) -> PyResult<Floats<'py>> {
+        if let Some(&(_, length)) = self.0.iter().find(|(known, _)| *known == places) {
+            return Floats::lying(argument, length);
+        }
+        let found = Floats::new(argument, name)?;
+        if let Floats::Tensor { length, .. } = found {
+            self.0.push((places, length));
+        }
+        Ok(found)
+    }
+}
+
+/// `torch.float32`.
+fn single(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static FOUND: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let found = FOUND.get_or_try_init(py, || py.import("torch")?.getattr("float32").map(Bound::unbind))?;
+    Ok(found.bind(py))
 }

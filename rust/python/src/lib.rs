@@ -31,7 +31,7 @@ mod _core {
     use super::slide::{SlideHead, SlideShard, SlideTrainer, slide_codes, slide_read_xml, slide_write_xml};
     #[pymodule_export]
     use super::specdec::{
-        SpecDraft, SpecScheduler, specdec_ancestors, specdec_best_gamma, specdec_break_even_alpha,
+        SpecDraft, SpecFeed, SpecScheduler, specdec_ancestors, specdec_best_gamma, specdec_break_even_alpha,
         specdec_break_even_tau, specdec_check_curve, specdec_draw, specdec_needed_tau, specdec_tau, specdec_verify,
         specdec_verify_trees,
     };

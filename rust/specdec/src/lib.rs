@@ -9,6 +9,7 @@
 //! | [`step`] | the same as arrays |
 //! | [`settle`] | what becomes of it |
 //! | [`sequences`] | what drafters know of requests |
+//! | [`feed`] | what drafters that are models with caches are fed |
 //! | [`draft`] | drafters that need no model |
 //! | [`choose`] | who decides about drafts |
 //! | [`pool`] | blocks of the cache |
@@ -27,6 +28,7 @@ pub mod choose;
 pub mod draft;
 mod error;
 pub mod explain;
+pub mod feed;
 pub mod goodput;
 pub mod latency;
 mod live;

@@ -62,6 +62,25 @@ impl Drafts {
     }
 }
 
+impl Drafts {
+    /// Leaves each row its first places; behind them there is nothing. Not for trees.
+    pub fn narrow(&mut self, width: usize) {
+        if width >= self.width {
+            return;
+        }
+        let rows = self.ids.len() / self.width;
+        for row in 0..rows {
+            for place in 0..width {
+                self.ids[row * width + place] = self.ids[row * self.width + place];
+                self.ends[row * width + place + 1] = self.ends[row * self.width + place + 1];
+            }
+        }
+        self.ids.truncate(rows * width);
+        self.ends.truncate(rows * width + 1);
+        self.width = width;
+    }
+}
+
 /// Appends the `wants` ids of the largest scores, the largest first, of equal ones the lowest.
 pub fn likeliest(scores: &[f32], wants: usize, out: &mut Vec<u32>) {
     let begin = out.len();

@@ -263,6 +263,17 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Writes draft `depth` of a row into the tokens of the plan in flight.
+    pub(crate) fn write_draft(&mut self, row: usize, depth: usize, id: usize) -> Result<()> {
+        if id >= self.settings.vocab as usize {
+            let what = format!("{id} in row {row} is no id below vocab = {}", self.settings.vocab);
+            return Err(Error::argument("drafts", what));
+        }
+        let begin = self.step.first[row + 1] as usize - usize::from(self.step.gamma[row]);
+        self.step.tokens[begin + depth] = id as u32;
+        Ok(())
+    }
+
     /// Where nodes stand: a position behind their parents, in places of their own.
     fn branch(&mut self, drafts: &[i64], parents: &[i64], width: usize) -> Result<()> {
         if parents.len() != drafts.len() {

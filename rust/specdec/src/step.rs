@@ -176,6 +176,16 @@ impl Step {
 }
 
 impl Step {
+    /// The largest gamma, and the drafter that all rows with drafts have, if there is one.
+    pub fn asks(&self) -> (u8, Option<u8>) {
+        let (mut most, mut which, mut several) = (0, None, false);
+        for (&gamma, &draft) in self.gamma[..self.giving].iter().zip(&self.draft) {
+            most = most.max(gamma);
+            several |= gamma > 0 && *which.get_or_insert(draft) != draft;
+        }
+        (most, which.filter(|_| !several))
+    }
+
     /// How many tokens need scores: of each row that gives ids its drafts and the one before them.
     pub fn outputs(&self) -> usize {
         self.gamma[..self.giving].iter().map(|&gamma| usize::from(gamma) + 1).sum()

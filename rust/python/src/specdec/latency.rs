@@ -1,7 +1,11 @@
 //! The analytical model of what steps take.
 
 use pyo3::prelude::*;
-use thrifty_specdec::latency::{self, LatencyCurve};
+use thrifty_specdec::Result;
+use thrifty_specdec::latency::{self, Knots, LatencyCurve, Learned};
+use thrifty_specdec::policy::rivals::ByBatch;
+use thrifty_specdec::policy::{Planner, Policy, Settings as Planning};
+use thrifty_specdec::times::Times;
 
 use crate::error::IntoPyErr;
 
@@ -27,6 +31,16 @@ impl From<Curve> for LatencyCurve {
             overhead_ms: curve.overhead_ms,
         }
     }
+}
+
+/// Without curves `gamma` drafts always; else the planner, which knows what each drafter takes.
+pub(super) fn policy(gamma: u8, curves: Vec<Curve>, alphas: &[f32], max_gamma: u8) -> Result<Box<dyn Policy>> {
+    let curves: Vec<LatencyCurve> = curves.into_iter().map(LatencyCurve::from).collect();
+    let Some(first) = curves.first() else { return Ok(Box::new(ByBatch::fixed(gamma)?)) };
+    let verify = Learned::new(Knots::of_verify(first, &[])?, 0.0)?;
+    let drafts = curves.iter().map(|curve| Learned::new(Knots::of_draft(curve)?, 0.0)).collect::<Result<_>>()?;
+    let times = Times::new(0.0, verify, drafts)?;
+    Ok(Box::new(Planner::new(Planning { max_gamma, probe: true }, times, alphas)?))
 }
 
 /// Refuse times that are none.

@@ -2,14 +2,18 @@
 
 mod drafts;
 mod draw;
+mod feed;
+mod held;
 mod latency;
 mod proposals;
 mod scheduler;
 mod settle;
 mod verify;
+mod whole;
 
 pub(crate) use self::drafts::SpecDraft;
 pub(crate) use self::draw::specdec_draw;
+pub(crate) use self::feed::SpecFeed;
 pub(crate) use self::latency::{
     specdec_best_gamma, specdec_break_even_alpha, specdec_break_even_tau, specdec_check_curve, specdec_needed_tau,
     specdec_tau,

@@ -1,31 +1,31 @@
 //! `SpecScheduler`.
 
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use thrifty_base::draft::{Draft, Hopes};
+use thrifty_base::draft::Hopes;
 use thrifty_base::noise::Purpose;
 use thrifty_base::progress::Progress;
 use thrifty_base::sampling::Sampling;
-use thrifty_specdec::Result;
-use thrifty_specdec::latency::{Knots, LatencyCurve, Learned};
-use thrifty_specdec::policy::rivals::ByBatch;
-use thrifty_specdec::policy::{Planner, Policy, Settings as Planning};
 use thrifty_specdec::request::{Handle, State, Submission};
 use thrifty_specdec::scheduler::{Scheduler, Settings};
-use thrifty_specdec::sequences::{self, Sequences};
-use thrifty_specdec::times::Times;
+use thrifty_specdec::sequences::Sequences;
+use thrifty_specdec::verify::Rule;
 
-use crate::array::{filled_flat, vector, window};
+use crate::array::{Floats, filled_flat, vector, window};
 use crate::error::IntoPyErr;
 use crate::interrupt::long_call;
 use crate::pairconnect::{Ids, PairDraft, PairLm};
 use crate::specdec::drafts::SpecDraft;
 use crate::specdec::draw::{Drawn, draw_rows};
-use crate::specdec::latency::Curve;
-use crate::specdec::proposals::{Proposed, ProposedTrees, chains, children_of, trees};
-use crate::specdec::settle::{Before, Room, settle};
+use crate::specdec::feed::{Fed, Rows, SpecFeed};
+use crate::specdec::held::{Held, as_arrays};
+use crate::specdec::latency::{Curve, policy};
+use crate::specdec::proposals::{Proposed, ProposedTrees, chains, children_of, observe, proposed, trees};
+use crate::specdec::settle::{Room, looks_at_laws, settle};
+use crate::specdec::verify::rule as rule_of;
+use crate::specdec::whole::{Part, draft_by, whole_step};
 
 /// Up to so many positions, tens of milliseconds, scores are no long call.
 const SHORT: usize = 1 << 10;
@@ -33,13 +33,22 @@ const SHORT: usize = 1 << 10;
 /// Requests, blocks and plans; use `thrifty.specdec.Engine`.
 #[pyclass(module = "thrifty._core")]
 pub(crate) struct SpecScheduler {
-    inner: Scheduler,
+    pub(super) inner: Scheduler,
     /// One for each drafter.
     sequences: Vec<Sequences>,
     /// Drafters that know what they have before they are asked, by their numbers.
     ready: Vec<(u8, Py<SpecDraft>)>,
-    room: Room,
+    pub(super) room: Room,
+    pub(super) held: Held,
+    pub(super) rule: Rule,
+    pub(super) seed: u64,
+    /// What can be asked without Python between.
+    pub(super) target: Option<Fed>,
+    pub(super) drafters: Vec<Part>,
 }
+
+/// Number, rows, those that give ids, tokens, the largest gamma, and the one drafter that is asked, or -1.
+pub(super) type Plan = (u64, usize, usize, usize, u8, i32);
 
 fn matrix<'py>(array: &PyReadonlyArray2<'py, i64>, name: &str) -> PyResult<usize> {
     if !array.is_c_contiguous() {
@@ -48,20 +57,17 @@ fn matrix<'py>(array: &PyReadonlyArray2<'py, i64>, name: &str) -> PyResult<usize
     Ok(array.shape()[1])
 }
 
-/// Without curves `gamma` drafts always; else the planner, which knows what each drafter takes.
-fn policy(gamma: u8, curves: Vec<Curve>, alphas: &[f32], max_gamma: u8) -> Result<Box<dyn Policy>> {
-    let curves: Vec<LatencyCurve> = curves.into_iter().map(LatencyCurve::from).collect();
-    let Some(first) = curves.first() else { return Ok(Box::new(ByBatch::fixed(gamma)?)) };
-    let verify = Learned::new(Knots::of_verify(first, &[])?, 0.0)?;
-    let drafts = curves.iter().map(|curve| Learned::new(Knots::of_draft(curve)?, 0.0)).collect::<Result<_>>()?;
-    let times = Times::new(0.0, verify, drafts)?;
-    Ok(Box::new(Planner::new(Planning { max_gamma, probe: true }, times, alphas)?))
+impl SpecScheduler {
+    /// The random numbers that drafts are drawn by.
+    pub(super) fn random(&self) -> (u64, Purpose) {
+        (self.seed, if self.rule == Rule::SeedExact { Purpose::Shared } else { Purpose::Draft })
+    }
 }
 
 #[pymethods]
 impl SpecScheduler {
     #[new]
-    #[pyo3(signature = (blocks, block_size, max_running, max_length, token_budget, max_gamma, vocab, share_prefixes, ageing, gamma, curves, alphas, drafters))]
+    #[pyo3(signature = (blocks, block_size, max_running, max_length, token_budget, max_gamma, vocab, share_prefixes, ageing, gamma, curves, alphas, drafters, rule, seed))]
     fn new(
         py: Python<'_>,
         blocks: u32,
@@ -77,6 +83,8 @@ impl SpecScheduler {
         curves: Vec<Curve>,
         alphas: Vec<f32>,
         drafters: usize,
+        rule: &str,
+        seed: u64,
     ) -> PyResult<Self> {
         let settings = Settings {
             blocks,
@@ -91,7 +99,17 @@ impl SpecScheduler {
         };
         let policy = policy(gamma, curves, &alphas, max_gamma).map_err(|e| e.into_py_err(py))?;
         let inner = Scheduler::new(settings, policy).map_err(|e| e.into_py_err(py))?;
-        Ok(Self { inner, sequences: vec![Sequences::default(); drafters], ready: Vec::new(), room: Room::default() })
+        Ok(Self {
+            inner,
+            sequences: vec![Sequences::default(); drafters],
+            ready: Vec::new(),
+            room: Room::default(),
+            held: Held::default(),
+            rule: rule_of(rule)?,
+            seed,
+            target: None,
+            drafters: Vec::new(),
+        })
     }
 
     /// The arrays that plans are written to, by name; and the block table.
@@ -236,8 +254,9 @@ impl SpecScheduler {
         self.ready.push((which, drafter));
     }
 
-    /// Plans a step: its number, rows, those that give ids, and tokens.
-    fn plan(&mut self, py: Python<'_>, speculate: bool) -> PyResult<(u64, usize, usize, usize)> {
+    /// Plans a step: its number, rows, those that give ids, tokens, the largest gamma, and the one drafter that is asked,
+    /// -1 where there is none or several are.
+    pub(super) fn plan(&mut self, py: Python<'_>, speculate: bool) -> PyResult<Plan> {
         let Self { inner, sequences, ready, .. } = self;
         for (which, drafter) in ready.iter().filter(|_| speculate) {
             let mut drafter = drafter.borrow_mut(py);
@@ -245,23 +264,66 @@ impl SpecScheduler {
             sequences.offer(inner, *which, drafter.core()).map_err(|e| e.into_py_err(py))?;
         }
         let step = inner.plan(speculate).map_err(|e| e.into_py_err(py))?;
-        Ok((step.number, step.rows(), step.giving, step.tokens.len()))
+        let (gamma, which) = step.asks();
+        Ok((step.number, step.rows(), step.giving, step.tokens.len(), gamma, which.map_or(-1, i32::from)))
     }
 
     /// Asks a drafter for what the plan in flight wants of it: ids (row after row, as many as the largest gamma), and the
     /// laws that they were drawn from.
-    fn propose<'py>(
-        &mut self,
-        py: Python<'py>,
-        which: u8,
-        drafter: &Bound<'py, PyAny>,
-        seed: u64,
-        shared: bool,
-        laws: bool,
-    ) -> PyResult<Proposed<'py>> {
-        let purpose = if shared { Purpose::Shared } else { Purpose::Draft };
+    fn propose<'py>(&mut self, py: Python<'py>, which: u8, drafter: &Bound<'py, PyAny>) -> PyResult<Proposed<'py>> {
+        let (random, laws) = (self.random(), looks_at_laws(self.rule));
         let Self { inner, sequences, .. } = self;
-        chains(py, inner, sequences, which, drafter, (seed, purpose), laws)
+        chains(py, inner, sequences, which, drafter, random, laws)
+    }
+
+    /// [`Self::propose`] into the tokens of plan `number`, where one drafter is asked: what else there is to know of the
+    /// drafts is held until they are settled. Returns how many tokens are left, and the largest gamma.
+    pub(super) fn hold(
+        &mut self,
+        py: Python<'_>,
+        number: u64,
+        which: u8,
+        drafter: &Bound<'_, PyAny>,
+    ) -> PyResult<(usize, u8)> {
+        let (random, laws) = (self.random(), looks_at_laws(self.rule));
+        let Self { inner, sequences, held, .. } = self;
+        let drafts = held.lists();
+        proposed(py, inner, sequences, which, drafter, random, laws, drafts)?;
+        inner.fill(number, &drafts.ids, None, drafts.width).map_err(|e| e.into_py_err(py))?;
+        let left = inner.step().asks().0;
+        drafts.narrow(usize::from(left));
+        Ok((inner.step().tokens.len(), left))
+    }
+
+    /// Drafts for rows of the plan in flight, all that give ids where none are named, with a model that is fed, into its
+    /// tokens. What else there is to know of the drafts is held until they are settled.
+    #[pyo3(signature = (by, rows))]
+    fn draft_by(slf: &Bound<'_, Self>, by: Fed, rows: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let rows = Rows::new(rows)?.of(slf.try_borrow()?.inner.step().giving)?;
+        draft_by(slf, &by, rows.into_iter())
+    }
+
+    /// Says what can be asked without Python between: of the target, and of each drafter.
+    fn parts(&mut self, target: Option<Fed>, drafters: Vec<Part>) {
+        (self.target, self.drafters) = (target, drafters);
+    }
+
+    /// Plans a step and does it, where all that it asks of is of [`Self::parts`] and it is short; else returns the plan. A
+    /// plan of which something fails is taken back.
+    fn step(slf: &Bound<'_, Self>) -> PyResult<Option<Plan>> {
+        whole_step(slf)
+    }
+
+    /// The drafts that are held, as arrays: ids of all rows that give ids; and the laws that they were drawn from as lists, or
+    /// as rows.
+    fn held<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyArray2<i64>>, Bound<'py, PyAny>)> {
+        as_arrays(py, self.inner.step(), &self.held)
+    }
+
+    /// What a model is fed from.
+    fn feed(&self) -> SpecFeed {
+        let Settings { max_running, max_length, .. } = *self.inner.settings();
+        SpecFeed::new(max_running as usize, max_length as usize)
     }
 
     /// Asks a drafter for trees: ids and parents, `width` places a row, and laws, `width + 1` a row: that of the root's
@@ -288,12 +350,9 @@ impl SpecScheduler {
         rows: &Bound<'py, PyAny>,
         scores: PyReadonlyArray2<'py, f32>,
         depth: u64,
-        seed: u64,
-        shared: bool,
     ) -> PyResult<Drawn<'py>> {
-        let purpose = if shared { Purpose::Shared } else { Purpose::Draft };
         let rows = vector::<i64>(rows, "rows", "int64")?;
-        draw_rows(py, self.inner.step(), rows.as_slice()?, &scores, depth, (seed, purpose))
+        draw_rows(py, self.inner.step(), rows.as_slice()?, &scores, depth, self.random())
     }
 
     /// Scores of a pair model for all tokens of the plan in flight that need them, row after row: `vocab` numbers each.
@@ -342,38 +401,26 @@ impl SpecScheduler {
         drafter: &Bound<'_, SpecDraft>,
         scores: PyReadonlyArray2<'_, f32>,
     ) -> PyResult<()> {
-        let drafter = &mut *drafter.borrow_mut();
-        let (outputs, vocab, wants) = (self.inner.step().outputs(), scores.shape()[1], drafter.core().wants());
-        if !scores.is_c_contiguous() || scores.shape()[0] != outputs || vocab < wants {
-            let what = format!("scores: shape {:?}; ({outputs}, at least {wants}) is needed", scores.shape());
-            return Err(PyValueError::new_err(what));
-        }
-        let scores = scores.as_slice()?;
-        let mut likeliest = Vec::with_capacity(outputs * wants);
-        py.detach(|| {
-            for row in scores.chunks_exact(vocab) {
-                sequences::likeliest(row, wants, &mut likeliest);
-            }
-            sequences::observe(&self.inner, drafter.core(), &likeliest)
-        })
-        .map_err(|e| e.into_py_err(py))
+        observe(py, &self.inner, drafter, &scores)
     }
 
-    /// Verifies the drafts of plan `number`, one row for each that gives ids, against scores of its outputs, and takes what
-    /// comes of it; with an error nothing changes. `before` has the milliseconds of the step so far.
+    /// Verifies the drafts in the tokens of plan `number`, which were drawn from `q` or are `held`, against scores of its
+    /// outputs, and takes what comes of it; with an error nothing changes. The milliseconds of the step so far: outside the
+    /// models, of the target, of each drafter.
     fn settle(
         &mut self,
         py: Python<'_>,
         number: u64,
-        rule: &str,
-        seed: u64,
-        scores: PyReadonlyArray2<'_, f32>,
-        drafts: PyReadonlyArray2<'_, i64>,
+        scores: &Bound<'_, PyAny>,
         q: Option<&Bound<'_, PyAny>>,
-        before: Before,
+        held: bool,
+        host_ms: f64,
+        target_ms: f64,
+        draft_ms: Vec<f64>,
     ) -> PyResult<()> {
-        let Self { inner, room, .. } = self;
-        settle(py, inner, room, (number, rule, seed), &scores, &drafts, q, before)
+        let Self { inner, room, rule, seed, .. } = self;
+        let (scores, laws) = (Floats::new(scores, "scores")?, (q, held.then_some(&self.held)));
+        settle(py, inner, room, (number, *rule, *seed), (&scores, None), laws, (host_ms, target_ms, &draft_ms))
     }
 
     /// Takes what came of plan `number`.

@@ -2,20 +2,25 @@
 
 use std::time::Instant;
 
-use numpy::{PyArray3, PyArrayMethods, PyReadonlyArray2, PyReadonlyArray3, PyUntypedArrayMethods};
+use numpy::{PyArray3, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use thrifty_base::progress::Progress;
 use thrifty_specdec::scheduler::Scheduler;
-use thrifty_specdec::verify::{Batch, Drafted, Numbers, Params, verify};
+use thrifty_specdec::sequences::Drafts;
+use thrifty_specdec::verify::{Batch, Drafted, Numbers, Params, Rule, verify};
 
-use super::verify::{Source, rule};
+use super::held::{Held, drafts_of};
+use super::verify::Source;
+use crate::array::Floats;
 use crate::error::IntoPyErr;
 
-/// Milliseconds of a step before its verification: outside the models, of the target, of each drafter.
-pub(super) type Before = (f64, f64, Vec<f64>);
+/// Whether a rule asks what drafts were drawn from.
+pub(super) fn looks_at_laws(rule: Rule) -> bool {
+    matches!(rule, Rule::Token | Rule::Block)
+}
 
-/// Settings of requests that none has in a step without penalties.
+/// Room that is used again, and settings that no request has in a step without penalties.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     ones: Vec<f32>,
@@ -23,74 +28,48 @@ pub(super) struct Room {
     top_k: Vec<i64>,
     position: Vec<i64>,
     p: Vec<f32>,
+    draft: Vec<i64>,
     accepted: Vec<i64>,
     tokens: Vec<i64>,
-    lists: Lists,
 }
 
-/// Laws as lists of ids: rows beside scores would be taken for scores.
-#[derive(Debug, Default)]
-struct Lists {
-    indptr: Vec<i64>,
-    ids: Vec<u32>,
-    chances: Vec<f32>,
-}
-
-impl Lists {
-    fn fill(&mut self, laws: &PyReadonlyArray3<'_, f32>) -> PyResult<()> {
-        let Self { indptr, ids, chances } = self;
-        indptr.clear();
-        ids.clear();
-        chances.clear();
-        indptr.push(0);
-        for law in laws.as_slice()?.chunks_exact(laws.shape()[2].max(1)) {
-            let some = law.iter().enumerate().filter(|(_, p)| **p != 0.0);
-            for (id, &p) in some {
-                ids.push(id as u32);
-                chances.push(p);
-            }
-            indptr.push(ids.len() as i64);
-        }
-        Ok(())
-    }
-}
-
-/// What drafts were drawn from.
-enum Laws<'py> {
-    /// In [`Lists`].
-    Dense,
-    Other(Source<'py>),
-}
-
-/// Verifies the drafts of all rows of plan `number` that give ids, and takes what comes of it.
+/// Verifies the drafts of all rows of plan `number` that give ids, which were drawn from `q`, or from what is held of them
+/// where there is `held`; and takes what comes of it. Scores are those of its outputs, or of so many ids of each row: of
+/// all, or as many of the last.
 pub(super) fn settle(
     py: Python<'_>,
     scheduler: &mut Scheduler,
     room: &mut Room,
-    (number, rule_name, seed): (u64, &str, u64),
-    scores: &PyReadonlyArray2<'_, f32>,
-    drafts: &PyReadonlyArray2<'_, i64>,
-    q: Option<&Bound<'_, PyAny>>,
-    (host_ms, target_ms, draft_ms): Before,
+    (number, rule, seed): (u64, Rule, u64),
+    (scores, each): (&Floats<'_>, Option<usize>),
+    (q, held): (Option<&Bound<'_, PyAny>>, Option<&Held>),
+    (host_ms, target_ms, draft_ms): (f64, f64, &[f64]),
 ) -> PyResult<()> {
     let begun = Instant::now();
     let step = scheduler.step();
-    let (n, width, vocab) = (step.giving, drafts.shape()[1], scores.shape()[1]);
-    let (outputs, wrong) = (step.outputs(), || PyValueError::new_err("drafts, scores: they are not those of the plan"));
-    if drafts.shape()[0] != n || scores.shape()[0] != outputs || !scores.is_c_contiguous() || step.number != number {
-        return Err(wrong());
-    }
-    let Room { ones, zeros, top_k, position, p, accepted, tokens, lists } = room;
+    let (n, outputs, width) = (step.giving, step.outputs(), usize::from(step.asks().0));
     let scores = scores.as_slice()?;
-    let rows = if outputs == n * (width + 1) {
+    let vocab = scheduler.settings().vocab as usize;
+    let given = each.map_or(outputs, |each| n * each);
+    if scores.len() != given * vocab || step.number != number {
+        let what = format!("scores: {} numbers; {given} rows of {vocab} are those of the plan", scores.len());
+        return Err(PyValueError::new_err(what));
+    }
+    let Room { ones, zeros, top_k, position, p, draft, accepted, tokens } = room;
+    drafts_of(step, width, draft);
+    let rows = if outputs == n * (width + 1) && given == outputs {
         scores
     } else {
         p.clear();
         p.resize(n * (width + 1) * vocab, 0.0);
         let mut from = 0;
         for (row, p) in p.chunks_exact_mut((width + 1) * vocab).enumerate() {
-            let size = (usize::from(step.gamma[row]) + 1) * vocab;
-            p.get_mut(..size).ok_or_else(wrong)?.copy_from_slice(&scores[from..from + size]);
+            let size = usize::from(step.gamma[row]) + 1;
+            if let Some(each) = each {
+                let count = (step.first[row + 1] - step.first[row]) as usize;
+                from = row * each + count.min(each) - size;
+            }
+            p[..size * vocab].copy_from_slice(&scores[from * vocab..][..size * vocab]);
             from += size;
         }
         p
@@ -101,22 +80,35 @@ pub(super) fn settle(
     top_k.extend(step.top_k[..n].iter().map(|&k| i64::from(k)));
     position.clear();
     position.extend((0..n).map(|row| step.next(row) as i64));
-    let q = match q.map(|q| q.cast::<PyArray3<f32>>()) {
-        Some(Ok(laws)) => {
-            lists.fill(&laws.readonly())?;
-            Laws::Dense
+    let looked_at = looks_at_laws(rule) && width > 0;
+    let (laws, fed, source);
+    let q = match (q, held) {
+        (None, None | Some(Held::Nothing)) => Drafted::Certain,
+        _ if !looked_at => Drafted::Certain,
+        (None, Some(Held::Lists(Drafts { ends, law_ids, law, .. }))) => {
+            Drafted::Sparse { indptr: ends, ids: law_ids, chances: law }
         }
-        _ => Laws::Other(Source::new(q)?),
+        (None, Some(Held::Fed(feed))) => {
+            fed = feed.borrow(py);
+            Drafted::Laws(fed.inner.laws().0)
+        }
+        (Some(q), _) => match q.cast::<PyArray3<f32>>() {
+            Ok(dense) => {
+                laws = dense.readonly();
+                Drafted::Laws(laws.as_slice()?)
+            }
+            Err(_) => {
+                source = Source::new(Some(q))?;
+                source.drafted()?
+            }
+        },
     };
     let batch = Batch {
         vocab,
         width,
         p: Numbers::F32(rows),
-        q: match &q {
-            Laws::Dense => Drafted::Sparse { indptr: &lists.indptr, ids: &lists.ids, chances: &lists.chances },
-            Laws::Other(q) => q.drafted()?,
-        },
-        draft: drafts.as_slice()?,
+        q,
+        draft,
         uid: &step.uids[..n],
         position,
         scores: Some(Params {
@@ -133,14 +125,13 @@ pub(super) fn settle(
         q_lse: None,
         q_token: None,
     };
-    batch.check().map_err(|e| e.into_py_err(py))?;
     accepted.clear();
     accepted.resize(n, 0);
     tokens.clear();
     tokens.resize(n * (width + 1), -1);
-    verify(&batch, rule(rule_name)?, seed, 1, &Progress::new(), accepted, tokens).map_err(|e| e.into_py_err(py))?;
+    verify(&batch, rule, seed, 1, &Progress::new(), accepted, tokens).map_err(|e| e.into_py_err(py))?;
     let verified = 1e3 * begun.elapsed().as_secs_f64();
-    scheduler.timed((host_ms + verified).max(0.0), target_ms, &draft_ms).map_err(|e| e.into_py_err(py))?;
+    scheduler.timed((host_ms + verified).max(0.0), target_ms, draft_ms).map_err(|e| e.into_py_err(py))?;
     // Rows are as long as what was drafted for them, so all of it was proposed.
     scheduler.commit(number, None, accepted, tokens, width + 1).map_err(|e| e.into_py_err(py))
 }

@@ -23,6 +23,8 @@ const MOST_POSITIONS: i64 = 1 << 40;
 pub enum Drafted<'a> {
     /// Rows of all ids, one a draft.
     Dense(Numbers<'a>),
+    /// The same, laws already where rows of the target are scores.
+    Laws(&'a [f32]),
     /// Lists of ids and their chances, one a draft.
     Sparse {
         /// Where each list begins and ends; one more than there are lists.
@@ -83,6 +85,7 @@ impl Batch<'_> {
         length("p", p.len(), (n * (width + 1)).saturating_mul(vocab))?;
         match q {
             Drafted::Dense(q) => length("q", q.len(), (n * rows).saturating_mul(vocab))?,
+            Drafted::Laws(q) => length("q", q.len(), (n * rows).saturating_mul(vocab))?,
             Drafted::Sparse { indptr, ids, chances } => sparse(indptr, ids, chances, n * rows, vocab)?,
             Drafted::Certain => {}
         }

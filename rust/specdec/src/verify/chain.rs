@@ -196,6 +196,14 @@ impl<'a> Chain<'a> {
                 check(self.path, Numbers::F32(chances)).map_err(|wrong| self.error("q", i, &wrong))?;
                 Ok(Law::Sparse(ids, chances))
             }
+            Drafted::Laws(laws) => {
+                let row = Numbers::F32(laws).row(at, self.batch.vocab);
+                if side.known[place.row].is_none() {
+                    check(self.path, row).map_err(|wrong| self.error("q", i, &wrong))?;
+                    side.known[place.row] = Some(Of::Chances);
+                }
+                Ok(Law::Dense(row, Of::Chances))
+            }
             Drafted::Dense(numbers) => {
                 let told = self.batch.q_lse.map(|lse| lse[at]);
                 if told.is_some_and(|lse| !lse.is_finite()) {
@@ -223,6 +231,7 @@ impl<'a> Chain<'a> {
             Drafted::Dense(numbers) if self.batch.scores.is_none() => {
                 Law::Dense(numbers.row(at, self.batch.vocab), Of::Chances).chance(self.path, id)
             }
+            Drafted::Laws(laws) => laws[at * self.batch.vocab + id],
             _ => self.q(i, side)?.chance(self.path, id),
         };
         self.check_chance(i, id, chance)?;
