@@ -20,10 +20,13 @@
 
 use thrifty_base::prefetch::prefetch;
 
+use crate::worth::worth;
 use crate::{Error, Result};
 
 /// Longest draft whose positions are told apart.
 pub const DEPTHS: usize = 16;
+/// Most drafts are no longer, and half the positions are half the work.
+const HALF: usize = DEPTHS / 2;
 /// Levels of a class.
 const LEVELS: usize = 8;
 /// What they begin as: chances that the first draft fails.
@@ -49,6 +52,8 @@ const LATELY: u32 = 64;
 pub const MOST_CLASSES: u32 = 1024;
 /// Class of a slot that has no request.
 const NOBODY: u32 = u32::MAX;
+/// A number of accepted drafts that there can't be.
+const NEVER: usize = DEPTHS + 1;
 
 /// A number for each level.
 type Levels = [f32; LEVELS];
@@ -72,12 +77,12 @@ struct Class {
     rejected_at: Row,
     exposed_at: Row,
     /// What follows: how likely each level is, its failure, the sum of shapes up to a position, and the chances that
-    /// 0, 1, 2, ... drafts are accepted, by level and by number.
+    /// 0, 1, 2, ... drafts are accepted, by level and by number; the last row is of [`NEVER`].
     share: Levels,
     failure: Levels,
     reach: [f32; DEPTHS + 1],
     survival: [Row; LEVELS],
-    by_count: [Levels; DEPTHS + 1],
+    by_count: [Levels; DEPTHS + 2],
     /// Rounds, and those that were not told yet.
     seen: u32,
     news: u32,
@@ -107,7 +112,7 @@ impl Class {
             failure: failure0,
             reach: [0.0; DEPTHS + 1],
             survival: [Row::default(); LEVELS],
-            by_count: [none; DEPTHS + 1],
+            by_count: [none; DEPTHS + 2],
             seen: 0,
             news: 0,
         };
@@ -117,22 +122,22 @@ impl Class {
 
     /// Counts a round of a request that is of each level as likely as `known` says.
     #[inline]
-    fn add(&mut self, known: &Levels, gamma: usize, accepted: usize) {
+    fn add<const N: usize>(&mut self, known: &Levels, gamma: usize, accepted: usize) {
         let looked = gamma.min(accepted + 1);
         let rejected = if accepted < gamma { 1.0 } else { 0.0 };
-        let mut mean = 0.0;
+        let mut failures = [0.0; LEVELS];
         for j in 0..LEVELS {
             self.rounds[j] = CLASS_KEEP * self.rounds[j] + known[j];
             self.rejected[j] = CLASS_KEEP * self.rejected[j] + rejected * known[j];
             self.exposed[j] = CLASS_KEEP * self.exposed[j] + self.reach[looked] * known[j];
-            mean += self.failure[j] * known[j];
+            failures[j] = self.failure[j] * known[j];
         }
-        for k in 0..looked {
-            self.exposed_at.0[k] += mean;
+        // How many were accepted is luck, so no branch here depends on it.
+        let mean = sum(&failures);
+        for k in 0..N {
+            self.exposed_at.0[k] += if k < looked { mean } else { 0.0 };
         }
-        if accepted < gamma {
-            self.rejected_at.0[accepted] += 1.0;
-        }
+        self.rejected_at.0[accepted.min(DEPTHS - 1)] += rejected;
         self.seen = self.seen.saturating_add(1);
         self.news += 1;
     }
@@ -179,30 +184,37 @@ impl Class {
     #[inline]
     fn filtered(&self, known: &Levels, gamma: usize, accepted: usize) -> Levels {
         let mut found = turned(known, &self.share, TURN);
-        let mut all = 0.0;
+        let (so_many, more) =
+            (&self.by_count[accepted], &self.by_count[if accepted < gamma { accepted + 1 } else { NEVER }]);
         for j in 0..LEVELS {
-            let more = if accepted < gamma { self.by_count[accepted + 1][j] } else { 0.0 };
             // Nothing is impossible.
-            found[j] *= (self.by_count[accepted][j] - more).max(1e-9);
-            all += found[j];
+            found[j] *= (so_many[j] - more[j]).max(1e-9);
         }
+        let all = sum(&found);
         found.map(|chance| chance / all)
     }
 
     /// S(1), S(2), ... of a request, of the first positions.
     #[inline]
-    fn mean<const N: usize>(&self, known: &Levels) -> Row {
-        let mut out = Row::default();
+    fn mean<const N: usize>(&self, known: &Levels) -> [f32; N] {
+        let mut out = [0.0f32; N];
         for j in 0..LEVELS {
             for k in 0..N {
-                out.0[k] += known[j] * self.survival[j].0[k];
+                out[k] += known[j] * self.survival[j].0[k];
             }
         }
-        for k in 0..N {
-            out.0[k] = out.0[k].min(1.0);
-        }
-        out
+        out.map(|chance| chance.min(1.0))
     }
+}
+
+/// The sum, in an order that lets halves be added side by side.
+#[inline]
+fn sum(levels: &Levels) -> f32 {
+    let mut half = [0.0; LEVELS / 2];
+    for j in 0..LEVELS / 2 {
+        half[j] = levels[j] + levels[j + LEVELS / 2];
+    }
+    (half[0] + half[2]) + (half[1] + half[3])
 }
 
 /// What is known of a request, of which a part may have become another.
@@ -225,7 +237,9 @@ pub struct Acceptance {
     class_of: Vec<u32>,
     /// How likely a request is of each level.
     known: Vec<Levels>,
-    survival: Vec<Row>,
+    /// What ids are worth that follow, in pieces of so many for each.
+    worth: Vec<[f32; HALF]>,
+    pieces: usize,
 }
 
 impl Acceptance {
@@ -245,7 +259,8 @@ impl Acceptance {
             classes: Vec::new(),
             class_of: Vec::new(),
             known: Vec::new(),
-            survival: Vec::new(),
+            worth: Vec::new(),
+            pieces: if usize::from(max_gamma) <= HALF { 1 } else { 2 },
         })
     }
 
@@ -262,7 +277,7 @@ impl Acceptance {
         if self.class_of.len() < slots {
             self.class_of.resize(slots, NOBODY);
             self.known.resize(slots * drafts, [0.0; LEVELS]);
-            self.survival.resize(slots * drafts, Row::default());
+            self.worth.resize(slots * drafts * self.pieces, [0.0; HALF]);
         }
         while self.classes.len() < (class as usize + 1) * drafts {
             self.classes.push(Class::new(self.alphas[self.classes.len() % drafts]));
@@ -308,7 +323,11 @@ impl Acceptance {
         let class = &mut self.classes[self.class_of[slot] as usize * drafts + draft];
         let known = &mut self.known[slot * drafts + draft];
         *known = class.filtered(known, gamma.into(), accepted.into());
-        class.add(known, gamma.into(), accepted.into());
+        if self.pieces == 1 {
+            class.add::<HALF>(known, gamma.into(), accepted.into());
+        } else {
+            class.add::<DEPTHS>(known, gamma.into(), accepted.into());
+        }
         self.estimate(slot, draft);
         Ok(())
     }
@@ -317,9 +336,11 @@ impl Acceptance {
     #[inline]
     pub fn expect(&self, slot: u32) {
         let (at, drafts) = (slot as usize * self.drafts(), self.drafts());
-        if let (Some(known), Some(survival)) = (self.known.get(at..at + drafts), self.survival.get(at..at + drafts)) {
+        if let Some(known) = self.known.get(at..at + drafts) {
             prefetch(known);
-            prefetch(survival);
+        }
+        if let Some(worth) = self.worth.get(at * self.pieces..(at + drafts) * self.pieces) {
+            prefetch(worth);
         }
     }
 
@@ -342,20 +363,37 @@ impl Acceptance {
     }
 
     /// S(1), S(2), ... of a request that is known.
-    #[inline(always)]
-    pub fn survival(&self, slot: u32, draft: u8) -> &Row {
-        &self.survival[slot as usize * self.alphas.len() + usize::from(draft)]
+    pub fn survival(&self, slot: u32, draft: u8) -> Row {
+        let at = slot as usize * self.drafts() + usize::from(draft);
+        let class = &self.classes[self.class_of[slot as usize] as usize * self.drafts() + usize::from(draft)];
+        let mut row = Row::default();
+        if self.pieces == 1 {
+            row.0[..HALF].copy_from_slice(&class.mean::<HALF>(&self.known[at]));
+        } else {
+            row.0 = class.mean(&self.known[at]);
+        }
+        row
     }
 
+    /// What the first, second, ... id of a draft is worth to a request that is known, see [`worth`].
+    #[inline(always)]
+    pub fn worth(&self, slot: u32, draft: u8) -> &[f32] {
+        let at = slot as usize * self.alphas.len() + usize::from(draft);
+        self.worth[at * self.pieces..][..self.pieces].as_flattened()
+    }
+
+    #[inline]
     fn estimate(&mut self, slot: usize, draft: usize) {
         let at = slot * self.drafts() + draft;
         let class = &self.classes[self.class_of[slot] as usize * self.drafts() + draft];
-        // Most drafts are short, and half the positions are half the work.
-        self.survival[at] = if usize::from(self.max_gamma) <= DEPTHS / 2 {
-            class.mean::<{ DEPTHS / 2 }>(&self.known[at])
+        if self.pieces == 1 {
+            self.worth[at] = worth(&class.mean(&self.known[at]));
         } else {
-            class.mean::<DEPTHS>(&self.known[at])
-        };
+            let all: [f32; DEPTHS] = worth(&class.mean(&self.known[at]));
+            let (first, second) = all.split_at(HALF);
+            self.worth[2 * at].copy_from_slice(first);
+            self.worth[2 * at + 1].copy_from_slice(second);
+        }
     }
 }
 

@@ -24,12 +24,14 @@
 mod few;
 mod histogram;
 mod polish;
+mod rule;
 mod sweep;
 #[cfg(test)]
 mod tests;
 
 use self::few::Few;
 use self::histogram::{Histogram, Scale};
+use self::rule::Rule;
 use self::sweep::{Candidate, Sweep, Warm};
 use crate::acceptance::{DEPTHS, Row};
 use crate::choose::{Ask, Choice};
@@ -66,6 +68,8 @@ pub struct Outcome {
     pub drafts: u8,
     /// Drafts worth less than this were left out; nothing where all were taken or none.
     pub threshold: f32,
+    /// What it goes by.
+    rule: Option<Rule>,
 }
 
 /// Finds plans. It keeps its memory, so that steps ask for none.
@@ -116,12 +120,13 @@ impl Solver {
         }
     }
 
-    /// Makes the choices of a step; `survival` says S of the request at a place of the asks, with a draft.
+    /// Makes the choices of a step; `worth` says what ids of a draft are [worth](crate::worth::worth) to the request at a
+    /// place of the asks.
     pub fn solve<'a>(
         &mut self,
         times: &Times,
         step: &Step<'_>,
-        survival: impl Fn(usize, u8) -> &'a Row,
+        worth: impl Fn(usize, u8) -> &'a [f32],
         out: &mut Vec<Choice>,
     ) -> Outcome {
         let fixed = Fixed::of(times, step);
@@ -132,6 +137,9 @@ impl Solver {
         if fixed.weight <= 0.0 {
             return best;
         }
+        if self.rows > polish::MOST_ROWS && times.drafts.len() == 1 {
+            best.rule = Some(Rule::nothing(times, &fixed, self.rows));
+        }
         let drafts = times.drafts.len().min(MOST_DRAFTS);
         self.values.resize(self.rows * drafts, Row::default());
         self.draft_of.resize(self.rows, 0);
@@ -139,7 +147,7 @@ impl Solver {
         let offered = |draft: usize| step.drafts >> draft & 1 == 1;
         let mut tops = [0.0f32; MOST_DRAFTS];
         for draft in (0..drafts).filter(|&d| offered(d)) {
-            tops[draft] = self.fill(step, draft, &survival);
+            tops[draft] = self.fill(step, draft, &worth);
             self.draft_of.fill(draft as u8);
             self.try_set(times, &fixed, 1 << draft, tops[draft], &mut best, out);
         }
@@ -197,17 +205,14 @@ impl Solver {
     }
 
     /// What drafts are worth to each request; the most of all.
-    fn fill<'a>(&mut self, step: &Step<'_>, draft: usize, survival: &impl Fn(usize, u8) -> &'a Row) -> f32 {
+    fn fill<'a>(&mut self, step: &Step<'_>, draft: usize, worth: &impl Fn(usize, u8) -> &'a [f32]) -> f32 {
         let rows = &mut self.values[draft * self.rows..(draft + 1) * self.rows];
         let mut top = 0.0f32;
         for (i, (values, ask)) in rows.iter_mut().zip(step.asks).enumerate() {
-            let chances = survival(i, draft as u8);
-            let cap = u32::from(ask.cap.min(step.max_gamma));
-            let mut tau = 1.0;
-            for k in 0..DEPTHS {
-                let chance = if (k as u32) < cap { chances.0[k] } else { 0.0 };
-                values.0[k] = ask.weight * log_gain(tau, chance);
-                tau += chance;
+            let cap = usize::from(ask.cap.min(step.max_gamma));
+            *values = Row::default();
+            for (k, (value, worth)) in values.0.iter_mut().zip(worth(i, draft as u8)).enumerate() {
+                *value = if k < cap { ask.weight * worth } else { 0.0 };
             }
             top = top.max(values.0[0]);
         }
@@ -239,7 +244,7 @@ impl Solver {
             let values = &self.values[draft * self.rows..][..self.rows];
             if let Some(found) = self.few.best(times, fixed, draft, values, best) {
                 self.few.realise(&found, draft, out);
-                *best = Outcome { score: found.score, ms: found.ms, drafts: set, threshold: 0.0 };
+                *best = Outcome { score: found.score, ms: found.ms, drafts: set, threshold: 0.0, rule: None };
             }
             if best.drafts & !set == 0 && !self.few.exact(fixed.own_ms(best.ms)) {
                 polish::polish(times, set, fixed, &self.values, best, out);
@@ -261,7 +266,10 @@ impl Solver {
             Some(found) if small || found.score > best.score + EPSILON => {
                 self.realise(&found, scale);
                 let drafts = self.trial.iter().filter(|c| c.gamma > 0).fold(0u8, |set, c| set | 1 << c.draft);
-                trial = Outcome { score: found.score, ms: found.ms, drafts, threshold: scale.floor(found.bin) };
+                let limit = scale.floor(found.bin);
+                let alone = !small && times.drafts.len() == 1;
+                let rule = alone.then(|| Rule::of(times, fixed, &found, limit, self.rows)).flatten();
+                trial = Outcome { score: found.score, ms: found.ms, drafts, threshold: limit, rule };
             }
             _ => {
                 self.trial.clear();
@@ -364,13 +372,5 @@ impl Fixed {
 /// The plan that drafts nothing.
 fn nothing(times: &Times, fixed: &Fixed) -> Outcome {
     let ms = fixed.ms(times, 0, 0.0);
-    Outcome { score: fixed.score(0.0, ms), ms, drafts: 0, threshold: 0.0 }
-}
-
-/// log((tau + s) / tau), for s up to tau, to 2 in a million: twice the first terms of artanh(s / (2 tau + s)).
-#[inline(always)]
-fn log_gain(tau: f32, s: f32) -> f32 {
-    let z = s / (2.0 * tau + s);
-    let w = z * z;
-    2.0 * z * (1.0 + w * (1.0 / 3.0 + w * (1.0 / 5.0 + w * (1.0 / 7.0 + w / 9.0))))
+    Outcome { score: fixed.score(0.0, ms), ms, drafts: 0, threshold: 0.0, rule: None }
 }
