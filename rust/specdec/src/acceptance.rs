@@ -18,8 +18,12 @@
 //! S(k)    =  sum over j of  P(level j) p_j(1) ... p_j(k)
 //! ```
 
+use pulp::{Simd, WithSimd};
+use thrifty_base::math::dispatch;
 use thrifty_base::prefetch::prefetch;
+use thrifty_base::simd::{self, Path};
 
+use crate::choose::{Choice, Round};
 use crate::worth::worth;
 use crate::{Error, Result};
 
@@ -50,10 +54,25 @@ const LEAST: f32 = 1e-3;
 const LATELY: u32 = 64;
 /// Classes that are told apart.
 pub const MOST_CLASSES: u32 = 1024;
+/// Memory of a request is asked for when so many before it are to be counted first.
+const AHEAD: usize = 6;
+/// Requests that are looked at together.
+const SIDE: usize = 16;
 /// Class of a slot that has no request.
 const NOBODY: u32 = u32::MAX;
 /// A number of accepted drafts that there can't be.
 const NEVER: usize = DEPTHS + 1;
+/// Rows of as many ones as their number.
+const FIRST: [[f32; DEPTHS]; DEPTHS + 1] = {
+    let mut rows = [[0.0; DEPTHS]; DEPTHS + 1];
+    let mut at = 0;
+    while at < DEPTHS * (DEPTHS + 1) {
+        let (row, k) = (at / DEPTHS, at % DEPTHS);
+        rows[row][k] = if k < row { 1.0 } else { 0.0 };
+        at += 1;
+    }
+    rows
+};
 
 /// A number for each level.
 type Levels = [f32; LEVELS];
@@ -121,10 +140,11 @@ impl Class {
     }
 
     /// Counts a round of a request that is of each level as likely as `known` says.
-    #[inline]
+    #[inline(always)]
     fn add<const N: usize>(&mut self, known: &Levels, gamma: usize, accepted: usize) {
+        // How many were accepted is luck, so no branch depends on it.
         let looked = gamma.min(accepted + 1);
-        let rejected = if accepted < gamma { 1.0 } else { 0.0 };
+        let rejected = (looked - accepted) as f32;
         let mut failures = [0.0; LEVELS];
         for j in 0..LEVELS {
             self.rounds[j] = CLASS_KEEP * self.rounds[j] + known[j];
@@ -132,10 +152,9 @@ impl Class {
             self.exposed[j] = CLASS_KEEP * self.exposed[j] + self.reach[looked] * known[j];
             failures[j] = self.failure[j] * known[j];
         }
-        // How many were accepted is luck, so no branch here depends on it.
         let mean = sum(&failures);
         for k in 0..N {
-            self.exposed_at.0[k] += if k < looked { mean } else { 0.0 };
+            self.exposed_at.0[k] += mean * FIRST[looked][k];
         }
         self.rejected_at.0[accepted.min(DEPTHS - 1)] += rejected;
         self.seen = self.seen.saturating_add(1);
@@ -181,7 +200,7 @@ impl Class {
     }
 
     /// What is known of a request after a round.
-    #[inline]
+    #[inline(always)]
     fn filtered(&self, known: &Levels, gamma: usize, accepted: usize) -> Levels {
         let mut found = turned(known, &self.share, TURN);
         let (so_many, more) =
@@ -195,20 +214,20 @@ impl Class {
     }
 
     /// S(1), S(2), ... of a request, of the first positions.
-    #[inline]
+    #[inline(always)]
     fn mean<const N: usize>(&self, known: &Levels) -> [f32; N] {
-        let mut out = [0.0f32; N];
+        let mut halves = [[0.0f32; N]; 2];
         for j in 0..LEVELS {
             for k in 0..N {
-                out[k] += known[j] * self.survival[j].0[k];
+                halves[j % 2][k] += known[j] * self.survival[j].0[k];
             }
         }
-        out.map(|chance| chance.min(1.0))
+        std::array::from_fn(|k| (halves[0][k] + halves[1][k]).min(1.0))
     }
 }
 
 /// The sum, in an order that lets halves be added side by side.
-#[inline]
+#[inline(always)]
 fn sum(levels: &Levels) -> f32 {
     let mut half = [0.0; LEVELS / 2];
     for j in 0..LEVELS / 2 {
@@ -218,7 +237,7 @@ fn sum(levels: &Levels) -> f32 {
 }
 
 /// What is known of a request, of which a part may have become another.
-#[inline]
+#[inline(always)]
 fn turned(known: &Levels, share: &Levels, turn: f32) -> Levels {
     let mut out = [0.0; LEVELS];
     for j in 0..LEVELS {
@@ -240,6 +259,23 @@ pub struct Acceptance {
     /// What ids are worth that follow, in pieces of so many for each.
     worth: Vec<[f32; HALF]>,
     pieces: usize,
+    path: Path,
+}
+
+/// Rounds to count, on any path: plain Rust, so that all give the same.
+struct Rounds<'a> {
+    rounds: &'a [Round],
+    all: &'a mut Acceptance,
+}
+
+impl WithSimd for Rounds<'_> {
+    type Output = Result<()>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Result<()> {
+        let Self { rounds, all } = self;
+        if all.pieces == 1 { all.count_all::<HALF>(rounds) } else { all.count_all::<DEPTHS>(rounds) }
+    }
 }
 
 impl Acceptance {
@@ -260,6 +296,7 @@ impl Acceptance {
             class_of: Vec::new(),
             known: Vec::new(),
             worth: Vec::new(),
+            path: simd::path()?,
             pieces: if usize::from(max_gamma) <= HALF { 1 } else { 2 },
         })
     }
@@ -283,9 +320,10 @@ impl Acceptance {
             self.classes.push(Class::new(self.alphas[self.classes.len() % drafts]));
         }
         self.class_of[slot as usize] = class;
-        for draft in 0..drafts {
-            self.known[slot as usize * drafts + draft] = self.classes[class as usize * drafts + draft].share;
-            self.estimate(slot as usize, draft);
+        for draft in 0..drafts as u8 {
+            let (at, of) = self.places(slot, draft);
+            self.known[at] = self.classes[of].share;
+            self.estimate_all(at, of);
         }
     }
 
@@ -303,44 +341,82 @@ impl Acceptance {
 
     /// A round of the request at `slot`: of `gamma` ids of a draft the first `accepted` were.
     pub fn observe(&mut self, slot: u32, draft: u8, gamma: u8, accepted: u8) -> Result<()> {
+        self.observe_all(&[Round { slot, choice: Choice { draft, gamma }, accepted }])
+    }
+
+    /// Many rounds, one after the other. The first error is told, and keeps no other round from being counted.
+    pub fn observe_all(&mut self, rounds: &[Round]) -> Result<()> {
+        dispatch(self.path, Rounds { rounds, all: self })
+    }
+
+    /// Counts rounds, of which the first `N` positions matter.
+    #[inline(always)]
+    fn count_all<const N: usize>(&mut self, rounds: &[Round]) -> Result<()> {
+        let mut refused = None;
+        let mut places = [(0, 0); SIDE];
+        for (begin, some) in (0..).step_by(SIDE).zip(rounds.chunks(SIDE)) {
+            let mut counted = 0;
+            for (i, round) in some.iter().enumerate() {
+                if let Some(later) = rounds.get(begin + i + AHEAD) {
+                    self.expect(later.slot);
+                }
+                let Round { slot, choice: Choice { draft, gamma }, accepted } = *round;
+                let fits = gamma <= self.max_gamma && accepted <= gamma;
+                if !(fits && usize::from(draft) < self.drafts() && self.knows(slot)) {
+                    refused.get_or_insert_with(|| self.refusal(round));
+                } else if gamma > 0 {
+                    places[counted] = self.count::<N>(slot, draft, gamma.into(), accepted.into());
+                    counted += 1;
+                }
+            }
+            // What follows waits for nothing, so it is done for some together.
+            for &(at, of) in &places[..counted] {
+                self.estimate::<N>(at, of);
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    #[cold]
+    fn refusal(&self, round: &Round) -> Error {
+        let Round { slot, choice: Choice { draft, gamma }, accepted } = *round;
         let drafts = self.drafts();
         if !self.knows(slot) {
-            return Err(Error::argument("slot", format!("{slot} has no request; admit it first")));
-        }
-        if usize::from(draft) >= drafts {
-            return Err(Error::argument("draft", format!("{draft} is not below {drafts}, the number of drafts")));
-        }
-        if gamma > self.max_gamma {
-            return Err(Error::argument("gamma", format!("{gamma} is not between 0 and {}", self.max_gamma)));
-        }
-        if accepted > gamma {
-            return Err(Error::argument("accepted", format!("{accepted} of {gamma} drafts can not be")));
-        }
-        if gamma == 0 {
-            return Ok(());
-        }
-        let (slot, draft) = (slot as usize, usize::from(draft));
-        let class = &mut self.classes[self.class_of[slot] as usize * drafts + draft];
-        let known = &mut self.known[slot * drafts + draft];
-        *known = class.filtered(known, gamma.into(), accepted.into());
-        if self.pieces == 1 {
-            class.add::<HALF>(known, gamma.into(), accepted.into());
+            Error::argument("slot", format!("{slot} has no request; admit it first"))
+        } else if usize::from(draft) >= drafts {
+            Error::argument("draft", format!("{draft} is not below {drafts}, the number of drafts"))
+        } else if gamma > self.max_gamma {
+            Error::argument("gamma", format!("{gamma} is not between 0 and {}", self.max_gamma))
         } else {
-            class.add::<DEPTHS>(known, gamma.into(), accepted.into());
+            Error::argument("accepted", format!("{accepted} of {gamma} drafts can not be"))
         }
-        self.estimate(slot, draft);
-        Ok(())
+    }
+
+    /// Counts a round; says where it stands.
+    #[inline(always)]
+    fn count<const N: usize>(&mut self, slot: u32, draft: u8, gamma: usize, accepted: usize) -> (usize, usize) {
+        let (at, of) = self.places(slot, draft);
+        let class = &mut self.classes[of];
+        let known = class.filtered(&self.known[at], gamma, accepted);
+        class.add::<N>(&known, gamma, accepted);
+        self.known[at] = known;
+        (at, of)
+    }
+
+    /// Where what is known of a request and draft stands, and its class.
+    #[inline(always)]
+    fn places(&self, slot: u32, draft: u8) -> (usize, usize) {
+        let (drafts, draft) = (self.alphas.len(), usize::from(draft));
+        (slot as usize * drafts + draft, self.class_of[slot as usize] as usize * drafts + draft)
     }
 
     /// Asks memory for what an observation of the request at `slot` reads and writes.
     #[inline]
-    pub fn expect(&self, slot: u32) {
-        let (at, drafts) = (slot as usize * self.drafts(), self.drafts());
-        if let Some(known) = self.known.get(at..at + drafts) {
-            prefetch(known);
-        }
-        if let Some(worth) = self.worth.get(at * self.pieces..(at + drafts) * self.pieces) {
-            prefetch(worth);
+    fn expect(&self, slot: u32) {
+        let at = slot as usize * self.drafts();
+        if let (Some(known), Some(worth)) = (self.known.get(at), self.worth.get(at * self.pieces)) {
+            prefetch(std::slice::from_ref(known));
+            prefetch(std::slice::from_ref(worth));
         }
     }
 
@@ -352,25 +428,22 @@ impl Acceptance {
     /// Counts a round without drafts: what was seen of this request grows old, and what its class learned comes in.
     pub fn idle(&mut self, slot: u32) {
         if self.knows(slot) {
-            let drafts = self.drafts();
-            for draft in 0..drafts {
-                let at = slot as usize * drafts + draft;
-                let class = &self.classes[self.class_of[slot as usize] as usize * drafts + draft];
-                self.known[at] = turned(&self.known[at], &class.share, IDLE_TURN);
-                self.estimate(slot as usize, draft);
+            for draft in 0..self.drafts() as u8 {
+                let (at, of) = self.places(slot, draft);
+                self.known[at] = turned(&self.known[at], &self.classes[of].share, IDLE_TURN);
+                self.estimate_all(at, of);
             }
         }
     }
 
     /// S(1), S(2), ... of a request that is known.
     pub fn survival(&self, slot: u32, draft: u8) -> Row {
-        let at = slot as usize * self.drafts() + usize::from(draft);
-        let class = &self.classes[self.class_of[slot as usize] as usize * self.drafts() + usize::from(draft)];
+        let (at, of) = self.places(slot, draft);
         let mut row = Row::default();
         if self.pieces == 1 {
-            row.0[..HALF].copy_from_slice(&class.mean::<HALF>(&self.known[at]));
+            row.0[..HALF].copy_from_slice(&self.classes[of].mean::<HALF>(&self.known[at]));
         } else {
-            row.0 = class.mean(&self.known[at]);
+            row.0 = self.classes[of].mean(&self.known[at]);
         }
         row
     }
@@ -382,17 +455,18 @@ impl Acceptance {
         self.worth[at * self.pieces..][..self.pieces].as_flattened()
     }
 
-    #[inline]
-    fn estimate(&mut self, slot: usize, draft: usize) {
-        let at = slot * self.drafts() + draft;
-        let class = &self.classes[self.class_of[slot] as usize * self.drafts() + draft];
+    /// Says what follows of what is known, for the first `N` positions.
+    #[inline(always)]
+    fn estimate<const N: usize>(&mut self, at: usize, of: usize) {
+        let worth = worth(&self.classes[of].mean::<N>(&self.known[at]));
+        self.worth[at * (N / HALF)..][..N / HALF].as_flattened_mut().copy_from_slice(&worth);
+    }
+
+    fn estimate_all(&mut self, at: usize, of: usize) {
         if self.pieces == 1 {
-            self.worth[at] = worth(&class.mean(&self.known[at]));
+            self.estimate::<HALF>(at, of);
         } else {
-            let all: [f32; DEPTHS] = worth(&class.mean(&self.known[at]));
-            let (first, second) = all.split_at(HALF);
-            self.worth[2 * at].copy_from_slice(first);
-            self.worth[2 * at + 1].copy_from_slice(second);
+            self.estimate::<DEPTHS>(at, of);
         }
     }
 }

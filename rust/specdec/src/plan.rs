@@ -12,13 +12,15 @@ use crate::live::Live;
 use crate::prefix;
 use crate::request::State;
 use crate::scheduler::{Scheduler, Settings, Share};
-use crate::step::Step;
+use crate::step::{LONG, SHORT, Step};
 use crate::{Error, Result};
 
 /// One part of so many of all blocks is kept for requests that run, before another begins.
 const RESERVE: u32 = 100;
 /// Memory of a request is asked for when so many before it are to be written first.
 pub(crate) const AHEAD: usize = 6;
+/// So many requests stay in the cache from step to step, and need not be asked for.
+pub(crate) const NEAR: usize = 256;
 
 /// What nobody has yet.
 #[derive(Clone, Copy)]
@@ -248,9 +250,11 @@ impl Scheduler {
         }
         self.step.begin_plan(self.live.len(), giving, tokens as usize);
         let size = self.settings.block_size;
+        let most = usize::from(self.settings.max_gamma) + 1;
+        let far = self.places.len() > NEAR;
         let mut first = 0;
         for row in 0..self.places.len() {
-            if let Some(&next) = self.places.get(row + AHEAD) {
+            if let Some(&next) = self.places.get(row + AHEAD).filter(|_| far) {
                 self.table.expect(&self.live[next as usize]);
             }
             let i = self.places[row] as usize;
@@ -273,27 +277,19 @@ impl Scheduler {
             step.asked[row] = share.choice.gamma;
             step.draft[row] = share.choice.draft;
             step.table_row[row] = one.row as i32;
-            let tokens = &mut step.tokens[first..first + count as usize];
-            if share.fresh == 1 && share.fresh == one.known() {
-                tokens[0] = one.last;
+            let (blocks, begin) = (self.table.row(one.row), first as usize);
+            let decodes = share.fresh == 1 && one.known() == 1;
+            if decodes && most <= SHORT && size as usize >= SHORT {
+                step.lay::<SHORT>(begin, one.last, from, size, blocks);
+            } else if decodes && most <= LONG && size as usize >= LONG {
+                step.lay::<LONG>(begin, one.last, from, size, blocks);
             } else {
-                tokens[..share.fresh as usize].copy_from_slice(&self.texts.ids(one.text)[from as usize..to as usize]);
+                let known = &self.texts.ids(one.text)[from as usize..to as usize];
+                step.lay_any(begin, known, gamma as usize, from, size, blocks);
             }
-            tokens[share.fresh as usize..].fill(0);
-            let blocks = self.table.row(one.row);
-            let (mut block, mut offset) = ((from / size) as usize, from % size);
-            let positions = &mut step.positions[first..first + count as usize];
-            let places = &mut step.places[first..first + count as usize];
-            for ((position, place), at) in positions.iter_mut().zip(places).zip(from..) {
-                *position = at as i32;
-                *place = blocks[block] * size as i32 + offset as i32;
-                offset += 1;
-                if offset == size {
-                    (block, offset) = (block + 1, 0);
-                }
-            }
-            first += count as usize;
+            first += count;
             step.first[row + 1] = first as i32;
         }
+        self.step.end_plan(tokens as usize);
     }
 }

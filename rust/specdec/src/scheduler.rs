@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use thrifty_base::memory;
 
-use crate::choose::{Ask, Choice};
+use crate::choose::{Ask, Choice, Round};
 use crate::live::{Live, Table};
 use crate::policy::{Chooser, Policy};
 use crate::pool::Pool;
@@ -162,6 +162,8 @@ pub struct Scheduler {
     /// The place of each ask among those that run.
     pub(crate) asking: Vec<u32>,
     pub(crate) choices: Vec<Choice>,
+    /// What came of the choices of a commit.
+    pub(crate) rounds: Vec<Round>,
     /// Blocks that are to be published, and their keys.
     pub(crate) full: Vec<(u128, u32)>,
     /// Places of those that a commit ended.
@@ -260,6 +262,7 @@ impl Scheduler {
             asks: Vec::with_capacity(rows),
             asking: Vec::with_capacity(rows),
             choices: Vec::with_capacity(rows),
+            rounds: Vec::with_capacity(rows),
             full: Vec::new(),
             ended: Vec::with_capacity(rows),
             admitted: 0,

@@ -3,7 +3,7 @@
 use super::offers::Offers;
 use super::{Policy, Room, StepTimes, check};
 use crate::acceptance::{Acceptance, DEPTHS};
-use crate::choose::{Ask, Choice};
+use crate::choose::{Ask, Choice, Round};
 use crate::explain::{Explanation, Seen};
 use crate::goodput::{Outcome, Solver, Step};
 use crate::times::Times;
@@ -256,15 +256,15 @@ impl Policy for Planner {
         Ok(())
     }
 
-    fn expect(&self, slot: u32) {
-        self.acceptance.expect(slot);
-    }
-
     fn observe(&mut self, slot: u32, choice: Choice, accepted: u8) -> Result<()> {
         if choice.gamma == 0 && accepted == 0 {
             return Ok(());
         }
         self.acceptance.observe(slot, choice.draft, choice.gamma, accepted)
+    }
+
+    fn observe_all(&mut self, rounds: &[Round]) -> Result<()> {
+        self.acceptance.observe_all(rounds)
     }
 
     fn timed(&mut self, step: &StepTimes<'_>) -> Result<()> {
