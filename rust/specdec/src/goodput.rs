@@ -140,6 +140,10 @@ impl Solver {
         if self.rows > polish::MOST_ROWS && times.drafts.len() == 1 {
             best.rule = Some(Rule::nothing(times, &fixed, self.rows));
         }
+        if self.rows > polish::MOST_ROWS && step.drafts.count_ones() == 1 {
+            self.try_alone(times, &fixed, step, &worth, &mut best, out);
+            return best;
+        }
         let drafts = times.drafts.len().min(MOST_DRAFTS);
         self.values.resize(self.rows * drafts, Row::default());
         self.draft_of.resize(self.rows, 0);
@@ -179,6 +183,44 @@ impl Solver {
             }
         }
         best
+    }
+
+    /// Looks for a better plan of a large batch with one draft: worths are looked at where they lie.
+    fn try_alone<'a>(
+        &mut self,
+        times: &Times,
+        fixed: &Fixed,
+        step: &Step<'_>,
+        worth: &impl Fn(usize, u8) -> &'a [f32],
+        best: &mut Outcome,
+        out: &mut [Choice],
+    ) {
+        let draft = step.drafts.trailing_zeros() as usize;
+        if draft >= times.drafts.len() {
+            return;
+        }
+        let cap = |ask: &Ask| usize::from(ask.cap.min(step.max_gamma));
+        let first = |(i, ask): (usize, &Ask)| if cap(ask) > 0 { ask.weight * worth(i, draft as u8)[0] } else { 0.0 };
+        let top = step.asks.iter().enumerate().map(first).fold(0.0, f32::max);
+        if top <= 0.0 || fixed.room == 0 {
+            return;
+        }
+        let scale = Scale::new(top);
+        self.histograms.resize_with(self.histograms.len().max(draft + 1), Histogram::new);
+        self.histograms[draft].clear();
+        for (i, ask) in step.asks.iter().enumerate() {
+            self.histograms[draft].add_some(scale, ask.weight, worth(i, draft as u8), cap(ask));
+        }
+        let look = Sweep { times, fixed, set: step.drafts, histograms: &self.histograms };
+        let Some(found) = self.warm[usize::from(step.drafts)].find(&look, scale) else { return };
+        if found.score <= best.score + EPSILON {
+            return;
+        }
+        let limits = found.limits(scale);
+        let rule = if times.drafts.len() == 1 { Rule::of(times, fixed, &found, limits.1, self.rows) } else { None };
+        *best = Outcome { score: found.score, ms: found.ms, drafts: step.drafts, threshold: limits.1, rule };
+        let most = found.depths[draft].min(step.max_gamma);
+        rule::share_out(limits, most, found.tokens, draft as u8, step.asks, |i, _| worth(i, draft as u8), out);
     }
 
     /// Looks for a better plan near the best one with one draft, which need not be the best draft.
@@ -266,10 +308,8 @@ impl Solver {
             Some(found) if small || found.score > best.score + EPSILON => {
                 self.realise(&found, scale);
                 let drafts = self.trial.iter().filter(|c| c.gamma > 0).fold(0u8, |set, c| set | 1 << c.draft);
-                let limit = scale.floor(found.bin);
-                let alone = !small && times.drafts.len() == 1;
-                let rule = alone.then(|| Rule::of(times, fixed, &found, limit, self.rows)).flatten();
-                trial = Outcome { score: found.score, ms: found.ms, drafts, threshold: limit, rule };
+                let threshold = scale.floor(found.bin);
+                trial = Outcome { score: found.score, ms: found.ms, drafts, threshold, rule: None };
             }
             _ => {
                 self.trial.clear();
@@ -287,8 +327,7 @@ impl Solver {
 
     /// Turns a candidate into choices.
     fn realise(&mut self, candidate: &Candidate, scale: Scale) {
-        let low = scale.floor(candidate.bin);
-        let high = candidate.before.map_or(f32::INFINITY, |bin| scale.floor(bin));
+        let (high, low) = candidate.limits(scale);
         let above = |values: &Row, limit: f32, depth: u8| {
             let count = values.0.iter().map(|&v| u8::from(v > limit)).sum::<u8>();
             count.min(depth)

@@ -5,9 +5,9 @@
 //! come lose their blocks and begin again later.
 //!
 //! Blocks are counted first and taken when rows are written, so all that runs is gone through three times in a step: to
-//! share tokens, to ask for drafts, and to write.
+//! share tokens, to give drafts, and to write.
 
-use crate::choose::{Ask, Choice};
+use crate::choose::Choice;
 use crate::live::Live;
 use crate::prefix;
 use crate::request::State;
@@ -65,13 +65,21 @@ impl Scheduler {
         let settings = self.settings;
         let (mut needed, mut prompts) = (0, Vec::new());
         self.shares.clear();
-        self.shares.extend(self.live.iter().enumerate().map(|(i, one)| {
+        self.asks.clear();
+        self.asking.clear();
+        let Self { shares, asks, asking, .. } = self;
+        shares.extend(self.live.iter().enumerate().map(|(i, one)| {
             if one.known() > 1 {
                 prompts.push(i);
+            } else if one.room() > 0 {
+                asks.push(one.ask(1));
+                asking.push(i as u32);
             }
             needed += settings.needed(one, 1);
             Share { fresh: 1, before: one.blocks, choice: Choice::NOTHING }
         }));
+        // Where some have a prompt left, who asks is found out when it has been shared out.
+        self.asked = if prompts.is_empty() { self.live.len() } else { 0 };
         prompts.sort_unstable_by_key(|&i| self.order(i));
         let mut tokens = settings.token_budget - self.live.len() as u32;
         for i in prompts {
@@ -127,6 +135,7 @@ impl Scheduler {
             self.wait(victim);
             self.shares.swap_remove(victim);
         }
+        self.asked = 0;
         let fresh = self.shares.iter().map(|share| share.fresh).sum::<u32>();
         Left { tokens: settings.token_budget - fresh, blocks: available }
     }
@@ -191,13 +200,13 @@ impl Scheduler {
     /// Asks how many drafts those get that give an id, as far as there are tokens and blocks for them.
     fn draft(&mut self, left: &mut Left) {
         let settings = self.settings;
-        self.asks.clear();
-        self.asking.clear();
-        for (i, (one, share)) in self.live.iter().zip(&self.shares).enumerate() {
-            let cap = one.room();
-            if cap > 0 && share.fresh == one.known() {
-                let kv = one.computed + share.fresh;
-                self.asks.push(Ask { slot: one.slot, cap: cap as u8, weight: 1.0, kv });
+        if self.asked == 0 {
+            self.asks.clear();
+            self.asking.clear();
+        }
+        for (i, (one, share)) in self.live.iter().zip(&self.shares).enumerate().skip(self.asked) {
+            if one.room() > 0 && share.fresh == one.known() {
+                self.asks.push(one.ask(share.fresh));
                 self.asking.push(i as u32);
             }
         }

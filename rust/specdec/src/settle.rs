@@ -43,7 +43,7 @@ impl Scheduler {
         let (mut prompt_tokens, mut emitted, mut failed) = (0, 0, 0);
         for row in 0..self.places.len() {
             if far {
-                self.expect_rows(row);
+                self.expect_rows(row, accepted);
             }
             let i = self.places[row] as usize;
             let one = &mut self.live[i];
@@ -95,16 +95,28 @@ impl Scheduler {
 
     /// Asks memory for what a commit reads and writes of rows that come later.
     #[inline]
-    fn expect_rows(&self, row: usize) {
+    fn expect_rows(&self, row: usize, accepted: &[i64]) {
         if let Some(&place) = self.places.get(row + 2 * AHEAD) {
             let one = &self.live[place as usize];
-            self.table.expect(one);
             self.texts.expect(one.text);
+            if self.turns(one, accepted.get(row + 2 * AHEAD)) {
+                self.table.expect(one);
+            }
         }
         if let Some(&place) = self.places.get(row + AHEAD) {
             let one = &self.live[place as usize];
-            self.pool.expect(*self.table.last(one) as u32);
+            if self.turns(one, accepted.get(row + AHEAD)) {
+                self.pool.expect(*self.table.last(one) as u32);
+            }
         }
+    }
+
+    /// Whether a request fills a block, or lets one go.
+    #[inline]
+    fn turns(&self, one: &Live, accepted: Option<&i64>) -> bool {
+        let computed = one.text.len().saturating_add_signed(*accepted.unwrap_or(&0) as i32);
+        self.settings.full(one.computed) < self.settings.full(computed)
+            || self.settings.holding(computed + 1) < one.blocks
     }
 
     fn check(&self, proposed: Option<&[u8]>, accepted: &[i64], tokens: &[i64], width: usize) -> Result<()> {

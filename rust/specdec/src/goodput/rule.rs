@@ -102,20 +102,52 @@ impl Outcome {
             return None;
         }
         out.clear();
+        out.resize(step.asks.len(), Choice::NOTHING);
         let depth = rule.depth.min(step.max_gamma);
         let mut drafted = 0;
-        if depth == 0 {
-            out.resize(step.asks.len(), Choice::NOTHING);
-        } else {
-            out.extend(step.asks.iter().map(|ask| {
-                let limit = if ask.weight == 1.0 { rule.limit } else { rule.limit / ask.weight };
-                let (sides, _) = worth(ask).as_chunks::<SIDE>();
-                let above = sides.iter().map(|side| side.iter().map(|&worth| u8::from(worth > limit)).sum::<u8>());
-                let gamma = above.sum::<u8>().min(ask.cap.min(depth));
+        if depth > 0 {
+            for (choice, ask) in out.iter_mut().zip(step.asks) {
+                let gamma = above(rule.limit, ask, worth(ask), depth);
                 drafted += u32::from(gamma);
-                Choice::new(0, gamma)
-            }));
+                *choice = Choice::new(0, gamma);
+            }
         }
         (drafted <= fixed.room).then(|| Self { ms: fixed.ms(times, drafted, rule.draft_ms), ..*self })
+    }
+}
+
+/// How many ids of a draft are worth more than a limit to a request, no more than `most`.
+#[inline(always)]
+fn above(limit: f32, ask: &Ask, worth: &[f32], most: u8) -> u8 {
+    let (sides, _) = worth.as_chunks::<SIDE>();
+    let above = sides.iter().map(|side| side.iter().map(|&worth| u8::from(ask.weight * worth > limit)).sum::<u8>());
+    above.sum::<u8>().min(ask.cap.min(most))
+}
+
+/// Gives requests what is worth more than the first limit, and of what is worth more than the second, which is worth about
+/// the same, as much as there is to give: the first ones get it.
+pub(super) fn share_out<'a>(
+    (high, low): (f32, f32),
+    most: u8,
+    tokens: u32,
+    draft: u8,
+    asks: &[Ask],
+    worth: impl Fn(usize, &Ask) -> &'a [f32],
+    out: &mut [Choice],
+) {
+    let mut left = tokens;
+    for (i, (choice, ask)) in out.iter_mut().zip(asks).enumerate() {
+        let gamma = above(high, ask, worth(i, ask), most);
+        left = left.saturating_sub(gamma.into());
+        *choice = Choice::new(draft, gamma);
+    }
+    for (i, (choice, ask)) in out.iter_mut().zip(asks).enumerate() {
+        if left == 0 {
+            return;
+        }
+        let gamma = above(low, ask, worth(i, ask), most);
+        let more = u32::from(gamma.saturating_sub(choice.gamma)).min(left);
+        left -= more;
+        *choice = Choice::new(draft, choice.gamma + more as u8);
     }
 }

@@ -28,6 +28,13 @@ pub(super) struct Candidate {
     pub(super) whole: u32,
 }
 
+impl Candidate {
+    /// Ids worth more than the first limit are taken, and of those worth more than the second as many as fit.
+    pub(super) fn limits(&self, scale: Scale) -> (f32, f32) {
+        (self.before.map_or(f32::INFINITY, |bin| scale.floor(bin)), scale.floor(self.bin))
+    }
+}
+
 /// Where the best plan of a set of drafts was. A step is much as the one before it, so looking near by is enough, if
 /// everywhere is looked at now and then.
 #[derive(Clone, Copy, Debug, Default)]
