@@ -18,12 +18,19 @@
 //! S(k)    =  sum over j of  P(level j) p_j(1) ... p_j(k)
 //! ```
 
+use pulp::{Simd, WithSimd};
+use thrifty_base::math::dispatch;
 use thrifty_base::prefetch::prefetch;
+use thrifty_base::simd::{self, Path};
 
+use crate::choose::{Choice, Round};
+use crate::worth::worth;
 use crate::{Error, Result};
 
 /// Longest draft whose positions are told apart.
 pub const DEPTHS: usize = 16;
+/// Most drafts are no longer, and half the positions are half the work.
+const HALF: usize = DEPTHS / 2;
 /// Levels of a class.
 const LEVELS: usize = 8;
 /// What they begin as: chances that the first draft fails.
@@ -47,8 +54,25 @@ const LEAST: f32 = 1e-3;
 const LATELY: u32 = 64;
 /// Classes that are told apart.
 pub const MOST_CLASSES: u32 = 1024;
+/// Memory of a request is asked for when so many before it are to be counted first.
+const AHEAD: usize = 6;
+/// Requests that are looked at together.
+const SIDE: usize = 16;
 /// Class of a slot that has no request.
 const NOBODY: u32 = u32::MAX;
+/// A number of accepted drafts that there can't be.
+const NEVER: usize = DEPTHS + 1;
+/// Rows of as many ones as their number.
+const FIRST: [[f32; DEPTHS]; DEPTHS + 1] = {
+    let mut rows = [[0.0; DEPTHS]; DEPTHS + 1];
+    let mut at = 0;
+    while at < DEPTHS * (DEPTHS + 1) {
+        let (row, k) = (at / DEPTHS, at % DEPTHS);
+        rows[row][k] = if k < row { 1.0 } else { 0.0 };
+        at += 1;
+    }
+    rows
+};
 
 /// A number for each level.
 type Levels = [f32; LEVELS];
@@ -72,12 +96,12 @@ struct Class {
     rejected_at: Row,
     exposed_at: Row,
     /// What follows: how likely each level is, its failure, the sum of shapes up to a position, and the chances that
-    /// 0, 1, 2, ... drafts are accepted, by level and by number.
+    /// 0, 1, 2, ... drafts are accepted, by level and by number; the last row is of [`NEVER`].
     share: Levels,
     failure: Levels,
     reach: [f32; DEPTHS + 1],
     survival: [Row; LEVELS],
-    by_count: [Levels; DEPTHS + 1],
+    by_count: [Levels; DEPTHS + 2],
     /// Rounds, and those that were not told yet.
     seen: u32,
     news: u32,
@@ -107,7 +131,7 @@ impl Class {
             failure: failure0,
             reach: [0.0; DEPTHS + 1],
             survival: [Row::default(); LEVELS],
-            by_count: [none; DEPTHS + 1],
+            by_count: [none; DEPTHS + 2],
             seen: 0,
             news: 0,
         };
@@ -116,23 +140,23 @@ impl Class {
     }
 
     /// Counts a round of a request that is of each level as likely as `known` says.
-    #[inline]
-    fn add(&mut self, known: &Levels, gamma: usize, accepted: usize) {
+    #[inline(always)]
+    fn add<const N: usize>(&mut self, known: &Levels, gamma: usize, accepted: usize) {
+        // How many were accepted is luck, so no branch depends on it.
         let looked = gamma.min(accepted + 1);
-        let rejected = if accepted < gamma { 1.0 } else { 0.0 };
-        let mut mean = 0.0;
+        let rejected = (looked - accepted) as f32;
+        let mut failures = [0.0; LEVELS];
         for j in 0..LEVELS {
             self.rounds[j] = CLASS_KEEP * self.rounds[j] + known[j];
             self.rejected[j] = CLASS_KEEP * self.rejected[j] + rejected * known[j];
             self.exposed[j] = CLASS_KEEP * self.exposed[j] + self.reach[looked] * known[j];
-            mean += self.failure[j] * known[j];
+            failures[j] = self.failure[j] * known[j];
         }
-        for k in 0..looked {
-            self.exposed_at.0[k] += mean;
+        let mean = sum(&failures);
+        for k in 0..N {
+            self.exposed_at.0[k] += mean * FIRST[looked][k];
         }
-        if accepted < gamma {
-            self.rejected_at.0[accepted] += 1.0;
-        }
+        self.rejected_at.0[accepted.min(DEPTHS - 1)] += rejected;
         self.seen = self.seen.saturating_add(1);
         self.news += 1;
     }
@@ -176,37 +200,44 @@ impl Class {
     }
 
     /// What is known of a request after a round.
-    #[inline]
+    #[inline(always)]
     fn filtered(&self, known: &Levels, gamma: usize, accepted: usize) -> Levels {
         let mut found = turned(known, &self.share, TURN);
-        let mut all = 0.0;
+        let (so_many, more) =
+            (&self.by_count[accepted], &self.by_count[if accepted < gamma { accepted + 1 } else { NEVER }]);
         for j in 0..LEVELS {
-            let more = if accepted < gamma { self.by_count[accepted + 1][j] } else { 0.0 };
             // Nothing is impossible.
-            found[j] *= (self.by_count[accepted][j] - more).max(1e-9);
-            all += found[j];
+            found[j] *= (so_many[j] - more[j]).max(1e-9);
         }
+        let all = sum(&found);
         found.map(|chance| chance / all)
     }
 
     /// S(1), S(2), ... of a request, of the first positions.
-    #[inline]
-    fn mean<const N: usize>(&self, known: &Levels) -> Row {
-        let mut out = Row::default();
+    #[inline(always)]
+    fn mean<const N: usize>(&self, known: &Levels) -> [f32; N] {
+        let mut halves = [[0.0f32; N]; 2];
         for j in 0..LEVELS {
             for k in 0..N {
-                out.0[k] += known[j] * self.survival[j].0[k];
+                halves[j % 2][k] += known[j] * self.survival[j].0[k];
             }
         }
-        for k in 0..N {
-            out.0[k] = out.0[k].min(1.0);
-        }
-        out
+        std::array::from_fn(|k| (halves[0][k] + halves[1][k]).min(1.0))
     }
 }
 
+/// The sum, in an order that lets halves be added side by side.
+#[inline(always)]
+fn sum(levels: &Levels) -> f32 {
+    let mut half = [0.0; LEVELS / 2];
+    for j in 0..LEVELS / 2 {
+        half[j] = levels[j] + levels[j + LEVELS / 2];
+    }
+    (half[0] + half[2]) + (half[1] + half[3])
+}
+
 /// What is known of a request, of which a part may have become another.
-#[inline]
+#[inline(always)]
 fn turned(known: &Levels, share: &Levels, turn: f32) -> Levels {
     let mut out = [0.0; LEVELS];
     for j in 0..LEVELS {
@@ -225,7 +256,26 @@ pub struct Acceptance {
     class_of: Vec<u32>,
     /// How likely a request is of each level.
     known: Vec<Levels>,
-    survival: Vec<Row>,
+    /// What ids are worth that follow, in pieces of so many for each.
+    worth: Vec<[f32; HALF]>,
+    pieces: usize,
+    path: Path,
+}
+
+/// Rounds to count, on any path: plain Rust, so that all give the same.
+struct Rounds<'a> {
+    rounds: &'a [Round],
+    all: &'a mut Acceptance,
+}
+
+impl WithSimd for Rounds<'_> {
+    type Output = Result<()>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Result<()> {
+        let Self { rounds, all } = self;
+        if all.pieces == 1 { all.count_all::<HALF>(rounds) } else { all.count_all::<DEPTHS>(rounds) }
+    }
 }
 
 impl Acceptance {
@@ -245,7 +295,9 @@ impl Acceptance {
             classes: Vec::new(),
             class_of: Vec::new(),
             known: Vec::new(),
-            survival: Vec::new(),
+            worth: Vec::new(),
+            path: simd::path()?,
+            pieces: if usize::from(max_gamma) <= HALF { 1 } else { 2 },
         })
     }
 
@@ -262,15 +314,16 @@ impl Acceptance {
         if self.class_of.len() < slots {
             self.class_of.resize(slots, NOBODY);
             self.known.resize(slots * drafts, [0.0; LEVELS]);
-            self.survival.resize(slots * drafts, Row::default());
+            self.worth.resize(slots * drafts * self.pieces, [0.0; HALF]);
         }
         while self.classes.len() < (class as usize + 1) * drafts {
             self.classes.push(Class::new(self.alphas[self.classes.len() % drafts]));
         }
         self.class_of[slot as usize] = class;
-        for draft in 0..drafts {
-            self.known[slot as usize * drafts + draft] = self.classes[class as usize * drafts + draft].share;
-            self.estimate(slot as usize, draft);
+        for draft in 0..drafts as u8 {
+            let (at, of) = self.places(slot, draft);
+            self.known[at] = self.classes[of].share;
+            self.estimate_all(at, of);
         }
     }
 
@@ -288,38 +341,82 @@ impl Acceptance {
 
     /// A round of the request at `slot`: of `gamma` ids of a draft the first `accepted` were.
     pub fn observe(&mut self, slot: u32, draft: u8, gamma: u8, accepted: u8) -> Result<()> {
+        self.observe_all(&[Round { slot, choice: Choice { draft, gamma }, accepted }])
+    }
+
+    /// Many rounds, one after the other. The first error is told, and keeps no other round from being counted.
+    pub fn observe_all(&mut self, rounds: &[Round]) -> Result<()> {
+        dispatch(self.path, Rounds { rounds, all: self })
+    }
+
+    /// Counts rounds, of which the first `N` positions matter.
+    #[inline(always)]
+    fn count_all<const N: usize>(&mut self, rounds: &[Round]) -> Result<()> {
+        let mut refused = None;
+        let mut places = [(0, 0); SIDE];
+        for (begin, some) in (0..).step_by(SIDE).zip(rounds.chunks(SIDE)) {
+            let mut counted = 0;
+            for (i, round) in some.iter().enumerate() {
+                if let Some(later) = rounds.get(begin + i + AHEAD) {
+                    self.expect(later.slot);
+                }
+                let Round { slot, choice: Choice { draft, gamma }, accepted } = *round;
+                let fits = gamma <= self.max_gamma && accepted <= gamma;
+                if !(fits && usize::from(draft) < self.drafts() && self.knows(slot)) {
+                    refused.get_or_insert_with(|| self.refusal(round));
+                } else if gamma > 0 {
+                    places[counted] = self.count::<N>(slot, draft, gamma.into(), accepted.into());
+                    counted += 1;
+                }
+            }
+            // What follows waits for nothing, so it is done for some together.
+            for &(at, of) in &places[..counted] {
+                self.estimate::<N>(at, of);
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    #[cold]
+    fn refusal(&self, round: &Round) -> Error {
+        let Round { slot, choice: Choice { draft, gamma }, accepted } = *round;
         let drafts = self.drafts();
         if !self.knows(slot) {
-            return Err(Error::argument("slot", format!("{slot} has no request; admit it first")));
+            Error::argument("slot", format!("{slot} has no request; admit it first"))
+        } else if usize::from(draft) >= drafts {
+            Error::argument("draft", format!("{draft} is not below {drafts}, the number of drafts"))
+        } else if gamma > self.max_gamma {
+            Error::argument("gamma", format!("{gamma} is not between 0 and {}", self.max_gamma))
+        } else {
+            Error::argument("accepted", format!("{accepted} of {gamma} drafts can not be"))
         }
-        if usize::from(draft) >= drafts {
-            return Err(Error::argument("draft", format!("{draft} is not below {drafts}, the number of drafts")));
-        }
-        if gamma > self.max_gamma {
-            return Err(Error::argument("gamma", format!("{gamma} is not between 0 and {}", self.max_gamma)));
-        }
-        if accepted > gamma {
-            return Err(Error::argument("accepted", format!("{accepted} of {gamma} drafts can not be")));
-        }
-        if gamma == 0 {
-            return Ok(());
-        }
-        let (slot, draft) = (slot as usize, usize::from(draft));
-        let class = &mut self.classes[self.class_of[slot] as usize * drafts + draft];
-        let known = &mut self.known[slot * drafts + draft];
-        *known = class.filtered(known, gamma.into(), accepted.into());
-        class.add(known, gamma.into(), accepted.into());
-        self.estimate(slot, draft);
-        Ok(())
+    }
+
+    /// Counts a round; says where it stands.
+    #[inline(always)]
+    fn count<const N: usize>(&mut self, slot: u32, draft: u8, gamma: usize, accepted: usize) -> (usize, usize) {
+        let (at, of) = self.places(slot, draft);
+        let class = &mut self.classes[of];
+        let known = class.filtered(&self.known[at], gamma, accepted);
+        class.add::<N>(&known, gamma, accepted);
+        self.known[at] = known;
+        (at, of)
+    }
+
+    /// Where what is known of a request and draft stands, and its class.
+    #[inline(always)]
+    fn places(&self, slot: u32, draft: u8) -> (usize, usize) {
+        let (drafts, draft) = (self.alphas.len(), usize::from(draft));
+        (slot as usize * drafts + draft, self.class_of[slot as usize] as usize * drafts + draft)
     }
 
     /// Asks memory for what an observation of the request at `slot` reads and writes.
     #[inline]
-    pub fn expect(&self, slot: u32) {
-        let (at, drafts) = (slot as usize * self.drafts(), self.drafts());
-        if let (Some(known), Some(survival)) = (self.known.get(at..at + drafts), self.survival.get(at..at + drafts)) {
-            prefetch(known);
-            prefetch(survival);
+    fn expect(&self, slot: u32) {
+        let at = slot as usize * self.drafts();
+        if let (Some(known), Some(worth)) = (self.known.get(at), self.worth.get(at * self.pieces)) {
+            prefetch(std::slice::from_ref(known));
+            prefetch(std::slice::from_ref(worth));
         }
     }
 
@@ -331,31 +428,46 @@ impl Acceptance {
     /// Counts a round without drafts: what was seen of this request grows old, and what its class learned comes in.
     pub fn idle(&mut self, slot: u32) {
         if self.knows(slot) {
-            let drafts = self.drafts();
-            for draft in 0..drafts {
-                let at = slot as usize * drafts + draft;
-                let class = &self.classes[self.class_of[slot as usize] as usize * drafts + draft];
-                self.known[at] = turned(&self.known[at], &class.share, IDLE_TURN);
-                self.estimate(slot as usize, draft);
+            for draft in 0..self.drafts() as u8 {
+                let (at, of) = self.places(slot, draft);
+                self.known[at] = turned(&self.known[at], &self.classes[of].share, IDLE_TURN);
+                self.estimate_all(at, of);
             }
         }
     }
 
     /// S(1), S(2), ... of a request that is known.
-    #[inline(always)]
-    pub fn survival(&self, slot: u32, draft: u8) -> &Row {
-        &self.survival[slot as usize * self.alphas.len() + usize::from(draft)]
+    pub fn survival(&self, slot: u32, draft: u8) -> Row {
+        let (at, of) = self.places(slot, draft);
+        let mut row = Row::default();
+        if self.pieces == 1 {
+            row.0[..HALF].copy_from_slice(&self.classes[of].mean::<HALF>(&self.known[at]));
+        } else {
+            row.0 = self.classes[of].mean(&self.known[at]);
+        }
+        row
     }
 
-    fn estimate(&mut self, slot: usize, draft: usize) {
-        let at = slot * self.drafts() + draft;
-        let class = &self.classes[self.class_of[slot] as usize * self.drafts() + draft];
-        // Most drafts are short, and half the positions are half the work.
-        self.survival[at] = if usize::from(self.max_gamma) <= DEPTHS / 2 {
-            class.mean::<{ DEPTHS / 2 }>(&self.known[at])
+    /// What the first, second, ... id of a draft is worth to a request that is known, see [`worth`].
+    #[inline(always)]
+    pub fn worth(&self, slot: u32, draft: u8) -> &[f32] {
+        let at = slot as usize * self.alphas.len() + usize::from(draft);
+        self.worth[at * self.pieces..][..self.pieces].as_flattened()
+    }
+
+    /// Says what follows of what is known, for the first `N` positions.
+    #[inline(always)]
+    fn estimate<const N: usize>(&mut self, at: usize, of: usize) {
+        let worth = worth(&self.classes[of].mean::<N>(&self.known[at]));
+        self.worth[at * (N / HALF)..][..N / HALF].as_flattened_mut().copy_from_slice(&worth);
+    }
+
+    fn estimate_all(&mut self, at: usize, of: usize) {
+        if self.pieces == 1 {
+            self.estimate::<HALF>(at, of);
         } else {
-            class.mean::<DEPTHS>(&self.known[at])
-        };
+            self.estimate::<DEPTHS>(at, of);
+        }
     }
 }
 

@@ -31,3 +31,14 @@ impl Choice {
         if gamma == 0 { Self::NOTHING } else { Self { draft, gamma } }
     }
 }
+
+/// What came of a choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// Whose it was.
+    pub slot: u32,
+    /// What it got.
+    pub choice: Choice,
+    /// How many of its ids were accepted, the first ones.
+    pub accepted: u8,
+}

@@ -24,12 +24,14 @@
 mod few;
 mod histogram;
 mod polish;
+mod rule;
 mod sweep;
 #[cfg(test)]
 mod tests;
 
 use self::few::Few;
 use self::histogram::{Histogram, Scale};
+use self::rule::Rule;
 use self::sweep::{Candidate, Sweep, Warm};
 use crate::acceptance::{DEPTHS, Row};
 use crate::choose::{Ask, Choice};
@@ -66,6 +68,8 @@ pub struct Outcome {
     pub drafts: u8,
     /// Drafts worth less than this were left out; nothing where all were taken or none.
     pub threshold: f32,
+    /// What it goes by.
+    rule: Option<Rule>,
 }
 
 /// Finds plans. It keeps its memory, so that steps ask for none.
@@ -116,12 +120,13 @@ impl Solver {
         }
     }
 
-    /// Makes the choices of a step; `survival` says S of the request at a place of the asks, with a draft.
+    /// Makes the choices of a step; `worth` says what ids of a draft are [worth](crate::worth::worth) to the request at a
+    /// place of the asks.
     pub fn solve<'a>(
         &mut self,
         times: &Times,
         step: &Step<'_>,
-        survival: impl Fn(usize, u8) -> &'a Row,
+        worth: impl Fn(usize, u8) -> &'a [f32],
         out: &mut Vec<Choice>,
     ) -> Outcome {
         let fixed = Fixed::of(times, step);
@@ -132,6 +137,13 @@ impl Solver {
         if fixed.weight <= 0.0 {
             return best;
         }
+        if self.rows > polish::MOST_ROWS && times.drafts.len() == 1 {
+            best.rule = Some(Rule::nothing(times, &fixed, self.rows));
+        }
+        if self.rows > polish::MOST_ROWS && step.drafts.count_ones() == 1 {
+            self.try_alone(times, &fixed, step, &worth, &mut best, out);
+            return best;
+        }
         let drafts = times.drafts.len().min(MOST_DRAFTS);
         self.values.resize(self.rows * drafts, Row::default());
         self.draft_of.resize(self.rows, 0);
@@ -139,7 +151,7 @@ impl Solver {
         let offered = |draft: usize| step.drafts >> draft & 1 == 1;
         let mut tops = [0.0f32; MOST_DRAFTS];
         for draft in (0..drafts).filter(|&d| offered(d)) {
-            tops[draft] = self.fill(step, draft, &survival);
+            tops[draft] = self.fill(step, draft, &worth);
             self.draft_of.fill(draft as u8);
             self.try_set(times, &fixed, 1 << draft, tops[draft], &mut best, out);
         }
@@ -173,6 +185,44 @@ impl Solver {
         best
     }
 
+    /// Looks for a better plan of a large batch with one draft: worths are looked at where they lie.
+    fn try_alone<'a>(
+        &mut self,
+        times: &Times,
+        fixed: &Fixed,
+        step: &Step<'_>,
+        worth: &impl Fn(usize, u8) -> &'a [f32],
+        best: &mut Outcome,
+        out: &mut [Choice],
+    ) {
+        let draft = step.drafts.trailing_zeros() as usize;
+        if draft >= times.drafts.len() {
+            return;
+        }
+        let cap = |ask: &Ask| usize::from(ask.cap.min(step.max_gamma));
+        let first = |(i, ask): (usize, &Ask)| if cap(ask) > 0 { ask.weight * worth(i, draft as u8)[0] } else { 0.0 };
+        let top = step.asks.iter().enumerate().map(first).fold(0.0, f32::max);
+        if top <= 0.0 || fixed.room == 0 {
+            return;
+        }
+        let scale = Scale::new(top);
+        self.histograms.resize_with(self.histograms.len().max(draft + 1), Histogram::new);
+        self.histograms[draft].clear();
+        for (i, ask) in step.asks.iter().enumerate() {
+            self.histograms[draft].add_some(scale, ask.weight, worth(i, draft as u8), cap(ask));
+        }
+        let look = Sweep { times, fixed, set: step.drafts, histograms: &self.histograms };
+        let Some(found) = self.warm[usize::from(step.drafts)].find(&look, scale) else { return };
+        if found.score <= best.score + EPSILON {
+            return;
+        }
+        let limits = found.limits(scale);
+        let rule = if times.drafts.len() == 1 { Rule::of(times, fixed, &found, limits.1, self.rows) } else { None };
+        *best = Outcome { score: found.score, ms: found.ms, drafts: step.drafts, threshold: limits.1, rule };
+        let most = found.depths[draft].min(step.max_gamma);
+        rule::share_out(limits, most, found.tokens, draft as u8, step.asks, |i, _| worth(i, draft as u8), out);
+    }
+
     /// Looks for a better plan near the best one with one draft, which need not be the best draft.
     fn begin_with(
         &mut self,
@@ -197,17 +247,14 @@ impl Solver {
     }
 
     /// What drafts are worth to each request; the most of all.
-    fn fill<'a>(&mut self, step: &Step<'_>, draft: usize, survival: &impl Fn(usize, u8) -> &'a Row) -> f32 {
+    fn fill<'a>(&mut self, step: &Step<'_>, draft: usize, worth: &impl Fn(usize, u8) -> &'a [f32]) -> f32 {
         let rows = &mut self.values[draft * self.rows..(draft + 1) * self.rows];
         let mut top = 0.0f32;
         for (i, (values, ask)) in rows.iter_mut().zip(step.asks).enumerate() {
-            let chances = survival(i, draft as u8);
-            let cap = u32::from(ask.cap.min(step.max_gamma));
-            let mut tau = 1.0;
-            for k in 0..DEPTHS {
-                let chance = if (k as u32) < cap { chances.0[k] } else { 0.0 };
-                values.0[k] = ask.weight * log_gain(tau, chance);
-                tau += chance;
+            let cap = usize::from(ask.cap.min(step.max_gamma));
+            *values = Row::default();
+            for (k, (value, worth)) in values.0.iter_mut().zip(worth(i, draft as u8)).enumerate() {
+                *value = if k < cap { ask.weight * worth } else { 0.0 };
             }
             top = top.max(values.0[0]);
         }
@@ -239,7 +286,7 @@ impl Solver {
             let values = &self.values[draft * self.rows..][..self.rows];
             if let Some(found) = self.few.best(times, fixed, draft, values, best) {
                 self.few.realise(&found, draft, out);
-                *best = Outcome { score: found.score, ms: found.ms, drafts: set, threshold: 0.0 };
+                *best = Outcome { score: found.score, ms: found.ms, drafts: set, threshold: 0.0, rule: None };
             }
             if best.drafts & !set == 0 && !self.few.exact(fixed.own_ms(best.ms)) {
                 polish::polish(times, set, fixed, &self.values, best, out);
@@ -261,7 +308,8 @@ impl Solver {
             Some(found) if small || found.score > best.score + EPSILON => {
                 self.realise(&found, scale);
                 let drafts = self.trial.iter().filter(|c| c.gamma > 0).fold(0u8, |set, c| set | 1 << c.draft);
-                trial = Outcome { score: found.score, ms: found.ms, drafts, threshold: scale.floor(found.bin) };
+                let threshold = scale.floor(found.bin);
+                trial = Outcome { score: found.score, ms: found.ms, drafts, threshold, rule: None };
             }
             _ => {
                 self.trial.clear();
@@ -279,8 +327,7 @@ impl Solver {
 
     /// Turns a candidate into choices.
     fn realise(&mut self, candidate: &Candidate, scale: Scale) {
-        let low = scale.floor(candidate.bin);
-        let high = candidate.before.map_or(f32::INFINITY, |bin| scale.floor(bin));
+        let (high, low) = candidate.limits(scale);
         let above = |values: &Row, limit: f32, depth: u8| {
             let count = values.0.iter().map(|&v| u8::from(v > limit)).sum::<u8>();
             count.min(depth)
@@ -364,13 +411,5 @@ impl Fixed {
 /// The plan that drafts nothing.
 fn nothing(times: &Times, fixed: &Fixed) -> Outcome {
     let ms = fixed.ms(times, 0, 0.0);
-    Outcome { score: fixed.score(0.0, ms), ms, drafts: 0, threshold: 0.0 }
-}
-
-/// log((tau + s) / tau), for s up to tau, to 2 in a million: twice the first terms of artanh(s / (2 tau + s)).
-#[inline(always)]
-fn log_gain(tau: f32, s: f32) -> f32 {
-    let z = s / (2.0 * tau + s);
-    let w = z * z;
-    2.0 * z * (1.0 + w * (1.0 / 3.0 + w * (1.0 / 5.0 + w * (1.0 / 7.0 + w / 9.0))))
+    Outcome { score: fixed.score(0.0, ms), ms, drafts: 0, threshold: 0.0, rule: None }
 }

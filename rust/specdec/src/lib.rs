@@ -17,6 +17,7 @@
 //! | [`verify`] | which drafts are accepted, and what follows them |
 //! | [`latency`] | what drafts and verifications take, and the gamma that is best for it |
 //! | [`acceptance`] | how likely drafts are accepted, request by request |
+//! | [`worth`] | what the ids of a draft are worth |
 //! | [`times`] | what a step takes, part by part |
 //! | [`goodput`] | which draft each request takes, and how many ids, so that most comes of the time |
 //! | [`policy`] | what a scheduler asks each step, and rules of others to compare with |
@@ -45,5 +46,6 @@ pub mod step;
 mod texts;
 pub mod times;
 pub mod verify;
+pub mod worth;
 
 pub use error::{Error, Result};

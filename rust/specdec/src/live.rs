@@ -5,6 +5,7 @@
 
 use thrifty_base::prefetch::prefetch;
 
+use crate::choose::Ask;
 use crate::pool::Pool;
 use crate::prefix::{self, Prefixes};
 use crate::request::{Handle, Request};
@@ -65,6 +66,12 @@ impl Live {
     #[inline]
     pub(crate) fn known(&self) -> u32 {
         self.text.len() - self.computed
+    }
+
+    /// What it asks a policy when so many of its known tokens are in the step.
+    #[inline]
+    pub(crate) fn ask(&self, fresh: u32) -> Ask {
+        Ask { slot: self.slot, cap: self.room() as u8, weight: 1.0, kv: self.computed + fresh }
     }
 
     /// Drafts that could all be accepted, with one more id to follow.

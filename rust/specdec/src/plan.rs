@@ -5,20 +5,22 @@
 //! come lose their blocks and begin again later.
 //!
 //! Blocks are counted first and taken when rows are written, so all that runs is gone through three times in a step: to
-//! share tokens, to ask for drafts, and to write.
+//! share tokens, to give drafts, and to write.
 
-use crate::choose::{Ask, Choice};
+use crate::choose::Choice;
 use crate::live::Live;
 use crate::prefix;
 use crate::request::State;
 use crate::scheduler::{Scheduler, Settings, Share};
-use crate::step::Step;
+use crate::step::{LONG, SHORT, Step};
 use crate::{Error, Result};
 
 /// One part of so many of all blocks is kept for requests that run, before another begins.
 const RESERVE: u32 = 100;
 /// Memory of a request is asked for when so many before it are to be written first.
 pub(crate) const AHEAD: usize = 6;
+/// So many requests stay in the cache from step to step, and need not be asked for.
+pub(crate) const NEAR: usize = 256;
 
 /// What nobody has yet.
 #[derive(Clone, Copy)]
@@ -63,13 +65,21 @@ impl Scheduler {
         let settings = self.settings;
         let (mut needed, mut prompts) = (0, Vec::new());
         self.shares.clear();
-        self.shares.extend(self.live.iter().enumerate().map(|(i, one)| {
+        self.asks.clear();
+        self.asking.clear();
+        let Self { shares, asks, asking, .. } = self;
+        shares.extend(self.live.iter().enumerate().map(|(i, one)| {
             if one.known() > 1 {
                 prompts.push(i);
+            } else if one.room() > 0 {
+                asks.push(one.ask(1));
+                asking.push(i as u32);
             }
             needed += settings.needed(one, 1);
             Share { fresh: 1, before: one.blocks, choice: Choice::NOTHING }
         }));
+        // Where some have a prompt left, who asks is found out when it has been shared out.
+        self.asked = if prompts.is_empty() { self.live.len() } else { 0 };
         prompts.sort_unstable_by_key(|&i| self.order(i));
         let mut tokens = settings.token_budget - self.live.len() as u32;
         for i in prompts {
@@ -125,6 +135,7 @@ impl Scheduler {
             self.wait(victim);
             self.shares.swap_remove(victim);
         }
+        self.asked = 0;
         let fresh = self.shares.iter().map(|share| share.fresh).sum::<u32>();
         Left { tokens: settings.token_budget - fresh, blocks: available }
     }
@@ -189,13 +200,13 @@ impl Scheduler {
     /// Asks how many drafts those get that give an id, as far as there are tokens and blocks for them.
     fn draft(&mut self, left: &mut Left) {
         let settings = self.settings;
-        self.asks.clear();
-        self.asking.clear();
-        for (i, (one, share)) in self.live.iter().zip(&self.shares).enumerate() {
-            let cap = one.room();
-            if cap > 0 && share.fresh == one.known() {
-                let kv = one.computed + share.fresh;
-                self.asks.push(Ask { slot: one.slot, cap: cap as u8, weight: 1.0, kv });
+        if self.asked == 0 {
+            self.asks.clear();
+            self.asking.clear();
+        }
+        for (i, (one, share)) in self.live.iter().zip(&self.shares).enumerate().skip(self.asked) {
+            if one.room() > 0 && share.fresh == one.known() {
+                self.asks.push(one.ask(share.fresh));
                 self.asking.push(i as u32);
             }
         }
@@ -248,9 +259,11 @@ impl Scheduler {
         }
         self.step.begin_plan(self.live.len(), giving, tokens as usize);
         let size = self.settings.block_size;
+        let most = usize::from(self.settings.max_gamma) + 1;
+        let far = self.places.len() > NEAR;
         let mut first = 0;
         for row in 0..self.places.len() {
-            if let Some(&next) = self.places.get(row + AHEAD) {
+            if let Some(&next) = self.places.get(row + AHEAD).filter(|_| far) {
                 self.table.expect(&self.live[next as usize]);
             }
             let i = self.places[row] as usize;
@@ -273,27 +286,19 @@ impl Scheduler {
             step.asked[row] = share.choice.gamma;
             step.draft[row] = share.choice.draft;
             step.table_row[row] = one.row as i32;
-            let tokens = &mut step.tokens[first..first + count as usize];
-            if share.fresh == 1 && share.fresh == one.known() {
-                tokens[0] = one.last;
+            let (blocks, begin) = (self.table.row(one.row), first as usize);
+            let decodes = share.fresh == 1 && one.known() == 1;
+            if decodes && most <= SHORT && size as usize >= SHORT {
+                step.lay::<SHORT>(begin, one.last, from, size, blocks);
+            } else if decodes && most <= LONG && size as usize >= LONG {
+                step.lay::<LONG>(begin, one.last, from, size, blocks);
             } else {
-                tokens[..share.fresh as usize].copy_from_slice(&self.texts.ids(one.text)[from as usize..to as usize]);
+                let known = &self.texts.ids(one.text)[from as usize..to as usize];
+                step.lay_any(begin, known, gamma as usize, from, size, blocks);
             }
-            tokens[share.fresh as usize..].fill(0);
-            let blocks = self.table.row(one.row);
-            let (mut block, mut offset) = ((from / size) as usize, from % size);
-            let positions = &mut step.positions[first..first + count as usize];
-            let places = &mut step.places[first..first + count as usize];
-            for ((position, place), at) in positions.iter_mut().zip(places).zip(from..) {
-                *position = at as i32;
-                *place = blocks[block] * size as i32 + offset as i32;
-                offset += 1;
-                if offset == size {
-                    (block, offset) = (block + 1, 0);
-                }
-            }
-            first += count as usize;
+            first += count;
             step.first[row + 1] = first as i32;
         }
+        self.step.end_plan(tokens as usize);
     }
 }

@@ -11,7 +11,7 @@ mod tests;
 pub use chooser::Chooser;
 pub use planner::{Planner, Settings};
 
-use crate::choose::{Ask, Choice};
+use crate::choose::{Ask, Choice, Round};
 use crate::explain::Explanation;
 use crate::{Error, Result};
 
@@ -58,15 +58,18 @@ pub trait Policy: std::fmt::Debug + Send + Sync {
     /// Makes the choices of a step, in the order of its asks.
     fn choose(&mut self, asks: &[Ask], room: Room, out: &mut Vec<Choice>) -> Result<()>;
 
-    /// The request at `slot` is to be observed soon: its memory may be asked for.
-    fn expect(&self, _slot: u32) {}
-
     /// A draft has so many ids for a request now, and no more; of drafts that never say, any number is expected.
     fn offered(&mut self, _slot: u32, _draft: u8, _tokens: u8) {}
 
     /// Of what a request chose, the first `accepted` ids were accepted.
     fn observe(&mut self, _slot: u32, _choice: Choice, _accepted: u8) -> Result<()> {
         Ok(())
+    }
+
+    /// What came of the choices of a step; of several that are refused the first one is told.
+    fn observe_all(&mut self, rounds: &[Round]) -> Result<()> {
+        let each = |round: &Round| self.observe(round.slot, round.choice, round.accepted);
+        rounds.iter().map(each).fold(Ok(()), Result::and)
     }
 
     /// What the step took.

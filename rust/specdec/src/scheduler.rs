@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use thrifty_base::memory;
 
-use crate::choose::{Ask, Choice};
+use crate::choose::{Ask, Choice, Round};
 use crate::live::{Live, Table};
 use crate::policy::{Chooser, Policy};
 use crate::pool::Pool;
@@ -162,6 +162,10 @@ pub struct Scheduler {
     /// The place of each ask among those that run.
     pub(crate) asking: Vec<u32>,
     pub(crate) choices: Vec<Choice>,
+    /// Of those that run, the first so many were looked at for whether they ask.
+    pub(crate) asked: usize,
+    /// What came of the choices of a commit.
+    pub(crate) rounds: Vec<Round>,
     /// Blocks that are to be published, and their keys.
     pub(crate) full: Vec<(u128, u32)>,
     /// Places of those that a commit ended.
@@ -260,6 +264,8 @@ impl Scheduler {
             asks: Vec::with_capacity(rows),
             asking: Vec::with_capacity(rows),
             choices: Vec::with_capacity(rows),
+            asked: 0,
+            rounds: Vec::with_capacity(rows),
             full: Vec::new(),
             ended: Vec::with_capacity(rows),
             admitted: 0,

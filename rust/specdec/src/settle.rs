@@ -1,11 +1,12 @@
 //! What becomes of a plan.
 
-use crate::choose::Choice;
+use crate::choose::{Choice, Round};
 use crate::live::Live;
-use crate::plan::AHEAD;
+use crate::plan::{AHEAD, NEAR};
 use crate::prefix;
 use crate::request::End;
 use crate::scheduler::Scheduler;
+use crate::step::Step;
 use crate::texts::Texts;
 use crate::{Error, Result};
 
@@ -37,35 +38,37 @@ impl Scheduler {
         self.expect(number)?;
         self.check(proposed, accepted, tokens, width)?;
         let settings = self.settings;
+        let far = self.places.len() > NEAR;
+        let drafts = |row: usize, step: &Step| u64::from(proposed.map_or(step.gamma[row], |proposed| proposed[row]));
+        let (mut prompt_tokens, mut emitted, mut failed) = (0, 0, 0);
         for row in 0..self.places.len() {
-            self.expect_rows(row);
+            if far {
+                self.expect_rows(row, accepted);
+            }
             let i = self.places[row] as usize;
             let one = &mut self.live[i];
             let (slot, before) = (one.slot, one.computed);
             let fresh = self.step.fresh[row] as u32;
-            self.stats.prompt_tokens += u64::from((before + fresh).min(one.prompt) - before.min(one.prompt));
+            prompt_tokens += u64::from((before + fresh).min(one.prompt) - before.min(one.prompt));
             if row >= self.step.giving {
                 one.computed += fresh;
                 self.fill_up(i, before);
                 continue;
             }
             if accepted[row] == FAILED {
+                failed += drafts(row, &self.step);
                 self.retire(i, End::Failed);
                 continue;
             }
-            let found = &tokens[row * width..][..accepted[row] as usize + 1];
             let stop: &[u32] = if one.stops { &self.requests[slot as usize].stop } else { &[] };
             let had = one.text.len();
-            let end = take(one, &mut self.texts, found, stop);
-            self.stats.emitted += u64::from(one.text.len() - had);
+            let end = take(one, &mut self.texts, &tokens[row * width..][..width], accepted[row] as usize + 1, stop);
+            emitted += u64::from(one.text.len() - had);
             // The last id is known, not computed.
             one.computed = one.text.len() - 1;
             let choice = Choice { draft: self.step.draft[row], gamma: self.step.asked[row] };
             if choice.gamma > 0 {
-                let proposed = proposed.map_or(self.step.gamma[row], |p| p[row]);
-                self.stats.drafted += u64::from(proposed);
-                self.stats.accepted += accepted[row] as u64;
-                self.chooser.observe(slot, choice, accepted[row] as u8);
+                self.rounds.push(Round { slot, choice, accepted: accepted[row] as u8 });
             }
             self.fill_up(i, before);
             match end {
@@ -79,23 +82,41 @@ impl Scheduler {
         self.stats.steps += 1;
         self.stats.shared_tokens += self.shared;
         self.stats.rows += self.step.rows() as u64;
+        self.stats.prompt_tokens += prompt_tokens;
+        self.stats.emitted += emitted;
+        let drafted: u64 = (0..self.step.giving).map(|row| drafts(row, &self.step)).sum();
+        self.stats.drafted += drafted - failed;
+        self.stats.accepted += self.rounds.iter().map(|round| u64::from(round.accepted)).sum::<u64>();
+        self.chooser.observe(&self.rounds);
+        self.rounds.clear();
         self.land();
         Ok(())
     }
 
     /// Asks memory for what a commit reads and writes of rows that come later.
     #[inline]
-    fn expect_rows(&self, row: usize) {
+    fn expect_rows(&self, row: usize, accepted: &[i64]) {
         if let Some(&place) = self.places.get(row + 2 * AHEAD) {
             let one = &self.live[place as usize];
-            self.table.expect(one);
             self.texts.expect(one.text);
+            if self.turns(one, accepted.get(row + 2 * AHEAD)) {
+                self.table.expect(one);
+            }
         }
         if let Some(&place) = self.places.get(row + AHEAD) {
             let one = &self.live[place as usize];
-            self.pool.expect(*self.table.last(one) as u32);
-            self.chooser.expect(one.slot);
+            if self.turns(one, accepted.get(row + AHEAD)) {
+                self.pool.expect(*self.table.last(one) as u32);
+            }
         }
+    }
+
+    /// Whether a request fills a block, or lets one go.
+    #[inline]
+    fn turns(&self, one: &Live, accepted: Option<&i64>) -> bool {
+        let computed = one.text.len().saturating_add_signed(*accepted.unwrap_or(&0) as i32);
+        self.settings.full(one.computed) < self.settings.full(computed)
+            || self.settings.holding(computed + 1) < one.blocks
     }
 
     fn check(&self, proposed: Option<&[u8]>, accepted: &[i64], tokens: &[i64], width: usize) -> Result<()> {
@@ -122,8 +143,10 @@ impl Scheduler {
                 let what = format!("{} of {most} drafts in row {row}, with {width} ids a row", accepted[row]);
                 return Err(Error::argument("accepted", what));
             }
-            let found = &tokens[row * width..][..accepted[row] as usize + 1];
-            if let Some(&id) = found.iter().find(|&&id| id < 0 || id >= i64::from(self.settings.vocab)) {
+            let found = &tokens[row * width..][..width];
+            if !all_below(self.settings.vocab, found, accepted[row] as usize) {
+                let wrong = |id: &&i64| !(0..i64::from(self.settings.vocab)).contains(*id);
+                let id = found.iter().find(wrong).copied().unwrap_or_default();
                 let what = format!("{id} in row {row} is no id below vocab = {}", self.settings.vocab);
                 return Err(Error::argument("tokens", what));
             }
@@ -214,13 +237,28 @@ impl Scheduler {
     }
 }
 
-/// Gives a request ids that were found, until one ends it.
+/// Whether the ids up to place `last` are below a limit. All are looked at, since where the last one is is luck.
 #[inline]
-fn take(one: &mut Live, texts: &mut Texts, found: &[i64], stop: &[u32]) -> Option<End> {
-    let room = ((one.limit - one.text.len()) as usize).min(found.len());
-    let stopped = found[..room].iter().position(|&id| stop.contains(&(id as u32)));
-    let count = stopped.map_or(room, |at| at + 1);
-    texts.extend(&mut one.text, found[..count].iter().map(|&id| id as u32));
+fn all_below(limit: u32, ids: &[i64], last: usize) -> bool {
+    let most = i64::from(limit) - 1;
+    // The sign of what is not.
+    let mut wrong = 0;
+    for (at, &id) in ids.iter().enumerate() {
+        let counts = (at as i64 - last as i64 - 1) >> 63;
+        wrong |= (id | most.wrapping_sub(id)) & counts;
+    }
+    wrong >= 0
+}
+
+/// Gives a request the first `count` ids that were found, until one ends it.
+#[inline]
+fn take(one: &mut Live, texts: &mut Texts, found: &[i64], count: usize, stop: &[u32]) -> Option<End> {
+    let room = one.limit - one.text.len();
+    let mut count = count.min(room as usize);
+    let stops = |&id: &i64| stop.contains(&(id as u32));
+    let stopped = if stop.is_empty() { None } else { found[..count].iter().position(stops) };
+    count = stopped.map_or(count, |at| at + 1);
+    texts.extend_from(&mut one.text, found, count, room);
     one.last = found[count - 1] as u32;
     match stopped {
         Some(_) => Some(End::Stop),
@@ -302,5 +340,26 @@ impl Scheduler {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_count_are_looked_at() {
+        for (ids, last, wanted) in [
+            ([0, 4, 3, 2], 3, true),
+            ([0, 4, 5, -1], 1, true),
+            ([0, 4, 5, -1], 2, false),
+            ([-1, 4, 5, -1], 0, false),
+            ([i64::MIN, 0, 0, 0], 0, false),
+            ([0, i64::MAX, 0, 0], 1, false),
+            ([0, 0, 0, i64::MIN], 3, false),
+            ([0, 0, 0, i64::MIN], 2, true),
+        ] {
+            assert_eq!(all_below(5, &ids, last), wanted, "{ids:?} {last}");
+        }
     }
 }

@@ -94,6 +94,20 @@ impl Texts {
         }
     }
 
+    /// Adds the first `count` ids of those found, where the text may get `room` more. Where there is room for all of them all
+    /// are written: how many count is luck, and loops that end by luck take longer.
+    #[inline]
+    pub(crate) fn extend_from(&mut self, text: &mut Text, found: &[i64], count: usize, room: u32) {
+        if found.len() > room as usize {
+            return self.extend(text, found[..count].iter().map(|&id| id as u32));
+        }
+        let begin = text.begin() + text.len as usize;
+        text.len += count as u32;
+        for (own, &id) in self.ids[begin..begin + found.len()].iter_mut().zip(found) {
+            *own = id as u32;
+        }
+    }
+
     /// Asks memory for the end of a text.
     #[inline]
     pub(crate) fn expect(&self, text: Text) {
@@ -118,7 +132,7 @@ mod tests {
 
         /// Against a list of vectors.
         #[test]
-        fn as_vectors_would(steps in prop::collection::vec((0u8..4, 1u32..200, 0usize..8), 0..100)) {
+        fn as_vectors_would(steps in prop::collection::vec((0u8..5, 1u32..200, 0usize..8), 0..100)) {
             let mut texts = Texts::new().unwrap();
             let mut all: Vec<(Text, u32, Vec<u32>)> = Vec::new();
             for (step, (what, most, which)) in steps.into_iter().enumerate() {
@@ -127,6 +141,15 @@ mod tests {
                     0 => {
                         let ids = &new[..most as usize / 2];
                         all.push((texts.begin(ids, most).unwrap(), most, ids.to_vec()));
+                    }
+                    3 if which < all.len() => {
+                        // Some of what was found, near the end as well.
+                        let (text, most, ids) = &mut all[which];
+                        let room = *most - text.len();
+                        let found: Vec<i64> = new.iter().take(9).map(|&id| id.into()).collect();
+                        let count = found.len().min(room as usize).min(step % 10);
+                        texts.extend_from(text, &found, count, room);
+                        ids.extend_from_slice(&new[..count]);
                     }
                     1 if which < all.len() => {
                         let (text, most, _) = all.swap_remove(which);

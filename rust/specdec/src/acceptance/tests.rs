@@ -167,6 +167,52 @@ proptest! {
         prop_assert_eq!(&short[8..], &[0.0; 8]);
     }
 
+    /// Many rounds at once are as many one by one, on every path to the last bit; and what is worth how much follows from the
+    /// chances that are told.
+    #[test]
+    fn rounds_can_be_counted_together(
+        steps in prop::collection::vec(prop::collection::vec((0u32..40, 0u8..2, 0u8..=8, 0u8..=8), 0..60), 1..6),
+        max_gamma in prop::sample::select(vec![8u8, 16]),
+    ) {
+        let new = |path| {
+            let mut all = Acceptance::new(&[0.6, 0.3], max_gamma).unwrap();
+            (0..40).for_each(|slot| all.admit(slot, slot % 3));
+            all.path = path;
+            all
+        };
+        let mut each = new(Path::Scalar);
+        let mut paths: Vec<_> = Path::usable().into_iter().map(new).collect();
+        for step in steps {
+            let rounds: Vec<Round> = step
+                .into_iter()
+                .map(|(slot, draft, gamma, accepted)| Round { slot, choice: Choice { draft, gamma }, accepted: accepted.min(gamma) })
+                .collect();
+            for Round { slot, choice, accepted } in &rounds {
+                each.observe(*slot, choice.draft, choice.gamma, *accepted).unwrap();
+            }
+            each.refresh();
+            for all in &mut paths {
+                all.observe_all(&rounds).unwrap();
+                all.refresh();
+                prop_assert_eq!(&all.known, &each.known);
+                prop_assert_eq!(&all.worth, &each.worth);
+            }
+        }
+        let mut wrong = [Round { slot: 50, choice: Choice::new(0, 1), accepted: 0 }; 3];
+        wrong[1].slot = 5;
+        each.observe(5, 0, 1, 0).unwrap();
+        for all in &mut paths {
+            let refused = matches!(all.observe_all(&wrong), Err(Error::Argument { argument: "slot", .. }));
+            prop_assert!(refused);
+            prop_assert_eq!(&all.worth, &each.worth);
+        }
+        let chances = each.survival(5, 0).0;
+        let wanted: [f32; DEPTHS] = worth(&chances);
+        for (k, wanted) in wanted.into_iter().enumerate().take(max_gamma.into()) {
+            prop_assert!((each.worth(5, 0)[k] - wanted).abs() < 1e-6);
+        }
+    }
+
     #[test]
     fn is_always_a_survival(
         rounds in prop::collection::vec((0u8..=16, 0u8..=16), 0..1500),

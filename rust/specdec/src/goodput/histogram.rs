@@ -65,6 +65,20 @@ impl Histogram {
         }
     }
 
+    /// Values of the first `cap` ids of a request.
+    #[inline(always)]
+    pub(super) fn add_some(&mut self, scale: Scale, weight: f32, worth: &[f32], cap: usize) {
+        for (k, worth) in worth.iter().enumerate().take(cap.min(DEPTHS)) {
+            let value = weight * worth;
+            if value <= 0.0 {
+                break;
+            }
+            let sums = &mut self.0[scale.bin(value)];
+            sums.count[k] += 1;
+            sums.gain[k] += value;
+        }
+    }
+
     /// Adds the values of a bin; whether there are any.
     #[inline]
     pub(super) fn down_to(&self, bin: usize, sums: &mut Sums) -> bool {

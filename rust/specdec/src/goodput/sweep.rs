@@ -24,6 +24,15 @@ pub(super) struct Candidate {
     pub(super) before: Option<usize>,
     pub(super) depths: [u8; MOST_DRAFTS],
     pub(super) tokens: u32,
+    /// What all of its bins within these depths have.
+    pub(super) whole: u32,
+}
+
+impl Candidate {
+    /// Ids worth more than the first limit are taken, and of those worth more than the second as many as fit.
+    pub(super) fn limits(&self, scale: Scale) -> (f32, f32) {
+        (self.before.map_or(f32::INFINITY, |bin| scale.floor(bin)), scale.floor(self.bin))
+    }
 }
 
 /// Where the best plan of a set of drafts was. A step is much as the one before it, so looking near by is enough, if
@@ -196,12 +205,13 @@ impl Look<'_> {
                     if self.near.is_some_and(|near| depth > 0 && depth.abs_diff(near[draft]) > NEAR_DEPTHS) {
                         return;
                     }
-                    let (score, ms, tokens) = self.weigh(others.plus(part));
+                    let all = others.plus(part);
+                    let (score, ms, tokens) = self.weigh(all);
                     let had = depths;
                     depths[draft] = depth;
                     // The best that drafts is wanted, though none may be better: a finer look may find more.
                     if depth > 0 && score > found.map_or(above, |f| f.score) {
-                        found = Some(Candidate { score, ms, bin, before: last, depths, tokens });
+                        found = Some(Candidate { score, ms, bin, before: last, depths, tokens, whole: all.tokens });
                     }
                     if score > most {
                         (most, chosen[draft]) = (score, part);

@@ -7,6 +7,8 @@ use thrifty_base::philox::Philox;
 
 use super::*;
 use crate::latency::{Knots, LatencyCurve, Learned};
+use crate::times::Depths;
+use crate::worth::worth;
 
 /// What a plan gives, counted afresh.
 fn exact(times: &Times, step: &Step<'_>, survival: &[Vec<Row>], choices: &[Choice]) -> f64 {
@@ -61,7 +63,8 @@ fn brute(times: &Times, step: &Step<'_>, survival: &[Vec<Row>]) -> f64 {
 
 fn solve(times: &Times, step: &Step<'_>, survival: &[Vec<Row>]) -> (Outcome, Vec<Choice>) {
     let mut out = Vec::new();
-    let outcome = Solver::new().solve(times, step, |i, d| &survival[usize::from(d)][i], &mut out);
+    let worth: Vec<Vec<_>> = survival.iter().map(|rows| rows.iter().map(|row| worth(&row.0)).collect()).collect();
+    let outcome = Solver::new().solve(times, step, |i, d| &worth[usize::from(d)][i], &mut out);
     (outcome, out)
 }
 
@@ -342,7 +345,8 @@ fn remembering_loses_next_to_nothing() {
             let asks = vec![Ask { slot: 0, cap: 16, weight: 1.0, kv: 1000 }; n];
             let budget = if t % 50 < 10 { n as u32 + 50 } else { 4096 };
             let step = Step { asks: &asks, prefill: 0, budget, drafts: 1, max_gamma: 16 };
-            solver.solve(&times, &step, |i, _| &survival[0][i], &mut out);
+            let worth: Vec<_> = survival[0].iter().map(|row| worth(&row.0)).collect();
+            solver.solve(&times, &step, |i, _| &worth[i], &mut out);
             let warm = exact(&times, &step, &survival, &out);
             let (_, choices) = solve(&times, &step, &survival);
             let share = warm / exact(&times, &step, &survival, &choices);
@@ -350,5 +354,54 @@ fn remembering_loses_next_to_nothing() {
             worst = worst.min(share);
         }
         assert!(mean > 0.999 && worst > 0.98, "{mean} {worst}");
+    }
+}
+
+/// What a plan went by is as good as a new plan for the next three steps, while chances drift, requests come and go, and
+/// room and prompts do. It is followed on straight lines, and hardly ever where times bend or go by steps.
+#[test]
+fn following_loses_next_to_nothing() {
+    let line = |sizes: &[u32], ms: &[f64], padded| Learned::new(Knots::new(sizes, ms, padded).unwrap(), 2e-5).unwrap();
+    let steps: Vec<u32> = (1..=64).map(|i| 16 * i).collect();
+    let by_steps: Vec<f64> = steps.iter().map(|&n| 20.0f64.max(0.1 * f64::from(n))).collect();
+    let cases = [
+        (line(&[1, 2048], &[20.0, 40.0], false), 200..300),
+        (line(&[1, 200, 400], &[20.0, 20.0, 40.0], false), 0..30),
+        (line(&steps, &by_steps, true), 0..30),
+    ];
+    for (verify, wanted) in cases {
+        let draft = line(&[1, 1024], &[0.5, 1.0], false);
+        let times = Times::new(0.1, verify, vec![draft]).unwrap();
+        let (mut had, mut out): (Option<Outcome>, _) = (None, Vec::new());
+        let (mut mean, mut worst, mut followed) = (0.0, 1.0f64, 0);
+        for t in 0..400usize {
+            let n = 100 + (t / 3) % 60;
+            let drift = 0.5 + 0.4 * (t as f32 / 25.0).sin();
+            let survival = [crowd(n, t as u64 / 8, &[drift, 0.9 - 0.5 * drift])];
+            let ask = |slot| Ask { slot, cap: 16 - (slot % 12) as u8, weight: [1.0, 1.5][slot as usize % 2], kv: 1000 };
+            let asks: Vec<Ask> = (0..n as u32).map(ask).collect();
+            let budget = if t % 50 < 10 { n as u32 + 50 } else { 4096 };
+            let step = Step { asks: &asks, prefill: if t % 9 == 0 { 40 } else { 0 }, budget, drafts: 1, max_gamma: 16 };
+            let worth: Vec<_> = survival[0].iter().map(|row| worth(&row.0)).collect();
+            let kept = had.filter(|_| t % 4 > 0);
+            let again = kept.and_then(|had| had.follow(&times, &step, |ask| &worth[ask.slot as usize], &mut out));
+            if again.is_none() {
+                had = Some(Solver::new().solve(&times, &step, |i, _| &worth[i], &mut out));
+            }
+            followed += usize::from(again.is_some());
+            let drafted: u32 = out.iter().map(|choice| u32::from(choice.gamma)).sum();
+            let depths: Depths =
+                std::array::from_fn(|k| out.iter().filter(|c| usize::from(c.gamma) > k).count() as u32);
+            let tokens = n as u32 + step.prefill + drafted;
+            let ms = times.host_ms + times.draft_ms(0, &depths) + times.verify.ms(tokens, 1000 * n as u64);
+            let said = again.or(had).map_or(0.0, |outcome| outcome.ms);
+            assert!((said / ms - 1.0).abs() < 0.02, "{t}: {said} {ms}");
+            let found = exact(&times, &step, &survival, &out);
+            let share = found / exact(&times, &step, &survival, &solve(&times, &step, &survival).1);
+            mean += share / 400.0;
+            worst = worst.min(share);
+        }
+        assert!(mean > 0.999 && worst > 0.98, "{mean} {worst}");
+        assert!(wanted.contains(&followed), "{followed}");
     }
 }

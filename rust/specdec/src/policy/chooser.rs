@@ -1,7 +1,7 @@
 //! A policy as the scheduler asks for one.
 
 use super::{Policy, Room};
-use crate::choose::{Ask, Choice};
+use crate::choose::{Ask, Choice, Round};
 use crate::explain::Explanation;
 use crate::policy::{DraftTime, StepTimes};
 use crate::request::Handle;
@@ -50,14 +50,10 @@ impl Chooser {
         }
     }
 
-    pub(crate) fn expect(&self, slot: u32) {
-        self.policy.expect(slot);
-    }
-
-    /// Of the drafts that a slot got, so many were accepted. What a drafter had no proposal for was not accepted either: it is
-    /// as well not asked for.
-    pub(crate) fn observe(&mut self, slot: u32, choice: Choice, accepted: u8) {
-        if let Err(error) = self.policy.observe(slot, choice, accepted) {
+    /// Of the drafts that requests got, so many were accepted. What a drafter had no proposal for was not accepted either: it
+    /// is as well not asked for.
+    pub(crate) fn observe(&mut self, rounds: &[Round]) {
+        if let Err(error) = self.policy.observe_all(rounds) {
             self.refused = Some(error);
         }
     }
@@ -115,7 +111,7 @@ mod tests {
         let (mut out, ask) = (Vec::new(), Ask { slot: 0, cap: 4, weight: 1.0, kv: 0 });
         chooser.choose(&[ask], 100, 0, &mut out);
         assert!(out[0].gamma > 0 && chooser.refused().is_none());
-        chooser.observe(0, out[0], 0);
+        chooser.observe(&[Round { slot: 0, choice: out[0], accepted: 0 }]);
         assert!(chooser.policy().explain(0).is_some());
         // The budget is one of drafts, beside prompts and a token of each request.
         chooser.choose(&[ask], 2, 500, &mut out);
@@ -123,7 +119,10 @@ mod tests {
         chooser.choose(&[Ask { slot: 9, ..ask }], 100, 0, &mut out);
         assert_eq!(out, [Choice::NOTHING]);
         assert!(matches!(chooser.refused(), Some(Error::Argument { argument: "slot", .. })));
-        chooser.observe(9, Choice::new(0, 1), 1);
-        assert!(chooser.refused().is_some() && chooser.refused().is_none());
+        // One that is refused keeps no other from being seen.
+        let round = |slot| Round { slot, choice: Choice::new(0, 1), accepted: 1 };
+        chooser.observe(&[round(9), round(0)]);
+        assert!(matches!(chooser.refused(), Some(Error::Argument { argument: "slot", .. })));
+        assert!(chooser.refused().is_none());
     }
 }

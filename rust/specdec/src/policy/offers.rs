@@ -1,6 +1,6 @@
 //! How many ids drafts have for requests, where they say so.
 
-use crate::acceptance::{DEPTHS, Row};
+use crate::acceptance::DEPTHS;
 
 /// Nothing was said: any number.
 const ANY: u8 = u8::MAX;
@@ -12,8 +12,8 @@ pub(super) struct Offers {
     /// Drafts that say, a bit each.
     saying: u8,
     tokens: Vec<u8>,
-    /// What is worth planning with: chances of ids that there are.
-    chances: Vec<Row>,
+    /// What ids are worth, of those that there are.
+    worth: Vec<[f32; DEPTHS]>,
 }
 
 impl Offers {
@@ -38,7 +38,7 @@ impl Offers {
         let at = self.at(slot, draft);
         if at >= self.tokens.len() {
             self.tokens.resize((slot as usize + 1) * self.drafts, ANY);
-            self.chances.resize(self.tokens.len(), Row::default());
+            self.worth.resize(self.tokens.len(), [0.0; DEPTHS]);
         }
         self.tokens[at] = tokens;
     }
@@ -57,23 +57,22 @@ impl Offers {
         self.saying != 0
     }
 
-    /// Cuts chances to the ids that there are.
-    pub(super) fn cut(&mut self, slot: u32, chances: impl Fn(u8) -> Row) {
+    /// Cuts what ids are worth to those that there are.
+    pub(super) fn cut<'a>(&mut self, slot: u32, worth: impl Fn(u8) -> &'a [f32]) {
         let saying = self.saying;
         for draft in (0..self.drafts as u8).filter(|d| saying >> d & 1 == 1) {
             let tokens = usize::from(self.tokens(slot, draft));
             if tokens >= DEPTHS {
                 continue;
             }
-            let mut row = chances(draft);
-            row.0[tokens..].fill(0.0);
             let at = self.at(slot, draft);
-            self.chances[at] = row;
+            self.worth[at] = [0.0; DEPTHS];
+            self.worth[at].iter_mut().zip(worth(draft)).take(tokens).for_each(|(own, &worth)| *own = worth);
         }
     }
 
-    /// The chances that were cut, where they were.
-    pub(super) fn chances(&self, slot: u32, draft: u8) -> Option<&Row> {
-        (usize::from(self.tokens(slot, draft)) < DEPTHS).then(|| &self.chances[self.at(slot, draft)])
+    /// What was cut, where it was.
+    pub(super) fn worth(&self, slot: u32, draft: u8) -> Option<&[f32]> {
+        (usize::from(self.tokens(slot, draft)) < DEPTHS).then(|| &self.worth[self.at(slot, draft)][..])
     }
 }

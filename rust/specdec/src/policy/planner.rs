@@ -3,14 +3,15 @@
 use super::offers::Offers;
 use super::{Policy, Room, StepTimes, check};
 use crate::acceptance::{Acceptance, DEPTHS};
-use crate::choose::{Ask, Choice};
+use crate::choose::{Ask, Choice, Round};
 use crate::explain::{Explanation, Seen};
 use crate::goodput::{Outcome, Solver, Step};
 use crate::times::Times;
 use crate::{Error, Result};
 
-/// Steps that a plan is used for, while the same requests run and no prompt comes: chances change slowly. Where there are
-/// several drafts each step has one to look at.
+/// Steps that a plan is used for, or what it goes by, since chances change slowly: in small batches while the same
+/// requests run and no prompt comes, in large ones while drafts cost what they did. Where there are several drafts each
+/// step has one to look at.
 const KEPT: u32 = 4;
 /// A draft that was not in use has to promise so much more to be taken at once.
 const HYSTERESIS: f64 = 0.03;
@@ -122,20 +123,20 @@ impl Planner {
         let Self { times, acceptance, solver, offers, spare, current, .. } = self;
         let step =
             Step { asks, prefill: room.prefill, budget: room.tokens, drafts: 0, max_gamma: self.settings.max_gamma };
-        let survival = |i: usize, draft: u8| {
-            offers.chances(asks[i].slot, draft).unwrap_or_else(|| acceptance.survival(asks[i].slot, draft))
+        let worth = |i: usize, draft: u8| {
+            offers.worth(asks[i].slot, draft).unwrap_or_else(|| acceptance.worth(asks[i].slot, draft))
         };
         // Beside those in use, now and then another one is looked at.
         let turn = if *current == 0 { self.step } else { self.step / CHALLENGE };
         let looks = *current == 0 || self.step.is_multiple_of(CHALLENGE);
         let offered = *current | if looks { 1 << (turn % times.drafts.len() as u32) } else { 0 };
-        let best = solver.solve(times, &Step { drafts: offered, ..step }, survival, out);
+        let best = solver.solve(times, &Step { drafts: offered, ..step }, worth, out);
         if best.drafts & !*current == 0 {
             *current = best.drafts;
             self.advantage *= FADE;
             return best;
         }
-        let present = solver.solve(times, &Step { drafts: *current, ..step }, survival, spare);
+        let present = solver.solve(times, &Step { drafts: *current, ..step }, worth, spare);
         let advantage = (best.score - present.score).exp_m1();
         self.advantage += advantage;
         if advantage > HYSTERESIS || self.advantage > PATIENCE {
@@ -145,6 +146,19 @@ impl Planner {
         }
         std::mem::swap(out, spare);
         present
+    }
+
+    /// Makes choices as the plan `had` did, if it still holds.
+    fn again(&mut self, had: Outcome, asks: &[Ask], room: Room, out: &mut Vec<Choice>) -> Option<Outcome> {
+        if !had.outlasts() {
+            return self.seen.again(asks, room, out).then_some(had);
+        }
+        let Self { times, acceptance, seen, settings, .. } = self;
+        let max_gamma = settings.max_gamma;
+        let step = Step { asks, prefill: room.prefill, budget: room.tokens, drafts: had.drafts, max_gamma };
+        let outcome = had.follow(times, &step, |ask| acceptance.worth(ask.slot, 0), out)?;
+        seen.keep(asks, room, out);
+        Some(outcome)
     }
 
     /// Lets some requests try a draft that is not in use, as far as the time for it was saved up.
@@ -211,14 +225,15 @@ impl Policy for Planner {
         self.acceptance.refresh();
         if self.offers.any() {
             for ask in asks {
-                self.offers.cut(ask.slot, |draft| *self.acceptance.survival(ask.slot, draft));
+                self.offers.cut(ask.slot, |draft| self.acceptance.worth(ask.slot, draft));
             }
         }
         // What was offered is for this step alone.
         let lasts = self.used < KEPT && !self.offers.any();
-        let outcome = match self.outcome {
-            Some(outcome) if lasts && self.seen.again(asks, room, out) => outcome,
-            _ => {
+        let again = self.outcome.filter(|_| lasts).and_then(|had| self.again(had, asks, room, out));
+        let outcome = match again {
+            Some(outcome) => outcome,
+            None => {
                 let outcome = self.plan(asks, room, out);
                 self.seen.keep(asks, room, out);
                 // One that begins to draft, or ends it, is looked at again at once.
@@ -241,15 +256,15 @@ impl Policy for Planner {
         Ok(())
     }
 
-    fn expect(&self, slot: u32) {
-        self.acceptance.expect(slot);
-    }
-
     fn observe(&mut self, slot: u32, choice: Choice, accepted: u8) -> Result<()> {
         if choice.gamma == 0 && accepted == 0 {
             return Ok(());
         }
         self.acceptance.observe(slot, choice.draft, choice.gamma, accepted)
+    }
+
+    fn observe_all(&mut self, rounds: &[Round]) -> Result<()> {
+        self.acceptance.observe_all(rounds)
     }
 
     fn timed(&mut self, step: &StepTimes<'_>) -> Result<()> {

@@ -6,6 +6,7 @@ use crate::acceptance::{Acceptance, DEPTHS, Row};
 use crate::choose::{Ask, Choice};
 use crate::goodput::{Solver, Step};
 use crate::times::Times;
+use crate::worth::worth;
 use crate::{Error, Result};
 
 /// The same for all, as far as there is room.
@@ -159,7 +160,7 @@ impl Policy for Trim {
         let sunk = self.times.with_free_drafts(passes)?;
         let step = Step { asks, prefill: room.prefill, budget: room.tokens, drafts: 1, max_gamma: self.length };
         let Self { acceptance, solver, .. } = self;
-        solver.solve(&sunk, &step, |i, draft| acceptance.survival(asks[i].slot, draft), out);
+        solver.solve(&sunk, &step, |i, draft| acceptance.worth(asks[i].slot, draft), out);
         Ok(())
     }
 
@@ -184,8 +185,8 @@ impl Policy for Trim {
 pub struct Oracle {
     max_gamma: u8,
     times: Times,
-    /// True chances by slot and draft.
-    survival: Vec<Row>,
+    /// What ids are worth by their true chances, by slot and draft.
+    worth: Vec<[f32; DEPTHS]>,
     solver: Solver,
 }
 
@@ -193,7 +194,7 @@ impl Oracle {
     /// With true times.
     pub fn new(max_gamma: u8, times: Times) -> Result<Self> {
         check_gamma("max_gamma", max_gamma)?;
-        Ok(Self { max_gamma, times, survival: Vec::new(), solver: Solver::new() })
+        Ok(Self { max_gamma, times, worth: Vec::new(), solver: Solver::new() })
     }
 
     /// Tells the true times from now on.
@@ -212,10 +213,10 @@ impl Oracle {
             return Err(Error::argument("survival", "these are not chances that do not rise"));
         }
         let rows = (slot as usize + 1) * drafts;
-        if self.survival.len() < rows {
-            self.survival.resize(rows, Row::default());
+        if self.worth.len() < rows {
+            self.worth.resize(rows, [0.0; DEPTHS]);
         }
-        self.survival[slot as usize * drafts + usize::from(draft)] = survival;
+        self.worth[slot as usize * drafts + usize::from(draft)] = worth(&survival.0);
         Ok(())
     }
 }
@@ -228,14 +229,14 @@ impl Policy for Oracle {
     fn choose(&mut self, asks: &[Ask], room: Room, out: &mut Vec<Choice>) -> Result<()> {
         check(asks)?;
         let drafts = self.times.drafts.len();
-        if let Some(ask) = asks.iter().find(|ask| (ask.slot as usize + 1) * drafts > self.survival.len()) {
+        if let Some(ask) = asks.iter().find(|ask| (ask.slot as usize + 1) * drafts > self.worth.len()) {
             return Err(Error::argument("slot", format!("{} has no request; admit it first", ask.slot)));
         }
-        let Self { times, survival, solver, max_gamma } = self;
-        let drafts_of = |i: usize, draft: u8| &survival[asks[i].slot as usize * drafts + usize::from(draft)];
+        let Self { times, worth, solver, max_gamma } = self;
+        let worth = |i: usize, draft: u8| &worth[asks[i].slot as usize * drafts + usize::from(draft)][..];
         let every = ((1u32 << drafts) - 1) as u8;
         let step = Step { asks, prefill: room.prefill, budget: room.tokens, drafts: every, max_gamma: *max_gamma };
-        solver.solve(times, &step, drafts_of, out);
+        solver.solve(times, &step, worth, out);
         Ok(())
     }
 }
