@@ -76,13 +76,15 @@ class HFModel:
         self._elsewhere = self._device.type != "cpu"
         self._plain = not self._elsewhere and parameter.dtype == torch.float32
         self._hooks = _hooks(model)
+        self._call: Callable[..., Any] = model
         self._named: dict[int, dict[str, Any]] = {}
 
-    @property
-    def within(self) -> Callable[[], Any]:
-        """What calls are made within: no gradients are kept."""
-        found: Callable[[], Any] = self._torch.inference_mode
-        return found
+    def within(self) -> Any:
+        """Return a context for calls: no gradients are kept. What hooks into the model then stays until its end."""
+        # Where nothing does, a call is its forward. To look each time would take as long as it spares.
+        model = self.model
+        self._call = model if any(self._hooks) or model._compiled_call_impl is not None else model.forward
+        return self._torch.inference_mode()
 
     def __call__(self, slots: Ints, begin: Ints, ids: Ints, keep: int) -> Any:
         """Return scores behind the last ``keep`` ids of each row, all where 0: shape (rows, keep, vocab).
@@ -91,7 +93,7 @@ class HFModel:
         """
         torch = self._torch
         rows, width = ids.shape
-        with torch.inference_mode():
+        with self.within():
             if rows == 1:
                 placed = self._one(int(slots[0]), int(begin[0]), width)
             else:
@@ -103,7 +105,7 @@ class HFModel:
     def fed(self, arrays: dict[str, Ints]) -> Callable[[int, int, int, int, int], Any]:
         """Return what does passes of rows that lie in arrays whose memory lasts; see ``SpecFeed`` of the core.
 
-        It is called, within :attr:`within`, with rows, slot and position of the first, ids of a row, and how many of
+        It is called, within :meth:`within`, with rows, slot and position of the first, ids of a row, and how many of
         the last need scores, 0 for all. It returns them as float32, contiguous and on the CPU.
         """
         torch = self._torch
@@ -133,10 +135,7 @@ class HFModel:
                 named[self._keep_name] = keep
         named["input_ids"] = ids.to(self._device) if self._elsewhere else ids
         named["position_ids"], named["attention_mask"] = positions, mask
-        # Where nothing hooks into it, a call is its forward.
-        model = self.model
-        run = model if any(self._hooks) or model._compiled_call_impl is not None else model.forward
-        scores = run(**named).logits
+        scores = self._call(**named).logits
         return scores if not keep or self._keep_name is not None else scores[:, -keep:].contiguous()
 
     def _one(self, slot: int, at: int, width: int) -> tuple[Any, Any]:
