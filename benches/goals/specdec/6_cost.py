@@ -43,6 +43,7 @@ def cost() -> dict[int, float]:
         row = json.loads(line)
         n, ours = row["requests"], row["policy"] == "planner"
         what = f"{n:,} requests, {'planner' if ours else 'fixed length'}: plan and commit, a request and step"
+        what += f", mean of steps (median {row['median_ns']:.0f})"
         goal.row(f"cost/{n}{'' if ours else ' fixed'}", what, "<= 150", row["ns"], "ns")
         if ours:
             found[n] = row["ns"]

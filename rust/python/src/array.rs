@@ -142,13 +142,9 @@ impl<'py> Floats<'py> {
         if !is(intern!(py, "is_contiguous"))? || !argument.getattr(intern!(py, "is_cpu"))?.is_truthy()? {
             return Err(wrong());
         }
-        Self::lying(argument, argument.call_method0(intern!(py, "numel"))?.extract()?)
-    }
-
-    /// A tensor of which that was looked at.
-    fn lying(tensor: &Bound<'py, PyAny>, length: usize) -> PyResult<Self> {
-        let address = tensor.call_method0(intern!(tensor.py(), "data_ptr"))?.extract()?;
-        Ok(Self::Tensor { _tensor: tensor.clone(), address, length })
+        let length = argument.call_method0(intern!(py, "numel"))?.extract()?;
+        let address = argument.call_method0(intern!(py, "data_ptr"))?.extract()?;
+        Ok(Self::Tensor { _tensor: argument.clone(), address, length })
     }
 
     /// The numbers.
@@ -162,31 +158,6 @@ impl<'py> Floats<'py> {
                 Ok(std::slice::from_raw_parts(*address as *const f32, *length))
             },
         }
-    }
-}
-
-/// How many numbers the tensors have that a model gave for so many places, where they were looked at.
-///
-/// Each thing that is asked of a tensor takes as long as a law, and a model gives what looks alike for what looks alike.
-#[derive(Debug, Default)]
-pub(crate) struct Layouts(Vec<(usize, usize)>);
-
-impl Layouts {
-    /// [`Floats::new`] of what a model gave for so many places.
-    pub(crate) fn floats<'py>(
-        &mut self,
-        argument: &Bound<'py, PyAny>,
-        name: &str,
-        places: usize,
-    ) -> PyResult<Floats<'py>> {
-        if let Some(&(_, length)) = self.0.iter().find(|(known, _)| *known == places) {
-            return Floats::lying(argument, length);
-        }
-        let found = Floats::new(argument, name)?;
-        if let Floats::Tensor { length, .. } = found {
-            self.0.push((places, length));
-        }
-        Ok(found)
     }
 }
 

@@ -153,7 +153,7 @@ impl Feed {
     }
 
     /// How many rows of scores the pass gives.
-    pub fn places(&self) -> usize {
+    fn places(&self) -> usize {
         self.rows.len() * self.scored
     }
 

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use thrifty_specdec::feed::{Feed, Pass};
 
-use crate::array::{Layouts, lasting, vector};
+use crate::array::{lasting, vector};
 
 /// A model that is fed, and what does a pass: it is called with rows, slot and position of the first, ids of a row, and how
 /// many of the last need scores, 0 for all.
@@ -31,13 +31,11 @@ impl Fed {
 #[pyclass(module = "thrifty._core")]
 pub(crate) struct SpecFeed {
     pub(super) inner: Feed,
-    /// Of what the model gave.
-    pub(super) layouts: Layouts,
 }
 
 impl SpecFeed {
     pub(super) fn new(max_running: usize, max_length: usize) -> Self {
-        Self { inner: Feed::new(max_running, max_length), layouts: Layouts::default() }
+        Self { inner: Feed::new(max_running, max_length) }
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn draft_by(
         let scores = by.run(py, now)?;
         let (this, feed) = (&mut *scheduler.try_borrow_mut()?, &mut *feed.try_borrow_mut()?);
         let random = this.random();
-        let scores = feed.layouts.floats(&scores, "scores", feed.inner.places())?;
+        let scores = Floats::new(&scores, "scores")?;
         pass = feed.inner.drew(&mut this.inner, scores.as_slice()?, random).map_err(|e| e.into_py_err(py))?;
     }
     Ok(())
@@ -108,8 +108,7 @@ fn whole(
     let scored = Instant::now();
     let this = &mut *scheduler.try_borrow_mut()?;
     let each = if pass.keep == 0 { pass.width } else { pass.keep };
-    let mut feed = target.feed.bind(py).try_borrow_mut()?;
-    let scores: Floats<'_> = feed.layouts.floats(&scores, "scores", pass.rows * each)?;
+    let scores = Floats::new(&scores, "scores")?;
     let ms = |from: Instant, to: Instant| 1e3 * to.duration_since(from).as_secs_f64();
     let mut draft_ms = vec![0.0; this.drafters.len()];
     if let Some(own) = draft_ms.get_mut(which as usize) {
