@@ -2,8 +2,8 @@
 
 The peer is the way of Engram's demo: numpy's integers for the keys, a remainder a head, torch.nn.functional.embedding
 for the rows. Its table has the same bytes, mapped from the same file or copied to huge pages, whichever is faster. Both
-take an array of ids; the peer gives a tensor, we an array. Pages are there and warm, those of results too, ids are new each
-time, and calls alternate.
+take an array of ids; the peer gives a tensor, we an array. Pages are there and warm, those of results too; ids are new
+each time, and calls alternate.
 
 answers: positions whose numbers are not those of the peer. speed: the ratio of times a call for 1, 64 and 2,048 tokens,
 medians. vectorised: the same against a peer whose hash we wrote with as few calls of numpy as we could; it need not be
