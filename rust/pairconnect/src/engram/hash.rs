@@ -40,31 +40,22 @@ impl EngramHash {
         self.moduli.iter().map(|m| m.prime)
     }
 
-    /// Keys of the n-grams that end with `ids`, one a head: order by order.
+    /// Rows of the n-grams that end with `ids`, counted over all heads: order by order, one a head.
     #[inline(always)]
-    pub(super) fn keys(&self, ids: &[u32], keys: &mut [u64]) {
+    pub fn rows(&self, ids: &[u32], rows: &mut [u64]) {
         let mut key = 0;
         let mut known = 0;
-        for (&order, keys) in self.orders.iter().zip(keys.chunks_exact_mut(self.heads)) {
+        let heads = self.moduli.chunks_exact(self.heads).zip(rows.chunks_exact_mut(self.heads));
+        for (&order, (moduli, rows)) in self.orders.iter().zip(heads) {
             for k in known..order {
                 let id = if k < ids.len() { ids[ids.len() - 1 - k] } else { self.pad };
                 key ^= u64::from(id).wrapping_mul(self.multipliers[k]);
             }
             known = order;
-            keys.fill(key);
+            for (row, modulus) in rows.iter_mut().zip(moduli) {
+                *row = modulus.row(key);
+            }
         }
-    }
-
-    /// The rows of [`Self::keys`], counted over all heads.
-    #[inline(always)]
-    pub(super) fn rows_of<'a>(&'a self, keys: &'a [u64]) -> impl Iterator<Item = u64> + 'a {
-        self.moduli.iter().zip(keys).map(|(modulus, &key)| modulus.row(key))
-    }
-
-    /// Rows of the n-grams that end with `ids`, counted over all heads: order by order, one a head.
-    pub fn rows(&self, ids: &[u32], rows: &mut [u64]) {
-        self.keys(ids, rows);
-        rows.iter_mut().zip(&self.moduli).for_each(|(row, modulus)| *row = modulus.row(*row));
     }
 }
 

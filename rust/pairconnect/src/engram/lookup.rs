@@ -17,8 +17,10 @@ use crate::stored::Stored;
 
 /// Positions of a task.
 const TASK: usize = 128;
-/// Memory is asked for rows so long before they are read, in whole positions.
-const AHEAD: usize = 96;
+/// Positions whose rows are numbered before any is read: their numbers stay in the first cache.
+const NUMBERED: usize = 64;
+/// Memory is asked for rows so long before they are read.
+const AHEAD: usize = 24;
 
 /// Sequences of `tokens` ids each, of whose positions those from `start` on are looked up.
 #[derive(Clone, Copy, Debug)]
@@ -28,21 +30,20 @@ pub(crate) struct Positions<'a> {
     pub(crate) start: usize,
 }
 
-impl<'a> Positions<'a> {
-    /// The ids up to each position from number `first` on, in the order of positions.
+impl Positions<'_> {
+    /// Stored of the positions from number `first` on, `each` a position.
     #[inline(always)]
-    fn contexts(self, first: usize) -> impl Iterator<Item = &'a [u32]> {
+    fn rows(self, first: usize, hash: &EngramHash, each: usize, rows: &mut [u64]) {
         let of_each = self.tokens - self.start;
         let (mut sequence, mut t) = (first / of_each, first % of_each);
-        std::iter::from_fn(move || {
+        for rows in rows.chunks_exact_mut(each) {
             let begin = sequence * self.tokens;
-            let context = self.ids.get(begin..=begin + self.start + t)?;
+            hash.rows(&self.ids[begin..=begin + self.start + t], rows);
             t += 1;
             if t == of_each {
                 (sequence, t) = (sequence + 1, 0);
             }
-            Some(context)
-        })
+        }
     }
 }
 
@@ -68,11 +69,8 @@ pub(crate) struct Part<'a, T> {
 impl<'a> View<'a> {
     /// Stored of all positions, counted over all heads.
     pub(crate) fn numbers(self, positions: Positions<'_>, rows: &mut [u64]) {
-        if rows.is_empty() {
-            return;
-        }
-        for (ids, rows) in positions.contexts(0).zip(rows.chunks_exact_mut(self.each)) {
-            self.hash.rows(ids, rows);
+        if !rows.is_empty() {
+            positions.rows(0, self.hash, self.each, rows);
         }
     }
 
@@ -88,9 +86,6 @@ impl<'a> View<'a> {
     where
         for<'b> Part<'b, T>: WithSimd<Output = ()>,
     {
-        if out.is_empty() {
-            return Ok(());
-        }
         let width = self.each * self.rows.head_dim;
         let large = size_of_val(out) >= streaming::LARGE;
         if out.len() <= TASK * width {
@@ -113,37 +108,29 @@ impl<'a> View<'a> {
 }
 
 impl<T> Part<'_, T> {
-    /// Gives each row to `give` with the place of its numbers. A row of a later position is numbered, and memory is asked for
-    /// it, with each that is given: so neither waits for the other.
+    /// Numbers the rows of some positions, then gives each row to `give` with the place of its numbers.
     #[inline(always)]
     fn each_row(self, give: impl Fn(&[u8], &mut [T])) {
         let large = self.large;
         let Self {
-            view: View { hash, rows: Stored { layout, head_dim, .. }, each, data }, positions, first, out, ..
+            view: View { hash, rows: Stored { layout, head_dim, .. }, each, data },
+            positions,
+            mut first,
+            out,
+            ..
         } = self;
         let row = |number: u64| &data[number as usize * layout.stride..][..layout.stride];
-        let ahead = AHEAD.div_ceil(each);
-        // As many positions as are on their way, in turn.
-        let mut numbers = vec![0; each * ahead];
-        let mut contexts = positions.contexts(first).take(out.len() / (each * head_dim));
-        for (numbers, ids) in numbers.chunks_exact_mut(each).zip(contexts.by_ref()) {
-            hash.rows(ids, numbers);
-            numbers.iter().for_each(|&number| prefetch(row(number)));
-        }
-        let mut keys = vec![0; each];
-        for out in out.chunks_mut(each * ahead * head_dim) {
-            for (out, numbers) in out.chunks_exact_mut(each * head_dim).zip(numbers.chunks_exact_mut(each)) {
-                let more = contexts.next();
-                if let Some(ids) = more {
-                    hash.keys(ids, &mut keys);
+        let mut numbers = vec![0; each * NUMBERED.min(out.len() / (each * head_dim))];
+        for out in out.chunks_mut(NUMBERED * each * head_dim) {
+            let numbers = &mut numbers[..out.len() / head_dim];
+            positions.rows(first, hash, each, numbers);
+            first += NUMBERED;
+            numbers.iter().take(AHEAD).for_each(|&number| prefetch(row(number)));
+            for (i, out) in out.chunks_exact_mut(head_dim).enumerate() {
+                if let Some(&number) = numbers.get(i + AHEAD) {
+                    prefetch(row(number));
                 }
-                let rows = out.chunks_exact_mut(head_dim).zip(numbers);
-                for ((out, number), later) in rows.zip(hash.rows_of(&keys)) {
-                    if more.is_some() {
-                        prefetch(row(later));
-                    }
-                    give(row(std::mem::replace(number, later)), out);
-                }
+                give(row(numbers[i]), out);
             }
         }
         if large {
