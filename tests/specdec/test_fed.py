@@ -115,6 +115,21 @@ def test_scores_that_do_not_lie_as_they_should_are_refused(change):
     assert engine.stats()["aborted"] == 31
 
 
+def test_each_pass_is_looked_at():
+    """That scores lay as they should before says nothing of those that come."""
+    law, calls = chain(), []
+
+    def turns(scores):
+        calls.append(1)
+        return scores.to(torch.float16) if len(calls) % 2 == 0 else scores
+
+    engine = Engine(CachedTarget(Fed(law, turns)), vocab=VOCAB, gamma=0, rule="greedy", share_prefixes=False)
+    handle = engine.submit(PROMPTS[1], max_new=30)
+    engine.run()
+    assert engine.take(handle).tokens.tolist() == told(PROMPTS[1], law)
+    assert engine.stats()["aborted"] > 10
+
+
 def test_a_draft_that_fails_costs_a_step_its_drafts():
     law, calls = chain(), []
 

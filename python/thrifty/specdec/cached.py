@@ -74,7 +74,28 @@ def _plain(model: Model, arrays: dict[str, Ints]) -> Callable[[int, int, int, in
 
 
 @dataclass(frozen=True)
-class CachedTarget:
+class _Cached:
+    """A model with a cache of its own, and how schedulers feed it."""
+
+    model: Model
+    _model: _Model = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make room for what is known of schedulers."""
+        object.__setattr__(self, "_model", _Model(self.model))
+
+    @property
+    def within(self) -> Callable[[], Any]:
+        """What passes are made within, a context."""
+        return self._model.within
+
+    def fed_by(self, core: _core.SpecScheduler) -> Fed:
+        """Return how a scheduler feeds the model, within :attr:`within`."""
+        return self._model.by(core)
+
+
+@dataclass(frozen=True)
+class CachedTarget(_Cached):
     """A model with a cache of its own as a target. Its engine must not share prefixes: blocks are not looked at.
 
     Parameters
@@ -101,22 +122,6 @@ class CachedTarget:
     >>> engine.take(handle).tokens.tolist()
     [4, 0, 1, 2]
     """
-
-    model: Model
-    _model: _Model = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Make room for what is known of schedulers."""
-        object.__setattr__(self, "_model", _Model(self.model))
-
-    @property
-    def within(self) -> Callable[[], Any]:
-        """What passes are made within, a context."""
-        return self._model.within
-
-    def fed_by(self, core: _core.SpecScheduler) -> Fed:
-        """Return how a scheduler feeds the model, within :attr:`within`."""
-        return self._model.by(core)
 
     def __call__(self, step: Step) -> Any:
         """Return the scores of a step: shape (outputs, vocab)."""
@@ -170,7 +175,7 @@ def _joined(parts: list[Any]) -> Any:
 
 
 @dataclass(frozen=True)
-class CachedDraft:
+class CachedDraft(_Cached):
     """A model with a cache of its own as a drafter: it draws id after id.
 
     Parameters
@@ -183,22 +188,6 @@ class CachedDraft:
     Drafts are drawn under each request's own settings without its penalties, and told with the laws that they were
     drawn from. What was accepted stays in the cache; the next call begins behind it.
     """
-
-    model: Model
-    _model: _Model = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Make room for what is known of schedulers."""
-        object.__setattr__(self, "_model", _Model(self.model))
-
-    @property
-    def within(self) -> Callable[[], Any]:
-        """What passes are made within, a context."""
-        return self._model.within
-
-    def fed_by(self, core: _core.SpecScheduler) -> Fed:
-        """Return how a scheduler feeds the model, within :attr:`within`."""
-        return self._model.by(core)
 
     def __call__(self, step: Step, rows: Ints) -> Drafts:
         """Return the drafts of some rows of a step."""

@@ -4,8 +4,8 @@
 use bytemuck::Pod;
 use numpy::ndarray::{ArrayView, ArrayView1, IxDyn};
 use numpy::{
-    Element, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArrayDyn, PyReadwriteArray1,
-    PyUntypedArray, PyUntypedArrayMethods,
+    Element, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn,
+    PyReadwriteArray1, PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
@@ -63,6 +63,14 @@ pub(crate) fn vector_mut<'py, T: Element>(
         .map_err(PyErr::from)?
         .try_readwrite()
         .map_err(|e| PyValueError::new_err(format!("{name}: can't be written to: {e}")))
+}
+
+/// The width of a matrix that lies row after row.
+pub(crate) fn matrix<'py>(array: &PyReadonlyArray2<'py, i64>, name: &str) -> PyResult<usize> {
+    if !array.is_c_contiguous() {
+        return Err(PyValueError::new_err(format!("{name}: a contiguous array is needed")));
+    }
+    Ok(array.shape()[1])
 }
 
 /// A new array for a result, which holds any bytes until `fill` has written it.

@@ -29,6 +29,8 @@ pub(crate) struct Panels {
     sums: Vec<i32>,
 }
 
+/// Columns that stand together for a matrix unit.
+const FOUR: usize = 4;
 /// Two columns of 16 rows.
 type Block = [i8; 2 * LANES];
 
@@ -38,7 +40,7 @@ impl Panels {
         let rows = (values.len() / columns).next_multiple_of(LANES);
         let (weights, scales) = (vec![0; rows * columns], vec![0.0; rows]);
         let together = together(path, columns);
-        let sums = if together == 4 { vec![0; rows] } else { Vec::new() };
+        let sums = if together == FOUR { vec![0; rows] } else { Vec::new() };
         let mut panels = Self { columns, together, weights, scales, sums };
         let mut rounded = vec![0; columns];
         for (row, values) in values.chunks_exact(columns).enumerate() {
@@ -79,7 +81,7 @@ impl Panels {
 fn together(path: Path, columns: usize) -> usize {
     #[cfg(target_arch = "x86_64")]
     if tiles::fit(path, columns) {
-        return tiles::TOGETHER;
+        return FOUR;
     }
     let _ = (path, columns);
     2

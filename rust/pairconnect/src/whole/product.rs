@@ -10,7 +10,7 @@ use super::{Block, Panels, Whole};
 pub(crate) fn product(path: Path, w: &Panels, x: &mut Whole, rows: usize, out: &mut [f32]) {
     assert!(w.columns == x.columns);
     #[cfg(target_arch = "x86_64")]
-    if w.together == super::tiles::TOGETHER {
+    if w.together == super::FOUR {
         return super::tiles::product(w, x, rows, out);
     }
     with_pairs(path, Product { w, x, rows, out });

@@ -15,8 +15,6 @@ use thrifty_base::simd::Path;
 use super::product::put;
 use super::{Panels, Whole, bytes};
 
-/// Columns that stand together in a panel.
-pub(super) const TOGETHER: usize = 4;
 /// Bytes of a row of a tile.
 const WIDE: usize = 64;
 /// Vectors of a tile; with fewer than so many, vectors are multiplied one by one.

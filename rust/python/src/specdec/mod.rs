@@ -6,6 +6,7 @@ mod feed;
 mod held;
 mod latency;
 mod proposals;
+mod requests;
 mod scheduler;
 mod settle;
 mod verify;

@@ -1,7 +1,6 @@
 //! `SpecScheduler`.
 
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2, PyUntypedArrayMethods};
-use pyo3::exceptions::PyValueError;
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use thrifty_base::draft::Hopes;
@@ -13,7 +12,7 @@ use thrifty_specdec::scheduler::{Scheduler, Settings};
 use thrifty_specdec::sequences::Sequences;
 use thrifty_specdec::verify::Rule;
 
-use crate::array::{Floats, filled_flat, vector, window};
+use crate::array::{Floats, filled_flat, matrix, vector, window};
 use crate::error::IntoPyErr;
 use crate::interrupt::long_call;
 use crate::pairconnect::{Ids, PairDraft, PairLm};
@@ -23,6 +22,7 @@ use crate::specdec::feed::{Fed, Rows, SpecFeed};
 use crate::specdec::held::{Held, as_arrays};
 use crate::specdec::latency::{Curve, policy};
 use crate::specdec::proposals::{Proposed, ProposedTrees, chains, children_of, observe, proposed, trees};
+use crate::specdec::requests::{Each, submit_all};
 use crate::specdec::settle::{Room, looks_at_laws, settle};
 use crate::specdec::verify::rule as rule_of;
 use crate::specdec::whole::{Part, draft_by, whole_step};
@@ -49,13 +49,6 @@ pub(crate) struct SpecScheduler {
 
 /// Number, rows, those that give ids, tokens, the largest gamma, and the one drafter that is asked, or -1.
 pub(super) type Plan = (u64, usize, usize, usize, u8, i32);
-
-fn matrix<'py>(array: &PyReadonlyArray2<'py, i64>, name: &str) -> PyResult<usize> {
-    if !array.is_c_contiguous() {
-        return Err(PyValueError::new_err(format!("{name}: a contiguous array is needed")));
-    }
-    Ok(array.shape()[1])
-}
 
 impl SpecScheduler {
     /// The random numbers that drafts are drawn by.
@@ -188,49 +181,20 @@ impl SpecScheduler {
         salt: u64,
     ) -> PyResult<Bound<'py, PyArray1<u64>>> {
         let prompts = Ids::any(prompts)?;
-        let prompts = prompts.as_slice()?;
-        let ends = vector::<i64>(ends, "ends", "int64")?;
-        let uids = vector::<u64>(uids, "uid", "uint64")?;
-        let max_gamma = vector::<u8>(max_gamma, "max_gamma", "uint8")?;
-        let (ends, uids, max_gamma) = (ends.as_slice()?, uids.as_slice()?, max_gamma.as_slice()?);
-        if uids.len() != ends.len() || max_gamma.len() != ends.len() {
-            return Err(PyValueError::new_err(format!(
-                "uid, max_gamma: one of each of {} prompts is needed",
-                ends.len()
-            )));
-        }
+        let each = Each { ends, uids, max_gamma };
         let (temperature, top_k, top_p, min_p) = law;
-        let mut handles = Vec::with_capacity(ends.len());
-        let mut begin = 0;
-        for ((&end, &uid), &max_gamma) in ends.iter().zip(uids).zip(max_gamma) {
-            let Some(prompt) = usize::try_from(end).ok().and_then(|end| prompts.get(begin..end)) else {
-                return Err(PyValueError::new_err(format!("ends: {end} is not between {begin} and {}", prompts.len())));
-            };
-            begin += prompt.len();
-            let wanted = Submission {
-                prompt,
-                max_new,
-                stop: &stop,
-                sampling: Sampling { temperature, top_k, top_p, min_p },
-                uid,
-                priority,
-                max_gamma,
-                class: class_,
-                salt,
-            };
-            match self.inner.submit(&wanted) {
-                Ok(handle) => handles.push(handle.0),
-                Err(e) => {
-                    // All or none.
-                    for handle in handles {
-                        self.inner.cancel(Handle(handle)).map_err(|e| e.into_py_err(py))?;
-                        self.inner.take(Handle(handle)).map_err(|e| e.into_py_err(py))?;
-                    }
-                    return Err(e.into_py_err(py));
-                }
-            }
-        }
-        Ok(handles.into_pyarray(py))
+        let wanted = Submission {
+            prompt: prompts.as_slice()?,
+            max_new,
+            stop: &stop,
+            sampling: Sampling { temperature, top_k, top_p, min_p },
+            uid: 0,
+            priority,
+            max_gamma: 0,
+            class: class_,
+            salt,
+        };
+        Ok(submit_all(py, &mut self.inner, &wanted, &each)?.into_pyarray(py))
     }
 
     /// What became of all that have ended: handles, ids, where each one's end, and why there are no more.

@@ -9,6 +9,8 @@ use thrifty_base::math::{LANES, dispatch, exp, exps};
 use thrifty_base::prefetch::prefetch;
 use thrifty_base::simd::Path;
 
+use super::lanes::{Grouped, Kernel, Lanes, vectors};
+
 /// Numbers that are worked on while they are in the cache.
 pub(super) const CHUNK: usize = 4096;
 
@@ -153,69 +155,6 @@ pub(super) fn taken<S: Simd>(s: S, x: &[f32; GROUP], of: Of, out: &mut [f32; GRO
         let less = s.sub_f32s(*left, x);
         // Written so that a NaN stays and is found.
         *left = s.select_f32s(s.less_than_f32s(less, zero), zero, less);
-    }
-}
-
-/// Work with a group in `V` vectors.
-trait Kernel {
-    type Output;
-    fn run<S: Simd, const V: usize>(self, s: S) -> Self::Output;
-}
-
-/// Does it with as many as there are in a group.
-struct Grouped<K>(K);
-
-impl<K: Kernel> WithSimd for Grouped<K> {
-    type Output = K::Output;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, s: S) -> Self::Output {
-        match GROUP / S::F32_LANES {
-            4 => self.0.run::<S, 4>(s),
-            8 => self.0.run::<S, 8>(s),
-            16 => self.0.run::<S, 16>(s),
-            _ => self.0.run::<S, GROUP>(s),
-        }
-    }
-}
-
-/// The vectors of a group.
-#[inline(always)]
-fn vectors<S: Simd, const V: usize>(group: &[f32; GROUP]) -> &[S::f32s; V] {
-    S::as_simd_f32s(group).0.try_into().expect("a group has V vectors")
-}
-
-/// A lane for each number of a group: none waits for another.
-#[derive(Clone, Copy)]
-struct Lanes<S: Simd, const V: usize>([S::f32s; V]);
-
-impl<S: Simd, const V: usize> Lanes<S, V> {
-    #[inline(always)]
-    fn of(s: S, value: f32) -> Self {
-        Self([s.splat_f32s(value); V])
-    }
-
-    /// Each lane becomes `next` of itself and the number that meets it.
-    #[inline(always)]
-    fn meet(&mut self, group: &[f32; GROUP], next: impl Fn(S::f32s, S::f32s) -> S::f32s) {
-        for (lane, &x) in self.0.iter_mut().zip(vectors::<S, V>(group)) {
-            *lane = next(*lane, x);
-        }
-    }
-
-    #[inline(always)]
-    fn numbers(self) -> [f32; GROUP] {
-        let mut out = [0.0f32; GROUP];
-        for (out, lane) in S::as_mut_simd_f32s(&mut out).0.iter_mut().zip(self.0) {
-            *out = lane;
-        }
-        out
-    }
-
-    /// Their sum, in double precision.
-    #[inline(always)]
-    fn total(self) -> f64 {
-        self.numbers().iter().map(|&x| f64::from(x)).sum()
     }
 }
 

@@ -15,6 +15,7 @@ mod block;
 mod chain;
 mod greedy;
 mod kernels;
+mod lanes;
 mod left;
 mod params;
 mod rows;
