@@ -8,7 +8,7 @@ each time, and calls alternate.
 answers: positions whose numbers are not those of the peer. speed: the ratio of times a call for 1, 64 and 2,048 tokens,
 medians. vectorised: the same against a peer whose hash we wrote with as few calls of numpy as we could; it need not be
 as slow as the demo's. threads/: 2,048 tokens where both sides have all cores. limit/: copying as many rows from known
-places (the fastest of five ways) beside a lookup of 2,048 tokens, one thread: ``cargo run --example engram_roofline``.
+places (the fastest of four ways) beside a lookup of 2,048 tokens, one thread: ``cargo run --example engram_roofline``.
 hidden: which part of a lookup of 768 tokens disappears behind a step of 1 ms that holds a core (products of matrices),
 when ``prefetch`` begins it before the step and ``result`` comes behind: 1 - (both - step) / lookup.
 

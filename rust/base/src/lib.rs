@@ -12,7 +12,6 @@
 //! | [`memory`] | bytes of a file: mapped, or copied onto huge pages |
 //! | [`pages`] | large arrays of numbers on huge pages |
 //! | [`prefetch`] | asking memory for what is needed next |
-//! | [`streaming`] | stores past the caches |
 //! | [`lent`] | memory that steps leave to the next |
 //! | [`recycled`] | memory for large results, used again |
 //! | [`sampling`] | from scores to a law, and from a law to an id |
@@ -38,7 +37,6 @@ pub mod progress;
 pub mod recycled;
 pub mod sampling;
 pub mod simd;
-pub mod streaming;
 pub mod tensors;
 
 pub use error::{Error, Result};
