@@ -34,7 +34,7 @@ impl Unit for i8 {
     }
 }
 
-/// The most blocks that one pass over the rows holds in registers.
+/// The most blocks that one pass over the rows holds in registers: as many as `rows` writes out.
 const MOST: usize = 8;
 
 /// Rows to sum, and those that are asked of memory meanwhile.
@@ -127,16 +127,22 @@ impl<R: Unit> Bag<'_, R> {
             }
             let factor = factor(i, start).map(|factor| s.splat_f32s(factor));
             let row = row(start);
-            for n in 0..N {
-                let block = R::widen(&row[n]);
-                let block: &[S::f32s; V] = S::as_simd_f32s(&block).0.try_into().expect("a block has V vectors");
-                for v in 0..V {
-                    sums[n][v] = match factor {
-                        None => s.add_f32s(sums[n][v], block[v]),
-                        Some(factor) => s.mul_add_f32s(factor, block[v], sums[n][v]),
-                    };
-                }
+            // Written out: of loops over eight blocks the compiler leaves some as they are, with the sums in memory.
+            macro_rules! add {
+                ($($n:literal)*) => {
+                    $(if $n < N {
+                        let block = R::widen(&row[$n]);
+                        let block: &[S::f32s; V] = S::as_simd_f32s(&block).0.try_into().expect("a block has V vectors");
+                        for v in 0..V {
+                            sums[$n][v] = match factor {
+                                None => s.add_f32s(sums[$n][v], block[v]),
+                                Some(factor) => s.mul_add_f32s(factor, block[v], sums[$n][v]),
+                            };
+                        }
+                    })*
+                };
             }
+            add!(0 1 2 3 4 5 6 7);
         }
         let scale = s.splat_f32s(self.scale);
         let mut all = [[0.0; BLOCK]; N];
