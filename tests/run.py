@@ -1,7 +1,7 @@
 """Installs thrifty with its extras, runs every test and linter, prints seconds a step, and fails when one fails.
 
 Steps run one after the other and each ends with its runner's own summary; a missing tool is a failure. The tests of the
-crates alone are compiled and run while the package installs, which keeps one core busy at most; their output comes behind.
+crates alone are compiled and run while the package installs, which keeps few cores busy; their output comes behind.
 """
 
 from __future__ import annotations
