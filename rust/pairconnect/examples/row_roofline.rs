@@ -1,30 +1,58 @@
 //! What lookups reach of what memory gives: rows that are only read, at places that are known, beside lookups of as many
-//! rows. A JSON line a table; both take turns, medians of rounds.
+//! rows. A JSON line a table, in GB of rows a second; both take turns on one thread, medians of rounds.
+//!
+//! Rows are read in several ways, and the fastest counts.
 
 #![allow(clippy::print_stdout)] // what it is for
 
 use std::hint::black_box;
 use std::time::Instant;
 
+use pulp::{Simd, WithSimd};
 use thrifty_base::hash::mix64;
+use thrifty_base::math::dispatch;
 use thrifty_base::pages::Pages;
-use thrifty_base::prefetch::prefetch;
+use thrifty_base::prefetch::{prefetch, prefetch_near};
 use thrifty_base::progress::Progress;
+use thrifty_base::simd::{self, Path};
 use thrifty_pairconnect::Result;
-use thrifty_pairconnect::spec::{Kind, PairSpec, Pool, Precision};
+use thrifty_pairconnect::spec::{Kind, Layout, PairSpec, Pool, Precision};
 use thrifty_pairconnect::table::PairTable;
 
 const BAGS: usize = 2048;
 const WINDOW: usize = 64;
 const DIM: usize = 128;
-const ROUNDS: usize = 41;
-/// Rows ahead for which memory is asked.
-const AHEAD: usize = 8;
-/// Numbers of a cache line.
-const LINE: usize = 16;
+const ROUNDS: u64 = 31;
+/// Rows that are set at once.
+const SET: usize = 1 << 14;
+/// Words that are added side by side.
+const SUMS: usize = 16;
+
+type Way = fn(Path, &[u8], &[usize]) -> u64;
+
+/// Of rows whose bytes are known.
+fn ways<const BYTES: usize>() -> [Way; 6] {
+    [
+        read::<BYTES, 8, false>,
+        read::<BYTES, 16, true>,
+        read::<BYTES, 16, false>,
+        read::<BYTES, 32, false>,
+        read::<BYTES, 64, false>,
+        read::<BYTES, 0, false>,
+    ]
+}
 
 fn main() -> Result<()> {
-    for (name, rows) in [("8 MB", 1 << 14), ("256 MB", 1 << 19), ("1 GB", 1 << 21)] {
+    use Precision::{Bf16, F32, I8};
+    let path = simd::path()?;
+    // Of i8, as many rows as 256 MB have room for.
+    for (name, precision, rows) in [
+        ("8 MB", F32, 1 << 14),
+        ("256 MB", F32, 1 << 19),
+        ("1 GB", F32, 1 << 21),
+        ("256 MB bf16", Bf16, 1 << 20),
+        ("256 MB i8", I8, 2_033_600),
+    ] {
         let spec = PairSpec {
             vocab: 30_000,
             rows,
@@ -38,50 +66,75 @@ fn main() -> Result<()> {
             key_gram: 1,
             hash: Kind::Mix64,
             seed: 1,
-            precision: Precision::F32,
+            precision,
+        };
+        let stride = Layout::of(&spec)?.stride;
+        let ways = match precision {
+            F32 => ways::<512>(),
+            Bf16 => ways::<256>(),
+            I8 => ways::<132>(),
         };
         let mut table = PairTable::zeros(spec, None)?;
-        let values: Vec<f32> = (0..1 << 14).flat_map(|r| (0..DIM).map(move |i| (r * i) as f32)).collect();
-        for first in (0..rows).step_by(1 << 14) {
-            table.set(first, &values, None)?;
+        let values: Vec<f32> = (0..SET).flat_map(|r| (0..DIM).map(move |i| (r * i) as f32)).collect();
+        for first in (0..rows).step_by(SET) {
+            table.set(first, &values[..DIM * SET.min(rows - first)], None)?;
         }
-        let mut plain = Pages::<f32>::zeros(rows * DIM)?;
-        plain.iter_mut().enumerate().for_each(|(i, x)| *x = i as f32);
+        let mut plain = Pages::<u8>::zeros(rows * stride)?;
+        plain.iter_mut().enumerate().for_each(|(i, x)| *x = i as u8);
         let progress = Progress::new();
         let mut out = vec![0.0; BAGS * DIM];
-        let (mut read, mut looked) = (Vec::new(), Vec::new());
-        for round in 0..ROUNDS as u64 {
-            let places: Vec<usize> =
-                (0..(BAGS * WINDOW) as u64).map(|i| mix64(i ^ mix64(round)) as usize % rows * DIM).collect();
-            let begun = Instant::now();
-            black_box(sum_of_lines(&plain, &places));
-            read.push((places.len() * DIM * 4) as f64 / begun.elapsed().as_secs_f64() / 1e9);
+        let (mut reads, mut looked) = (ways.map(|_| Vec::new()), Vec::new());
+        let pairs: usize = (0..BAGS).map(|t| t.min(WINDOW)).sum();
+        for round in 0..ROUNDS {
+            for (turn, (way, reads)) in ways.iter().zip(&mut reads).enumerate() {
+                let random = |i: u64| mix64(i ^ mix64(round << 8 | turn as u64)) as usize;
+                let places: Vec<usize> = (0..pairs as u64).map(|i| random(i) % rows * stride).collect();
+                let begun = Instant::now();
+                black_box(way(path, &plain, &places));
+                reads.push((pairs * stride) as f64 / begun.elapsed().as_secs_f64() / 1e9);
+            }
             let ids: Vec<u32> = (0..BAGS as u64).map(|i| (mix64(i ^ mix64(round + 99)) % 30_000) as u32).collect();
             let begun = Instant::now();
             table.lookup(&ids, BAGS, None, 1, &progress, &mut out)?;
-            let pairs: usize = (0..BAGS).map(|t| t.min(WINDOW)).sum();
-            looked.push((pairs * DIM * 4) as f64 / begun.elapsed().as_secs_f64() / 1e9);
+            looked.push((pairs * stride) as f64 / begun.elapsed().as_secs_f64() / 1e9);
             black_box(&out);
         }
-        let (roof, lookup) = (median(read), median(looked));
-        println!(r#"{{"name": "{name}", "roof": {roof:.3}, "lookup": {lookup:.3}}}"#);
+        let roof = reads.map(median).into_iter().fold(0.0, f64::max);
+        let lookup = median(looked);
+        println!(r#"{{"name": "{name}", "roof": {roof:.3}, "lookup": {lookup:.3}, "row": {stride}}}"#);
     }
     Ok(())
 }
 
-/// A number of each line of rows: no less can be done to have read them.
-fn sum_of_lines(data: &[f32], places: &[usize]) -> f32 {
-    let mut sums = [0.0f32; DIM / LINE];
-    for (i, &place) in places.iter().enumerate() {
-        if let Some(&later) = places.get(i + AHEAD) {
-            prefetch(&data[later..later + DIM]);
+/// All numbers of rows of `BYTES` bytes, added as if they were whole: no less can be done to have read them. Memory is
+/// asked `AHEAD` rows before.
+struct Read<'a, const BYTES: usize, const AHEAD: usize, const NEAR: bool>(&'a [u8], &'a [usize]);
+
+impl<const BYTES: usize, const AHEAD: usize, const NEAR: bool> WithSimd for Read<'_, BYTES, AHEAD, NEAR> {
+    type Output = u64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> u64 {
+        let Self(data, places) = self;
+        let row = |place: usize| -> &[u8; BYTES] { data[place..][..BYTES].try_into().expect("as many bytes") };
+        let mut sums = [0u64; SUMS];
+        for (i, &place) in places.iter().enumerate() {
+            if let Some(&later) = places.get(i + AHEAD).filter(|_| AHEAD > 0) {
+                if NEAR { prefetch_near(row(later)) } else { prefetch(row(later)) }
+            }
+            for words in row(place).chunks(8 * SUMS) {
+                for (sum, word) in sums.iter_mut().zip(words.chunks_exact(8)) {
+                    *sum = sum.wrapping_add(u64::from_le_bytes(word.try_into().expect("eight bytes")));
+                }
+            }
+            sums[0] = sums[0].wrapping_add(u64::from(row(place)[BYTES - 1]));
         }
-        let row = &data[place..place + DIM];
-        for (sum, line) in sums.iter_mut().zip(row.chunks_exact(LINE)) {
-            *sum += line[0];
-        }
+        sums.iter().fold(0, |all, &sum| all.wrapping_add(sum))
     }
-    sums.iter().sum()
+}
+
+fn read<const BYTES: usize, const AHEAD: usize, const NEAR: bool>(path: Path, data: &[u8], places: &[usize]) -> u64 {
+    dispatch(path, Read::<BYTES, AHEAD, NEAR>(data, places))
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
