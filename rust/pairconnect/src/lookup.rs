@@ -20,6 +20,8 @@ const ROWS: usize = 1024;
 /// How many rows ahead memory is asked, where vectors are of 64 bytes and where they are shorter: measured on a Sapphire
 /// Rapids, whose second cache has 2 MiB a core, and on a Zen with 512 KiB, each slower with the other's.
 const AHEAD: [usize; 2] = [64, 16];
+/// And how many where that would be all rows at once.
+const FEW: usize = 24;
 /// Bytes of rows that the first cache has room for; and the bytes of a table up to which memory need not be asked.
 const ROOM: usize = 1 << 14;
 const NEAR: usize = 1 << 19;
@@ -207,6 +209,7 @@ fn all<S: Simd, R: Unit>(
         for t in first..first + out.len() / spec.width() {
             table.places(ids, keys, begin, t, layout.stride / size_of::<R>(), words, starts);
         }
+        let ahead = if starts.len() <= ahead { ahead.min(FEW) } else { ahead };
         let near = starts.len() * layout.stride <= ROOM;
         for &start in starts.iter().take(ahead) {
             let row = &numbers[start..][..spec.head_dim];
