@@ -125,7 +125,6 @@ def test_unsafe_code_stays_in_its_files() -> None:
         "rust/base/src/memory.rs",
         "rust/base/src/pool.rs",
         "rust/base/src/prefetch.rs",
-        "rust/base/src/streaming.rs",
         "rust/pairconnect/src/whole/bytes.rs",
         "rust/pairconnect/src/whole/instructions.rs",
         "rust/pairconnect/src/whole/tiles.rs",
