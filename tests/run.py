@@ -1,7 +1,8 @@
 """Installs thrifty with its extras, runs every test and linter, prints seconds a step, and fails when one fails.
 
 Steps run one after the other and each ends with its runner's own summary; a missing tool is a failure. The tests of the
-crates alone are compiled and run while the package installs, which keeps few cores busy; their output comes behind.
+crates are compiled and run while the package installs, which leaves cores idle; their output comes behind, and their
+seconds are those that were still waited for.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
 PURE_CRATES = ["thrifty-base", "thrifty-rambo", "thrifty-slide", "thrifty-pairconnect", "thrifty-specdec"]
@@ -58,21 +62,19 @@ def main() -> int:
         return 1
     failed, times = [], []
     chosen = steps(sys.executable, arguments.only, arguments.slow)
-    beside = Beside(dict(chosen)["cargo test"], env) if arguments.only is None else None
-    for name, command in chosen:
-        print(f"== {name}: {' '.join(command)}", flush=True)
-        started = time.monotonic()
-        if beside is not None and name == "cargo test":
-            status = beside.end()
-        else:
-            status = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
-        times.append((name, time.monotonic() - started, status))
-        if status != 0:
-            failed.append(name)
-            if name == "install":
-                if beside is not None:
-                    beside.process.kill()
-                break
+    with Beside(dict(chosen)["cargo test"], env) if arguments.only is None else nullcontext() as beside:
+        for name, command in chosen:
+            print(f"== {name}: {' '.join(command)}", flush=True)
+            started = time.monotonic()
+            if beside is not None and name == "cargo test":
+                status = beside.end()
+            else:
+                status = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+            times.append((name, time.monotonic() - started, status))
+            if status != 0:
+                failed.append(name)
+                if name == "install":
+                    break
     if arguments.only in (None, "lint"):
         check_other_machine()
     print("== seconds a step")
@@ -83,11 +85,17 @@ def main() -> int:
 
 
 class Beside:
-    """A command that runs beside others, its output kept for later."""
+    """A command that runs beside others, its output kept for later. It does not outlive the block it is used in."""
 
     def __init__(self, command: list[str], env: dict[str, str]) -> None:
-        self.output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=self.output, stderr=subprocess.STDOUT)
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the block
+        # A group of its own, so that what it starts can be stopped with it.
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=env, stdout=self.output, stderr=subprocess.STDOUT, process_group=0
+        )
+
+    def __enter__(self) -> Self:
+        return self
 
     def end(self) -> int:
         """Wait for it, print what it wrote, and return its status."""
@@ -96,6 +104,12 @@ class Beside:
         shutil.copyfileobj(self.output, sys.stdout.buffer)
         sys.stdout.flush()
         return status
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.output.close()
 
 
 def check_other_machine() -> None:

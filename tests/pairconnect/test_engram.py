@@ -31,7 +31,7 @@ def specs(draw: st.DrawFn) -> EngramSpec:
         vocab=vocab,
         orders=orders,
         heads=draw(st.integers(1, 4)),
-        head_dim=draw(st.sampled_from([1, 3, 16, 17, 64, 130])),
+        head_dim=draw(st.sampled_from([1, 3, 16, 17, 32, 64, 128, 130])),
         sizes=[draw(st.integers(1, 60)) for _ in orders],
         layers=layers,
         layer=draw(st.sampled_from(layers)),
@@ -102,7 +102,7 @@ def test_threads_and_instruction_sets_give_the_same_bits() -> None:
         "from tests.pairconnect.engram_twin import filled, small\n"
         "ids = np.random.default_rng(0).integers(0, 50, (7, 1000))\n"
         "for dtype in ('f32', 'bf16', 'i8'):\n"
-        "  for dim in (17, 64):\n"
+        "  for dim in (17, 32, 64, 128):\n"
         "    t = filled(small(head_dim=dim, dtype=dtype))[0]\n"
         "    a = [t.lookup(ids, threads=n) for n in (1, 2, 3)] + [t.prefetch(ids, threads=2).result()]\n"
         "    assert all((a[0] == b).all() for b in a)\n"
@@ -121,8 +121,9 @@ def test_threads_and_instruction_sets_give_the_same_bits() -> None:
     assert len(told) == 1
 
 
-def test_rows_of_bf16_as_they_are() -> None:
-    table, _ = filled(small(dtype="bf16", head_dim=20))
+@pytest.mark.parametrize("head_dim", [20, 32, 64, 128])
+def test_rows_of_bf16_as_they_are(head_dim: int) -> None:
+    table, _ = filled(small(dtype="bf16", head_dim=head_dim))
     ids = np.arange(40).reshape(2, 20)
     wide, raw = table.lookup(ids), table.lookup(ids, raw=True)
     assert raw.dtype == np.uint16

@@ -7,7 +7,7 @@ token/: what one token looks up, 4 heads of 64 numbers, 8 to 512 rows a head, fr
 bulk/: 2,048 positions of 64 rows of 128 numbers, tables of f32 (256 MB), bf16 (256 MB) and whole numbers (524,288
 rows), beside ``embedding_bag`` and its whole-number form, their hash for nothing and not for nothing.
 
-narrow/: rows a second of bf16 and of whole numbers over those of f32, each in a table of 256 MB.
+bulk/... over f32: rows a second of bf16 and of whole numbers over those of f32, each in a table of 256 MB.
 
 roof/: the gather's share of what reading rows costs at least, the fastest of six ways (``cargo run --example
 row_roofline``), for f32 and for narrower rows.

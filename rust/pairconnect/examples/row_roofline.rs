@@ -106,8 +106,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// All numbers of rows of `BYTES` bytes, added as if they were whole: no less can be done to have read them. Memory is
-/// asked `AHEAD` rows before.
+/// All words of rows of `BYTES` bytes, added as whole numbers, and the last byte: to have read them takes no less. Memory
+/// is asked `AHEAD` rows before.
 struct Read<'a, const BYTES: usize, const AHEAD: usize, const NEAR: bool>(&'a [u8], &'a [usize]);
 
 impl<const BYTES: usize, const AHEAD: usize, const NEAR: bool> WithSimd for Read<'_, BYTES, AHEAD, NEAR> {
