@@ -1,4 +1,4 @@
-//! Stored as bytes: numbers to and from each precision.
+//! Rows as bytes: numbers to and from each precision.
 
 use thrifty_base::math::bf16;
 use thrifty_base::simd::Path;

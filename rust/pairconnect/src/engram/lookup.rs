@@ -18,7 +18,7 @@ use crate::stored::Stored;
 const TASK: usize = 128;
 /// Positions whose rows are numbered before any is read: their numbers stay in the first cache.
 const NUMBERED: usize = 64;
-/// Memory is asked for rows so long before they are read.
+/// Memory is asked for a row so many rows before it is read.
 const AHEAD: usize = 64;
 
 /// Sequences of `tokens` ids each, of whose positions those from `start` on are looked up.
@@ -30,7 +30,7 @@ pub(crate) struct Positions<'a> {
 }
 
 impl Positions<'_> {
-    /// Stored of the positions from number `first` on, `each` a position.
+    /// Rows of the positions from number `first` on, `each` a position.
     #[inline(always)]
     fn rows(self, first: usize, hash: &EngramHash, each: usize, rows: &mut [u64]) {
         let of_each = self.tokens - self.start;
@@ -64,7 +64,7 @@ pub(crate) struct Part<'a, T> {
 }
 
 impl<'a> View<'a> {
-    /// Stored of all positions, counted over all heads.
+    /// Rows of all positions, counted over all heads.
     pub(crate) fn numbers(self, positions: Positions<'_>, rows: &mut [u64]) {
         if !rows.is_empty() {
             positions.rows(0, self.hash, self.each, rows);
@@ -162,7 +162,7 @@ impl WithSimd for Part<'_, f32> {
     }
 }
 
-/// Stored of bf16 as they are.
+/// Rows of bf16 as they are.
 impl WithSimd for Part<'_, u16> {
     type Output = ();
 

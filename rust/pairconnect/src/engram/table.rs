@@ -149,7 +149,7 @@ impl EngramTable {
         self.rows.layout.bytes
     }
 
-    /// Stored of each head: order by order.
+    /// Rows of each head: order by order.
     pub fn sizes(&self) -> Vec<u64> {
         self.hash.sizes().collect()
     }
@@ -220,7 +220,7 @@ impl EngramTable {
         self.view().lookup(simd::path()?, positions, threads, progress, out)
     }
 
-    /// Stored that they look up, counted over all heads: one for each order and head.
+    /// Rows that they look up, counted over all heads: one for each order and head.
     pub fn rows(&self, ids: &[i64], tokens: usize, start: usize, rows: &mut [u64]) -> Result<()> {
         let ids = self.canonical(ids)?;
         let positions = Self::positions(&ids, tokens, start, self.spec.each(), rows.len())?;
