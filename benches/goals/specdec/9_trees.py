@@ -6,7 +6,12 @@ ids follow each, at temperature 0.7.
 ratio/: the better tree of 15 nodes over the best chain of both rules, and over that of its own rule; what each length
 of chain and each tree yields is told on the way. bound/: a tree that grows where the target's own law says that a node
 most likely pays, which no drafter knows: how much a choice of shapes could gain with these laws, beside the chain in
-the same places.
+the same places. limit/: what no rule can pass that judges all children of a node before it goes on, whatever rule it
+is: the best tree of a fixed shape over a chain if every level accepted with the greatest chance that any rule can give
+it, and chances were the same in all places, over what the block rule gains on chains. Of k ids that were drawn one is
+accepted with chance 1 - max over sets H of (chance that all k are in H - p(H)) at most, since what is emitted is in H
+with chance p(H). A tree of the ids that the drafter thinks likeliest, from which the target's own draw picks its way,
+is told beside.
 
 --planted: siblings are never drawn, so trees are chains; the ratio must fall below what the row of rules asks.
 """
@@ -30,6 +35,8 @@ DATA = ROOT / "python" / "thrifty" / "data" / "pairconnect"
 NODES, NEW, PROMPTS, T = 15, 96, 300, 0.7
 #: Ids before a position that decide on its scores, and more.
 REACH = 8
+#: Drawings of children for each law.
+DRAWS = 512
 target = PairLM.load(DATA / "model.safetensors")
 small = PairLM.load(DATA / "small.safetensors")
 VOCAB = len(target.scores([0])[0])
@@ -60,15 +67,10 @@ def laws_of(model: PairLM, contexts: list[Any]) -> Any:
     return law / law.sum(-1, keepdims=True)
 
 
-def bound(prompts: list[Any], texts: list[Any], count: int) -> tuple[float, float]:
-    """Ids of a tree that knows the target's law, by the token rule, and of a chain, at random places of texts."""
-    rng = np.random.default_rng(goal.seed)
-    roots = []
-    for i in rng.choice(len(prompts), count):
-        whole = np.concatenate([prompts[i], texts[i]])
-        at = rng.integers(len(prompts[i]), len(whole))
-        roots.append(whole[at - REACH : at])
-    found = []
+def bound(roots: list[Any]) -> tuple[float, float]:
+    """Ids of a tree that knows the target's law, by the token rule, and of a chain."""
+    rng = np.random.default_rng(goal.seed + 1)
+    count, found = len(roots), []
     for knows in (True, False):
         # A node: its context, laws of what is left of p and of q, the chance to come here with all children rejected.
         trees: list[list[list[Any]]] = [[] for _ in roots]
@@ -92,6 +94,68 @@ def bound(prompts: list[Any], texts: list[Any], count: int) -> tuple[float, floa
                 node[1:] = [rest / max(rest.sum(), 1e-12), without / max(without.sum(), 1e-12), reach * (1 - passes)]
         found.append(1 + float(gains.mean()))
     return found[0], found[1]
+
+
+def places(prompts: list[Any], texts: list[Any], count: int) -> list[Any]:
+    """Ids before random places of texts."""
+    rng = np.random.default_rng(goal.seed)
+    roots = []
+    for i in rng.choice(len(prompts), count):
+        whole = np.concatenate([prompts[i], texts[i]])
+        at = rng.integers(len(prompts[i]), len(whole))
+        roots.append(whole[at - REACH : at])
+    return roots
+
+
+def most_accepted(p: Any, q: Any, k: int, rng: Any) -> float:
+    """No rule accepts one of `k` ids, drawn from q without replacement, with a greater chance: with an H that half of
+    the draws choose, and the other half judge."""
+    rank = np.empty(VOCAB, int)
+    order = np.argsort(p / np.maximum(q, 1e-30))
+    rank[order] = np.arange(VOCAB)
+    raced = np.log(np.maximum(q, 1e-300)) - np.log(-np.log(rng.random((DRAWS, VOCAB)) + 1e-300))
+    last = rank[np.argpartition(-raced, k - 1, axis=1)[:, :k]].max(1)
+    inside = np.stack([np.cumsum(np.bincount(half, minlength=VOCAB)) / len(half) for half in np.split(last, 2)])
+    over = inside - np.cumsum(p[order])
+    return float(1 - max(over[1][over[0].argmax()], 0.0))
+
+
+def best_shape(accepted: Any) -> float:
+    """Ids of the best tree of a fixed shape whose k children are accepted with chance `accepted[k - 1]` in all."""
+    gains = np.diff(accepted, prepend=0.0)
+    waiting, ids = list(gains), 1.0
+    for _ in range(NODES):
+        most = max(waiting)
+        waiting.remove(most)
+        ids += most
+        waiting.extend(most * gains)
+    return ids
+
+
+def limit(roots: list[Any]) -> tuple[float, list[float]]:
+    """Ids of the best fixed shape over those of a chain if each level were judged as well as it can be, and the
+    chances of 1, 2, ... children."""
+    rng = np.random.default_rng(goal.seed)
+    laws = list(zip(laws_of(target, roots), laws_of(small, roots), strict=True))
+    chances = [float(np.mean([most_accepted(p, q, k, rng) for p, q in laws])) for k in range(1, 6)]
+    return best_shape(chances) / best_shape(chances[:1]), chances
+
+
+def likeliest(roots: list[Any]) -> float:
+    """Ids of trees of the likeliest ids: what the target draws goes on as long as it is among them."""
+    gains = np.zeros(len(roots))
+    fresh = [(root, 1.0, 1.0) for root in roots]
+    waiting: list[list[tuple[float, float, Any]]] = [[] for _ in roots]
+    for _ in range(NODES):
+        contexts = [context for context, _, _ in fresh]
+        laws = zip(laws_of(target, contexts), laws_of(small, contexts), strict=True)
+        for i, ((context, hope, reach), (p, q)) in enumerate(zip(fresh, laws, strict=True)):
+            for x in np.argsort(-q)[:NODES]:
+                waiting[i].append((hope * q[x], reach * p[x], np.append(context[1:], x)))
+            best = max(range(len(waiting[i])), key=lambda at: waiting[i][at][0])
+            fresh[i] = (waiting[i][best][2], *waiting[i].pop(best)[:2])
+            gains[i] += fresh[i][2]
+    return 1 + float(gains.mean())
 
 
 def main() -> None:
@@ -118,7 +182,15 @@ def main() -> None:
     for rule in shapes:
         what = f"{rule} rule: the tree ({trees[rule]:.2f} ids) over its best chain ({best[rule]:.2f})"
         goal.row(f"ratio/{rule}", what, ">= 1.0" if rule == "block" else ">= 1.1", trees[rule] / best[rule], "x")
-    tree, chain = bound(prompts, texts, 300)
+    roots = places(prompts, texts, 300)
+    gain, chances = limit(roots)
+    told = ", ".join(f"{chance:.3f}" for chance in chances)
+    block = max(best.values()) / best["token"]
+    what = f"the best fixed shape, each level judged as well as can be (1 to 5 children: {told})"
+    what += f" over a chain ({gain:.2f}), over what the block rule gives chains ({block:.2f}); 1.15 can't be"
+    goal.row("limit/levels", what, "<= 1.15", gain / block, "x")
+    print(f"{NODES} likeliest ids in a tree: ids a verification: {likeliest(roots):.3f}", file=sys.stderr, flush=True)
+    tree, chain = bound(roots)
     what = f"a tree that knows the target ({tree:.2f} ids, token rule) over a chain in the same places ({chain:.2f})"
     goal.row("bound/token", what, ">= 1.15", tree / chain, "x")
 
