@@ -643,6 +643,7 @@ class SpecScheduler:
         max_gamma: int,
         class_: int,
         salt: int,
+        tbt_ms: float | None,
         /,
     ) -> int: ...
     def submit_many(
@@ -657,6 +658,7 @@ class SpecScheduler:
         max_gamma: NDArray[np.uint8],
         class_: int,
         salt: int,
+        tbt_ms: float | None,
         /,
     ) -> NDArray[np.uint64]: ...
     def take_all(self) -> tuple[NDArray[np.uint64], _Ids, NDArray[np.int64], list[str]]: ...

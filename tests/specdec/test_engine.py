@@ -416,3 +416,35 @@ def test_planned_engines_choose_among_drafters_and_say_why() -> None:
         Engine(chain.target, drafters, vocab=VOCAB, latency=curve)
     with pytest.raises(ValueError, match="max_gamma"):
         Engine(chain.target, drafters, vocab=VOCAB, latency=[curve, curve], max_gamma=20)
+
+
+def test_targets_for_the_time_between_ids() -> None:
+    chain = Chain()
+    curve = LatencyCurve(1, 0.05, 0.0, 1.0, 0.01, 0.0)
+    kwargs: dict[str, Any] = {"vocab": VOCAB, "rule": "seed_exact", **SMALL}
+    plain = ran(Engine(chain.target, **kwargs), [[1], [2, 3], [4]])
+    for tbt_ms, least, most in ((1e-6, 0, 48), (1e6, 57, 57)):
+        engine = Engine(chain.target, [chain.drafter(shared=True)], latency=curve, **kwargs)
+        assert ran(engine, [[1], [2, 3], [4]], tbt_ms=tbt_ms) == plain
+        said = engine.stats()
+        # The first id of each sets its pace, and drafts that come with it are in time: 16 at most.
+        assert said["paced"] == 57
+        assert least <= said["on_time"] <= most
+    # One law for many, and one without a target among them.
+    engine = Engine(chain.target, [chain.drafter(shared=True)], latency=curve, **kwargs)
+    engine.submit_many([[1], [2]], max_new=20, tbt_ms=1e6)
+    engine.submit([3], max_new=20)
+    engine.run()
+    said = engine.stats()
+    assert said["paced"] == said["on_time"] == 38
+
+
+@pytest.mark.parametrize("tbt_ms", [0, -1.0, float("nan"), float("inf")])
+def test_targets_that_are_none(tbt_ms: float) -> None:
+    engine = Engine(Chain().target, vocab=VOCAB, **SMALL)
+    with pytest.raises(ValueError, match="tbt_ms"):
+        engine.submit([1], max_new=2, tbt_ms=tbt_ms)
+    assert engine.stats()["submitted"] == 0
+    engine.submit([1], max_new=2)
+    engine.run()
+    assert engine.stats()["length"] == 1

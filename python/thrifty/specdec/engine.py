@@ -186,6 +186,7 @@ class Engine:
         max_gamma: int | None = None,
         group: int = 0,
         salt: int = 0,
+        tbt_ms: float | None = None,
     ) -> int:
         """Submit a request; return its handle.
 
@@ -209,6 +210,9 @@ class Engine:
             Requests of a group are expected to be alike in what they accept.
         salt : int
             Requests of different salts share no blocks.
+        tbt_ms : float, optional
+            A target: milliseconds between its ids at most, from its first one on. With ``latency``, those who are near
+            to missing theirs weigh more in plans; times count that :meth:`step` takes.
 
         Raises
         ------
@@ -243,6 +247,7 @@ class Engine:
             255 if max_gamma is None else max_gamma,
             group,
             salt,
+            tbt_ms,
         )
         self._next_uid = max(self._next_uid, uid) + 1
         if penalties != Penalties():
@@ -264,6 +269,7 @@ class Engine:
         max_gamma: Any = None,
         group: int = 0,
         salt: int = 0,
+        tbt_ms: float | None = None,
     ) -> NDArray[np.uint64]:
         """Submit requests of one law in one call, all or none; return their handles, uint64 of shape (requests,).
 
@@ -295,6 +301,7 @@ class Engine:
             np.ascontiguousarray(gammas, np.uint8),
             group,
             salt,
+            tbt_ms,
         )
         if n:
             self._next_uid = max(self._next_uid, int(uids.max()) + 1)
@@ -484,6 +491,9 @@ class Engine:
         return found
 
     def stats(self) -> dict[str, int]:
-        """Return what has happened so far, counted, and what there is now: running, waiting, free blocks."""
+        """Return what has happened so far, counted, and what there is now: running, waiting, free blocks.
+
+        Of requests with ``tbt_ms``, ``paced`` counts ids behind the first, and ``on_time`` those that came in time.
+        """
         running, waiting, free = self._core.load()
         return self._core.stats() | {"running": running, "waiting": waiting, "free_blocks": free}

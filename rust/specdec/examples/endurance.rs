@@ -57,6 +57,7 @@ fn main() {
                 max_gamma: draw(9) as u8,
                 class: draw(5) as u32,
                 salt: draw(2),
+                tbt_ms: None,
             };
             scheduler.submit(&wanted).unwrap();
             left += 1;

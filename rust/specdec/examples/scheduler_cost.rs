@@ -87,6 +87,7 @@ fn run(requests: u32, name: &str, policy: Box<dyn Policy>, fault: &[u8]) {
                 max_gamma: (uid % 9) as u8,
                 class: (uid % 4) as u32,
                 salt: 0,
+                tbt_ms: None,
             };
             scheduler.submit(&wanted).unwrap();
             (live, uid) = (live + 1, uid + 1);

@@ -26,6 +26,8 @@ pub enum Term {
     Acceptance,
     /// The longest draft that is allowed.
     MaxGamma,
+    /// Targets of others for the time between their tokens, which make them weigh more.
+    Slo,
 }
 
 impl Term {
@@ -39,6 +41,7 @@ impl Term {
             Self::TokenBudget => "token budget",
             Self::Acceptance => "acceptance",
             Self::MaxGamma => "max_gamma",
+            Self::Slo => "SLO",
         }
     }
 }
@@ -64,6 +67,10 @@ pub struct Explanation {
     pub next_ms: [f64; 2],
     /// Chance that this id is accepted, and what it has to be.
     pub next_chance: [f64; 2],
+    /// What it weighs beside others.
+    pub weight: f32,
+    /// Chance from which one more id would pay if all weighed alike.
+    pub alike: f64,
 }
 
 /// What was seen in a step.
@@ -165,7 +172,8 @@ impl Explanation {
         let share = seen.asks.iter().map(|a| f64::from(a.weight)).sum::<f64>() / f64::from(ask.weight).max(1e-9);
         let own = (ms - sum.prompt_ms(times)).max(1e-9);
         let tau = 1.0 + known.survival(slot, draft).0[..depth].iter().map(|&s| f64::from(s)).sum::<f64>();
-        let needed_chance = tau * (share * ((draft_ms + verify_ms) / own).ln_1p()).exp_m1();
+        let pays_from = |share: f64| tau * (share * ((draft_ms + verify_ms) / own).ln_1p()).exp_m1();
+        let (needed_chance, alike) = (pays_from(share), pays_from(f64::from(sum.batch)));
         let chance = f64::from(known.survival(slot, draft).0.get(depth).copied().unwrap_or(0.0));
         let pays = chance > needed_chance;
         let term = if ask.cap.min(max_gamma) == choice.gamma && ask.cap < max_gamma && (pays || ask.cap == 0) {
@@ -174,6 +182,8 @@ impl Explanation {
             Term::MaxGamma
         } else if sum.room == 0 && pays {
             Term::TokenBudget
+        } else if !pays && chance > alike {
+            Term::Slo
         } else if depth == 0 && chance < 0.5 * needed_chance.min(1.0) {
             Term::Acceptance
         } else if depth > 0 && kv_ms > MOSTLY * ms {
@@ -189,18 +199,20 @@ impl Explanation {
             term,
             batch: sum.batch,
             acceptance: first(draft) as f32,
-            needed: needed(times, &sum, draft, choice.gamma, max_gamma, needed_chance),
+            needed: needed(times, &sum, (draft, choice.gamma, max_gamma), term, needed_chance),
             ms: [ms, times.host_ms, drafts_ms, rows_ms, kv_ms],
             next_ms: [draft_ms, verify_ms],
             next_chance: [chance, needed_chance],
+            weight: ask.weight,
+            alike,
         })
     }
 }
 
 /// The acceptance, the same at all positions, at which this batch would draft, or a request would draft one id more.
-fn needed(times: &Times, sum: &Sum, draft: u8, gamma: u8, max_gamma: u8, chance: f64) -> Option<f64> {
+fn needed(times: &Times, sum: &Sum, (draft, gamma, max_gamma): (u8, u8, u8), term: Term, chance: f64) -> Option<f64> {
     let drafting = sum.depths.iter().any(|depths| depths[0] > 0);
-    if drafting {
+    if drafting || term == Term::Slo {
         let root = chance.powf(1.0 / (f64::from(gamma) + 1.0));
         return (root <= 1.0).then_some(root);
     }
@@ -234,6 +246,15 @@ impl std::fmt::Display for Explanation {
             Term::Blocks => write!(f, "the request has room for no more")?,
             Term::TokenBudget => write!(f, "the verification has room for no more")?,
             Term::MaxGamma => write!(f, "no more is allowed")?,
+            Term::Slo => {
+                let [chance, needed] = next_chance;
+                write!(
+                    f,
+                    "one more id is accepted with {chance:.2}, and would pay from {:.2}, but others are nearer ",
+                    self.alike
+                )?;
+                write!(f, "to their targets, so it has to be {needed:.2}")?;
+            }
             Term::KvBytes => write!(f, "caches take {:.0} % of the step, whatever is drafted", 100.0 * caches / all)?,
             Term::Acceptance | Term::DraftLatency | Term::VerifyCompute => {
                 let [chance, needed] = next_chance;
@@ -241,6 +262,9 @@ impl std::fmt::Display for Explanation {
                 write!(f, "one more id is accepted with {chance:.2}, and pays from {needed:.2}, since it takes ")?;
                 write!(f, "{drafting:.3} ms to draft and {verifying:.3} ms to verify a request")?;
             }
+        }
+        if self.weight != 1.0 {
+            write!(f, "; its target makes it weigh {}", self.weight)?;
         }
         write!(f, " (step {all:.2} ms: host {host:.2}, drafts {drafts:.2}, rows {rows:.2}, caches {caches:.2})")
     }

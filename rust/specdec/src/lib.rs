@@ -8,6 +8,7 @@
 //! | [`plan`] | what a step computes |
 //! | [`step`] | the same as arrays |
 //! | [`settle`] | what becomes of it |
+//! | [`pace`] | targets for the time between tokens |
 //! | [`sequences`] | what drafters know of requests |
 //! | [`feed`] | what drafters that are models with caches are fed |
 //! | [`draft`] | drafters that need no model |
@@ -33,6 +34,7 @@ pub mod feed;
 pub mod goodput;
 pub mod latency;
 mod live;
+pub mod pace;
 pub mod plan;
 pub mod policy;
 pub mod pool;

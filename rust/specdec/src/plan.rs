@@ -2,7 +2,7 @@
 //!
 //! Every request that runs gets one token. What is left of the step's tokens goes to prompts, the first come first, then
 //! to requests that wait, then to drafts. Where blocks are short, nobody gets drafts, then prompts are cut, then the last
-//! come lose their blocks and begin again later.
+//! come, or those that weigh least, lose their blocks and begin again later.
 //!
 //! Blocks are counted first and taken when rows are written, so all that runs is gone through three times in a step: to
 //! share tokens, to give drafts, and to write.
@@ -103,8 +103,8 @@ impl Scheduler {
     #[cold]
     fn cut(&mut self) -> Left {
         let settings = self.settings;
-        let mut order: Vec<usize> = (0..self.live.len()).collect();
-        order.sort_unstable_by_key(|&i| self.order(i));
+        let (claims, mut order) = (self.claims(), (0..self.live.len()).collect::<Vec<_>>());
+        order.sort_unstable_by_key(|&i| claims[i]);
         let mut lost = Vec::new();
         let mut available = self.pool.available() as u32;
         let mut last = order.len();
@@ -214,6 +214,9 @@ impl Scheduler {
             return;
         }
         let prompt = (settings.token_budget - left.tokens) as usize - self.asks.len();
+        if !self.paces.is_empty() {
+            self.weigh();
+        }
         self.chooser.choose(&self.asks, left.tokens as usize, prompt, &mut self.choices);
         debug_assert!(self.choices.len() == self.asks.len());
         let mut wanted = 0;
@@ -230,12 +233,12 @@ impl Scheduler {
         }
     }
 
-    /// Cuts drafts until there are blocks for them: the first come get theirs first.
+    /// Cuts drafts until there are blocks for them: those that keep blocks first get theirs first.
     #[cold]
     fn trim(&mut self, left: &mut Left) {
         let settings = self.settings;
-        let mut order = self.asking.clone();
-        order.sort_unstable_by_key(|&i| self.order(i as usize));
+        let (claims, mut order) = (self.claims(), self.asking.clone());
+        order.sort_unstable_by_key(|&i| claims[i as usize]);
         for i in order {
             let (one, share) = (&self.live[i as usize], &mut self.shares[i as usize]);
             let more =

@@ -25,6 +25,8 @@ pub struct Submission<'a> {
     pub class: u32,
     /// Requests of different salts share no blocks.
     pub salt: u64,
+    /// Milliseconds between its tokens that it is to take at most; see [`pace`](crate::pace).
+    pub tbt_ms: Option<f64>,
 }
 
 /// Names a request until [`take`](crate::scheduler::Scheduler::take) has returned what became of it.

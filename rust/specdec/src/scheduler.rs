@@ -9,6 +9,7 @@ use thrifty_base::memory;
 
 use crate::choose::{Ask, Choice, Round};
 use crate::live::{Live, Table};
+use crate::pace::Pace;
 use crate::policy::{Chooser, Policy};
 use crate::pool::Pool;
 use crate::prefix::Prefixes;
@@ -120,6 +121,10 @@ pub struct Stats {
     pub shared_tokens: u64,
     /// Requests that lost their blocks to others and begin again.
     pub preempted: u64,
+    /// Ids behind the first of requests that have a target for the time between them.
+    pub paced: u64,
+    /// Of these, the ones that came by then.
+    pub on_time: u64,
     /// Requests that were submitted.
     pub submitted: u64,
     /// Requests that ended: by length, stop, cancellation, failure.
@@ -174,6 +179,10 @@ pub struct Scheduler {
     pub(crate) admitted: usize,
     /// Tokens that those found in the cache.
     pub(crate) shared: u64,
+    /// Of requests with targets that have not ended.
+    pub(crate) paces: Vec<Pace>,
+    /// Milliseconds of all steps, as far as they were told.
+    pub(crate) clock_ms: f64,
     /// Those that ended, in that order; some may have been taken since.
     done: Vec<Handle>,
     pub(crate) stats: Stats,
@@ -270,6 +279,8 @@ impl Scheduler {
             ended: Vec::with_capacity(rows),
             admitted: 0,
             shared: 0,
+            paces: Vec::new(),
+            clock_ms: 0.0,
             done: Vec::new(),
             stats: Stats::default(),
         })
@@ -305,7 +316,13 @@ impl Scheduler {
             );
             return Err(Error::OutOfBlocks { what });
         }
+        let slot = self.free.last().copied().unwrap_or(self.requests.len() as u32);
+        let generation = self.requests.get(slot as usize).map_or(0, |request| request.generation);
+        let handle = Handle::new(slot, generation);
+        let prompt = wanted.prompt.len() as u32;
+        let pace = wanted.tbt_ms.map(|tbt_ms| Pace::new(handle, tbt_ms, prompt)).transpose()?;
         let text = self.texts.begin(wanted.prompt, length as u32)?;
+        self.paces.extend(pace);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.requests.push(Request::free());
             self.requests.len() as u32 - 1
@@ -315,11 +332,11 @@ impl Scheduler {
         let order = (self.stats.steps as i64 - i64::from(wanted.priority) * i64::from(ageing), number);
         let request = &mut self.requests[slot as usize];
         *request = Request {
-            generation: request.generation,
+            generation,
             state: State::Waiting,
             max_gamma: wanted.max_gamma.min(max_gamma),
             text,
-            prompt: wanted.prompt.len() as u32,
+            prompt,
             limit: length as u32,
             order,
             uid: wanted.uid,
@@ -329,9 +346,8 @@ impl Scheduler {
             stop: wanted.stop.to_vec(),
             ..Request::free()
         };
-        let generation = request.generation;
         self.waiting.insert((order, slot));
-        Ok(Handle::new(slot, generation))
+        Ok(handle)
     }
 
     pub(crate) fn request(&self, handle: Handle) -> Result<&Request> {

@@ -90,6 +90,9 @@ impl Scheduler {
         self.chooser.observe(&self.rounds);
         self.rounds.clear();
         self.land();
+        if !self.paces.is_empty() {
+            self.keep_pace();
+        }
         Ok(())
     }
 

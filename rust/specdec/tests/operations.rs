@@ -86,6 +86,7 @@ impl World {
             max_gamma: self.random(9) as u8,
             class: 0,
             salt: self.random(2),
+            tbt_ms: if self.random(2) == 0 { Some(1.0 + self.random(20) as f64) } else { None },
         };
         let needed = (prompt.len() + max_new - 1).div_ceil(self.scheduler.settings().block_size as usize);
         match self.scheduler.submit(&wanted) {
@@ -298,4 +299,56 @@ fn a_hundred_thousand() {
     for seed in 0..100_000 {
         run(seed, 60);
     }
+}
+
+/// Two requests that can't both have blocks: who loses them, if the first has this priority and the other may have a target
+/// that it just keeps.
+fn loses_blocks(priority: i32, tbt_ms: Option<f64>) -> usize {
+    let settings = Settings {
+        blocks: 4,
+        block_size: 16,
+        max_running: 2,
+        max_length: 64,
+        token_budget: 16,
+        max_gamma: 0,
+        vocab: VOCAB as u32,
+        share_prefixes: false,
+        ageing: 1000,
+    };
+    let mut scheduler = Scheduler::new(settings, Box::new(ByBatch::fixed(0).unwrap())).unwrap();
+    let mut submit = |priority, tbt_ms| {
+        let (prompt, sampling) = (&[1, 2][..], Sampling::default());
+        let wanted = Submission {
+            prompt,
+            max_new: 60,
+            stop: &[],
+            sampling,
+            uid: 0,
+            priority,
+            max_gamma: 0,
+            class: 0,
+            salt: 0,
+            tbt_ms,
+        };
+        scheduler.submit(&wanted).unwrap()
+    };
+    let handles = [submit(priority, None), submit(0, tbt_ms)];
+    loop {
+        let step = scheduler.plan(true).unwrap();
+        let (number, giving) = (step.number, step.giving);
+        if let Some(lost) = handles.iter().position(|&handle| scheduler.state(handle).unwrap() == State::Waiting) {
+            return lost;
+        }
+        scheduler.timed(1.0, 9.0, &[]).unwrap();
+        scheduler.commit(number, None, &vec![0; giving], &vec![0; giving], 1).unwrap();
+    }
+}
+
+#[test]
+fn who_weighs_least_loses_blocks_first() {
+    // First come, first kept; a weight of 256 is worth eight priorities.
+    assert_eq!([0, 5].map(|priority| loses_blocks(priority, None)), [1, 1]);
+    assert_eq!([0, 7, 9].map(|priority| loses_blocks(priority, Some(10.0))), [0, 0, 1]);
+    // At ease, or hopelessly late, it weighs no more than others.
+    assert_eq!([100.0, 1.0].map(|tbt_ms| loses_blocks(0, Some(tbt_ms))), [1, 1]);
 }

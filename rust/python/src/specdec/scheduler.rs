@@ -134,7 +134,7 @@ impl SpecScheduler {
     }
 
     /// A new request; returns its handle.
-    #[pyo3(signature = (prompt, max_new, stop, law, uid, priority, max_gamma, class_, salt, /))]
+    #[pyo3(signature = (prompt, max_new, stop, law, uid, priority, max_gamma, class_, salt, tbt_ms, /))]
     fn submit(
         &mut self,
         py: Python<'_>,
@@ -147,6 +147,7 @@ impl SpecScheduler {
         max_gamma: u8,
         class_: u32,
         salt: u64,
+        tbt_ms: Option<f64>,
     ) -> PyResult<u64> {
         let prompt = Ids::any(prompt)?;
         let (temperature, top_k, top_p, min_p) = law;
@@ -160,12 +161,13 @@ impl SpecScheduler {
             max_gamma,
             class: class_,
             salt,
+            tbt_ms,
         };
         Ok(self.inner.submit(&wanted).map_err(|e| e.into_py_err(py))?.0)
     }
 
     /// Many requests of one law: prompts one after the other, which end at `ends`; returns their handles.
-    #[pyo3(signature = (prompts, ends, max_new, stop, law, uids, priority, max_gamma, class_, salt, /))]
+    #[pyo3(signature = (prompts, ends, max_new, stop, law, uids, priority, max_gamma, class_, salt, tbt_ms, /))]
     fn submit_many<'py>(
         &mut self,
         py: Python<'py>,
@@ -179,6 +181,7 @@ impl SpecScheduler {
         max_gamma: &Bound<'py, PyAny>,
         class_: u32,
         salt: u64,
+        tbt_ms: Option<f64>,
     ) -> PyResult<Bound<'py, PyArray1<u64>>> {
         let prompts = Ids::any(prompts)?;
         let each = Each { ends, uids, max_gamma };
@@ -193,6 +196,7 @@ impl SpecScheduler {
             max_gamma: 0,
             class: class_,
             salt,
+            tbt_ms,
         };
         Ok(submit_all(py, &mut self.inner, &wanted, &each)?.into_pyarray(py))
     }
@@ -483,6 +487,8 @@ impl SpecScheduler {
             ("prompt_tokens", stats.prompt_tokens),
             ("shared_tokens", stats.shared_tokens),
             ("preempted", stats.preempted),
+            ("paced", stats.paced),
+            ("on_time", stats.on_time),
             ("submitted", stats.submitted),
             ("length", length),
             ("stop", stop),

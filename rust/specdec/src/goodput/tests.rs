@@ -108,12 +108,8 @@ fn times(drafts: usize) -> impl Strategy<Value = Times> {
 }
 
 fn asks(n: usize) -> impl Strategy<Value = Vec<Ask>> {
-    let ask = (0u8..5, prop_oneof![Just(1.0f32), 0.1f32..10.0], 0u32..1000).prop_map(|(cap, weight, kv)| Ask {
-        slot: 0,
-        cap,
-        weight,
-        kv,
-    });
+    let ask = (0u8..5, prop_oneof![Just(1.0f32), 0.1f32..10.0, (0u32..9).prop_map(|k| (1u32 << k) as f32)], 0u32..1000)
+        .prop_map(|(cap, weight, kv)| Ask { slot: 0, cap, weight, kv });
     prop::collection::vec(ask, n)
 }
 

@@ -78,6 +78,8 @@ impl Scheduler {
             .collect();
         let kv = (0..step.rows()).map(|row| step.next(row) + u64::from(step.gamma[row])).sum();
         let times = StepTimes { host_ms, tokens: step.tokens.len() as u32, kv, verify_ms, drafts: &drafts };
+        let took = host_ms + verify_ms + draft_ms.iter().sum::<f64>();
+        self.clock_ms += if took.is_finite() { took.max(0.0) } else { 0.0 };
         self.chooser.policy().timed(&times)
     }
 

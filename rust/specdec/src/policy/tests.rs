@@ -32,6 +32,8 @@ struct World {
     alphas: Vec<Vec<f64>>,
     kv: u32,
     cap: u8,
+    /// What the first request weighs.
+    first: f32,
     random: Philox,
     step: u64,
 }
@@ -62,7 +64,7 @@ impl Run {
 
 impl World {
     fn new(times: Times, alphas: Vec<Vec<f64>>) -> Self {
-        Self { times, alphas, kv: 0, cap: 16, random: Philox::new(11, 0), step: 0 }
+        Self { times, alphas, kv: 0, cap: 16, first: 1.0, random: Philox::new(11, 0), step: 0 }
     }
 
     fn uniform(&mut self) -> f64 {
@@ -72,7 +74,7 @@ impl World {
 
     fn run(&mut self, policy: &mut dyn Policy, steps: u64) -> Run {
         let asks: Vec<Ask> = (0..self.alphas[0].len() as u32)
-            .map(|slot| Ask { slot, cap: self.cap, weight: 1.0, kv: self.kv })
+            .map(|slot| Ask { slot, cap: self.cap, weight: if slot == 0 { self.first } else { 1.0 }, kv: self.kv })
             .collect();
         let (mut run, mut out, mut was) = (Run::default(), Vec::new(), false);
         run.tokens = vec![0.0; asks.len()];
@@ -292,6 +294,27 @@ fn reasons_are_named() {
         term(1, 100, 0.999, 16, LatencyCurve { draft_layers: 0, draft_overhead_ms: 0.0, ..CURVE }).0,
         Term::MaxGamma
     );
+}
+
+/// One that accepts little and is near its target wants short steps; the others would draft more but for that.
+#[test]
+fn a_target_of_another_is_named() {
+    let times = Times::of_curve(&CURVE, &[], 2e-5).unwrap();
+    let of = |weight: f32| {
+        let mut alphas = vec![0.6; 256];
+        alphas[0] = 0.05;
+        let mut world = World::new(times.clone(), vec![alphas]);
+        (world.kv, world.first) = (10_000, weight);
+        let settings = Settings { max_gamma: 16, probe: true };
+        let mut ours = admitted(Planner::new(settings, times.clone(), &[0.6]).unwrap(), 256);
+        world.run(&mut *ours, 300);
+        (ours.explain(0).unwrap(), ours.explain(1).unwrap())
+    };
+    let ((_, free), (own, held)) = (of(1.0), of(256.0));
+    assert!(free.choice.gamma > held.choice.gamma && free.term != Term::Slo, "{free}\n{held}");
+    assert!(held.term == Term::Slo && held.to_string().contains("bound by SLO"), "{held}");
+    assert!(held.needed.is_some_and(|needed| needed > f64::from(held.acceptance)), "{held}");
+    assert!(own.to_string().contains("its target makes it weigh 256"), "{own}");
 }
 
 #[test]
