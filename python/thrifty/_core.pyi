@@ -49,6 +49,7 @@ __all__ = [
     "specdec_check_curve",
     "specdec_draw",
     "specdec_needed_tau",
+    "specdec_simulate",
     "specdec_tau",
     "specdec_verify",
     "specdec_verify_trees",
@@ -548,6 +549,22 @@ class _Curve(Protocol):
     @property
     def overhead_ms(self) -> float: ...
 
+class _SimulatedDevice(Protocol):
+    @property
+    def verify(self) -> Sequence[tuple[int, float]]: ...
+    @property
+    def draft(self) -> Sequence[tuple[int, float]]: ...
+    @property
+    def kv_ms(self) -> float: ...
+    @property
+    def host_ms(self) -> float: ...
+    @property
+    def noise(self) -> float: ...
+    @property
+    def padded(self) -> bool: ...
+    @property
+    def shift(self) -> tuple[float, float]: ...
+
 def specdec_best_gamma(alpha: float, batch: int, latency: _Curve, max_gamma: int) -> tuple[int, float]: ...
 def specdec_break_even_alpha(batch: int, latency: _Curve, max_gamma: int) -> float | None: ...
 def specdec_break_even_tau(gamma: int, batch: int, latency: _Curve) -> float: ...
@@ -555,6 +572,18 @@ def specdec_check_curve(curve: _Curve) -> None: ...
 def specdec_needed_tau(
     tau: float, gamma: int, batch: int, latency: _Curve, candidate: _Curve, candidate_gamma: int
 ) -> float: ...
+def specdec_simulate(
+    policy: str,
+    at_ms: NDArray[np.float64],
+    prompt: NDArray[np.uint32],
+    new: NDArray[np.uint32],
+    device: _SimulatedDevice | _Curve,
+    kinds: tuple[list[float], float, float],
+    sizes: tuple[int, int, int, int, int, int],
+    seed: int,
+    progress: Callable[[str, int, int], None] | None,
+    /,
+) -> dict[str, Any]: ...
 def specdec_tau(alpha: float, gamma: int) -> float: ...
 
 _Rows: TypeAlias = NDArray[np.float32] | NDArray[np.uint16]

@@ -48,7 +48,7 @@ NO_DRAFT_PAYS = "0.02,0.05,0.08"
 FIXED = [f"fixed {gamma}" for gamma in (0, 1, 2, 3, 4, 6, 8)]
 # The better one of each counts.
 TIERS, TRIM = ["tiers 1,3,7", "tiers 1,2,4"], ["trim 3", "trim 5"]
-OURS = "fixed 6" if goal.planted else "ours"
+OURS = "fixed 6" if goal.planted else "planner"
 HALVES = ("first half", "second half")
 MEASURE = {False: "time from arrival to end", True: "device time without prompts"}
 SPEEDS = {"1x": 1.0, "4x": 4.0, "16x": 16.0, "closed": 0.0}

@@ -26,8 +26,10 @@ from thrifty.specdec.latency import (
     needed_tau,
 )
 from thrifty.specdec.params import SamplingParams
+from thrifty.specdec.simulate import Replay, SimulatedDevice, Simulator
 from thrifty.specdec.step import Step
 from thrifty.specdec.targets import PairTarget
+from thrifty.specdec.trace import Trace
 from thrifty.specdec.tree import VerifiedTree, ancestor_masks, verify_tree
 from thrifty.specdec.verify import SparseProbs, Verified, verify
 
@@ -45,10 +47,14 @@ __all__ = [
     "LookupDraft",
     "PairTarget",
     "RecycledDraft",
+    "Replay",
     "Result",
     "SamplingParams",
+    "SimulatedDevice",
+    "Simulator",
     "SparseProbs",
     "Step",
+    "Trace",
     "TreeDraft",
     "Verified",
     "VerifiedTree",

@@ -32,7 +32,7 @@ mod _core {
     #[pymodule_export]
     use super::specdec::{
         SpecDraft, SpecFeed, SpecScheduler, specdec_ancestors, specdec_best_gamma, specdec_break_even_alpha,
-        specdec_break_even_tau, specdec_check_curve, specdec_draw, specdec_needed_tau, specdec_tau, specdec_verify,
-        specdec_verify_trees,
+        specdec_break_even_tau, specdec_check_curve, specdec_draw, specdec_needed_tau, specdec_simulate, specdec_tau,
+        specdec_verify, specdec_verify_trees,
     };
 }

@@ -23,10 +23,12 @@
 //! | [`goodput`] | which draft each request takes, and how many ids, so that most comes of the time |
 //! | [`policy`] | what a scheduler asks each step, and rules of others to compare with |
 //! | [`sim`] | hours of requests in seconds, on a device that is simulated |
+//! | [`contest`] | the same by the names of rules |
 //! | [`explain`] | why a request drafts what it does |
 
 pub mod acceptance;
 pub mod choose;
+pub mod contest;
 pub mod draft;
 mod error;
 pub mod explain;

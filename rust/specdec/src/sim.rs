@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use thrifty_base::hash::mix64;
 use thrifty_base::philox::Philox;
+use thrifty_base::progress::Progress;
 use thrifty_base::sampling::Sampling;
 
 use crate::acceptance::Row;
@@ -129,6 +130,8 @@ pub struct Report {
     pub prompt_ms: [f64; 2],
     /// Simulated milliseconds from arrival to end, of the first half of all requests together, and of the others.
     pub waited_ms: [f64; 2],
+    /// Of each request, those from its arrival to its first id, and to its end.
+    pub latency_ms: [Vec<f64>; 2],
     /// Blocks that somebody still holds: none.
     pub held: usize,
     /// Real nanoseconds of planning and committing, policy and prefixes among them.
@@ -144,7 +147,7 @@ pub fn simulate(
     kinds: &Kinds,
     seed: u64,
 ) -> Result<Report> {
-    simulate_targets(settings, policy, arrivals, &[], device, kinds, seed)
+    all(settings, policy, arrivals, &[], device, kinds, seed, &Progress::new())
 }
 
 /// The same, where some of the first requests have targets: milliseconds between their ids.
@@ -157,6 +160,33 @@ pub fn simulate_targets(
     kinds: &Kinds,
     seed: u64,
 ) -> Result<Report> {
+    all(settings, policy, arrivals, targets, device, kinds, seed, &Progress::new())
+}
+
+/// The same as [`simulate`], counting ids that are out; ends early when asked to.
+pub fn simulate_with(
+    settings: Settings,
+    policy: Box<dyn Policy>,
+    arrivals: &[Arrival],
+    device: &Device,
+    kinds: &Kinds,
+    seed: u64,
+    progress: &Progress,
+) -> Result<Report> {
+    all(settings, policy, arrivals, &[], device, kinds, seed, progress)
+}
+
+#[allow(clippy::too_many_arguments)] // what a replay is
+fn all(
+    settings: Settings,
+    policy: Box<dyn Policy>,
+    arrivals: &[Arrival],
+    targets: &[Option<f64>],
+    device: &Device,
+    kinds: &Kinds,
+    seed: u64,
+    progress: &Progress,
+) -> Result<Report> {
     if arrivals.windows(2).any(|pair| pair[1].at_ms < pair[0].at_ms) {
         return Err(Error::argument("arrivals", "they are not in the order of their times"));
     }
@@ -166,14 +196,19 @@ pub fn simulate_targets(
     let passes = policy.passes();
     let all: u64 = arrivals.iter().map(|arrival| u64::from(arrival.new)).sum();
     let mut scheduler = Scheduler::new(settings, policy)?;
+    progress.start("replay", all)?;
     let noise = Philox::new(seed, NOISE);
     let (mut report, mut clock, mut next) = (Report::default(), 0.0f64, 0usize);
+    report.latency_ms = [vec![0.0; arrivals.len()], vec![0.0; arrivals.len()]];
     let mut came: Vec<(Handle, usize)> = Vec::new();
+    // Requests whose first id comes of a step.
+    let mut begun_now: Vec<usize> = Vec::new();
     let (mut prompt, mut accepted, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
     // Requests that were half way after a step.
     let mut turned: Vec<(u32, u64, u32)> = Vec::new();
     loop {
         while let Some(arrival) = arrivals.get(next).filter(|arrival| arrival.at_ms <= clock) {
+            progress.check()?;
             prompt.clear();
             // Unlike any other: what is shared is another question.
             prompt.extend((0..arrival.prompt).map(|i| (mix64((next as u64) << 32 | u64::from(i)) >> 40) as u32));
@@ -230,6 +265,9 @@ pub fn simulate_targets(
                 let emitted = step.next(row) as u32 - arrival.prompt;
                 let fine = kinds.accepted(seed, step.uids[row], emitted, arrival.new, gamma);
                 accepted.push(i64::from(fine));
+                if emitted == 0 {
+                    begun_now.push(step.uids[row] as usize);
+                }
                 if emitted <= arrival.new / 2 && emitted + u32::from(fine) + 1 > arrival.new / 2 {
                     turned.push((step.handle(row).slot() as u32, step.uids[row], emitted + u32::from(fine) + 1));
                 }
@@ -248,18 +286,24 @@ pub fn simulate_targets(
         let verifying = (device.verify.at(verified) + device.kv_ms * kv as f64) * factor;
         let took = device.host_ms + drafting + verifying;
         clock += took;
+        for which in begun_now.drain(..) {
+            report.latency_ms[0][which] = clock - arrivals[which].at_ms;
+        }
         report.busy_ms[usize::from(shifted)] += took;
         report.prompt_ms[usize::from(shifted)] +=
             (device.verify.at(verified) - device.verify.at(verified - prompts)) * factor;
         let begun = Instant::now();
         scheduler.timed(device.host_ms, verifying, &[drafting])?;
+        let out = scheduler.stats().emitted;
         scheduler.commit(number, None, &accepted, &tokens, width)?;
         scheduler.take_all(|handle, outcome| {
             let which = came[handle.slot()].1;
             report.waited_ms[2 * which / arrivals.len()] += clock - arrivals[which].at_ms;
+            report.latency_ms[1][which] = clock - arrivals[which].at_ms;
             report.requests += u64::from(outcome.end == crate::request::End::Length);
         });
         report.host_ns += begun.elapsed().as_nanos() as u64;
+        progress.advance(scheduler.stats().emitted - out)?;
         for (slot, uid, emitted) in turned.drain(..) {
             if let Some(oracle) = scheduler.chooser().policy().oracle() {
                 let (kind, _) = kinds.of(seed, uid, emitted, arrivals[uid as usize].new);
@@ -351,6 +395,9 @@ mod tests {
                         && found.drafts.0 > found.drafts.1
                         && found.drafts.1 > 0
                 );
+                let [first, end] = &found.latency_ms;
+                assert!(first.iter().zip(end).all(|(first, end)| *first > 0.0 && first <= end));
+                assert!((end.iter().sum::<f64>() / found.waited_ms.iter().sum::<f64>() - 1.0).abs() < 1e-9);
             }
         }
     }

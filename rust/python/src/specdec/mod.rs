@@ -9,6 +9,7 @@ mod proposals;
 mod requests;
 mod scheduler;
 mod settle;
+mod simulate;
 mod verify;
 mod whole;
 
@@ -20,4 +21,5 @@ pub(crate) use self::latency::{
     specdec_tau,
 };
 pub(crate) use self::scheduler::SpecScheduler;
+pub(crate) use self::simulate::specdec_simulate;
 pub(crate) use self::verify::{specdec_ancestors, specdec_verify, specdec_verify_trees};
