@@ -12,7 +12,9 @@ from thrifty.cli import common
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Speculative decoding: measure a device, choose a draft.", no_args_is_help=True)
+app = typer.Typer(
+    help="Speculative decoding: measure a device, choose a draft, simulate requests.", no_args_is_help=True
+)
 
 
 class Backend(StrEnum):
@@ -125,5 +127,108 @@ def advise(
         current_alpha=current_alpha,
         any_device=any_device,
         out=out,
+        as_json=json_,
+    )
+
+
+@app.command()
+def simulate(
+    trace: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TRACE", help="CSV of requests, as Azure's, or with at_ms,prompt,new.", show_default=False
+        ),
+    ],
+    verify: Annotated[
+        str,
+        typer.Option("--verify", metavar="N:MS,...", help="A pass of the target over so many ids: 1:10,64:11,1024:40."),
+    ],
+    draft: Annotated[
+        str, typer.Option("--draft", metavar="N:MS,...", help="A pass of the draft over so many sequences.")
+    ],
+    alpha: Annotated[
+        list[float] | None,
+        typer.Option("--alpha", min=0, max=1, help="Acceptance of a kind of requests; may repeat.  [default: 0.7]"),
+    ] = None,
+    fall: Annotated[float, typer.Option("--fall", min=0, max=1, help="Of it for each later draft.")] = 1.0,
+    turn: Annotated[float, typer.Option("--turn", min=0, max=1, help="Requests that change their kind.")] = 0.0,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--policy",
+            metavar="NAME",
+            help="planner, oracle, fixed N, table, tiers N,N, trim N; may repeat.  [default: planner, fixed 0, table]",
+        ),
+    ] = None,
+    speed: Annotated[
+        list[str] | None,
+        typer.Option("--speed", metavar="X", help="Requests come as fast as 4x, or closed; may repeat.  [default: 1x]"),
+    ] = None,
+    requests: Annotated[int | None, typer.Option("--requests", min=1, help="Of the trace, the first.")] = None,
+    kv_ms: Annotated[float, typer.Option("--kv-ms", min=0, help="For each id in the caches that are read.")] = 0.0,
+    host_ms: Annotated[float, typer.Option("--host-ms", min=0, help="Of a step besides the models.")] = 0.0,
+    noise: Annotated[float, typer.Option("--noise", min=0, max=1, help="Of times, relative.")] = 0.0,
+    padded: Annotated[bool, typer.Option("--padded", help="Passes are filled up to the next size.")] = False,
+    blocks: Annotated[int, typer.Option("--blocks", min=1, help="Of the cache, 16 ids each.")] = 60_000,
+    max_running: Annotated[int, typer.Option("--max-running", min=1, help="Requests at a time.")] = 512,
+    token_budget: Annotated[int, typer.Option("--token-budget", min=1, help="Ids of a step.")] = 8192,
+    max_gamma: Annotated[int, typer.Option("--max-gamma", min=0, max=16, help="Drafts at most.")] = 8,
+    seed: common.Seed = 0,
+    out: Report = None,
+    json_: common.Json = False,
+) -> None:
+    """Replay a trace of requests on a simulated device, under the planner and other policies."""
+    from thrifty.cli import specdec_simulate as one
+
+    one.simulate(
+        trace,
+        device={
+            "verify": one.sizes(verify),
+            "draft": one.sizes(draft),
+            "kv_ms": kv_ms,
+            "host_ms": host_ms,
+            "noise": noise,
+            "padded": padded,
+        },
+        requests=requests,
+        policies=policy or ["planner", "fixed 0", "table"],
+        speeds=[one.speed(text) for text in speed or ["1"]],
+        settings={
+            "alphas": alpha or [0.7],
+            "fall": fall,
+            "turn": turn,
+            "blocks": blocks,
+            "max_running": max_running,
+            "token_budget": token_budget,
+            "max_gamma": max_gamma,
+        },
+        seed=seed,
+        out=out,
+        as_json=json_,
+    )
+
+
+@app.command()
+def explain(
+    draft_ms: Annotated[float, typer.Option("--draft-ms", min=0, help="A pass of the draft.")],
+    weights_ms: Annotated[float, typer.Option("--weights-ms", min=0, help="A pass of the target, however few ids.")],
+    token_ms: Annotated[float, typer.Option("--token-ms", min=0, help="Of an id, once a pass has many.")],
+    host_ms: Annotated[float, typer.Option("--host-ms", min=0, help="Of a step besides the models.")] = 0.0,
+    alpha: Annotated[float, typer.Option("--alpha", min=0, max=1, help="Chance that a draft is accepted.")] = 0.7,
+    batch: Annotated[int, typer.Option("--batch", min=1, max=4096, help="Requests at a time.")] = 1,
+    max_gamma: Annotated[int, typer.Option("--max-gamma", min=1, max=64, help="Drafts at most.")] = 8,
+    json_: common.Json = False,
+) -> None:
+    """Say in words how many drafts a step is worth, which term binds, and what would change it."""
+    from thrifty.cli import specdec_simulate
+
+    specdec_simulate.explain(
+        draft_ms=draft_ms,
+        weights_ms=weights_ms,
+        token_ms=token_ms,
+        host_ms=host_ms,
+        alpha=alpha,
+        batch=batch,
+        max_gamma=max_gamma,
         as_json=json_,
     )
