@@ -116,10 +116,15 @@ def test_ctrl_c_ends_it() -> None:
     n = 20_000
     simulator = Simulator(Trace(np.zeros(n), np.full(n, 3000), np.full(n, 3000)), CURVE, 0.7, blocks=100_000)
     timer = threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        simulator.run("fixed 1")
-    timer.join()
+    # What starts the tests may have had signals ignored, as shells do for jobs in the background.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            simulator.run("fixed 1")
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 FILES = {
