@@ -56,6 +56,10 @@ def test_a_plan_is_explained() -> None:
     # By hand: 64 sequences of 6 ids take 19.2 ms, less than the weights.
     assert told["throughput"][5] == pytest.approx(64e3 * sum(0.7**i for i in range(6)) / (5 * 0.8 + 20))
     assert "bound by" in told["explanation"]
+    # The most that options allow: all drafts are right and cost nothing.
+    free = ["--draft-ms", 0, "--weights-ms", 10, "--token-ms", 0, "--alpha", 1, "--batch", 4096, "--max-gamma", 16]
+    told = json.loads(ok("specdec", "explain", *free, "--json"))
+    assert (told["gammas"], told["best_gamma"]) == ({"16": 4096}, 16)
     dear = ["--draft-ms", 3, "--weights-ms", 20, "--token-ms", 0.5, "--alpha", 0.2, "--batch", 64]
     told = json.loads(ok("specdec", "explain", *dear, "--json"))
     assert (told["gammas"], told["best_gamma"], told["alpha_break_even"]) == ({"0": 64}, 0, None)

@@ -216,7 +216,7 @@ def explain(
     host_ms: Annotated[float, typer.Option("--host-ms", min=0, help="Of a step besides the models.")] = 0.0,
     alpha: Annotated[float, typer.Option("--alpha", min=0, max=1, help="Chance that a draft is accepted.")] = 0.7,
     batch: Annotated[int, typer.Option("--batch", min=1, max=4096, help="Requests at a time.")] = 1,
-    max_gamma: Annotated[int, typer.Option("--max-gamma", min=1, max=64, help="Drafts at most.")] = 8,
+    max_gamma: Annotated[int, typer.Option("--max-gamma", min=1, max=16, help="Drafts at most.")] = 8,
     json_: common.Json = False,
 ) -> None:
     """Say in words how many drafts a step is worth, which term binds, and what would change it."""

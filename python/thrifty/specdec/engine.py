@@ -146,15 +146,9 @@ class Engine:
         within = (getattr(part, "within", None) for part in (target, *drafters))
         self._within = list(dict.fromkeys(context for context in within if context is not None))
         self._core = _core.SpecScheduler(
-            blocks,
-            block_size,
-            max_running,
-            max_length,
-            token_budget,
-            max_gamma if drafters else 0,
+            (blocks, block_size, max_running, max_length, token_budget, max_gamma if drafters else 0, AGEING),
             vocab,
             share_prefixes,
-            AGEING,
             gamma,
             curves,
             [alpha] * len(curves),

@@ -11,6 +11,7 @@ import numpy as np
 
 from thrifty import _core
 from thrifty.specdec._arrays import whole
+from thrifty.specdec.engine import AGEING
 from thrifty.specdec.latency import LatencyCurve
 
 if TYPE_CHECKING:
@@ -205,6 +206,7 @@ class Simulator:
             longest,
             whole(token_budget, "token_budget", 32),
             whole(max_gamma, "max_gamma", 8),
+            AGEING,
         )
 
     def run(

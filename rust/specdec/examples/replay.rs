@@ -65,6 +65,7 @@ fn arrivals(text: &str, speed: f64) -> Vec<Arrival> {
         at_ms: if speed > 0.0 { (ms(row[0]) - first) / speed } else { 0.0 },
         prompt: row[1].parse::<u32>().unwrap().max(1),
         new: row[2].parse().unwrap(),
+        tbt_ms: None,
     };
     rows.iter().map(arrival).collect()
 }

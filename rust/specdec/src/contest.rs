@@ -8,7 +8,7 @@ use crate::latency::LatencyCurve;
 use crate::policy::rivals::{ByBatch, Oracle, Tiers, Trim};
 use crate::policy::{Planner, Policy, Settings as Planning};
 use crate::scheduler::Settings;
-use crate::sim::{Arrival, Device, Kinds, Report, simulate_with};
+use crate::sim::{Arrival, Device, Kinds, Report, simulate};
 use crate::times::Times;
 use crate::{Error, Result};
 
@@ -29,7 +29,7 @@ pub fn run(
 ) -> Result<(Report, f64)> {
     let policy = policy(name, settings.max_gamma, device, kinds)?;
     let (begun, cpu) = (Instant::now(), cpu_ns());
-    let found = simulate_with(settings, policy, arrivals, device, kinds, seed, progress)?;
+    let found = simulate(settings, policy, arrivals, device, kinds, seed, progress)?;
     // Others may have used this processor meanwhile.
     let wall = begun.elapsed().as_nanos() as f64;
     let share = cpu_ns().zip(cpu).map_or(1.0, |(end, begin)| ((end - begin) as f64 / wall).min(1.0));

@@ -24,6 +24,16 @@ pub fn weight(lead: f64) -> f32 {
     (1u32 << (SPAN - (lead.abs() as u32).min(SPAN))) as f32
 }
 
+/// Refuses a target that is none.
+pub(crate) fn check(tbt_ms: Option<f64>) -> Result<()> {
+    match tbt_ms {
+        Some(ms) if !(ms > 0.0 && ms.is_finite()) => {
+            Err(Error::argument("tbt_ms", format!("{ms} is not a finite number above 0")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// How a request with a target keeps to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
@@ -36,11 +46,8 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn new(handle: Handle, tbt_ms: f64, length: u32) -> Result<Self> {
-        if !(tbt_ms > 0.0 && tbt_ms.is_finite()) {
-            return Err(Error::argument("tbt_ms", format!("{tbt_ms} is not a finite number above 0")));
-        }
-        Ok(Self { handle, tbt_ms, length, due_ms: f64::INFINITY })
+    pub(crate) fn new(handle: Handle, tbt_ms: f64, length: u32) -> Self {
+        Self { handle, tbt_ms, length, due_ms: f64::INFINITY }
     }
 
     fn lead(&self, now_ms: f64) -> f64 {
@@ -135,7 +142,7 @@ mod tests {
     #[test]
     fn targets_that_are_none() {
         for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            let error = Pace::new(Handle::new(0, 0), wrong, 1).unwrap_err();
+            let error = check(Some(wrong)).unwrap_err();
             assert!(matches!(error, Error::Argument { argument: "tbt_ms", .. }));
         }
     }
@@ -145,7 +152,7 @@ mod tests {
         #[test]
         fn tokens_are_counted_as_one_by_one(tbt in 1u32..50, steps in prop::collection::vec((0u32..200, 1u32..9), 1..40)) {
             let tbt = f64::from(tbt);
-            let mut pace = Pace::new(Handle::new(0, 0), tbt, 0).unwrap();
+            let mut pace = Pace::new(Handle::new(0, 0), tbt, 0);
             let (mut now, mut due, mut all, mut fine) = (0.0f64, None::<f64>, 0, 0);
             let mut counted = (0, 0);
             for (ms, tokens) in steps {

@@ -9,7 +9,7 @@ use thrifty_base::memory;
 
 use crate::choose::{Ask, Choice, Round};
 use crate::live::{Live, Table};
-use crate::pace::Pace;
+use crate::pace::{self, Pace};
 use crate::policy::{Chooser, Policy};
 use crate::pool::Pool;
 use crate::prefix::Prefixes;
@@ -316,13 +316,8 @@ impl Scheduler {
             );
             return Err(Error::OutOfBlocks { what });
         }
-        let slot = self.free.last().copied().unwrap_or(self.requests.len() as u32);
-        let generation = self.requests.get(slot as usize).map_or(0, |request| request.generation);
-        let handle = Handle::new(slot, generation);
-        let prompt = wanted.prompt.len() as u32;
-        let pace = wanted.tbt_ms.map(|tbt_ms| Pace::new(handle, tbt_ms, prompt)).transpose()?;
+        pace::check(wanted.tbt_ms)?;
         let text = self.texts.begin(wanted.prompt, length as u32)?;
-        self.paces.extend(pace);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.requests.push(Request::free());
             self.requests.len() as u32 - 1
@@ -332,11 +327,11 @@ impl Scheduler {
         let order = (self.stats.steps as i64 - i64::from(wanted.priority) * i64::from(ageing), number);
         let request = &mut self.requests[slot as usize];
         *request = Request {
-            generation,
+            generation: request.generation,
             state: State::Waiting,
             max_gamma: wanted.max_gamma.min(max_gamma),
             text,
-            prompt,
+            prompt: wanted.prompt.len() as u32,
             limit: length as u32,
             order,
             uid: wanted.uid,
@@ -346,7 +341,9 @@ impl Scheduler {
             stop: wanted.stop.to_vec(),
             ..Request::free()
         };
+        let handle = Handle::new(slot, request.generation);
         self.waiting.insert((order, slot));
+        self.paces.extend(wanted.tbt_ms.map(|tbt_ms| Pace::new(handle, tbt_ms, wanted.prompt.len() as u32)));
         Ok(handle)
     }
 

@@ -32,6 +32,8 @@ pub struct Arrival {
     pub prompt: u32,
     /// Ids that it gets.
     pub new: u32,
+    /// Its target for the time between them.
+    pub tbt_ms: Option<f64>,
 }
 
 /// What a target and a drafter take.
@@ -138,50 +140,12 @@ pub struct Report {
     pub host_ns: u64,
 }
 
-/// Lets the requests of a trace, in the order of their arrivals, through a scheduler.
+/// Lets the requests of a trace, in the order of their arrivals, through a scheduler; counts ids that are out, and ends
+/// early when asked to.
 pub fn simulate(
     settings: Settings,
     policy: Box<dyn Policy>,
     arrivals: &[Arrival],
-    device: &Device,
-    kinds: &Kinds,
-    seed: u64,
-) -> Result<Report> {
-    all(settings, policy, arrivals, &[], device, kinds, seed, &Progress::new())
-}
-
-/// The same, where some of the first requests have targets: milliseconds between their ids.
-pub fn simulate_targets(
-    settings: Settings,
-    policy: Box<dyn Policy>,
-    arrivals: &[Arrival],
-    targets: &[Option<f64>],
-    device: &Device,
-    kinds: &Kinds,
-    seed: u64,
-) -> Result<Report> {
-    all(settings, policy, arrivals, targets, device, kinds, seed, &Progress::new())
-}
-
-/// The same as [`simulate`], counting ids that are out; ends early when asked to.
-pub fn simulate_with(
-    settings: Settings,
-    policy: Box<dyn Policy>,
-    arrivals: &[Arrival],
-    device: &Device,
-    kinds: &Kinds,
-    seed: u64,
-    progress: &Progress,
-) -> Result<Report> {
-    all(settings, policy, arrivals, &[], device, kinds, seed, progress)
-}
-
-#[allow(clippy::too_many_arguments)] // what a replay is
-fn all(
-    settings: Settings,
-    policy: Box<dyn Policy>,
-    arrivals: &[Arrival],
-    targets: &[Option<f64>],
     device: &Device,
     kinds: &Kinds,
     seed: u64,
@@ -224,7 +188,7 @@ fn all(
                 max_gamma: u8::MAX,
                 class: 0,
                 salt: 0,
-                tbt_ms: targets.get(next).copied().flatten(),
+                tbt_ms: arrival.tbt_ms,
             })?;
             report.host_ns += begun.elapsed().as_nanos() as u64;
             if let Some(oracle) = scheduler.chooser().policy().oracle() {
@@ -360,8 +324,19 @@ mod tests {
             at_ms: i as f64 * gap,
             prompt: 20 + (mix64(i) % 300) as u32,
             new: 1 + (mix64(i ^ 99) % 200) as u32,
+            tbt_ms: None,
         };
         (0..n).map(one).collect()
+    }
+
+    fn replayed(
+        policy: Box<dyn Policy>,
+        arrivals: &[Arrival],
+        device: &Device,
+        alphas: &[f64],
+        seed: u64,
+    ) -> Result<Report> {
+        simulate(settings(), policy, arrivals, device, &kinds(alphas), seed, &Progress::new())
     }
 
     fn kinds(alphas: &[f64]) -> Kinds {
@@ -387,7 +362,7 @@ mod tests {
             let arrivals = arrivals(300, gap);
             let wanted: u64 = arrivals.iter().map(|a| u64::from(a.new)).sum();
             for policy in [planner(), Box::new(ByBatch::fixed(4).unwrap()) as Box<dyn Policy>] {
-                let found = simulate(settings(), policy, &arrivals, &device(), &kinds(&[0.5, 0.9]), 1).unwrap();
+                let found = replayed(policy, &arrivals, &device(), &[0.5, 0.9], 1).unwrap();
                 assert_eq!((found.requests, found.emitted, found.held), (300, wanted, 0));
                 assert!(
                     found.ms >= found.busy_ms.iter().sum::<f64>() - 1e-6
@@ -407,7 +382,7 @@ mod tests {
     fn the_planner_is_near_the_best_fixed_length_whatever_it_is() {
         let arrivals = arrivals(400, 0.0);
         for alphas in [&[0.3][..], &[0.6], &[0.9], &[0.3, 0.6, 0.9]] {
-            let run = |policy| simulate(settings(), policy, &arrivals, &device(), &kinds(alphas), 2).unwrap().ms;
+            let run = |policy| replayed(policy, &arrivals, &device(), alphas, 2).unwrap().ms;
             let fixed = [0, 1, 2, 4, 8].map(|gamma| run(Box::new(ByBatch::fixed(gamma).unwrap()) as Box<dyn Policy>));
             let (best, worst) = fixed.iter().fold((f64::MAX, 0.0f64), |(b, w), &ms| (b.min(ms), w.max(ms)));
             let ours = run(planner());
@@ -444,15 +419,14 @@ mod tests {
 
     #[test]
     fn targets_are_met_more_often() {
-        let arrivals = arrivals(400, 20.0);
+        let mut arrivals = arrivals(400, 20.0);
+        (0u64..).zip(&mut arrivals).for_each(|(i, one)| one.tbt_ms = mix64(i).is_multiple_of(4).then_some(20.0));
         let wanted: u64 = arrivals.iter().map(|a| u64::from(a.new)).sum();
-        let targets: Vec<_> = (0..400u64).map(|i| mix64(i).is_multiple_of(4).then_some(20.0)).collect();
         let steep = Knots::new(&[1, 64, 256, 1024], &[10.0, 16.0, 64.0, 240.0], false).unwrap();
         // One of four wants an id each 20 ms. On the second device most of them can't have that: drafts cost others dear.
         for (device, least, gained) in [(device(), 0.94, 0.06), (Device { verify: steep, ..device() }, 0.09, 0.06)] {
             let run = |policy| {
-                let kinds = kinds(&[0.3, 0.6, 0.9]);
-                let found = simulate_targets(settings(), policy, &arrivals, &targets, &device, &kinds, 2).unwrap();
+                let found = replayed(policy, &arrivals, &device, &[0.3, 0.6, 0.9], 2).unwrap();
                 assert_eq!((found.requests, found.emitted, found.held), (400, wanted, 0));
                 (found.paced.1 as f64 / found.paced.0 as f64, found.busy_ms.iter().sum::<f64>())
             };
@@ -479,7 +453,7 @@ mod tests {
     fn wrong_traces() {
         let mut late = arrivals(3, 10.0);
         late.swap(0, 2);
-        assert!(simulate(settings(), planner(), &late, &device(), &kinds(&[0.5]), 1).is_err());
-        assert!(simulate(settings(), planner(), &arrivals(3, 1.0), &device(), &kinds(&[1.5]), 1).is_err());
+        assert!(replayed(planner(), &late, &device(), &[0.5], 1).is_err());
+        assert!(replayed(planner(), &arrivals(3, 1.0), &device(), &[1.5], 1).is_err());
     }
 }

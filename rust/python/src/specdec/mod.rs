@@ -10,6 +10,7 @@ mod requests;
 mod scheduler;
 mod settle;
 mod simulate;
+mod sizes;
 mod verify;
 mod whole;
 

@@ -24,6 +24,7 @@ use crate::specdec::latency::{Curve, policy};
 use crate::specdec::proposals::{Proposed, ProposedTrees, chains, children_of, observe, proposed, trees};
 use crate::specdec::requests::{Each, submit_all};
 use crate::specdec::settle::{Room, looks_at_laws, settle};
+use crate::specdec::sizes::{Sizes, settings};
 use crate::specdec::verify::rule as rule_of;
 use crate::specdec::whole::{Part, draft_by, whole_step};
 
@@ -60,18 +61,12 @@ impl SpecScheduler {
 #[pymethods]
 impl SpecScheduler {
     #[new]
-    #[pyo3(signature = (blocks, block_size, max_running, max_length, token_budget, max_gamma, vocab, share_prefixes, ageing, gamma, curves, alphas, drafters, rule, seed))]
+    #[pyo3(signature = (sizes, vocab, share_prefixes, gamma, curves, alphas, drafters, rule, seed))]
     fn new(
         py: Python<'_>,
-        blocks: u32,
-        block_size: u32,
-        max_running: u32,
-        max_length: u32,
-        token_budget: u32,
-        max_gamma: u8,
+        sizes: Sizes,
         vocab: u32,
         share_prefixes: bool,
-        ageing: u32,
         gamma: u8,
         curves: Vec<Curve>,
         alphas: Vec<f32>,
@@ -79,18 +74,8 @@ impl SpecScheduler {
         rule: &str,
         seed: u64,
     ) -> PyResult<Self> {
-        let settings = Settings {
-            blocks,
-            block_size,
-            max_running,
-            max_length,
-            token_budget,
-            max_gamma,
-            vocab,
-            share_prefixes,
-            ageing,
-        };
-        let policy = policy(gamma, curves, &alphas, max_gamma).map_err(|e| e.into_py_err(py))?;
+        let settings = settings(sizes, vocab, share_prefixes);
+        let policy = policy(gamma, curves, &alphas, settings.max_gamma).map_err(|e| e.into_py_err(py))?;
         let inner = Scheduler::new(settings, policy).map_err(|e| e.into_py_err(py))?;
         Ok(Self {
             inner,

@@ -5,13 +5,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use thrifty_specdec::contest::run;
 use thrifty_specdec::latency::Knots;
-use thrifty_specdec::scheduler::Settings;
 use thrifty_specdec::sim::{Arrival, Device, Kinds};
 
 use crate::array::vector;
 use crate::error::IntoPyErr;
 use crate::interrupt::long_call;
 use crate::specdec::latency::Curve;
+use crate::specdec::sizes::{Sizes, settings};
 
 /// `thrifty.specdec.SimulatedDevice`, by its attributes.
 #[derive(FromPyObject)]
@@ -64,9 +64,6 @@ impl Simulated {
     }
 }
 
-/// Sizes: blocks, block_size, max_running, max_length, token_budget, max_gamma.
-type Sizes = (u32, u32, u32, u32, u32, u8);
-
 /// What became of a trace under a policy, by name.
 #[pyfunction]
 #[pyo3(signature = (policy, at_ms, prompt, new, device, kinds, sizes, seed, progress, /))]
@@ -86,19 +83,9 @@ pub(crate) fn specdec_simulate<'py>(
     let prompt: PyReadonlyArray1<'_, u32> = vector(prompt, "prompt", "uint32")?;
     let new: PyReadonlyArray1<'_, u32> = vector(new, "new", "uint32")?;
     let rows = at_ms.as_slice()?.iter().zip(prompt.as_slice()?).zip(new.as_slice()?);
-    let arrivals: Vec<Arrival> = rows.map(|((&at_ms, &prompt), &new)| Arrival { at_ms, prompt, new }).collect();
-    let (blocks, block_size, max_running, max_length, token_budget, max_gamma) = sizes;
-    let settings = Settings {
-        blocks,
-        block_size,
-        max_running,
-        max_length,
-        token_budget,
-        max_gamma,
-        vocab: 32_000,
-        share_prefixes: true,
-        ageing: 1024,
-    };
+    let arrivals: Vec<Arrival> =
+        rows.map(|((&at_ms, &prompt), &new)| Arrival { at_ms, prompt, new, tbt_ms: None }).collect();
+    let settings = settings(sizes, 32_000, true);
     let device = device.device().map_err(|e| e.into_py_err(py))?;
     let (alphas, fall, turn) = kinds;
     let kinds = Kinds { alphas, fall, turn };
