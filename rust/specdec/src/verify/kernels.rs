@@ -24,6 +24,9 @@ pub(super) trait Element: Copy + Send + Sync {
 
     /// Those of a group; `room` is for those that do not lie there.
     fn group<'a>(group: &'a [Self; GROUP], room: &'a mut [f32; GROUP]) -> &'a [f32; GROUP];
+
+    /// The largest number, or one that is none where there is one; minus infinity of nothing.
+    fn largest<S: Simd, const V: usize>(s: S, row: &[Self]) -> f32;
 }
 
 impl Element for f32 {
@@ -35,6 +38,32 @@ impl Element for f32 {
     #[inline(always)]
     fn group<'a>(group: &'a [Self; GROUP], _: &'a mut [f32; GROUP]) -> &'a [f32; GROUP] {
         group
+    }
+
+    #[inline(always)]
+    fn largest<S: Simd, const V: usize>(s: S, row: &[Self]) -> f32 {
+        let (mut lanes, zero) = (Lanes::<S, V>::of(s, f32::NEG_INFINITY), s.splat_f32s(0.0));
+        let mut all = s.equal_f32s(zero, zero);
+        groups(
+            row,
+            f32::NEG_INFINITY,
+            #[inline(always)]
+            |x| {
+                for &x in vectors::<S, V>(x) {
+                    // What is no number is not equal to itself.
+                    all = s.and_m32s(all, s.equal_f32s(x, x));
+                }
+                lanes.meet(
+                    x,
+                    #[inline(always)]
+                    |most, x| s.max_f32s(most, x),
+                );
+            },
+        );
+        if s.reduce_max_f32s(s.select_f32s(all, zero, s.splat_f32s(1.0))) > 0.0 {
+            return f32::NAN;
+        }
+        lanes.numbers().into_iter().fold(f32::NEG_INFINITY, |a, b| if a > b { a } else { b })
     }
 }
 
@@ -49,6 +78,34 @@ impl Element for u16 {
     fn group<'a>(group: &'a [Self; GROUP], room: &'a mut [f32; GROUP]) -> &'a [f32; GROUP] {
         room.iter_mut().zip(group).for_each(|(out, x)| *out = x.wide());
         room
+    }
+
+    /// By their bits, of which twice as many fit a vector: signed ones order the numbers from 0 on, unsigned ones those
+    /// below 0, the other way round.
+    #[inline(always)]
+    fn largest<S: Simd, const V: usize>(_: S, row: &[Self]) -> f32 {
+        const INFINITY: i16 = 0x7F80;
+        const MINUS: u16 = 0xFF80;
+        let (mut above, mut least, mut most) = ([i16::MIN; GROUP], [MINUS; GROUP], [0; GROUP]);
+        let mut meet = |group: &[u16; GROUP]| {
+            for i in 0..GROUP {
+                above[i] = above[i].max(group[i].cast_signed());
+                least[i] = least[i].min(group[i]);
+                most[i] = most[i].max(group[i]);
+            }
+        };
+        let (whole, rest) = row.as_chunks::<GROUP>();
+        whole.iter().for_each(&mut meet);
+        let mut last = [MINUS; GROUP];
+        last[..rest.len()].copy_from_slice(rest);
+        meet(&last);
+        let above = above.into_iter().fold(i16::MIN, i16::max);
+        let (least, most) = (least.into_iter().fold(MINUS, u16::min), most.into_iter().fold(0, u16::max));
+        match above {
+            _ if most > MINUS || above > INFINITY => f32::NAN,
+            0.. => above.cast_unsigned().wide(),
+            _ => least.wide(),
+        }
     }
 }
 
@@ -158,33 +215,6 @@ pub(super) fn taken<S: Simd>(s: S, x: &[f32; GROUP], of: Of, out: &mut [f32; GRO
     }
 }
 
-/// The largest number, or one that is none where there is one.
-#[inline(always)]
-fn largest<S: Simd, T: Element, const V: usize>(s: S, row: &[T]) -> f32 {
-    let (mut lanes, zero) = (Lanes::<S, V>::of(s, f32::NEG_INFINITY), s.splat_f32s(0.0));
-    let mut all = s.equal_f32s(zero, zero);
-    groups(
-        row,
-        f32::NEG_INFINITY,
-        #[inline(always)]
-        |x| {
-            for &x in vectors::<S, V>(x) {
-                // What is no number is not equal to itself.
-                all = s.and_m32s(all, s.equal_f32s(x, x));
-            }
-            lanes.meet(
-                x,
-                #[inline(always)]
-                |most, x| s.max_f32s(most, x),
-            );
-        },
-    );
-    if s.reduce_max_f32s(s.select_f32s(all, zero, s.splat_f32s(1.0))) > 0.0 {
-        return f32::NAN;
-    }
-    lanes.numbers().into_iter().fold(f32::NEG_INFINITY, |a, b| if a > b { a } else { b })
-}
-
 /// The largest number m of a row (NaN where one is), and the sum of e^(scale (x - m)); one pass over memory.
 pub(super) fn exponentials<T: Element>(path: Path, row: &[T], scale: f32) -> (f32, f64) {
     dispatch(path, Grouped(Exponentials::<T, true> { row, scale }))
@@ -209,7 +239,7 @@ impl<T: Element, const EXACT: bool> Kernel for Exponentials<'_, T, EXACT> {
         let Self { row, scale } = self;
         let (mut most, mut sum) = (f32::NEG_INFINITY, 0.0f64);
         for (i, chunk) in row.chunks(CHUNK).enumerate() {
-            let here = largest::<S, T, V>(s, chunk);
+            let here = T::largest::<S, V>(s, chunk);
             if here.is_nan() || here == f32::INFINITY {
                 return (here, f64::NAN);
             }
@@ -290,7 +320,7 @@ impl<T: Element> Kernel for Best<'_, T> {
     fn run<S: Simd, const V: usize>(self, s: S) -> Self::Output {
         let (mut most, mut begin) = (f32::NEG_INFINITY, None);
         for (i, chunk) in self.0.chunks(CHUNK).enumerate() {
-            let here = largest::<S, T, V>(s, chunk);
+            let here = T::largest::<S, V>(s, chunk);
             if here.is_nan() {
                 return None;
             }
@@ -299,7 +329,12 @@ impl<T: Element> Kernel for Best<'_, T> {
             }
         }
         let begin = begin?;
-        self.0[begin..].iter().position(|x| x.wide() == most).map(|at| (most, begin + at))
+        // Groups first, of which all numbers are looked at side by side.
+        let row = &self.0[begin..];
+        let is = |x: &T| x.wide() == most;
+        let group = row.chunks(GROUP).position(|group| group.iter().fold(false, |any, x| any | is(x)))? * GROUP;
+        let at = row[group..].iter().position(is)?;
+        Some((most, begin + group + at))
     }
 }
 

@@ -54,6 +54,35 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Of any bits: below 0, both zeros, infinite, none.
+    #[test]
+    fn the_largest_of_narrow_numbers(
+        seed in any::<u64>(), n in prop_oneof![0usize..200, 4090usize..4200], kind in 0..6,
+    ) {
+        let x: Vec<u16> = (0..n as u64).map(|i| mix64(seed ^ mix64(i)) as u16).map(|x| match kind {
+            0 => x,
+            1 => x | 0x8000,
+            2 => x & 0x80FF | 0x7F00,
+            3 => x & 0xBFFF | 0x8000,
+            4 => x & 0x8000,
+            _ => x & 0xBFFF,
+        }).collect();
+        let wide: Vec<f32> = x.iter().map(|&x| x.wide()).collect();
+        for path in Path::usable() {
+            let (of, same) = (best(path, &x), best(path, &wide));
+            prop_assert_eq!(of, same);
+            let none = wide.iter().any(|x| x.is_nan());
+            let most = wide.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let first = wide.iter().position(|&x| x == most && most > f32::NEG_INFINITY);
+            prop_assert_eq!(of, first.filter(|_| !none).map(|i| (most, i)));
+            let (of, same) = (exponentials(path, &x, 0.7), exponentials(path, &wide, 0.7));
+            prop_assert!(of.0 == same.0 || of.0.is_nan() && same.0.is_nan());
+            prop_assert_eq!(of.1.to_bits(), same.1.to_bits());
+        }
+    }
+}
+
 #[test]
 fn what_is_no_number_is_found() {
     let inf = f32::INFINITY;
