@@ -49,13 +49,19 @@ class Noise:
     def accept(self, i: int) -> float:
         return ((self.words(ACCEPT, (self.begin + i) << 24)[0] >> 8) + 1) / (1 << 24)
 
+    def bits(self, purpose: int, position: int, id_: int) -> int:
+        """The 32 bits of an id: of 64, those of the first half have upper halves of words, the others the lower ones."""
+        word, shift = id_ // 64 * 32 + id_ % 32, 16 if id_ % 64 < 32 else 0
+        rows = (position << 24, position << 24 | 1 << 23)
+        upper, lower = (self.words(purpose, row | word // 4)[word % 4] >> shift & 0xFFFF for row in rows)
+        return upper << 16 | lower
+
     def race(self, law: Any, purpose: int, i: int) -> int:
         """The id whose exponential time, divided by its chance, is the least."""
         best, winner = math.inf, -1
         for id_, p in enumerate(law):
             if p > 0:
-                word = self.words(purpose, (self.begin + i) << 24 | id_ // 4)[id_ % 4]
-                time = -math.log((word + 0.5) / (1 << 32)) / float(p)
+                time = -math.log((self.bits(purpose, self.begin + i, id_) + 0.5) / (1 << 32)) / float(p)
                 if time < best:
                     best, winner = time, id_
         return winner

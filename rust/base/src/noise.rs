@@ -8,7 +8,7 @@
 //! key      mix64(mix64(seed) ^ mix64(uid + 1))           a request; uids of one seed give different keys
 //! stream   begin << 8 | purpose                          begin: the position of the round's first draft; 0 for Shared
 //!          node << 48 | begin << 8 | purpose             what follows a node of a tree; the root is 0, begin below 2^40
-//! counter  position << 24 | id / 4                       word id % 4 is that of the id; see sampling
+//! counter  position << 24 | word / 4                     word: which of the row's words an id has a half of; see sampling
 //! ```
 
 use crate::hash::mix64;

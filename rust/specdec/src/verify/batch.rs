@@ -13,7 +13,7 @@ use crate::{Error, Result};
 
 /// Drafts of a request at most: schedulers count them in a byte.
 const MOST: usize = 255;
-/// A vocabulary has at most so many ids: [`thrifty_base::noise`] counts blocks of four in 24 bits.
+/// A vocabulary has at most so many ids: [`thrifty_base::sampling`] counts blocks of eight in 23 bits.
 const MOST_IDS: usize = 1 << 26;
 /// Positions are below: they stand above those 24 bits.
 const MOST_POSITIONS: i64 = 1 << 40;

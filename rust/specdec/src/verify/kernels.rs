@@ -5,7 +5,7 @@
 //! worse.
 
 use pulp::{Simd, WithSimd};
-use thrifty_base::math::{LANES, dispatch, exp, exps};
+use thrifty_base::math::{LANES, dispatch, exp, exps, is_all, mask};
 use thrifty_base::prefetch::prefetch;
 use thrifty_base::simd::Path;
 
@@ -42,8 +42,7 @@ impl Element for f32 {
 
     #[inline(always)]
     fn largest<S: Simd, const V: usize>(s: S, row: &[Self]) -> f32 {
-        let (mut lanes, zero) = (Lanes::<S, V>::of(s, f32::NEG_INFINITY), s.splat_f32s(0.0));
-        let mut all = s.equal_f32s(zero, zero);
+        let (mut lanes, mut all) = (Lanes::<S, V>::of(s, f32::NEG_INFINITY), mask(s));
         groups(
             row,
             f32::NEG_INFINITY,
@@ -60,7 +59,7 @@ impl Element for f32 {
                 );
             },
         );
-        if s.reduce_max_f32s(s.select_f32s(all, zero, s.splat_f32s(1.0))) > 0.0 {
+        if !is_all(s, all) {
             return f32::NAN;
         }
         lanes.numbers().into_iter().fold(f32::NEG_INFINITY, |a, b| if a > b { a } else { b })

@@ -3,6 +3,7 @@
 //! Of most ids the race needs no more than a bound of their chance in p: neither is its exponential taken, nor q read.
 
 use pulp::Simd;
+use thrifty_base::math::{is_all, mask};
 use thrifty_base::philox::Philox;
 use thrifty_base::sampling::{Chances, IDS, race_of_chances};
 use thrifty_base::simd::Path;
@@ -86,12 +87,11 @@ impl<P: Element, Q: Element> Chances for &mut Left<'_, P, Q> {
             }
         }
         if let Less::Row(_, Of::Told { .. }) = self.less {
-            let zero = s.splat_f32s(0.0);
-            let mut all = s.equal_f32s(zero, zero);
+            let mut all = mask(s);
             for &x in S::as_simd_f32s(group_at(self.q, begin, 0.0, &mut room)).0 {
                 all = s.and_m32s(all, s.equal_f32s(x, x));
             }
-            self.wrong |= s.reduce_max_f32s(s.select_f32s(all, zero, s.splat_f32s(1.0))) > 0.0;
+            self.wrong |= !is_all(s, all);
         }
     }
 
