@@ -22,8 +22,8 @@ pub(super) trait Element: Copy + Send + Sync {
     /// The f32 that it is.
     fn wide(self) -> f32;
 
-    /// Those of a group; `room` is for those that do not lie there.
-    fn group<'a>(group: &'a [Self; GROUP], room: &'a mut [f32; GROUP]) -> &'a [f32; GROUP];
+    /// Those of a group, by value, so that they stay in registers.
+    fn group(group: &[Self; GROUP]) -> [f32; GROUP];
 
     /// The largest number, or one that is none where there is one; minus infinity of nothing.
     fn largest<S: Simd, const V: usize>(s: S, row: &[Self]) -> f32;
@@ -36,8 +36,8 @@ impl Element for f32 {
     }
 
     #[inline(always)]
-    fn group<'a>(group: &'a [Self; GROUP], _: &'a mut [f32; GROUP]) -> &'a [f32; GROUP] {
-        group
+    fn group(group: &[Self; GROUP]) -> [f32; GROUP] {
+        *group
     }
 
     #[inline(always)]
@@ -74,9 +74,8 @@ impl Element for u16 {
     }
 
     #[inline(always)]
-    fn group<'a>(group: &'a [Self; GROUP], room: &'a mut [f32; GROUP]) -> &'a [f32; GROUP] {
-        room.iter_mut().zip(group).for_each(|(out, x)| *out = x.wide());
-        room
+    fn group(group: &[Self; GROUP]) -> [f32; GROUP] {
+        group.map(Self::wide)
     }
 
     /// By their bits, of which twice as many fit a vector: signed ones order the numbers from 0 on, unsigned ones those
@@ -133,27 +132,25 @@ pub(super) enum Of {
 
 /// Numbers of a row from `begin` on, and `rest` behind the last.
 #[inline(always)]
-pub(super) fn group_at<'a, T: Element>(
-    row: &'a [T],
-    begin: usize,
-    rest: f32,
-    room: &'a mut [f32; GROUP],
-) -> &'a [f32; GROUP] {
+pub(super) fn group_at<T: Element>(row: &[T], begin: usize, rest: f32) -> [f32; GROUP] {
     let row = row.get(begin..).unwrap_or_default();
     if let Some(group) = row.first_chunk() {
-        return T::group(group, room);
+        return T::group(group);
     }
-    *room = [rest; GROUP];
-    room.iter_mut().zip(row).for_each(|(out, x)| *out = x.wide());
-    room
+    let mut last = [rest; GROUP];
+    last.iter_mut().zip(row).for_each(|(out, x)| *out = x.wide());
+    last
 }
 
 /// Calls `each` with every group of a row; the last is filled up with `rest`.
 #[inline(always)]
 fn groups<T: Element>(row: &[T], rest: f32, mut each: impl FnMut(&[f32; GROUP])) {
-    let mut room = [rest; GROUP];
-    for begin in (0..row.len()).step_by(GROUP) {
-        each(group_at(row, begin, rest, &mut room));
+    let (whole, last) = row.as_chunks::<GROUP>();
+    for group in whole {
+        each(&T::group(group));
+    }
+    if !last.is_empty() {
+        each(&group_at(last, 0, rest));
     }
 }
 
@@ -255,7 +252,7 @@ impl<T: Element, const EXACT: bool> Kernel for Exponentials<'_, T, EXACT> {
             let by = s.splat_f32s(if EXACT { scale } else { log_steps(scale) });
             let mut lanes = Lanes::<S, V>::of(s, 0.0);
             // Memory brings the next chunk while this one is computed.
-            let mut ahead = row.get((i + 1) * CHUNK..).unwrap_or_default().chunks(GROUP);
+            let mut ahead = row.get((i + 1) * CHUNK..).unwrap_or_default().as_chunks::<GROUP>().0.iter();
             groups(
                 chunk,
                 f32::NEG_INFINITY,
@@ -395,7 +392,7 @@ impl<P: Element, Q: Element> Kernel for Surplus<'_, P, Q> {
         let mut sum = 0.0f64;
         for (p, q) in p.chunks(CHUNK).zip(q.chunks(CHUNK)) {
             let mut lanes = Lanes::<S, V>::of(s, 0.0);
-            let (mut begin, mut room) = (0, [0.0; GROUP]);
+            let mut begin = 0;
             groups(
                 p,
                 0.0,
@@ -404,7 +401,7 @@ impl<P: Element, Q: Element> Kernel for Surplus<'_, P, Q> {
                     let mut out = *p;
                     chances(s, &mut out, of);
                     scaled(s, &mut out, times);
-                    taken(s, group_at(q, begin, 0.0, &mut room), of_q, &mut out);
+                    taken(s, &group_at(q, begin, 0.0), of_q, &mut out);
                     // Behind the end there is nothing, whatever laws make of it.
                     out.iter_mut().skip(q.len() - begin).for_each(|x| *x = 0.0);
                     begin += GROUP;
@@ -424,16 +421,15 @@ impl<P: Element, Q: Element> Kernel for Surplus<'_, P, Q> {
 /// Calls `each` with every group of a row and the one of `out` beside it, which it may change.
 #[inline(always)]
 fn beside<T: Element>(row: &[T], out: &mut [f32], mut each: impl FnMut(&[f32; GROUP], &mut [f32; GROUP])) {
-    let mut room = [0.0; GROUP];
     let (whole, last) = out.as_chunks_mut::<GROUP>();
     let end = whole.len() * GROUP;
     for (i, out) in whole.iter_mut().enumerate() {
-        each(group_at(row, i * GROUP, 0.0, &mut room), out);
+        each(&group_at(row, i * GROUP, 0.0), out);
     }
     if !last.is_empty() {
         let mut group = [0.0; GROUP];
         group[..last.len()].copy_from_slice(last);
-        each(group_at(row, end, 0.0, &mut room), &mut group);
+        each(&group_at(row, end, 0.0), &mut group);
         last.copy_from_slice(&group[..last.len()]);
     }
 }

@@ -65,7 +65,6 @@ impl<P: Element, Q: Element> Chances for &mut Left<'_, P, Q> {
     #[inline(always)]
     fn bounds<S: Simd>(&mut self, s: S, begin: usize, out: &mut [f32; IDS]) {
         self.next.prefetch(begin, IDS);
-        let mut room = [0.0; GROUP];
         let scores = match self.of {
             Of::Chances => None,
             Of::Scores { shift, scale, times } => Some((shift, scale, times)),
@@ -73,22 +72,22 @@ impl<P: Element, Q: Element> Chances for &mut Left<'_, P, Q> {
         };
         match scores {
             None => {
-                *out = *group_at(self.p, begin, 0.0, &mut room);
+                *out = group_at(self.p, begin, 0.0);
                 scaled(s, out, self.times);
             }
             Some((shift, scale, times)) => {
-                let p = group_at(self.p, begin, f32::NEG_INFINITY, &mut room);
+                let p = group_at(self.p, begin, f32::NEG_INFINITY);
                 let (shift, steps) = (s.splat_f32s(shift), s.splat_f32s(log_steps(scale)));
                 // More than what a line and rounding may lack.
                 let times = s.splat_f32s(1.000_2 * times * self.times);
-                for (out, &x) in S::as_mut_simd_f32s(out).0.iter_mut().zip(S::as_simd_f32s(p).0) {
+                for (out, &x) in S::as_mut_simd_f32s(out).0.iter_mut().zip(S::as_simd_f32s(&p).0) {
                     *out = s.mul_f32s(power_of_steps(s, s.sub_f32s(x, shift), steps), times);
                 }
             }
         }
         if let Less::Row(_, Of::Told { .. }) = self.less {
             let mut all = mask(s);
-            for &x in S::as_simd_f32s(group_at(self.q, begin, 0.0, &mut room)).0 {
+            for &x in S::as_simd_f32s(&group_at(self.q, begin, 0.0)).0 {
                 all = s.and_m32s(all, s.equal_f32s(x, x));
             }
             self.wrong |= !is_all(s, all);
@@ -97,13 +96,12 @@ impl<P: Element, Q: Element> Chances for &mut Left<'_, P, Q> {
 
     #[inline(always)]
     fn chances<S: Simd>(&mut self, s: S, begin: usize, out: &mut [f32; IDS]) {
-        let mut room = [0.0; GROUP];
         let rest = if self.of == Of::Chances { 0.0 } else { f32::NEG_INFINITY };
-        *out = *group_at(self.p, begin, rest, &mut room);
+        *out = group_at(self.p, begin, rest);
         chances(s, out, self.of);
         scaled(s, out, self.times);
         if let Less::Row(_, of) = self.less {
-            taken(s, group_at(self.q, begin, 0.0, &mut room), of, out);
+            taken(s, &group_at(self.q, begin, 0.0), of, out);
         }
         match self.less {
             Less::Nothing | Less::Row(..) => {}
