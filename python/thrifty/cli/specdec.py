@@ -263,11 +263,16 @@ def simulate(
         typer.Option("--verify", metavar="N:MS,...", help="A pass of the target over so many ids: 1:10,64:11,1024:40."),
     ],
     draft: Annotated[
-        str, typer.Option("--draft", metavar="N:MS,...", help="A pass of the draft over so many sequences.")
+        list[str],
+        typer.Option("--draft", metavar="N:MS,...", help="A pass of a draft over so many sequences; may repeat."),
     ],
     alpha: Annotated[
-        list[float] | None,
-        typer.Option("--alpha", min=0, max=1, help="Acceptance of a kind of requests; may repeat.  [default: 0.7]"),
+        list[str] | None,
+        typer.Option(
+            "--alpha",
+            metavar="CHANCE",
+            help="Acceptance of a kind of requests, of several drafts as 0.8,0.6; may repeat.  [default: 0.7]",
+        ),
     ] = None,
     fall: Annotated[float, typer.Option("--fall", min=0, max=1, help="Of it for each later draft.")] = 1.0,
     turn: Annotated[float, typer.Option("--turn", min=0, max=1, help="Requests that change their kind.")] = 0.0,
@@ -276,8 +281,15 @@ def simulate(
         typer.Option(
             "--policy",
             metavar="NAME",
-            help="planner, oracle, fixed N, table, tiers N,N, trim N; may repeat.  [default: planner, fixed 0, table]",
+            help="planner, planner deaf (to targets), oracle, fixed N, table, tiers N,N, trim N; may repeat."
+            "  [default: planner, with targets planner deaf, fixed 0, table]",
         ),
+    ] = None,
+    tbt_ms: Annotated[
+        float | None, typer.Option("--tbt-ms", help="Target of requests: milliseconds between their ids.")
+    ] = None,
+    tbt_share: Annotated[
+        float | None, typer.Option("--tbt-share", min=0, max=1, help="Of the requests, so many have it.  [default: 1]")
     ] = None,
     speed: Annotated[
         list[str] | None,
@@ -299,23 +311,27 @@ def simulate(
     """Replay a trace of requests on a simulated device, under the planner and other policies."""
     from thrifty.cli import specdec_simulate as one
 
+    if tbt_ms is None and tbt_share is not None:
+        raise typer.BadParameter("--tbt-share is for --tbt-ms")
     one.simulate(
         trace,
         device={
             "verify": one.sizes(verify),
-            "draft": one.sizes(draft),
+            "draft": [one.sizes(text) for text in draft],
             "kv_ms": kv_ms,
             "host_ms": host_ms,
             "noise": noise,
             "padded": padded,
         },
         requests=requests,
-        policies=policy or ["planner", "fixed 0", "table"],
+        policies=policy or ["planner", *(["planner deaf"] if tbt_ms is not None else []), "fixed 0", "table"],
         speeds=[one.speed(text) for text in speed or ["1"]],
         settings={
-            "alphas": alpha or [0.7],
+            "alphas": [one.chances(text) for text in alpha or ["0.7"]],
             "fall": fall,
             "turn": turn,
+            "tbt_ms": tbt_ms,
+            "tbt_share": 1.0 if tbt_share is None else tbt_share,
             "blocks": blocks,
             "max_running": max_running,
             "token_budget": token_budget,

@@ -34,20 +34,17 @@ pub(crate) fn check(tbt_ms: Option<f64>) -> Result<()> {
     }
 }
 
-/// How a request with a target keeps to it.
+/// When tokens are due.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    handle: Handle,
+pub(crate) struct Beat {
     tbt_ms: f64,
-    /// Its tokens when it was last looked at.
-    length: u32,
-    /// When the next one is due; never, before the first has come.
+    /// When the next one is; never, before the first has come.
     due_ms: f64,
 }
 
-impl Pace {
-    pub(crate) fn new(handle: Handle, tbt_ms: f64, length: u32) -> Self {
-        Self { handle, tbt_ms, length, due_ms: f64::INFINITY }
+impl Beat {
+    pub(crate) fn new(tbt_ms: f64) -> Self {
+        Self { tbt_ms, due_ms: f64::INFINITY }
     }
 
     fn lead(&self, now_ms: f64) -> f64 {
@@ -55,7 +52,7 @@ impl Pace {
     }
 
     /// Some tokens came; says how many of them had a time to come at, and how many of those came by then.
-    fn took(&mut self, tokens: u32, now_ms: f64) -> (u32, u32) {
+    pub(crate) fn took(&mut self, tokens: u32, now_ms: f64) -> (u32, u32) {
         let mut paced = tokens;
         if self.due_ms == f64::INFINITY {
             // The first one sets the pace.
@@ -64,6 +61,21 @@ impl Pace {
         let late = ((now_ms - self.due_ms) / self.tbt_ms).ceil().clamp(0.0, f64::from(paced));
         self.due_ms = (self.due_ms + f64::from(paced) * self.tbt_ms).max(now_ms + (1.0 - LATEST) * self.tbt_ms);
         (paced, paced - late as u32)
+    }
+}
+
+/// How a request with a target keeps to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    handle: Handle,
+    beat: Beat,
+    /// Its tokens when it was last looked at.
+    length: u32,
+}
+
+impl Pace {
+    pub(crate) fn new(handle: Handle, tbt_ms: f64, length: u32) -> Self {
+        Self { handle, beat: Beat::new(tbt_ms), length }
     }
 
     /// The request, if it has not been taken.
@@ -87,7 +99,7 @@ impl Scheduler {
             let Some(place) = pace.place(requests) else { continue };
             // Those who ask stand in the order of their places.
             if let Ok(at) = asking.binary_search(&place) {
-                asks[at] = Ask { weight: weight(pace.lead(*clock_ms)), ..asks[at] };
+                asks[at] = Ask { weight: weight(pace.beat.lead(*clock_ms)), ..asks[at] };
             }
         }
     }
@@ -100,7 +112,7 @@ impl Scheduler {
         let mut claims: Vec<(i64, u64)> = self.live.iter().map(order).collect();
         for pace in &self.paces {
             if let Some(place) = pace.place(&self.requests) {
-                let doublings = weight(pace.lead(self.clock_ms)).log2() as i64;
+                let doublings = weight(pace.beat.lead(self.clock_ms)).log2() as i64;
                 claims[place as usize].0 -= doublings * i64::from(self.settings.ageing);
             }
         }
@@ -116,7 +128,7 @@ impl Scheduler {
             let running = request.state == State::Running;
             let length = if running { live[request.at as usize].text.len() } else { request.text.len() };
             if length > pace.length {
-                let (paced, on_time) = pace.took(length - pace.length, *clock_ms);
+                let (paced, on_time) = pace.beat.took(length - pace.length, *clock_ms);
                 pace.length = length;
                 stats.paced += u64::from(paced);
                 stats.on_time += u64::from(on_time);
@@ -167,11 +179,11 @@ mod tests {
                     }
                 }
                 due = due.map(|due| due.max(now - 15.0 * tbt));
-                let (paced, on_time) = pace.took(tokens, now);
+                let (paced, on_time) = pace.beat.took(tokens, now);
                 counted = (counted.0 + paced, counted.1 + on_time);
                 prop_assert_eq!(counted, (all, fine));
-                prop_assert!((pace.due_ms - due.unwrap_or(f64::INFINITY)).abs() < 1e-6);
-                prop_assert!(pace.lead(now) >= -16.0 - 1e-9);
+                prop_assert!((pace.beat.due_ms - due.unwrap_or(f64::INFINITY)).abs() < 1e-6);
+                prop_assert!(pace.beat.lead(now) >= -16.0 - 1e-9);
             }
         }
     }
