@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 
 import thrifty.models
 from thrifty.cli.app import main
@@ -95,8 +96,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("draft")
     text = (ROOT / "docs" / "architecture.md").read_bytes()[:30_000]
     (path / "text").write_bytes(text)
+    torch.set_num_threads(1)  # as the commands below have it
     model = Decoder(DecoderConfig(vocab=256, dim=32, hidden=64, mixers=("attention",)))
-    train(model, np.frombuffer(text, np.uint8), TrainSettings(context=32, batch=8, tokens=25_600))
+    train(model, np.frombuffer(text, np.uint8), TrainSettings(context=32, batch=8, tokens=12_800))
     save_decoder(model, path / "teacher")
     return path
 
