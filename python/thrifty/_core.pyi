@@ -553,7 +553,7 @@ class _SimulatedDevice(Protocol):
     @property
     def verify(self) -> Sequence[tuple[int, float]]: ...
     @property
-    def draft(self) -> Sequence[tuple[int, float]]: ...
+    def draft(self) -> Sequence[Any]: ...
     @property
     def kv_ms(self) -> float: ...
     @property
@@ -577,8 +577,9 @@ def specdec_simulate(
     at_ms: NDArray[np.float64],
     prompt: NDArray[np.uint32],
     new: NDArray[np.uint32],
+    tbt_ms: NDArray[np.float64],
     device: _SimulatedDevice | _Curve,
-    kinds: tuple[list[float], float, float],
+    kinds: tuple[list[list[float]], float, float],
     sizes: tuple[int, int, int, int, int, int, int],
     seed: int,
     progress: Callable[[str, int, int], None] | None,

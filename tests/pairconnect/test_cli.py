@@ -146,9 +146,9 @@ def test_ids_of_teacher_and_student_are_the_same(tmp_path: Path) -> None:
         return tmp_path / "teacher"
 
     own, other, longer = tokenizer("a", "b"), tokenizer("b", "a"), tokenizer("a", "b", "c")
-    model, encoding, name = the_teacher(folder(2, own), None, "cpu")
+    model, encoding, name, _ = the_teacher(folder(2, own), None, "cpu")
     assert (model.config.vocab, encoding.json, len(name)) == (2, own, 16)
-    assert the_teacher(folder(2, own), Tokenizer(own), "cpu")[1].json == own
+    assert the_teacher(folder(2, own), Tokenizer(own), "cpu").encoding.json == own
     with pytest.raises(MismatchError, match="--tokenizer has 3 ids, and the teacher .* has 2"):
         the_teacher(folder(2, own), Tokenizer(longer), "cpu")
     with pytest.raises(MismatchError, match="--tokenizer is another than that of the teacher"):

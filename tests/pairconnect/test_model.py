@@ -57,6 +57,14 @@ def test_scores_are_the_decoders(tmp_path: Path, pool: str) -> None:
         assert 0 < np.abs(rounded - wanted).max() <= limit * scale
 
 
+@pytest.mark.parametrize("window", [None, 5])
+def test_scores_of_several_sequences_are_those_of_each(saved: tuple[Decoder, Path], window: int | None) -> None:
+    model, ids = PairLM.load(saved[1]), ids_of(3, 60).reshape(3, 20)
+    each = [model.scores(row, window=window) for row in ids]
+    np.testing.assert_array_equal(model.scores(ids, window=window), np.stack(each))
+    assert model.scores(ids[:0]).shape == (0, 20, VOCAB)
+
+
 @pytest.mark.parametrize("dtype", ["bf16", "i8"])
 def test_narrow_tables(tmp_path: Path, dtype: str) -> None:
     model = decoder(dtype=dtype)
@@ -145,7 +153,7 @@ def test_what_can_not_be_generated(saved: tuple[Decoder, Path]) -> None:
     with pytest.raises(ValueError, match="is not below vocab"):
         model.generate([VOCAB], 1)
     with pytest.raises(ValueError, match="one dimension"):
-        model.scores([[1]])
+        model.scores([[[1]]])
     with pytest.raises(ValueError, match="precision"):
         PairLM.load(saved[1], precision="f16")  # type: ignore[arg-type]
 

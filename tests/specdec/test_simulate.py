@@ -99,6 +99,68 @@ def test_more_noise_and_a_shift_take_longer() -> None:
     assert Simulator(trace, padded, 0.6).run("fixed 0", speed=0.01).tokens == int(trace.new.sum())
 
 
+def test_several_drafters_and_who_was_used() -> None:
+    """Each of two is good for one kind of requests; both together beat either, and what they did adds up."""
+    trace, rows = trace_of(200, gap=0.0), [(1, 1.0), (64, 1.5)]
+    verify = [(1, 20.0), (64, 24.0), (1024, 80.0)]
+
+    def run(draft: Any, alphas: Any, policy: str = "planner") -> Replay:
+        return Simulator(trace, SimulatedDevice(verify, draft), alphas, max_running=32).run(policy)
+
+    both = run([rows, rows], [(0.9, 0.1), (0.1, 0.9)])
+    assert len(both.used) == 2
+    assert sum(used.drafted for used in both.used) == both.drafted
+    assert sum(used.accepted for used in both.used) == both.accepted
+    every = sum(used.rows for used in both.used) + both.alone
+    assert min(used.rows for used in both.used) > every / 5
+    assert all(used.ms > 0 for used in both.used)
+    for alone in (run(rows, [0.9, 0.1]), run(rows, [0.1, 0.9])):
+        assert both.seconds < 0.97 * alone.seconds
+    # One number is for all drafters; those of other engines have the first alone.
+    fixed = run([rows, rows], [0.9, 0.1], "fixed 3")
+    assert (fixed.used[1].rows, fixed.used[0].drafted) == (0, fixed.drafted)
+    assert fixed.end_ms.tolist() == run(rows, [0.9, 0.1], "fixed 3").end_ms.tolist()
+    assert run([rows, rows], [(0.9, 0.1), (0.1, 0.9)], "oracle").seconds < 1.05 * both.seconds
+
+
+def test_targets_are_counted_by_hand() -> None:
+    """One request at a time, an id each 10 ms: all in time for a target of 10.1, none for one of 9."""
+    device = SimulatedDevice([(1, 10.0), (2, 10.0)], [(1, 0.5)])
+    trace = Trace([0.0, 1e4], [1, 1], [41, 31])
+    for target, late in ((10.1, 0), (9.0, 70)):
+        found = Simulator(trace, device, 0.5, tbt_ms=target).run("fixed 0")
+        assert (found.paced, found.in_time) == (70, 70 - late)
+    one = Simulator(trace, device, 0.5, tbt_ms=[9.0, np.nan]).run("fixed 0")
+    assert (one.paced, one.in_time_share) == (40, 0.0)
+    assert Simulator(trace, device, 0.5).run("fixed 0").in_time_share is None
+
+
+def test_targets_change_plans_of_those_who_hear_of_them_alone() -> None:
+    rng = np.random.default_rng(1)
+    trace = Trace(np.arange(400) * 20.0, rng.integers(20, 320, 400), rng.integers(1, 200, 400))
+    device = SimulatedDevice([(1, 10.0), (64, 11.0), (256, 16.0), (1024, 40.0)], [(1, 0.8), (64, 1.0)], noise=0.03)
+    settings: dict[str, Any] = {
+        "alphas": [0.3, 0.6, 0.9],
+        "fall": 0.97,
+        "turn": 0.3,
+        "max_running": 64,
+        "token_budget": 1024,
+    }
+    plain = Simulator(trace, device, **settings)
+    some = Simulator(trace, device, tbt_ms=15.0, tbt_share=0.25, **settings)
+    assert 0.15 < np.isfinite(some.tbt_ms).mean() < 0.35
+    for policy in ("planner deaf", "fixed 3", "tiers 1,3,7"):
+        told, without = some.run(policy), plain.run(policy.removesuffix(" deaf"))
+        assert told.end_ms.tolist() == without.end_ms.tolist()
+        assert (told.steps, told.drafted, told.used) == (without.steps, without.drafted, without.used)
+        assert (told.paced > 0, without.paced) == (True, 0)
+    ours, deaf = some.run("planner"), some.run("planner deaf")
+    assert ours.in_time_share is not None
+    assert deaf.in_time_share is not None
+    assert ours.in_time_share > deaf.in_time_share + 0.06
+    assert ours.busy_seconds < 1.1 * deaf.busy_seconds
+
+
 def test_progress_counts_and_stops() -> None:
     trace = trace_of(3000, gap=1.0)
     seen: list[tuple[str, int, int]] = []
@@ -192,6 +254,14 @@ def test_wrong_arguments() -> None:
         ("prompt", lambda: Trace([0.0, 1.0], [1], [1, 1])),
         ("alphas", lambda: Simulator(trace, CURVE, 1.5)),
         ("alphas", lambda: Simulator(trace, CURVE, [])),
+        ("alphas", lambda: Simulator(trace, CURVE, [(0.5, 0.6)])),
+        ("draft", lambda: SimulatedDevice([(1, 1.0)], [])),
+        ("draft", lambda: SimulatedDevice([(1, 1.0)], [[(1, 1.0)]] * 9)),
+        ("draft", lambda: SimulatedDevice([(1, 1.0)], [[(1, 1.0)], []])),
+        ("tbt_ms", lambda: Simulator(trace, CURVE, 0.5, tbt_ms=0.0)),
+        ("tbt_ms", lambda: Simulator(trace, CURVE, 0.5, tbt_ms=[1.0, np.inf, np.nan])),
+        ("tbt_ms", lambda: Simulator(trace, CURVE, 0.5, tbt_ms=[1.0, 2.0])),
+        ("tbt_share", lambda: Simulator(trace, CURVE, 0.5, tbt_ms=1.0, tbt_share=1.5)),
         ("fall", lambda: Simulator(trace, CURVE, 0.5, fall=1.5)),
         ("turn", lambda: Simulator(trace, CURVE, 0.5, turn=float("nan"))),
         ("max_gamma", lambda: Simulator(trace, CURVE, 0.5, max_gamma=17)),

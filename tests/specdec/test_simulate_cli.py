@@ -48,6 +48,28 @@ def test_it_tells_what_the_simulator_does(trace: Path, tmp_path: Path) -> None:
     assert re.search(r"1x: requests end soonest with \S+", words)
 
 
+def test_drafts_and_targets(trace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["--draft", "1:0.4", "--alpha", "0.8,0.3", "--alpha", "0.2,0.6", "--tbt-ms", "14", "--tbt-share", "0.3"]
+
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr("sys.argv", ["thrifty", "specdec", "simulate", str(trace), *DEVICE, *more, *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert stopped.value.code in (None, 0)
+        return capsys.readouterr().out
+
+    told = json.loads(run("--json"))["replays"]
+    assert [replay["policy"] for replay in told] == ["planner", "planner deaf", "fixed 0", "table"]
+    device = SimulatedDevice([(1, 10), (64, 11), (1024, 40)], [[(1, 0.8), (64, 1)], [(1, 0.4)]])
+    found = Simulator(Trace.read(trace), device, [(0.8, 0.3), (0.2, 0.6)], tbt_ms=14.0, tbt_share=0.3).run("planner")
+    assert told[0]["used"] == [used._asdict() for used in found.used]
+    assert told[0]["in_time_share"] == found.in_time_share
+    assert told[1]["paced"] == told[0]["paced"] > 0
+    shown = run("--policy", "planner")
+    assert "in time" in " ".join(shown.split()) or "time" in shown
+    assert f"{found.in_time_share:.1%}" in shown.replace("\n", "")
+
+
 def test_a_plan_is_explained() -> None:
     pays = ["--draft-ms", 0.8, "--weights-ms", 20, "--token-ms", 0.05, "--alpha", 0.7, "--batch", 64]
     told = json.loads(ok("specdec", "explain", *pays, "--json"))
@@ -74,6 +96,10 @@ def test_a_plan_is_explained() -> None:
         (["--verify", "10,64:11"], 2, "'10' of '10,64:11'"),
         (["--verify", "64:11,1:10"], 2, "'1:10' of"),
         (["--draft", "1:nan"], 2, "'1:nan'"),
+        (["--alpha", "0.5,1.5"], 2, "'0.5,1.5' is no chance"),
+        (["--alpha", "0.5,0.6"], 2, "alphas: 2 of a kind for 1 drafters"),
+        (["--tbt-share", "0.5"], 2, "--tbt-share is for --tbt-ms"),
+        (["--tbt-ms", "-3"], 2, "tbt_ms"),
         (["--speed", "soon"], 2, "'soon' is no speed"),
         (["--policy", "best"], 2, "best"),
         (["--blocks", "2"], 1, "blocks"),

@@ -34,15 +34,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rows import ROOT, Goal
 
+from device import h100
+
 goal = Goal(__file__, __doc__, ("scipy",))
 EMITTED, REQUESTS = 4_088_665, 19_366
-# Passes of these sizes are recorded as graphs; larger ones run as they are.
-GRAPHS = [1, 2, 4, *range(8, 257, 8), *range(272, 513, 16)]
 MIXES = {"alike": "0.55,0.65,0.75", "mixed": "0.2,0.6,0.95"}
 NO_DRAFT_PAYS = "0.02,0.05,0.08"
 FIXED = [f"fixed {gamma}" for gamma in (0, 1, 2, 3, 4, 6, 8)]
@@ -54,34 +53,12 @@ MEASURE = {False: "time from arrival to end", True: "device time without prompts
 SPEEDS = {"1x": 1.0, "4x": 4.0, "16x": 16.0, "closed": 0.0}
 
 
-def device() -> dict[str, Any]:
-    """Times of a 7B target, summed of a step, its tokens and its caches; and of a pass of a draft."""
-    measured = json.loads(goal.data("gpu/h100_latency_energy.json").read_text())
-    steps = [row for name in ("target7B_verify", "target7B_batch") for row in measured[name]]
-    tokens = np.array([row["B"] * row["T"] for row in steps], float)
-    caches = np.array([row["B"] * row["S"] for row in steps], float)
-    ms = np.array([row["graph_ms"] for row in steps])
-    matrix = np.stack([np.ones_like(ms), np.minimum(tokens, 64), np.maximum(tokens - 64, 0), caches], 1)
-    (alone, few, many, kv), _ = nnls(matrix / ms[:, None], np.ones_like(ms))
-    draft = next(row["graph_ms"] for row in measured["draft300M"] if row["L"] == 6)
-    return {
-        "verify": [[n, alone + few * min(n, 64) + many * max(n - 64, 0)] for n in GRAPHS],
-        # Its caches and its arithmetic grow with the batch as the target's do, a twentieth of them.
-        "draft": [[1, draft], [64, draft + (few * 64) / 20], [16_384, draft + (few * 64 + many * 16_320) / 20]],
-        "kv_ms": kv,
-        "host_ms": 0.2,
-        "noise": 0.03,
-        "padded": True,
-        "shift": [0.5, 1.2],
-    }
-
-
 class Contest:
     """Policies on one trace and device, two processes at a time."""
 
     def __init__(self, folder: Path, trace: Path) -> None:
         self.trace, self.device = trace, folder / "device.json"
-        self.device.write_text(json.dumps(device()))
+        self.device.write_text(json.dumps(h100(goal)))
         command = ["cargo", "build", "--release", "--quiet", "-p", "thrifty-specdec", "--example", "replay"]
         subprocess.run(command, cwd=ROOT, check=True)
 

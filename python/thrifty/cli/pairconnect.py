@@ -73,7 +73,8 @@ def train(
     ] = "pair",
     dropout: Annotated[float, typer.Option("--dropout", min=0, max=0.9, help="Of what layers add, in training.")] = 0.0,
     teacher: Annotated[
-        Path | None, typer.Option("--teacher", metavar="MODEL_DIR", help="Learn the distribution of this model.")
+        Path | None,
+        typer.Option("--teacher", metavar="MODEL", help="Learn the distribution of a model, folder or file."),
     ] = None,
     teacher_temperature: Annotated[
         float, typer.Option("--teacher-temperature", min=0.01, help="Scores of both are divided by it.")

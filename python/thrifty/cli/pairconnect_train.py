@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from thrifty.cli import common
 from thrifty.errors import DatasetError, MismatchError, ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from thrifty.pairconnect import PairLM
     from thrifty.pairconnect.text import Encoding
 
-__all__ = ["run"]
+__all__ = ["Teacher", "decoder_of", "long_enough", "run", "the_teacher", "torch_for"]
 
 
 def run(
@@ -36,19 +38,13 @@ def run(
     as_json: bool,
 ) -> None:
     """Train, write and tell."""
-    from thrifty._torch import require_torch
-
-    torch: Any = require_torch()
+    torch = torch_for(device, threads)
     from thrifty.models import TrainSettings, save_decoder, train
     from thrifty.models.evaluate import evaluate
     from thrifty.models.export import save_pairlm
     from thrifty.models.trainer import evenly
     from thrifty.pairconnect import Bytes, PairLM, Tokenizer, read_text
 
-    if threads:
-        torch.set_num_threads(threads)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ModelError("--device cuda: torch finds none")
     folder = mixer != "pair"
     common.writable(model, "the model", folder=folder)
     if checkpoint is not None:
@@ -56,13 +52,13 @@ def run(
     encoding: Encoding = Bytes() if tokenizer is None else Tokenizer.from_file(tokenizer)
     taught = None
     if teacher is not None:
-        taught, encoding, settings["teacher"] = the_teacher(teacher, None if tokenizer is None else encoding, device)
+        known = the_teacher(teacher, None if tokenizer is None else encoding, device)
+        taught, encoding, settings["teacher"] = known.scores, known.encoding, known.name
     measured = None if valid is None else read_text(valid)
     ids, _ = encoding.encode(read_text(text))
     tokens = max_tokens or len(ids)
     ids = evenly(ids, tokens)
-    if len(ids) < settings["context"] + 2:
-        raise DatasetError(f"{text}: {len(ids)} ids are no window of --context {settings['context']}")
+    long_enough(text, ids, settings["context"])
     torch.manual_seed(settings["seed"])
     network = decoder_of(sizes, mixer, dropout, encoding.vocab, settings["seed"]).to(device)
     started, used = time.perf_counter(), time.process_time()
@@ -130,20 +126,68 @@ def decoder_of(sizes: dict[str, int], mixer: str, dropout: float, vocab: int, se
     return Decoder(config)
 
 
-def the_teacher(folder: Path, given: Encoding | None, device: str) -> tuple[Any, Encoding, str]:
-    """Return a teacher, how text becomes its ids, and what it is called: ids of both must be the same."""
+def torch_for(device: str, threads: int) -> Any:
+    """Return torch, with so many threads."""
+    from thrifty._torch import require_torch
+
+    torch: Any = require_torch()
+    if threads:
+        torch.set_num_threads(threads)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError("--device cuda: torch finds none")
+    return torch
+
+
+def long_enough(text: Path, ids: Any, context: int) -> None:
+    """Refuse a text without a window."""
+    if len(ids) < context + 2:
+        raise DatasetError(f"{text}: {len(ids)} ids are no window of --context {context}")
+
+
+class Teacher(NamedTuple):
+    """A model that is learned from: a decoder of torch, or a PairLM."""
+
+    model: Any
+    encoding: Encoding
+    name: str
+    """A hash of its weights."""
+    scores: Callable[[Any], Any]
+    """From ids of shape (sequences, tokens) to scores of what follows each, tensors of torch."""
+
+
+def the_teacher(path: Path, given: Encoding | None, device: str) -> Teacher:
+    """Open a teacher, a decoder's folder or a PairLM's file: ids of it and of its student must be the same."""
     import hashlib
 
-    from thrifty.models import load_decoder
-    from thrifty.pairconnect import Bytes, Tokenizer
+    from thrifty.pairconnect import Bytes, PairLM, Tokenizer
 
-    model, json, _ = load_decoder(folder, device=device)
-    encoding = Tokenizer(json, str(folder / "tokenizer.json")) if json else Bytes()
-    if encoding.vocab != model.config.vocab:
-        raise MismatchError(f"{folder}: a model of {model.config.vocab} ids, its tokenizer has {encoding.vocab}")
+    if path.is_file():
+        small = PairLM.load(path)
+        encoding, vocab, file = small.encoding, small.vocab, path
+        model, scores = small, _scores_of(small)
+    else:
+        from thrifty.models import load_decoder
+
+        decoder, json, _ = load_decoder(path, device=device)
+        encoding = Tokenizer(json, str(path / "tokenizer.json")) if json else Bytes()
+        vocab, file = decoder.config.vocab, path / "model.safetensors"
+        model = scores = decoder.requires_grad_(False)
+    if encoding.vocab != vocab:
+        raise MismatchError(f"{path}: a model of {vocab} ids, its tokenizer has {encoding.vocab}")
     if given is not None and given.vocab != encoding.vocab:
-        raise MismatchError(f"--tokenizer has {given.vocab} ids, and the teacher {folder} has {encoding.vocab}")
+        raise MismatchError(f"--tokenizer has {given.vocab} ids, and the teacher {path} has {encoding.vocab}")
     if given is not None and given.json != encoding.json:
-        raise MismatchError(f"--tokenizer is another than that of the teacher {folder}; leave it out to use that one")
-    name = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:16]
-    return model.requires_grad_(False), encoding, name
+        raise MismatchError(f"--tokenizer is another than that of the teacher {path}; leave it out to use that one")
+    name = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    return Teacher(model, encoding, name, scores)
+
+
+def _scores_of(model: PairLM) -> Callable[[Any], Any]:
+    from thrifty._torch import require_torch
+
+    torch: Any = require_torch()
+
+    def scores(ids: Any) -> Any:
+        return torch.from_numpy(model.scores(ids.cpu().numpy())).to(ids.device)
+
+    return scores

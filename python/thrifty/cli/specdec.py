@@ -131,6 +131,125 @@ def advise(
     )
 
 
+class TableDtype(StrEnum):
+    """What rows of tables are."""
+
+    f32 = "f32"
+    bf16 = "bf16"
+    i8 = "i8"
+
+
+@app.command("train-draft")
+def train_draft(
+    text: Annotated[Path, typer.Argument(metavar="TEXT", help="To learn from; .xz is unpacked.", show_default=False)],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The file to write.", show_default=False)],
+    teacher: Annotated[
+        Path,
+        typer.Option(
+            "--teacher", metavar="MODEL", help="The target: a PairLM, or a folder of pairconnect train --mixer."
+        ),
+    ],
+    valid: Annotated[
+        Path | None, typer.Option("--valid", metavar="FILE", help="Text to draft on.  [default: the end of TEXT]")
+    ] = None,
+    shape: Annotated[
+        str,
+        typer.Option("--shape", metavar="NAME", help="given, by --layers and --dim; or auto, by what a draft takes."),
+    ] = "given",
+    dim: Annotated[int, typer.Option("--dim", min=16, help="Numbers of a hidden vector, a multiple of 16.")] = 128,
+    layers: Annotated[int, typer.Option("--layers", min=1, help="Layers.")] = 1,
+    pair_window: Annotated[int, typer.Option("--pair-window", min=1, help="Pairs of a position.")] = 4,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Rows of each of the 4 tables of a layer.")] = 65_536,
+    table_dtype: Annotated[
+        TableDtype, typer.Option("--table-dtype", help="What the file's tables are rounded to.")
+    ] = TableDtype.f32,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=1, help="Ids to train on.  [default: the text once]")
+    ] = None,
+    max_seconds: Annotated[float | None, typer.Option("--max-seconds", min=1, help="Stop after so long.")] = None,
+    context: Annotated[int, typer.Option("--context", min=2, help="Ids of a window.")] = 64,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Windows a step.")] = 16,
+    lr: Annotated[float, typer.Option("--lr", help="Learning rate of dense weights.")] = 6e-3,
+    table_lr: Annotated[float, typer.Option("--table-lr", help="Learning rate of tables.")] = 1e-2,
+    teacher_temperature: Annotated[
+        float, typer.Option("--teacher-temperature", min=0.01, help="Scores of both are divided by it.")
+    ] = 1.0,
+    teacher_share: Annotated[
+        float, typer.Option("--teacher-share", min=0, max=1, help="Of the loss; the rest is the text's own.")
+    ] = 1.0,
+    teacher_noise: Annotated[
+        float, typer.Option("--teacher-noise", min=0, max=0.9, help="Of the ids that both see, so many are replaced.")
+    ] = 0.0,
+    device: Annotated[str, typer.Option("--device", help="To train on: cpu, or cuda.")] = "cpu",
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", metavar="FILE", help="From which the same command goes on.")
+    ] = None,
+    every: Annotated[
+        int | None, typer.Option("--every", min=1, help="Draft for the teacher each so many steps of training, too.")
+    ] = None,
+    temperature: Annotated[float, typer.Option("--temperature", min=0, help="Of the law to draft for.")] = 1.0,
+    rule: Annotated[str, typer.Option("--rule", help="To verify by: block, token, greedy or seed_exact.")] = "block",
+    max_gamma: Annotated[int, typer.Option("--max-gamma", min=2, max=16, help="Drafts of a step at most.")] = 8,
+    running: Annotated[int, typer.Option("--running", min=1, max=4096, help="Requests at a time.")] = 1,
+    requests: Annotated[int, typer.Option("--requests", min=2, help="Prompts of the held-back text.")] = 16,
+    prompt: Annotated[int, typer.Option("--prompt", min=1, help="Ids of each.")] = 32,
+    new: Annotated[int, typer.Option("--new", min=8, help="Ids that follow each.")] = 64,
+    threads: common.Threads = 0,
+    seed: common.Seed = 0,
+    json_: common.Json = False,
+) -> None:
+    """Distil a draft of a model, let it draft for that model on held-back text, and say whether that pays."""
+    from thrifty.cli import specdec_train
+
+    if dim % 16:
+        raise typer.BadParameter(f"--dim {dim} is no multiple of 16")
+    for name, text_, known in (
+        ("--shape", shape, ("given", "auto")),
+        ("--device", device, ("cpu", "cuda")),
+        ("--rule", rule, ("block", "token", "greedy", "seed_exact")),
+    ):
+        if text_ not in known:
+            raise typer.BadParameter(f"{name} {text_} is none of {', '.join(known)}")
+    if new <= max_gamma:
+        raise typer.BadParameter(f"--new {new} has no room for --max-gamma {max_gamma} drafts and an id more")
+    specdec_train.train_draft(
+        text,
+        model,
+        teacher=teacher,
+        valid=valid,
+        max_tokens=max_tokens,
+        max_seconds=max_seconds,
+        sizes={"dim": dim, "hidden": 4 * dim, "layers": layers, "window": pair_window, "rows": rows},
+        auto=shape == "auto",
+        settings={
+            "context": context,
+            "batch": batch,
+            "lr": lr,
+            "table_lr": table_lr,
+            "teacher_temperature": teacher_temperature,
+            "teacher_share": teacher_share,
+            "noise": teacher_noise,
+            "seed": seed,
+        },
+        table_dtype=table_dtype.value,
+        device=device,
+        checkpoint=checkpoint,
+        every=every,
+        requests=requests,
+        prompt=prompt,
+        drafting={
+            "temperature": temperature,
+            "rule": rule,
+            "gamma": max_gamma,
+            "running": running,
+            "new": new,
+            "seed": seed,
+        },
+        threads=threads,
+        as_json=json_,
+    )
+
+
 @app.command()
 def simulate(
     trace: Annotated[
@@ -144,11 +263,16 @@ def simulate(
         typer.Option("--verify", metavar="N:MS,...", help="A pass of the target over so many ids: 1:10,64:11,1024:40."),
     ],
     draft: Annotated[
-        str, typer.Option("--draft", metavar="N:MS,...", help="A pass of the draft over so many sequences.")
+        list[str],
+        typer.Option("--draft", metavar="N:MS,...", help="A pass of a draft over so many sequences; may repeat."),
     ],
     alpha: Annotated[
-        list[float] | None,
-        typer.Option("--alpha", min=0, max=1, help="Acceptance of a kind of requests; may repeat.  [default: 0.7]"),
+        list[str] | None,
+        typer.Option(
+            "--alpha",
+            metavar="CHANCE",
+            help="Acceptance of a kind of requests, of several drafts as 0.8,0.6; may repeat.  [default: 0.7]",
+        ),
     ] = None,
     fall: Annotated[float, typer.Option("--fall", min=0, max=1, help="Of it for each later draft.")] = 1.0,
     turn: Annotated[float, typer.Option("--turn", min=0, max=1, help="Requests that change their kind.")] = 0.0,
@@ -157,8 +281,15 @@ def simulate(
         typer.Option(
             "--policy",
             metavar="NAME",
-            help="planner, oracle, fixed N, table, tiers N,N, trim N; may repeat.  [default: planner, fixed 0, table]",
+            help="planner, planner deaf (to targets), oracle, fixed N, table, tiers N,N, trim N; may repeat."
+            "  [default: planner, with targets planner deaf, fixed 0, table]",
         ),
+    ] = None,
+    tbt_ms: Annotated[
+        float | None, typer.Option("--tbt-ms", help="Target of requests: milliseconds between their ids.")
+    ] = None,
+    tbt_share: Annotated[
+        float | None, typer.Option("--tbt-share", min=0, max=1, help="Of the requests, so many have it.  [default: 1]")
     ] = None,
     speed: Annotated[
         list[str] | None,
@@ -180,23 +311,27 @@ def simulate(
     """Replay a trace of requests on a simulated device, under the planner and other policies."""
     from thrifty.cli import specdec_simulate as one
 
+    if tbt_ms is None and tbt_share is not None:
+        raise typer.BadParameter("--tbt-share is for --tbt-ms")
     one.simulate(
         trace,
         device={
             "verify": one.sizes(verify),
-            "draft": one.sizes(draft),
+            "draft": [one.sizes(text) for text in draft],
             "kv_ms": kv_ms,
             "host_ms": host_ms,
             "noise": noise,
             "padded": padded,
         },
         requests=requests,
-        policies=policy or ["planner", "fixed 0", "table"],
+        policies=policy or ["planner", *(["planner deaf"] if tbt_ms is not None else []), "fixed 0", "table"],
         speeds=[one.speed(text) for text in speed or ["1"]],
         settings={
-            "alphas": alpha or [0.7],
+            "alphas": [one.chances(text) for text in alpha or ["0.7"]],
             "fall": fall,
             "turn": turn,
+            "tbt_ms": tbt_ms,
+            "tbt_share": 1.0 if tbt_share is None else tbt_share,
             "blocks": blocks,
             "max_running": max_running,
             "token_budget": token_budget,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from thrifty.report import Section
     from thrifty.specdec import Replay
 
-__all__ = ["explain", "simulate", "sizes", "speed"]
+__all__ = ["chances", "explain", "simulate", "sizes", "speed"]
 
 HEADS = (
     "come",
@@ -42,6 +42,17 @@ def sizes(text: str) -> list[tuple[int, float]]:
             raise typer.BadParameter(f"'{part}' of '{text}'; ascending sizes and their milliseconds, as 1:10,64:11.5")
         found.append(row)
     return found
+
+
+def chances(text: str) -> float | list[float]:
+    """Read the acceptance of a kind of requests: 0.7, or that of several drafts, 0.7,0.5."""
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = [-1.0]
+    if not all(0 <= alpha <= 1 for alpha in found):
+        raise typer.BadParameter(f"'{text}' is no chance between 0 and 1, or several as 0.7,0.5")
+    return found if len(found) > 1 else found[0]
 
 
 def speed(text: str) -> float | None:
@@ -106,8 +117,20 @@ def _cells(replays: list[Replay]) -> list[list[str]]:
         row = [_come(replay), replay.policy, f"{replay.tokens_per_second:,.0f}", share]
         row += [f"{told['first_ms']['p50']:,.0f}", f"{replay.end_ms.mean():,.0f}", f"{told['end_ms']['p99']:,.0f}"]
         row += [f"{replay.preempted:,}", f"{replay.scheduler_seconds:.2f}"]
+        if len(replay.used) > 1:
+            every = sum(used.rows for used in replay.used) + replay.alone
+            row += [f"{used.rows / every:.0%}" for used in replay.used] + [f"{replay.alone / every:.0%}"]
+        if replay.in_time_share is not None:
+            row.append(f"{replay.in_time_share:.1%}")
         rows.append(row)
     return rows
+
+
+def _heads(replays: list[Replay]) -> list[str]:
+    """Return the table's heads; how often each of several drafts, and none, was used, and what came in time."""
+    drafts = len(replays[0].used)
+    more = [*(f"draft {which}" for which in range(drafts)), "no draft"] if drafts > 1 else []
+    return [*HEADS, *more, *(["in time"] if replays[0].in_time_share is not None else [])]
 
 
 def _print(replays: list[Replay]) -> None:
@@ -115,7 +138,7 @@ def _print(replays: list[Replay]) -> None:
     from rich.table import Table
 
     grid = Table(title="Policies", title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for head in HEADS:
+    for head in _heads(replays):
         grid.add_column(head, justify="left" if head == "policy" else "right", overflow="fold")
     for row in _cells(replays):
         grid.add_row(*row)
@@ -146,7 +169,7 @@ def _section(replays: list[Replay]) -> Section:
     from thrifty.report import Section, Series, Table
 
     speeds = sorted({replay.speed for replay in replays if replay.speed is not None})
-    records: list[Any] = [Table("policies", "Policies", list(HEADS), _cells(replays))]
+    records: list[Any] = [Table("policies", "Policies", _heads(replays), _cells(replays))]
     if len(speeds) > 1:
         for name, title, label in (
             ("end_ms", "From arrival to end, mean", "ms"),

@@ -3,12 +3,22 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from thrifty.models.cached import CachedDecoder
     from thrifty.models.decoder import Decoder, DecoderConfig
     from thrifty.models.folder import load_decoder, save_decoder
     from thrifty.models.hf import HFModel
     from thrifty.models.trainer import TrainSettings, train
 
-__all__ = ["Decoder", "DecoderConfig", "HFModel", "TrainSettings", "load_decoder", "save_decoder", "train"]
+__all__ = [
+    "CachedDecoder",
+    "Decoder",
+    "DecoderConfig",
+    "HFModel",
+    "TrainSettings",
+    "load_decoder",
+    "save_decoder",
+    "train",
+]
 
 
 def __getattr__(name: str) -> object:
@@ -20,6 +30,10 @@ def __getattr__(name: str) -> object:
         from thrifty.models import folder
 
         return getattr(folder, name)
+    if name == "CachedDecoder":
+        from thrifty.models import cached
+
+        return cached.CachedDecoder
     if name == "HFModel":
         from thrifty.models import hf
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from thrifty._torch import require_torch
 from thrifty.pairconnect.nn import PairLookup
@@ -52,28 +52,48 @@ class DecoderConfig:
     dropout: float = 0.0
 
 
+class Seen(Protocol):
+    """What stands before the ids of a pass, and where these go: :mod:`thrifty.models.cached` has it."""
+
+    at: Any
+    """Positions of the ids, int64 of shape (sequences, tokens)."""
+    mask: Any
+    """Which positions each id sees, bool of shape (sequences, 1, tokens, positions)."""
+
+    def keep(self, layer: int, keys: Any, values: Any) -> tuple[Any, Any]:
+        """Keep those of a layer, and return all that may be seen: shape (sequences, heads, positions, dim)."""
+
+    def ids(self) -> Any:
+        """Return all ids of the sequences up to the last of the pass: int64 of shape (sequences, positions)."""
+
+
 class Attention(nn.Module):  # type: ignore[misc]
     """Causal attention with rotary positions."""
 
-    def __init__(self, config: DecoderConfig) -> None:
+    def __init__(self, config: DecoderConfig, number: int) -> None:
         super().__init__()
-        self.heads = config.heads
+        self.heads, self.number = config.heads, number
         self.qkv = nn.Linear(config.dim, 3 * config.dim, bias=False)
         self.out = nn.Linear(config.dim, config.dim, bias=False)
 
-    def forward(self, x: Any, ids: Any) -> Any:
+    def forward(self, x: Any, ids: Any, seen: Seen | None = None) -> Any:
         batch, tokens, dim = x.shape
         q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        q, k = rotated(q), rotated(k)
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        at = torch.arange(tokens, device=x.device) if seen is None else seen.at[:, None]
+        q, k = rotated(q, at), rotated(k, at)
+        if seen is None:
+            mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        else:
+            k, v = seen.keep(self.number, k, v)
+            mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen.mask)
         return self.out(mixed.transpose(1, 2).reshape(batch, tokens, dim))
 
 
-def rotated(x: Any) -> Any:
+def rotated(x: Any, at: Any) -> Any:
     """Turn the two halves of each vector by angles that grow with its position."""
-    tokens, half = x.shape[-2], x.shape[-1] // 2
+    half = x.shape[-1] // 2
     rates = 10_000.0 ** (-torch.arange(half, device=x.device) / half)
-    angles = torch.arange(tokens, device=x.device)[:, None] * rates
+    angles = at[..., None] * rates
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     a, b = x[..., :half], x[..., half:]
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
@@ -87,8 +107,12 @@ class Pair(nn.Module):  # type: ignore[misc]
         self.lookup = PairLookup(spec)
         self.out = nn.Linear(spec.width, config.dim, bias=False)
 
-    def forward(self, x: Any, ids: Any) -> Any:
-        return self.out(self.lookup(ids).to(x.dtype))
+    def forward(self, x: Any, ids: Any, seen: Seen | None = None) -> Any:
+        # Pairs reach back, so all ids are looked up anew.
+        found = self.lookup(ids if seen is None else seen.ids())
+        if seen is not None:
+            found = found.take_along_dim(seen.at[..., None], 1)
+        return self.out(found.to(x.dtype))
 
 
 class Layer(nn.Module):  # type: ignore[misc]
@@ -106,17 +130,17 @@ class Layer(nn.Module):  # type: ignore[misc]
             self.mixer = Pair(config, spec)
         self.kind = mixer
         if mixer == "attention":
-            self.mixer = Attention(config)
+            self.mixer = Attention(config, number)
             self.mixer_norm = nn.RMSNorm(config.dim, EPSILON)
         self.norm = nn.RMSNorm(config.dim, EPSILON)
         self.gate_up = nn.Linear(config.dim, 2 * config.hidden, bias=False)
         self.down = nn.Linear(config.hidden, config.dim, bias=False)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Any, ids: Any) -> Any:
+    def forward(self, x: Any, ids: Any, seen: Seen | None = None) -> Any:
         if self.kind != "none":
             given = self.mixer_norm(x) if self.kind == "attention" else x
-            x = x + self.dropout(self.mixer(given, ids))
+            x = x + self.dropout(self.mixer(given, ids, seen))
         gate, up = self.gate_up(self.norm(x)).chunk(2, -1)
         return x + self.dropout(self.down(functional.silu(gate) * up))
 
@@ -145,12 +169,15 @@ class Decoder(nn.Module):  # type: ignore[misc]
             if name.endswith(("out.weight", "down.weight")):
                 nn.init.normal_(weight, std=(2 * len(config.mixers) * weight.shape[1]) ** -0.5)
 
-    def forward(self, ids: Any) -> Any:
-        """Return scores of shape (sequences, tokens, vocab) for ids of shape (sequences, tokens)."""
+    def forward(self, ids: Any, seen: Seen | None = None, keep: int = 0) -> Any:
+        """Return scores of shape (sequences, tokens, vocab) for ids of shape (sequences, tokens).
+
+        With ``keep`` of the last so many ids alone; with ``seen`` ids follow those of earlier passes.
+        """
         x = self.embed(ids)
         for layer in self.layers:
-            x = layer(x, ids)
-        return functional.linear(self.norm(x), self.embed.weight)
+            x = layer(x, ids, seen)
+        return functional.linear(self.norm(x[:, -keep:]), self.embed.weight)
 
     def parameters_of(self) -> tuple[list[Any], list[Any]]:
         """Return dense parameters, and those of tables."""

@@ -157,21 +157,25 @@ class PairLM:
 
         Parameters
         ----------
-        ids : integer array of shape (tokens,)
+        ids : integer array of shape (tokens,) or (sequences, tokens)
             Below ``vocab``.
         window : int, optional
-            The most ids, the position's own included, that a position sees; by default all.
+            The most ids, the position's own included, that a position sees; by default all of its sequence.
         threads : int
             0 for all cores. The result does not depend on it.
 
         Returns
         -------
-        float32 array of shape (tokens, vocab)
+        float32 array of shape (tokens, vocab) or (sequences, tokens, vocab)
         """
-        ids = self._checked(ids)
+        given: NDArray[Any] = np.asarray(to_numpy(ids, "ids"))
+        ids = self._checked(given.reshape(-1) if given.ndim == 2 else given)
         at = np.arange(1, len(ids) + 1)
-        begin = np.zeros_like(at) if window is None else np.maximum(at - window, 0)
-        return self._core.scores(ids, at, begin, threads).reshape(len(ids), self.vocab)
+        width = max(given.shape[-1], 1)
+        begin = np.arange(len(ids)) // width * width
+        if window is not None:
+            begin = np.maximum(at - window, begin)
+        return self._core.scores(ids, at, begin, threads).reshape(*given.shape, self.vocab)
 
     def losses(
         self, ids: Any, *, window: int = 64, stride: int = 32, threads: int = 0, progress: Progress | None = None

@@ -31,6 +31,7 @@ from thrifty.specdec.step import Step
 from thrifty.specdec.targets import PairTarget
 from thrifty.specdec.trace import Trace
 from thrifty.specdec.tree import VerifiedTree, ancestor_masks, verify_tree
+from thrifty.specdec.trial import Trial, try_draft
 from thrifty.specdec.verify import SparseProbs, Verified, verify
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "Step",
     "Trace",
     "TreeDraft",
+    "Trial",
     "Verified",
     "VerifiedTree",
     "advise",
@@ -67,6 +69,7 @@ __all__ = [
     "expected_tau",
     "needed_tau",
     "rank",
+    "try_draft",
     "verify",
     "verify_tree",
 ]

@@ -14,7 +14,7 @@ use thrifty_base::progress::Progress;
 use thrifty_specdec::contest::run;
 use thrifty_specdec::latency::Knots;
 use thrifty_specdec::scheduler::Settings;
-use thrifty_specdec::sim::{Arrival, Device, Kinds};
+use thrifty_specdec::sim::{Arrival, Device, Kinds, World};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -37,9 +37,10 @@ fn main() {
         ageing: 1024,
     };
     let alphas = alphas.split(',').map(|alpha| alpha.parse().unwrap()).collect();
-    let kinds = Kinds { alphas, fall: 0.97, turn: 0.3 };
+    let kinds = Kinds { alphas: vec![alphas], fall: 0.97, turn: 0.3 };
+    let world = World { arrivals: &arrivals, device: &device, kinds: &kinds, seed: 1, told: true };
     for name in policies {
-        let (found, cpu_s) = run(name, settings, &arrivals, &device, &kinds, 1, &Progress::new()).unwrap();
+        let (found, cpu_s) = run(name, settings, &world, &Progress::new()).unwrap();
         let row = json!({
             "policy": name, "requests": found.requests, "emitted": found.emitted, "held": found.held,
             "ms": found.ms, "busy_ms": found.busy_ms, "prompt_ms": found.prompt_ms, "waited_ms": found.waited_ms,
@@ -81,7 +82,7 @@ fn device_of(json: &Value) -> Device {
     Device {
         verify: knots("verify", json["padded"].as_bool().unwrap()),
         kv_ms: number("kv_ms"),
-        draft: knots("draft", false),
+        drafts: vec![knots("draft", false)],
         host_ms: number("host_ms"),
         noise: number("noise"),
         shift: (json["shift"][0].as_f64().unwrap(), json["shift"][1].as_f64().unwrap()),

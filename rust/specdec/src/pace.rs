@@ -1,12 +1,16 @@
 //! Targets for the time between tokens, and what a request weighs that has one.
 //!
 //! A request is to get its tokens at the pace of its target, from its first one on; its lead is how many tokens it is ahead
-//! of that. It weighs most, 256, when its lead is less than one token, and half as much for each token more. Behind its pace it
-//! weighs half as much for each token that it is late: what is late by eight can't be helped any more, and weighs 1 as do those
-//! that are ahead by eight and those without a target.
+//! of that. It weighs most, 32, while it is less than four tokens from that, ahead or behind, and half as much for each token
+//! more: what is late by eight can't be helped any more, and weighs 1 as do those that are ahead by eight and those without a
+//! target.
 //!
 //! A plan gives most to the mean of its requests by weight, so one that weighs much gets drafts where its drafts are accepted,
-//! and short steps where they are not.
+//! and short steps where they are not. Weights are not larger, since those who wait for the heavy ones stay longer, and steps
+//! with more requests are longer for all.
+//!
+//! While a request weighs more than others, prompts come in parts that make a step at most half as long again, where the policy
+//! knows times. Where many wait, which needs large steps, they get these: of all prompt tokens that wait, one of 32.
 
 use crate::choose::Ask;
 use crate::live::Live;
@@ -14,14 +18,18 @@ use crate::request::{Handle, Request, State};
 use crate::scheduler::Scheduler;
 use crate::{Error, Result};
 
-/// Tokens of lead, or of delay, beyond which a target adds no weight: one that is just on its pace weighs 2 to this.
+/// Tokens of lead, or of delay, from which on a target adds no weight.
 const SPAN: u32 = 8;
+/// At most it weighs 2 to this.
+const DOUBLINGS: u32 = 5;
+/// One of so many prompt tokens that wait is computed in a step at least.
+const PART: u64 = 32;
 /// A request is late by no more tokens than this, so that one which was kept waiting can come to its pace again.
 const LATEST: f64 = 2.0 * SPAN as f64;
 
 /// What a request weighs beside others, by its lead.
 pub fn weight(lead: f64) -> f32 {
-    (1u32 << (SPAN - (lead.abs() as u32).min(SPAN))) as f32
+    (1u32 << (SPAN - (lead.abs() as u32).min(SPAN)).min(DOUBLINGS)) as f32
 }
 
 /// Refuses a target that is none.
@@ -34,20 +42,17 @@ pub(crate) fn check(tbt_ms: Option<f64>) -> Result<()> {
     }
 }
 
-/// How a request with a target keeps to it.
+/// When tokens are due.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    handle: Handle,
+pub(crate) struct Beat {
     tbt_ms: f64,
-    /// Its tokens when it was last looked at.
-    length: u32,
-    /// When the next one is due; never, before the first has come.
+    /// When the next one is; never, before the first has come.
     due_ms: f64,
 }
 
-impl Pace {
-    pub(crate) fn new(handle: Handle, tbt_ms: f64, length: u32) -> Self {
-        Self { handle, tbt_ms, length, due_ms: f64::INFINITY }
+impl Beat {
+    pub(crate) fn new(tbt_ms: f64) -> Self {
+        Self { tbt_ms, due_ms: f64::INFINITY }
     }
 
     fn lead(&self, now_ms: f64) -> f64 {
@@ -55,7 +60,7 @@ impl Pace {
     }
 
     /// Some tokens came; says how many of them had a time to come at, and how many of those came by then.
-    fn took(&mut self, tokens: u32, now_ms: f64) -> (u32, u32) {
+    pub(crate) fn took(&mut self, tokens: u32, now_ms: f64) -> (u32, u32) {
         let mut paced = tokens;
         if self.due_ms == f64::INFINITY {
             // The first one sets the pace.
@@ -64,6 +69,21 @@ impl Pace {
         let late = ((now_ms - self.due_ms) / self.tbt_ms).ceil().clamp(0.0, f64::from(paced));
         self.due_ms = (self.due_ms + f64::from(paced) * self.tbt_ms).max(now_ms + (1.0 - LATEST) * self.tbt_ms);
         (paced, paced - late as u32)
+    }
+}
+
+/// How a request with a target keeps to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    handle: Handle,
+    beat: Beat,
+    /// Its tokens when it was last looked at.
+    length: u32,
+}
+
+impl Pace {
+    pub(crate) fn new(handle: Handle, tbt_ms: f64, length: u32) -> Self {
+        Self { handle, beat: Beat::new(tbt_ms), length }
     }
 
     /// The request, if it has not been taken.
@@ -87,9 +107,26 @@ impl Scheduler {
             let Some(place) = pace.place(requests) else { continue };
             // Those who ask stand in the order of their places.
             if let Ok(at) = asking.binary_search(&place) {
-                asks[at] = Ask { weight: weight(pace.lead(*clock_ms)), ..asks[at] };
+                asks[at] = Ask { weight: weight(pace.beat.lead(*clock_ms)), ..asks[at] };
             }
         }
+    }
+
+    /// Tokens of prompts that a step may have, for the sake of those that are near their pace.
+    pub(crate) fn prompt_room(&self) -> u32 {
+        let near = |pace: &Pace| weight(pace.beat.lead(self.clock_ms)) > 1.0 && pace.place(&self.requests).is_some();
+        if !self.paces.iter().any(near) {
+            return u32::MAX;
+        }
+        let enough = PART * u64::from(self.settings.token_budget);
+        let mut known: u64 = self.live.iter().map(|one| u64::from(one.known() - 1)).sum();
+        for &(_, slot) in &self.waiting {
+            if known >= enough {
+                break;
+            }
+            known += self.requests[slot as usize].text.len() as u64;
+        }
+        ((known / PART) as u32).max(self.chooser.prompts_within(self.live.len() as u32))
     }
 
     /// Of those that run, who keeps blocks when there are too few: the first ones. A weight that is twice as large counts as
@@ -100,7 +137,7 @@ impl Scheduler {
         let mut claims: Vec<(i64, u64)> = self.live.iter().map(order).collect();
         for pace in &self.paces {
             if let Some(place) = pace.place(&self.requests) {
-                let doublings = weight(pace.lead(self.clock_ms)).log2() as i64;
+                let doublings = weight(pace.beat.lead(self.clock_ms)).log2() as i64;
                 claims[place as usize].0 -= doublings * i64::from(self.settings.ageing);
             }
         }
@@ -116,7 +153,7 @@ impl Scheduler {
             let running = request.state == State::Running;
             let length = if running { live[request.at as usize].text.len() } else { request.text.len() };
             if length > pace.length {
-                let (paced, on_time) = pace.took(length - pace.length, *clock_ms);
+                let (paced, on_time) = pace.beat.took(length - pace.length, *clock_ms);
                 pace.length = length;
                 stats.paced += u64::from(paced);
                 stats.on_time += u64::from(on_time);
@@ -134,8 +171,8 @@ mod tests {
 
     #[test]
     fn weights_double_towards_the_pace() {
-        let leads = [-20.0, -8.0, -7.5, -2.0, -0.9, 0.0, 0.9, 1.0, 5.5, 7.0, 8.0, f64::INFINITY];
-        let wanted = [1.0, 1.0, 2.0, 64.0, 256.0, 256.0, 256.0, 128.0, 8.0, 2.0, 1.0, 1.0];
+        let leads = [-20.0, -8.0, -7.5, -5.0, -3.9, 0.0, 3.9, 4.0, 5.5, 7.0, 8.0, f64::INFINITY];
+        let wanted = [1.0, 1.0, 2.0, 8.0, 32.0, 32.0, 32.0, 16.0, 8.0, 2.0, 1.0, 1.0];
         assert_eq!(leads.map(weight), wanted);
     }
 
@@ -167,11 +204,11 @@ mod tests {
                     }
                 }
                 due = due.map(|due| due.max(now - 15.0 * tbt));
-                let (paced, on_time) = pace.took(tokens, now);
+                let (paced, on_time) = pace.beat.took(tokens, now);
                 counted = (counted.0 + paced, counted.1 + on_time);
                 prop_assert_eq!(counted, (all, fine));
-                prop_assert!((pace.due_ms - due.unwrap_or(f64::INFINITY)).abs() < 1e-6);
-                prop_assert!(pace.lead(now) >= -16.0 - 1e-9);
+                prop_assert!((pace.beat.due_ms - due.unwrap_or(f64::INFINITY)).abs() < 1e-6);
+                prop_assert!(pace.beat.lead(now) >= -16.0 - 1e-9);
             }
         }
     }

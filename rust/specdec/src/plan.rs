@@ -2,7 +2,8 @@
 //!
 //! Every request that runs gets one token. What is left of the step's tokens goes to prompts, the first come first, then
 //! to requests that wait, then to drafts. Where blocks are short, nobody gets drafts, then prompts are cut, then the last
-//! come, or those that weigh least, lose their blocks and begin again later.
+//! come, or those that weigh least, lose their blocks and begin again later. Prompts get less for the sake of targets, see
+//! `pace.rs`.
 //!
 //! Blocks are counted first and taken when rows are written, so all that runs is gone through three times in a step: to
 //! share tokens, to give drafts, and to write.
@@ -27,6 +28,8 @@ pub(crate) const NEAR: usize = 256;
 struct Left {
     /// Tokens of the step.
     tokens: u32,
+    /// Of them, those that prompts may have.
+    prompts: u32,
     /// Blocks, less those that known tokens need.
     blocks: u32,
 }
@@ -82,17 +85,19 @@ impl Scheduler {
         self.asked = if prompts.is_empty() { self.live.len() } else { 0 };
         prompts.sort_unstable_by_key(|&i| self.order(i));
         let mut tokens = settings.token_budget - self.live.len() as u32;
+        let mut room = self.prompt_room().min(tokens);
         for i in prompts {
             let one = &self.live[i];
-            let more = (one.known() - 1).min(tokens);
+            let more = (one.known() - 1).min(room);
+            room -= more;
             tokens -= more;
             self.shares[i].fresh += more;
             needed += settings.needed(one, 1 + more) - settings.needed(one, 1);
         }
         if needed as usize > self.pool.available() {
-            return self.cut();
+            return self.cut(room);
         }
-        Left { tokens, blocks: self.pool.available() as u32 - needed }
+        Left { tokens, prompts: room, blocks: self.pool.available() as u32 - needed }
     }
 
     fn order(&self, place: usize) -> (i64, u64) {
@@ -101,7 +106,7 @@ impl Scheduler {
 
     /// Cuts shares until there are blocks for them.
     #[cold]
-    fn cut(&mut self) -> Left {
+    fn cut(&mut self, prompts: u32) -> Left {
         let settings = self.settings;
         let (claims, mut order) = (self.claims(), (0..self.live.len()).collect::<Vec<_>>());
         order.sort_unstable_by_key(|&i| claims[i]);
@@ -137,13 +142,13 @@ impl Scheduler {
         }
         self.asked = 0;
         let fresh = self.shares.iter().map(|share| share.fresh).sum::<u32>();
-        Left { tokens: settings.token_budget - fresh, blocks: available }
+        Left { tokens: settings.token_budget - fresh, prompts, blocks: available }
     }
 
     /// Lets requests begin that wait, while there are rows, tokens and blocks.
     fn admit(&mut self, left: &mut Left) {
         let settings = self.settings;
-        while left.tokens > 0 && (self.live.len() as u32) < settings.max_running {
+        while left.prompts.min(left.tokens) > 0 && (self.live.len() as u32) < settings.max_running {
             let Some(&(order, slot)) = self.waiting.first() else { return };
             let (hits, idle) = self.hits(slot);
             let known = self.requests[slot as usize].text.len();
@@ -167,8 +172,9 @@ impl Scheduler {
                 self.table.numbers[row as usize * self.table.stride + place] = block as i32;
             }
             self.shared += u64::from(one.computed);
-            let fresh = one.known().min(left.tokens);
+            let fresh = one.known().min(left.prompts).min(left.tokens);
             left.tokens -= fresh;
+            left.prompts -= fresh;
             left.blocks -= idle + settings.needed(&one, fresh);
             self.live.push(one);
             self.shares.push(Share { fresh, before: 0, choice: Choice::NOTHING });

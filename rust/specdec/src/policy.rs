@@ -85,6 +85,12 @@ pub trait Policy: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// Tokens of prompts beside so many requests that make a step at most half as long again; any number where a policy knows no
+    /// times.
+    fn prompts_within(&self, _batch: u32) -> u32 {
+        u32::MAX
+    }
+
     /// The one that may be told what is true, where a policy is one.
     fn oracle(&mut self) -> Option<&mut rivals::Oracle> {
         None

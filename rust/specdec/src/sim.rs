@@ -4,6 +4,8 @@
 //! from a kind that each request has and nobody is told, falls with the position of a draft, and changes once inside some
 //! requests. Luck is a function of (request, position), so that all policies meet the same.
 
+mod world;
+
 use std::time::Instant;
 
 use thrifty_base::hash::mix64;
@@ -11,100 +13,26 @@ use thrifty_base::philox::Philox;
 use thrifty_base::progress::Progress;
 use thrifty_base::sampling::Sampling;
 
-use crate::acceptance::Row;
-use crate::latency::{Knots, Learned};
+use crate::pace::Beat;
 use crate::policy::Policy;
 use crate::request::{Handle, Submission};
 use crate::scheduler::{Scheduler, Settings};
-use crate::times::Times;
 use crate::{Error, Result};
+use world::gauss;
+pub use world::{Arrival, Device, Kinds, World};
 
-/// Streams of the random generator.
-const LUCK: u64 = 0x7364_0001;
+/// Stream of the random generator for times.
 const NOISE: u64 = 0x7364_0002;
 
-/// A request of a trace.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Arrival {
-    /// When it comes.
-    pub at_ms: f64,
-    /// Ids of its prompt.
-    pub prompt: u32,
-    /// Ids that it gets.
-    pub new: u32,
-    /// Its target for the time between them.
-    pub tbt_ms: Option<f64>,
-}
-
-/// What a target and a drafter take.
-#[derive(Clone, Debug)]
-pub struct Device {
-    /// A verification of so many tokens.
-    pub verify: Knots,
-    /// For each token in the caches that are read.
-    pub kv_ms: f64,
-    /// A pass of the drafter over so many sequences.
-    pub draft: Knots,
-    /// Outside the models.
-    pub host_ms: f64,
-    /// Standard deviation of times, relative.
-    pub noise: f64,
-    /// Once this share of all ids is out, all takes so many times as long.
-    pub shift: (f64, f64),
-}
-
-impl Device {
-    /// Its true times, all of them `factor` times as long.
-    pub fn times(&self, factor: f64) -> Result<Times> {
-        let verify = Learned::new(self.verify.times(factor)?, self.kv_ms * factor)?;
-        Times::new(self.host_ms, verify, vec![Learned::new(self.draft.times(factor)?, 0.0)?])
-    }
-}
-
-/// How drafts fare.
-#[derive(Clone, Debug)]
-pub struct Kinds {
-    /// The chance that the first draft of a request of each kind is accepted; requests are of all kinds alike.
-    pub alphas: Vec<f64>,
-    /// What a later draft's chance is multiplied by, for each place.
-    pub fall: f64,
-    /// Share of requests that become of another kind half way.
-    pub turn: f64,
-}
-
-impl Kinds {
-    /// Which kind a request of `new` ids is once it has `emitted` of them, and the word that its luck comes from.
-    fn of(&self, seed: u64, uid: u64, emitted: u32, new: u32) -> (usize, u64) {
-        let word = mix64(mix64(seed) ^ mix64(uid));
-        let turns = (word >> 40) as f64 / (1u64 << 24) as f64 <= self.turn && emitted > new / 2;
-        ((word as usize % self.alphas.len() + usize::from(turns)) % self.alphas.len(), word)
-    }
-
-    /// S(1), S(2), ... of a kind.
-    pub fn survival(&self, kind: usize) -> Row {
-        let (mut row, mut chance, mut product) = (Row::default(), self.alphas[kind], 1.0);
-        for s in &mut row.0 {
-            product *= chance;
-            chance *= self.fall;
-            *s = product as f32;
-        }
-        row
-    }
-
-    /// How many of `gamma` drafts are accepted for a request of `new` ids that has `emitted` of them.
-    fn accepted(&self, seed: u64, uid: u64, emitted: u32, new: u32, gamma: u8) -> u8 {
-        let (kind, word) = self.of(seed, uid, emitted, new);
-        let random = Philox::new(word, LUCK);
-        let mut chance = self.alphas[kind];
-        for k in 0..gamma {
-            let u = random.u64_at(u64::from(emitted) + u64::from(k)) as f64 / 2f64.powi(64);
-            if u >= chance {
-                return k;
-            }
-            chance *= self.fall;
-        }
-        gamma
-    }
+/// What one drafter did.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Used {
+    /// Requests that it drafted for, in all steps together.
+    pub rows: u64,
+    /// Drafts that were verified, and those that were accepted.
+    pub drafts: (u64, u64),
+    /// Milliseconds of its passes.
+    pub ms: f64,
 }
 
 /// What became of it all.
@@ -120,6 +48,10 @@ pub struct Report {
     pub rows: u64,
     /// Drafts that were verified, and those that were accepted.
     pub drafts: (u64, u64),
+    /// What each drafter did.
+    pub used: Vec<Used>,
+    /// Requests that got ids without drafts, in all steps together.
+    pub alone: u64,
     /// Ids of requests with targets, behind the first ones, and those that came in time.
     pub paced: (u64, u64),
     /// Requests that lost their blocks.
@@ -140,23 +72,13 @@ pub struct Report {
     pub host_ns: u64,
 }
 
-/// Lets the requests of a trace, in the order of their arrivals, through a scheduler; counts ids that are out, and ends
-/// early when asked to.
-pub fn simulate(
-    settings: Settings,
-    policy: Box<dyn Policy>,
-    arrivals: &[Arrival],
-    device: &Device,
-    kinds: &Kinds,
-    seed: u64,
-    progress: &Progress,
-) -> Result<Report> {
+/// Lets the requests of a trace through a scheduler; counts ids that are out, and ends early when asked to.
+pub fn simulate(settings: Settings, policy: Box<dyn Policy>, world: &World<'_>, progress: &Progress) -> Result<Report> {
+    let World { arrivals, device, kinds, seed, told } = *world;
     if arrivals.windows(2).any(|pair| pair[1].at_ms < pair[0].at_ms) {
         return Err(Error::argument("arrivals", "they are not in the order of their times"));
     }
-    if kinds.alphas.is_empty() || kinds.alphas.iter().any(|alpha| !(0.0..=1.0).contains(alpha)) {
-        return Err(Error::argument("alphas", "chances between 0 and 1 are needed"));
-    }
+    kinds.check(device.drafts.len())?;
     let passes = policy.passes();
     let all: u64 = arrivals.iter().map(|arrival| u64::from(arrival.new)).sum();
     let mut scheduler = Scheduler::new(settings, policy)?;
@@ -164,12 +86,18 @@ pub fn simulate(
     let noise = Philox::new(seed, NOISE);
     let (mut report, mut clock, mut next) = (Report::default(), 0.0f64, 0usize);
     report.latency_ms = [vec![0.0; arrivals.len()], vec![0.0; arrivals.len()]];
+    report.used = vec![Used::default(); device.drafts.len()];
+    // Whether their ids come in time, of which the scheduler may know nothing.
+    let mut beats: Vec<Option<Beat>> = arrivals.iter().map(|arrival| arrival.tbt_ms.map(Beat::new)).collect();
+    let mut gave: Vec<(usize, u32)> = Vec::new();
     let mut came: Vec<(Handle, usize)> = Vec::new();
     // Requests whose first id comes of a step.
     let mut begun_now: Vec<usize> = Vec::new();
     let (mut prompt, mut accepted, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
     // Requests that were half way after a step.
     let mut turned: Vec<(u32, u64, u32)> = Vec::new();
+    // Sequences in each pass of each drafter, and what its passes take.
+    let (mut depths, mut drafting) = (vec![[0u32; 256]; device.drafts.len()], Vec::new());
     loop {
         while let Some(arrival) = arrivals.get(next).filter(|arrival| arrival.at_ms <= clock) {
             progress.check()?;
@@ -188,12 +116,14 @@ pub fn simulate(
                 max_gamma: u8::MAX,
                 class: 0,
                 salt: 0,
-                tbt_ms: arrival.tbt_ms,
+                tbt_ms: arrival.tbt_ms.filter(|_| told),
             })?;
             report.host_ns += begun.elapsed().as_nanos() as u64;
             if let Some(oracle) = scheduler.chooser().policy().oracle() {
                 let (kind, _) = kinds.of(seed, next as u64, 0, arrival.new);
-                oracle.set_survival(handle.slot() as u32, 0, kinds.survival(kind))?;
+                for draft in 0..device.drafts.len() {
+                    oracle.set_survival(handle.slot() as u32, draft as u8, kinds.survival(draft, kind))?;
+                }
             }
             came.resize(came.len().max(handle.slot() + 1), (handle, 0));
             came[handle.slot()] = (handle, next);
@@ -216,19 +146,29 @@ pub fn simulate(
         }
         accepted.clear();
         tokens.clear();
-        let (mut depths, mut kv, mut prompts) = ([0u32; 256], 0u64, 0u32);
+        let (mut kv, mut prompts) = (0u64, 0u32);
+        depths.iter_mut().for_each(|depths| *depths = [0; 256]);
         let width = step.gamma[..step.giving].iter().copied().max().unwrap_or(0) as usize + 1;
         for row in 0..step.rows() {
-            let gamma = step.gamma[row];
-            depths[..usize::from(gamma)].iter_mut().for_each(|n| *n += 1);
+            let (gamma, draft) = (step.gamma[row], usize::from(step.draft[row]));
+            depths[draft][..usize::from(gamma)].iter_mut().for_each(|n| *n += 1);
             kv += step.next(row);
             // All but the last known token of a request are of its prompt.
             prompts += step.fresh[row] as u32 - u32::from(row < step.giving);
             if row < step.giving {
                 let arrival = arrivals[step.uids[row] as usize];
                 let emitted = step.next(row) as u32 - arrival.prompt;
-                let fine = kinds.accepted(seed, step.uids[row], emitted, arrival.new, gamma);
+                let fine = kinds.accepted(draft, seed, step.uids[row], [emitted, arrival.new], gamma);
                 accepted.push(i64::from(fine));
+                gave.push((step.uids[row] as usize, (u32::from(fine) + 1).min(arrival.new - emitted)));
+                if gamma > 0 {
+                    let used = &mut report.used[draft];
+                    used.rows += 1;
+                    used.drafts.0 += u64::from(gamma);
+                    used.drafts.1 += u64::from(fine);
+                } else {
+                    report.alone += 1;
+                }
                 if emitted == 0 {
                     begun_now.push(step.uids[row] as usize);
                 }
@@ -241,15 +181,27 @@ pub fn simulate(
         }
         if let Some(passes) = passes {
             // Its drafter runs for all, whatever was chosen.
-            depths[..usize::from(passes)].fill(step.giving as u32);
+            depths[0][..usize::from(passes)].fill(step.giving as u32);
         }
         let z = gauss(noise, number);
         let factor = (1.0 + device.noise * z).max(0.5) * slow;
-        let drafting: f64 = depths.iter().take_while(|n| **n > 0).map(|&n| device.draft.at(n)).sum::<f64>() * factor;
+        drafting.clear();
+        for ((draft, depths), used) in device.drafts.iter().zip(&depths).zip(&mut report.used) {
+            let ms = depths.iter().take_while(|n| **n > 0).map(|&n| draft.at(n)).sum::<f64>() * factor;
+            used.ms += ms;
+            drafting.push(ms);
+        }
         let verified = step.tokens.len() as u32;
         let verifying = (device.verify.at(verified) + device.kv_ms * kv as f64) * factor;
-        let took = device.host_ms + drafting + verifying;
+        let took = device.host_ms + drafting.iter().sum::<f64>() + verifying;
         clock += took;
+        for (which, tokens) in gave.drain(..) {
+            if let Some(beat) = &mut beats[which] {
+                let (paced, in_time) = beat.took(tokens, clock);
+                report.paced.0 += u64::from(paced);
+                report.paced.1 += u64::from(in_time);
+            }
+        }
         for which in begun_now.drain(..) {
             report.latency_ms[0][which] = clock - arrivals[which].at_ms;
         }
@@ -257,7 +209,7 @@ pub fn simulate(
         report.prompt_ms[usize::from(shifted)] +=
             (device.verify.at(verified) - device.verify.at(verified - prompts)) * factor;
         let begun = Instant::now();
-        scheduler.timed(device.host_ms, verifying, &[drafting])?;
+        scheduler.timed(device.host_ms, verifying, &drafting)?;
         let out = scheduler.stats().emitted;
         scheduler.commit(number, None, &accepted, &tokens, width)?;
         scheduler.take_all(|handle, outcome| {
@@ -271,7 +223,9 @@ pub fn simulate(
         for (slot, uid, emitted) in turned.drain(..) {
             if let Some(oracle) = scheduler.chooser().policy().oracle() {
                 let (kind, _) = kinds.of(seed, uid, emitted, arrivals[uid as usize].new);
-                oracle.set_survival(slot, 0, kinds.survival(kind))?;
+                for draft in 0..device.drafts.len() {
+                    oracle.set_survival(slot, draft as u8, kinds.survival(draft, kind))?;
+                }
             }
         }
     }
@@ -279,25 +233,17 @@ pub fn simulate(
     report.emitted = stats.emitted;
     (report.steps, report.rows, report.preempted) = (stats.steps, stats.rows, stats.preempted);
     report.drafts = (stats.drafted, stats.accepted);
-    report.paced = (stats.paced, stats.on_time);
     (report.ms, report.held) = (clock, settings.blocks as usize - scheduler.available());
     Ok(report)
-}
-
-/// A normal number (Box and Muller).
-fn gauss(random: Philox, position: u64) -> f64 {
-    let [a, b, _, _] = random.words_at(position);
-    let unit = |word: u32| (f64::from(word) + 0.5) / 2f64.powi(32);
-    (-2.0 * unit(a).ln()).sqrt() * (std::f64::consts::TAU * unit(b)).cos()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::choose::{Ask, Choice};
-    use crate::latency::LatencyCurve;
+    use crate::latency::{Knots, LatencyCurve};
     use crate::policy::rivals::ByBatch;
-    use crate::policy::{Planner, Room, Settings as Planning, StepTimes};
+    use crate::policy::{Planner, Settings as Planning};
+    use crate::times::Times;
 
     fn settings() -> Settings {
         Settings {
@@ -316,7 +262,7 @@ mod tests {
     fn device() -> Device {
         let verify = Knots::new(&[1, 64, 256, 1024], &[10.0, 11.0, 16.0, 40.0], false).unwrap();
         let draft = Knots::new(&[1, 64], &[0.8, 1.0], false).unwrap();
-        Device { verify, kv_ms: 1e-4, draft, host_ms: 0.2, noise: 0.03, shift: (0.5, 1.2) }
+        Device { verify, kv_ms: 1e-4, drafts: vec![draft], host_ms: 0.2, noise: 0.03, shift: (0.5, 1.2) }
     }
 
     fn arrivals(n: u64, gap: f64) -> Vec<Arrival> {
@@ -336,11 +282,12 @@ mod tests {
         alphas: &[f64],
         seed: u64,
     ) -> Result<Report> {
-        simulate(settings(), policy, arrivals, device, &kinds(alphas), seed, &Progress::new())
+        let world = World { arrivals, device, kinds: &kinds(alphas), seed, told: true };
+        simulate(settings(), policy, &world, &Progress::new())
     }
 
     fn kinds(alphas: &[f64]) -> Kinds {
-        Kinds { alphas: alphas.to_vec(), fall: 0.97, turn: 0.3 }
+        Kinds { alphas: vec![alphas.to_vec()], fall: 0.97, turn: 0.3 }
     }
 
     fn planner() -> Box<dyn Policy> {
@@ -390,33 +337,6 @@ mod tests {
         }
     }
 
-    /// A planner that hears nothing of targets.
-    #[derive(Debug)]
-    struct Deaf(Box<dyn Policy>);
-
-    impl Policy for Deaf {
-        fn admit(&mut self, slot: u32, class: u32) {
-            self.0.admit(slot, class);
-        }
-
-        fn choose(&mut self, asks: &[Ask], room: Room, out: &mut Vec<Choice>) -> Result<()> {
-            let asks: Vec<Ask> = asks.iter().map(|ask| Ask { weight: 1.0, ..*ask }).collect();
-            self.0.choose(&asks, room, out)
-        }
-
-        fn observe(&mut self, slot: u32, choice: Choice, accepted: u8) -> Result<()> {
-            self.0.observe(slot, choice, accepted)
-        }
-
-        fn timed(&mut self, times: &StepTimes<'_>) -> Result<()> {
-            self.0.timed(times)
-        }
-
-        fn forget(&mut self, slot: u32) {
-            self.0.forget(slot);
-        }
-    }
-
     #[test]
     fn targets_are_met_more_often() {
         let mut arrivals = arrivals(400, 20.0);
@@ -425,15 +345,43 @@ mod tests {
         let steep = Knots::new(&[1, 64, 256, 1024], &[10.0, 16.0, 64.0, 240.0], false).unwrap();
         // One of four wants an id each 20 ms. On the second device most of them can't have that: drafts cost others dear.
         for (device, least, gained) in [(device(), 0.94, 0.06), (Device { verify: steep, ..device() }, 0.09, 0.06)] {
-            let run = |policy| {
-                let found = replayed(policy, &arrivals, &device, &[0.3, 0.6, 0.9], 2).unwrap();
+            let run = |told, policy| {
+                let kinds = kinds(&[0.3, 0.6, 0.9]);
+                let world = World { arrivals: &arrivals, device: &device, kinds: &kinds, seed: 2, told };
+                let found = simulate(settings(), policy, &world, &Progress::new()).unwrap();
                 assert_eq!((found.requests, found.emitted, found.held), (400, wanted, 0));
                 (found.paced.1 as f64 / found.paced.0 as f64, found.busy_ms.iter().sum::<f64>())
             };
-            let ((ours, ms), (deaf, deaf_ms)) = (run(planner()), run(Box::new(Deaf(planner()))));
+            let ((ours, ms), (deaf, deaf_ms)) = (run(true, planner()), run(false, planner()));
             assert!(ours > least && ours > deaf + gained, "{ours:.3} in time, {deaf:.3} without weights");
             assert!(ms < 1.1 * deaf_ms, "{ms:.0} ms, {deaf_ms:.0} without weights");
         }
+    }
+
+    /// Of two drafters each is good for one kind of requests: both are used, and both together are better than either.
+    #[test]
+    fn several_drafters_share_the_requests() {
+        let arrivals = arrivals(300, 0.0);
+        let cheap = device().drafts[0].clone();
+        let run = |alphas: &[[f64; 2]]| {
+            let device = Device { drafts: vec![cheap.clone(); alphas.len()], ..device() };
+            let alphas = alphas.iter().map(|row| row.to_vec()).collect();
+            let kinds = Kinds { alphas, fall: 1.0, turn: 0.0 };
+            let policy = crate::contest::policy("planner", 8, &device, &kinds).unwrap();
+            let world = World { arrivals: &arrivals, device: &device, kinds: &kinds, seed: 2, told: true };
+            simulate(settings(), policy, &world, &Progress::new()).unwrap()
+        };
+        let (one, other) = ([0.9, 0.1], [0.1, 0.9]);
+        let both = run(&[one, other]);
+        let rows: u64 = both.used.iter().map(|used| used.rows).sum::<u64>() + both.alone;
+        assert!(both.used.iter().all(|used| used.rows > rows / 5 && used.ms > 0.0), "{:?} of {rows}", both.used);
+        assert_eq!(both.used.iter().map(|used| used.drafts.1).sum::<u64>(), both.drafts.1);
+        for alone in [run(&[one]), run(&[other])] {
+            assert!(both.ms < 0.95 * alone.ms, "{} ms, and {} with one", both.ms, alone.ms);
+        }
+        // One that is never right is not used but to look at it.
+        let useless = run(&[one, [0.0, 0.0]]);
+        assert!(useless.used[1].rows < rows / 50, "{:?}", useless.used);
     }
 
     #[test]
@@ -441,11 +389,11 @@ mod tests {
         let kinds = kinds(&[0.5]);
         for uid in 0..50 {
             for emitted in 0..40 {
-                let long = kinds.accepted(3, uid, emitted, 100, 8);
-                assert_eq!(kinds.accepted(3, uid, emitted, 100, 3), long.min(3));
+                let long = kinds.accepted(0, 3, uid, [emitted, 100], 8);
+                assert_eq!(kinds.accepted(0, 3, uid, [emitted, 100], 3), long.min(3));
             }
         }
-        let share = (0..20_000).filter(|&uid| kinds.accepted(3, uid, 7, 100, 1) == 1).count() as f64 / 20_000.0;
+        let share = (0..20_000).filter(|&uid| kinds.accepted(0, 3, uid, [7, 100], 1) == 1).count() as f64 / 20_000.0;
         assert!((share - 0.5).abs() < 0.015, "{share}");
     }
 

@@ -51,6 +51,12 @@ impl Times {
         Self::new(self.host_ms + ms, self.verify.clone(), vec![free; self.drafts.len()])
     }
 
+    /// The most prompt tokens, a power of 2, beside so many others that make a verification at most half as long again.
+    pub fn prompts_within(&self, batch: u32) -> u32 {
+        let most = 1.5 * self.verify.ms(batch, 0);
+        (0..16).rev().map(|bit| 1u32 << bit).find(|&n| self.verify.ms(batch + n, 0) <= most).unwrap_or(1)
+    }
+
     /// Milliseconds of all passes of a draft.
     pub fn draft_ms(&self, draft: usize, depths: &Depths) -> f64 {
         depths.iter().take_while(|&&n| n > 0).map(|&n| self.drafts[draft].ms(n, 0)).fold(0.0, |sum, ms| sum + ms)

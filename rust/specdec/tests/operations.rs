@@ -6,10 +6,13 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 use thrifty_base::hash::mix64;
 use thrifty_base::sampling::Sampling;
+use thrifty_specdec::latency::LatencyCurve;
 use thrifty_specdec::policy::rivals::ByBatch;
+use thrifty_specdec::policy::{Planner, Settings as Planning};
 use thrifty_specdec::request::{End, Handle, State, Submission};
 use thrifty_specdec::scheduler::{Scheduler, Settings, Stats};
 use thrifty_specdec::settle::FAILED;
+use thrifty_specdec::times::Times;
 
 const VOCAB: u64 = 5;
 
@@ -346,9 +349,64 @@ fn loses_blocks(priority: i32, tbt_ms: Option<f64>) -> usize {
 
 #[test]
 fn who_weighs_least_loses_blocks_first() {
-    // First come, first kept; a weight of 256 is worth eight priorities.
+    // First come, first kept; a weight of 32 is worth five priorities.
     assert_eq!([0, 5].map(|priority| loses_blocks(priority, None)), [1, 1]);
-    assert_eq!([0, 7, 9].map(|priority| loses_blocks(priority, Some(10.0))), [0, 0, 1]);
+    assert_eq!([0, 4, 6].map(|priority| loses_blocks(priority, Some(10.0))), [0, 0, 1]);
     // At ease, or hopelessly late, it weighs no more than others.
     assert_eq!([100.0, 1.0].map(|tbt_ms| loses_blocks(0, Some(tbt_ms))), [1, 1]);
+}
+
+/// Tokens of a step in which so many prompts of 1,000 wait, beside a request that just keeps its target, if it has one.
+fn tokens_beside(tbt_ms: Option<f64>, waiting: usize) -> usize {
+    let settings = Settings {
+        blocks: 10_000,
+        block_size: 16,
+        max_running: 64,
+        max_length: 1100,
+        token_budget: 4096,
+        max_gamma: 0,
+        vocab: VOCAB as u32,
+        share_prefixes: false,
+        ageing: 1000,
+    };
+    let curve = LatencyCurve {
+        draft_layers: 1,
+        draft_ms_per_layer: 1.0,
+        draft_overhead_ms: 0.0,
+        weights_ms: 10.0,
+        compute_ms_per_token: 0.05,
+        overhead_ms: 0.0,
+    };
+    let planner = Planner::new(Planning::default(), Times::of_curve(&curve, &[], 0.0).unwrap(), &[0.5]).unwrap();
+    let mut scheduler = Scheduler::new(settings, Box::new(planner)).unwrap();
+    let submit = |scheduler: &mut Scheduler, prompt: &[u32], tbt_ms| {
+        let sampling = Sampling::default();
+        let (max_new, stop, uid, priority, max_gamma, class, salt) = (50, &[][..], 0, 0, 0, 0, 0);
+        scheduler
+            .submit(&Submission { prompt, max_new, stop, sampling, uid, priority, max_gamma, class, salt, tbt_ms })
+            .unwrap()
+    };
+    submit(&mut scheduler, &[1, 2], tbt_ms);
+    for _ in 0..12 {
+        let step = scheduler.plan(true).unwrap();
+        let (number, giving) = (step.number, step.giving);
+        scheduler.timed(0.0, 10.0, &[]).unwrap();
+        scheduler.commit(number, None, &vec![0; giving], &vec![0; giving], 1).unwrap();
+    }
+    for _ in 0..waiting {
+        submit(&mut scheduler, &[1; 1000], None);
+    }
+    scheduler.plan(true).unwrap().tokens.len()
+}
+
+#[test]
+fn prompts_come_in_parts_beside_targets() {
+    // By the curve 299 tokens take half as long again as one; a power of 2 of them is taken.
+    assert_eq!([1, 3].map(|waiting| tokens_beside(Some(10.0), waiting)), [257, 257]);
+    // Of many, one of 32.
+    assert_eq!(tokens_beside(Some(10.0), 40), 1 + 40_000 / 32);
+    // Without a target, at ease, or hopelessly late, as much as fits.
+    for tbt_ms in [None, Some(0.01), Some(1000.0)] {
+        assert_eq!([1, 3, 40].map(|waiting| tokens_beside(tbt_ms, waiting)), [1001, 3001, 4096], "{tbt_ms:?}");
+    }
 }

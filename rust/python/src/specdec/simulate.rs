@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use thrifty_specdec::contest::run;
 use thrifty_specdec::latency::Knots;
-use thrifty_specdec::sim::{Arrival, Device, Kinds};
+use thrifty_specdec::sim::{Arrival, Device, Kinds, World};
 
 use crate::array::vector;
 use crate::error::IntoPyErr;
@@ -17,7 +17,7 @@ use crate::specdec::sizes::{Sizes, settings};
 #[derive(FromPyObject)]
 pub(crate) struct Simulated {
     verify: Vec<(u32, f64)>,
-    draft: Vec<(u32, f64)>,
+    draft: Vec<Vec<(u32, f64)>>,
     kv_ms: f64,
     host_ms: f64,
     noise: f64,
@@ -39,7 +39,7 @@ impl Told {
             Self::Curve(curve) => {
                 let curve = curve.into();
                 let (verify, draft) = (Knots::of_verify(&curve, &[])?, Knots::of_draft(&curve)?);
-                Ok(Device { verify, kv_ms: 0.0, draft, host_ms: 0.0, noise: 0.0, shift: (1.0, 1.0) })
+                Ok(Device { verify, kv_ms: 0.0, drafts: vec![draft], host_ms: 0.0, noise: 0.0, shift: (1.0, 1.0) })
             }
         }
     }
@@ -54,7 +54,7 @@ impl Simulated {
         let device = Device {
             verify: knots(&self.verify, self.padded)?,
             kv_ms: self.kv_ms,
-            draft: knots(&self.draft, false)?,
+            drafts: self.draft.iter().map(|rows| knots(rows, false)).collect::<thrifty_specdec::Result<_>>()?,
             host_ms: self.host_ms,
             noise: self.noise,
             shift: self.shift,
@@ -66,15 +66,16 @@ impl Simulated {
 
 /// What became of a trace under a policy, by name.
 #[pyfunction]
-#[pyo3(signature = (policy, at_ms, prompt, new, device, kinds, sizes, seed, progress, /))]
+#[pyo3(signature = (policy, at_ms, prompt, new, tbt_ms, device, kinds, sizes, seed, progress, /))]
 pub(crate) fn specdec_simulate<'py>(
     py: Python<'py>,
     policy: &str,
     at_ms: &Bound<'py, PyAny>,
     prompt: &Bound<'py, PyAny>,
     new: &Bound<'py, PyAny>,
+    tbt_ms: &Bound<'py, PyAny>,
     device: Told,
-    kinds: (Vec<f64>, f64, f64),
+    kinds: (Vec<Vec<f64>>, f64, f64),
     sizes: Sizes,
     seed: u64,
     progress: &Bound<'py, PyAny>,
@@ -82,15 +83,21 @@ pub(crate) fn specdec_simulate<'py>(
     let at_ms: PyReadonlyArray1<'_, f64> = vector(at_ms, "at_ms", "float64")?;
     let prompt: PyReadonlyArray1<'_, u32> = vector(prompt, "prompt", "uint32")?;
     let new: PyReadonlyArray1<'_, u32> = vector(new, "new", "uint32")?;
-    let rows = at_ms.as_slice()?.iter().zip(prompt.as_slice()?).zip(new.as_slice()?);
-    let arrivals: Vec<Arrival> =
-        rows.map(|((&at_ms, &prompt), &new)| Arrival { at_ms, prompt, new, tbt_ms: None }).collect();
+    let tbt_ms: PyReadonlyArray1<'_, f64> = vector(tbt_ms, "tbt_ms", "float64")?;
+    let rows = at_ms.as_slice()?.iter().zip(prompt.as_slice()?).zip(new.as_slice()?).zip(tbt_ms.as_slice()?);
+    let arrival = |(((&at_ms, &prompt), &new), &tbt_ms): (((&f64, &u32), &u32), &f64)| Arrival {
+        at_ms,
+        prompt,
+        new,
+        tbt_ms: (!tbt_ms.is_nan()).then_some(tbt_ms),
+    };
+    let arrivals: Vec<Arrival> = rows.map(arrival).collect();
     let settings = settings(sizes, 32_000, true);
     let device = device.device().map_err(|e| e.into_py_err(py))?;
     let (alphas, fall, turn) = kinds;
     let kinds = Kinds { alphas, fall, turn };
-    let (found, cpu_s) =
-        long_call(py, Some(progress), |progress| run(policy, settings, &arrivals, &device, &kinds, seed, progress))?;
+    let world = World { arrivals: &arrivals, device: &device, kinds: &kinds, seed, told: true };
+    let (found, cpu_s) = long_call(py, Some(progress), |progress| run(policy, settings, &world, progress))?;
     let out = PyDict::new(py);
     out.set_item("requests", found.requests)?;
     out.set_item("tokens", found.emitted)?;
@@ -99,6 +106,11 @@ pub(crate) fn specdec_simulate<'py>(
     out.set_item("drafted", found.drafts.0)?;
     out.set_item("accepted", found.drafts.1)?;
     out.set_item("preempted", found.preempted)?;
+    let used = found.used.iter().map(|used| (used.rows, used.drafts.0, used.drafts.1, used.ms));
+    out.set_item("used", used.collect::<Vec<_>>())?;
+    out.set_item("alone", found.alone)?;
+    out.set_item("paced", found.paced.0)?;
+    out.set_item("in_time", found.paced.1)?;
     out.set_item("ms", found.ms)?;
     out.set_item("busy_ms", found.busy_ms.iter().sum::<f64>())?;
     out.set_item("prompt_ms", found.prompt_ms.iter().sum::<f64>())?;

@@ -50,6 +50,11 @@ impl Chooser {
         }
     }
 
+    /// Tokens of prompts that make a step of so many requests at most half as long again.
+    pub(crate) fn prompts_within(&self, batch: u32) -> u32 {
+        self.policy.prompts_within(batch)
+    }
+
     /// Of the drafts that requests got, so many were accepted. What a drafter had no proposal for was not accepted either: it
     /// is as well not asked for.
     pub(crate) fn observe(&mut self, rounds: &[Round]) {

@@ -208,6 +208,10 @@ impl Planner {
 }
 
 impl Policy for Planner {
+    fn prompts_within(&self, batch: u32) -> u32 {
+        self.times.prompts_within(batch)
+    }
+
     fn admit(&mut self, slot: u32, class: u32) {
         self.acceptance.admit(slot, class);
         self.offers.admit(slot);

@@ -222,6 +222,10 @@ impl Oracle {
 }
 
 impl Policy for Oracle {
+    fn prompts_within(&self, batch: u32) -> u32 {
+        self.times.prompts_within(batch)
+    }
+
     fn oracle(&mut self) -> Option<&mut Oracle> {
         Some(self)
     }
