@@ -50,7 +50,7 @@ class Noise:
         return ((self.words(ACCEPT, (self.begin + i) << 24)[0] >> 8) + 1) / (1 << 24)
 
     def bits(self, purpose: int, position: int, id_: int) -> int:
-        """The 32 bits of an id: of 64, those of the first half have upper halves of words, the others the lower ones."""
+        """The bits of an id: of 64, the first half have upper halves of words, the others the lower ones."""
         word, shift = id_ // 64 * 32 + id_ % 32, 16 if id_ % 64 < 32 else 0
         rows = (position << 24, position << 24 | 1 << 23)
         upper, lower = (self.words(purpose, row | word // 4)[word % 4] >> shift & 0xFFFF for row in rows)
