@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
@@ -18,10 +19,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Json",
     "Seed",
+    "TableDtype",
+    "Tables",
+    "TeacherNoise",
+    "TeacherShare",
+    "TeacherTemperature",
     "Threads",
     "count",
     "emit",
     "note",
+    "one_of",
     "progress",
     "repeat_option",
     "replaced",
@@ -33,6 +40,32 @@ __all__ = [
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable results on stdout and nothing else there.")]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads; 0 for all cores.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Key of everything random.")]
+
+
+class TableDtype(StrEnum):
+    """What rows of tables are."""
+
+    f32 = "f32"
+    bf16 = "bf16"
+    i8 = "i8"
+
+
+Tables = Annotated[TableDtype, typer.Option("--table-dtype", help="What the file's tables are rounded to.")]
+TeacherTemperature = Annotated[
+    float, typer.Option("--teacher-temperature", min=0.01, help="Scores of both are divided by it.")
+]
+TeacherShare = Annotated[
+    float, typer.Option("--teacher-share", min=0, max=1, help="Of the loss; the rest is the text's own.")
+]
+TeacherNoise = Annotated[
+    float, typer.Option("--teacher-noise", min=0, max=0.9, help="Of the ids that both see, so many are replaced.")
+]
+
+
+def one_of(option: str, given: str, known: tuple[str, ...]) -> None:
+    """Refuse an option that is none of those that are known."""
+    if given not in known:
+        raise typer.BadParameter(f"{option} {given} is none of {', '.join(known)}")
 
 
 def emit(values: dict[str, Any]) -> None:

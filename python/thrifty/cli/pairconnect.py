@@ -21,14 +21,6 @@ TokenizerFile = Annotated[
 ]
 
 
-class TableDtype(StrEnum):
-    """What rows of tables are."""
-
-    f32 = "f32"
-    bf16 = "bf16"
-    i8 = "i8"
-
-
 class TableUpdate(StrEnum):
     """Of which rows a step is one."""
 
@@ -55,9 +47,7 @@ def train(
     layers: Annotated[int, typer.Option("--layers", min=1, help="Layers.")] = 2,
     pair_window: Annotated[int, typer.Option("--pair-window", min=1, help="Pairs of a position.")] = 4,
     rows: Annotated[int, typer.Option("--rows", min=1, help="Rows of each of the 4 tables of a layer.")] = 65_536,
-    table_dtype: Annotated[
-        TableDtype, typer.Option("--table-dtype", help="What the file's tables are rounded to.")
-    ] = TableDtype.f32,
+    table_dtype: common.Tables = common.TableDtype.f32,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Windows a step.")] = 16,
     lr: Annotated[float, typer.Option("--lr", help="Learning rate of dense weights.")] = 6e-3,
     table_lr: Annotated[float, typer.Option("--table-lr", help="Learning rate of tables.")] = 1e-2,
@@ -76,15 +66,9 @@ def train(
         Path | None,
         typer.Option("--teacher", metavar="MODEL", help="Learn the distribution of a model, folder or file."),
     ] = None,
-    teacher_temperature: Annotated[
-        float, typer.Option("--teacher-temperature", min=0.01, help="Scores of both are divided by it.")
-    ] = 1.0,
-    teacher_share: Annotated[
-        float, typer.Option("--teacher-share", min=0, max=1, help="Of the loss; the rest is the text's own.")
-    ] = 1.0,
-    teacher_noise: Annotated[
-        float, typer.Option("--teacher-noise", min=0, max=0.9, help="Of the ids that both see, so many are replaced.")
-    ] = 0.0,
+    teacher_temperature: common.TeacherTemperature = 1.0,
+    teacher_share: common.TeacherShare = 1.0,
+    teacher_noise: common.TeacherNoise = 0.0,
     device: Annotated[str, typer.Option("--device", help="cpu, or cuda.")] = "cpu",
     precision: Annotated[str, typer.Option("--precision", help="Of products: f32, or bf16.")] = "f32",
     checkpoint: Annotated[
@@ -101,13 +85,9 @@ def train(
     for name, value in (("--dim", dim), ("--hidden", hidden)):
         if value % 16:
             raise typer.BadParameter(f"{name} {value} is no multiple of 16")
-    for name, text_, known in (
-        ("--mixer", mixer, ("pair", "attention", "none")),
-        ("--device", device, ("cpu", "cuda")),
-        ("--precision", precision, ("f32", "bf16")),
-    ):
-        if text_ not in known:
-            raise typer.BadParameter(f"{name} {text_} is none of {', '.join(known)}")
+    common.one_of("--mixer", mixer, ("pair", "attention", "none"))
+    common.one_of("--device", device, ("cpu", "cuda"))
+    common.one_of("--precision", precision, ("f32", "bf16"))
     if mixer != "pair" and table_dtype.value != "f32":
         raise typer.BadParameter("--table-dtype is for --mixer pair")
     settings: dict[str, Any] = {"context": context, "batch": batch, "lr": lr, "table_lr": table_lr, "seed": seed}

@@ -131,14 +131,6 @@ def advise(
     )
 
 
-class TableDtype(StrEnum):
-    """What rows of tables are."""
-
-    f32 = "f32"
-    bf16 = "bf16"
-    i8 = "i8"
-
-
 @app.command("train-draft")
 def train_draft(
     text: Annotated[Path, typer.Argument(metavar="TEXT", help="To learn from; .xz is unpacked.", show_default=False)],
@@ -160,9 +152,7 @@ def train_draft(
     layers: Annotated[int, typer.Option("--layers", min=1, help="Layers.")] = 1,
     pair_window: Annotated[int, typer.Option("--pair-window", min=1, help="Pairs of a position.")] = 4,
     rows: Annotated[int, typer.Option("--rows", min=1, help="Rows of each of the 4 tables of a layer.")] = 65_536,
-    table_dtype: Annotated[
-        TableDtype, typer.Option("--table-dtype", help="What the file's tables are rounded to.")
-    ] = TableDtype.f32,
+    table_dtype: common.Tables = common.TableDtype.f32,
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=1, help="Ids to train on.  [default: the text once]")
     ] = None,
@@ -171,15 +161,9 @@ def train_draft(
     batch: Annotated[int, typer.Option("--batch", min=1, help="Windows a step.")] = 16,
     lr: Annotated[float, typer.Option("--lr", help="Learning rate of dense weights.")] = 6e-3,
     table_lr: Annotated[float, typer.Option("--table-lr", help="Learning rate of tables.")] = 1e-2,
-    teacher_temperature: Annotated[
-        float, typer.Option("--teacher-temperature", min=0.01, help="Scores of both are divided by it.")
-    ] = 1.0,
-    teacher_share: Annotated[
-        float, typer.Option("--teacher-share", min=0, max=1, help="Of the loss; the rest is the text's own.")
-    ] = 1.0,
-    teacher_noise: Annotated[
-        float, typer.Option("--teacher-noise", min=0, max=0.9, help="Of the ids that both see, so many are replaced.")
-    ] = 0.0,
+    teacher_temperature: common.TeacherTemperature = 1.0,
+    teacher_share: common.TeacherShare = 1.0,
+    teacher_noise: common.TeacherNoise = 0.0,
     device: Annotated[str, typer.Option("--device", help="To train on: cpu, or cuda.")] = "cpu",
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", metavar="FILE", help="From which the same command goes on.")
@@ -203,13 +187,9 @@ def train_draft(
 
     if dim % 16:
         raise typer.BadParameter(f"--dim {dim} is no multiple of 16")
-    for name, text_, known in (
-        ("--shape", shape, ("given", "auto")),
-        ("--device", device, ("cpu", "cuda")),
-        ("--rule", rule, ("block", "token", "greedy", "seed_exact")),
-    ):
-        if text_ not in known:
-            raise typer.BadParameter(f"{name} {text_} is none of {', '.join(known)}")
+    common.one_of("--shape", shape, ("given", "auto"))
+    common.one_of("--device", device, ("cpu", "cuda"))
+    common.one_of("--rule", rule, ("block", "token", "greedy", "seed_exact"))
     if new <= max_gamma:
         raise typer.BadParameter(f"--new {new} has no room for --max-gamma {max_gamma} drafts and an id more")
     specdec_train.train_draft(
