@@ -1,7 +1,8 @@
 //! What lookups reach of what memory gives: rows that are only read, at places that are known, beside lookups of as many
 //! rows. A JSON line a table, in GB of rows a second; both take turns on one thread, medians of rounds.
 //!
-//! Rows are read in several ways, and the fastest counts.
+//! Rows are read in several ways, and the fastest counts. All read the rows of the one table, so that none finds more of
+//! them in the caches than another.
 
 #![allow(clippy::print_stdout)] // what it is for
 
@@ -11,7 +12,6 @@ use std::time::Instant;
 use pulp::{Simd, WithSimd};
 use thrifty_base::hash::mix64;
 use thrifty_base::math::dispatch;
-use thrifty_base::pages::Pages;
 use thrifty_base::prefetch::{prefetch, prefetch_near};
 use thrifty_base::progress::Progress;
 use thrifty_base::simd::{self, Path};
@@ -79,8 +79,6 @@ fn main() -> Result<()> {
         for first in (0..rows).step_by(SET) {
             table.set(first, &values[..DIM * SET.min(rows - first)], None)?;
         }
-        let mut plain = Pages::<u8>::zeros(rows * stride)?;
-        plain.iter_mut().enumerate().for_each(|(i, x)| *x = i as u8);
         let progress = Progress::new();
         let mut out = vec![0.0; BAGS * DIM];
         let (mut reads, mut looked) = (ways.map(|_| Vec::new()), Vec::new());
@@ -90,7 +88,7 @@ fn main() -> Result<()> {
                 let random = |i: u64| mix64(i ^ mix64(round << 8 | turn as u64)) as usize;
                 let places: Vec<usize> = (0..pairs as u64).map(|i| random(i) % rows * stride).collect();
                 let begun = Instant::now();
-                black_box(way(path, &plain, &places));
+                black_box(way(path, table.data(), &places));
                 reads.push((pairs * stride) as f64 / begun.elapsed().as_secs_f64() / 1e9);
             }
             let ids: Vec<u32> = (0..BAGS as u64).map(|i| (mix64(i ^ mix64(round + 99)) % 30_000) as u32).collect();

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 
 /// Positions of a task.
 const TASK: usize = 64;
-/// Rows whose places are known before the first is read.
+/// Rows whose places are kept after they were read.
 const ROWS: usize = 1024;
 /// How many rows ahead memory is asked, where vectors are of 64 bytes and where they are shorter: measured on a Sapphire
 /// Rapids, whose second cache has 2 MiB a core, and on a Zen with 512 KiB, each slower with the other's.
@@ -203,40 +203,41 @@ fn all<S: Simd, R: Unit>(
     let Room { keys, words, starts, factors } = room;
     let (keys, begin) = table.keys(ids, from, keys);
     let most = spec.heads * spec.distances(ids.len() - 1).len();
-    let together = (ROWS / most.max(1)).max(1);
     let short = S::F32_LANES < BLOCK;
     let ahead = AHEAD[usize::from(short)] + if short || layout.stride < WIDE { 0 } else { FARTHER };
-    let ahead = if layout.bytes > NEAR { ahead } else { 0 };
+    let rows = most.saturating_mul(ids.len() - from);
+    let ahead = match layout.bytes > NEAR {
+        false => 0,
+        true if rows <= ahead => ahead.min(FEW),
+        true => ahead,
+    };
+    let ask = if rows.saturating_mul(layout.stride) <= ROOM { prefetch_near::<R> } else { prefetch::<R> };
     let own = (spec.precision == Precision::I8).then_some(layout.scale);
-    for (block, out) in out.chunks_mut(together * spec.width()).enumerate() {
-        let first = from + block * together;
-        starts.clear();
-        for t in first..first + out.len() / spec.width() {
-            table.places(ids, keys, begin, t, layout.stride / size_of::<R>(), words, starts);
+    starts.clear();
+    // The places of later positions are told while rows of this one are on their way.
+    let (mut at, mut told) = (0, from);
+    for (t, out) in (from..).zip(out.chunks_exact_mut(spec.width())) {
+        if at >= ROWS {
+            starts.drain(..at);
+            at = 0;
         }
-        let ahead = if starts.len() <= ahead { ahead.min(FEW) } else { ahead };
-        let near = starts.len() * layout.stride <= ROOM;
-        for &start in starts.iter().take(ahead) {
-            let row = &numbers[start..][..spec.head_dim];
-            if near {
-                prefetch_near(row);
-            } else {
-                prefetch(row);
-            }
+        let n = spec.distances(t).len();
+        while told < ids.len() && (told <= t || starts.len() < at + spec.heads * n + ahead) {
+            table.places(ids, keys, begin, told, layout.stride / size_of::<R>(), words, starts);
+            told += 1;
         }
-        let mut at = 0;
-        for (i, out) in out.chunks_exact_mut(spec.width()).enumerate() {
-            let n = spec.distances(first + i).len();
-            let scale = if spec.pool == Pool::Mean && n > 0 { 1.0 / n as f32 } else { 1.0 };
-            for (h, out) in out.chunks_exact_mut(spec.head_dim).enumerate() {
-                let now = &starts[at..at + n];
-                let weights = weights.map(|w| &w[h * spec.window..h * spec.window + n]);
-                let given = factors_of::<S, R>(s, table, now, weights, factors);
-                let later = if ahead == 0 { &[] } else { starts.get(at + ahead..).unwrap_or(&[]) };
-                let factors = given.then(|| &factors[..n]);
-                Bag { data: numbers, starts: now, later, factors, own, scale }.sum(s, out);
-                at += n;
-            }
+        if t == from {
+            starts.iter().take(ahead).for_each(|&start| ask(&numbers[start..][..spec.head_dim]));
+        }
+        let scale = if spec.pool == Pool::Mean && n > 0 { 1.0 / n as f32 } else { 1.0 };
+        for (h, out) in out.chunks_exact_mut(spec.head_dim).enumerate() {
+            let now = &starts[at..at + n];
+            let weights = weights.map(|w| &w[h * spec.window..h * spec.window + n]);
+            let given = factors_of::<S, R>(s, table, now, weights, factors);
+            let later = if ahead == 0 { &[] } else { starts.get(at + ahead..).unwrap_or(&[]) };
+            let factors = given.then(|| &factors[..n]);
+            Bag { data: numbers, starts: now, later, factors, own, scale }.sum(s, out);
+            at += n;
         }
     }
 }

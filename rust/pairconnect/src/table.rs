@@ -107,7 +107,8 @@ impl PairTable {
         self.layout.bytes
     }
 
-    pub(crate) fn data(&self) -> &[u8] {
+    /// Those bytes, row by row.
+    pub fn data(&self) -> &[u8] {
         match &self.store {
             Store::Memory(pages) => pages,
             Store::File(file, name) => file.tensor(name).expect("looked for when the table was opened").bytes,
