@@ -1,5 +1,17 @@
-"""``python -m thrifty`` is the command ``thrifty``."""
+"""``thrifty`` and ``python -m thrifty``."""
 
-from thrifty.cli.app import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line; Ctrl-C while it is still loading ends it as quietly as later."""
+    try:
+        from thrifty.cli.app import main as run
+    except KeyboardInterrupt:
+        sys.stderr.write("thrifty: error: stopped\n")
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use thrifty_base::files::WriteLock;
 use thrifty_base::hash::mix64;
 use thrifty_base::lent::Lent;
 use thrifty_base::pages::Floats;
@@ -185,8 +186,10 @@ impl Trainer {
         Err(Error::Resume { path: path.to_owned(), field: "the checksum of the data", there, here, hint })
     }
 
-    /// Refuses to go on from a checkpoint, which this was read from, with other data.
+    /// Refuses to go on from a checkpoint, which this was read from, with other data or while another process writes it.
     pub fn expect(&self, path: &Path, inputs: Sparse<'_>, targets: Sparse<'_>) -> Result<()> {
+        // A lock that a killed process left goes with this, even where nothing is left to train.
+        drop(WriteLock::take(path)?);
         let data = checksum(self.network.shape, inputs, targets)?;
         self.expect_data(path, data, "give the same data, or another folder for checkpoints")
     }
