@@ -1,9 +1,14 @@
-"""Runs the command line as people do, in a process of its own."""
+"""Runs the command line: as people do, in a process of its own, or in this one where only what it says matters."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import subprocess
 import sys
+from unittest import mock
+
+from thrifty.cli.app import main
 
 
 def thrifty(
@@ -19,3 +24,15 @@ def ok(*arguments: object, data: bytes | None = None) -> str:
     done = thrifty(*arguments, data=data)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def said(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """What `thrifty` says, without the seconds that a new process takes to load torch."""
+    command = ["thrifty", *map(str, arguments)]
+    out, err = io.StringIO(), io.StringIO()
+    with mock.patch.object(sys, "argv", command), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as end:
+            return subprocess.CompletedProcess(command, int(end.code or 0), out.getvalue(), err.getvalue())
+    raise AssertionError("the command line exits")

@@ -37,15 +37,19 @@ def lint(python: str) -> list[tuple[str, list[str]]]:
 
 def steps(python: str, only: str | None, slow: bool) -> list[tuple[str, list[str]]]:
     """Names and commands, in order."""
-    tests = [python, "-m", "pytest", "tests"] + ([] if slow else ["-m", "not slow"])
+    # Files are dealt to two processes in their order, so that many short ones come last.
+    dealt = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+    tests = [python, "-m", "pytest", "tests", *dealt] + ([] if slow else ["-m", "not slow"])
+    # The crate of the bindings has no tests of its own, and clippy sees the examples: each takes minutes to compile.
+    crates = ["cargo", "test", "--workspace", "--exclude", "thrifty-python", "--locked", "--lib", "--tests"]
     groups = {
         "install": [("install", [python, "-m", "pip", "install", "--quiet", ".[all,test]"])],
-        "cargo": [("cargo test", ["cargo", "test", "--workspace", "--locked"])],
+        "cargo": [("cargo test", crates)],
         "pytest": [("pytest", tests)],
         "lint": lint(python),
     }
     if slow:
-        groups["cargo"].append(("cargo test, slow", ["cargo", "test", "--workspace", "--locked", "--", "--ignored"]))
+        groups["cargo"].append(("cargo test, slow", [*crates, "--", "--ignored"]))
     chosen = groups.values() if only is None else [groups[only]]
     return [step for group in chosen for step in group]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tokenizers
 
-from tests.command import ok, thrifty
+from tests.command import ok, said, thrifty
 from thrifty.cli.pairconnect_train import the_teacher
 from thrifty.errors import MismatchError
 from thrifty.models import Decoder, DecoderConfig, save_decoder
@@ -190,7 +190,7 @@ def test_errors_are_one_line(
     monkeypatch.chdir(folder)
     (folder / "short").write_text("short")
     (folder / "text.xz").write_text("no xz")
-    done = thrifty("pairconnect", *arguments)
+    done = said("pairconnect", *arguments)
     assert done.returncode == status, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
