@@ -7,7 +7,19 @@ trains huge output layers on CPUs. Parts are imported at first use, so ``import 
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["device", "errors", "models", "pairconnect", "pipeline", "rambo", "report", "slide", "specdec", "stats"]
+__all__ = [
+    "device",
+    "errors",
+    "models",
+    "pairconnect",
+    "pipeline",
+    "rambo",
+    "report",
+    "slide",
+    "specdec",
+    "stats",
+    "throttle",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

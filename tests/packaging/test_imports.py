@@ -25,6 +25,7 @@ LEVELS = {
     "rambo": 1,
     "slide": 1,
     "specdec": 1,
+    "throttle": 1,
     "models": 2,
     "pipeline": 4,
     "cli": 5,

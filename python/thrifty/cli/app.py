@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from thrifty.cli import common, demo, pairconnect, rambo, slide, specdec
+from thrifty.cli import common, demo, pairconnect, rambo, slide, specdec, throttle
 from thrifty.errors import ThriftyError
 
 __all__ = ["app", "main"]
@@ -25,6 +25,7 @@ app.add_typer(pairconnect.app, name="pairconnect")
 app.add_typer(rambo.app, name="rambo")
 app.add_typer(slide.app, name="slide")
 app.add_typer(specdec.app, name="specdec")
+app.add_typer(throttle.app, name="throttle")
 app.command("demo")(demo.demo)
 
 

@@ -1,0 +1,128 @@
+"""``thrifty throttle``: settings of least energy under limits."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path  # noqa: TC003 - the parser reads annotations
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thrifty.cli import common
+
+if TYPE_CHECKING:
+    from thrifty.throttle import Tuner
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Find the settings that take the least energy under a latency limit.", no_args_is_help=True)
+
+
+@app.callback()
+def throttle() -> None:
+    """Find the settings that take the least energy under a latency limit."""
+
+
+@app.command()
+def replay(
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE.csv", help="Settings that were measured, with a line of names.")
+    ],
+    knobs: Annotated[list[str], typer.Option("--knob", metavar="COLUMN", help="What can be set; may repeat.")],
+    objective: Annotated[str, typer.Option("--objective", metavar="COLUMN", help="What is to be least.")],
+    constraints: Annotated[
+        list[str] | None,
+        typer.Option("--constraint", metavar='"COLUMN<=VALUE"', help="A limit to keep; may repeat."),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="COLUMN=VALUE", help="Only these lines of the table; may repeat."),
+    ] = None,
+    default: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--default", metavar="COLUMN=VALUE", help="Of a knob, asked first; may repeat.  [default: the largest]"
+        ),
+    ] = None,
+    evaluations: Annotated[int, typer.Option("--evaluations", min=1, help="Settings to ask for at most.")] = 20,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many searches, from --seed on.")] = 1,
+    seed: common.Seed = 0,
+    json_: common.Json = False,
+) -> None:
+    """Tune over a table of measurements that were made before, as if the device were here."""
+    from thrifty.throttle import Constraint, Replay
+
+    limits = [Constraint(*limit(text)) for text in constraints or []]
+    found = Replay(
+        table,
+        knobs,
+        [objective, *(constraint.name for constraint in limits)],
+        where=pairs("--where", where),
+        default=dict(pairs("--default", default)),
+    )
+    optimum = found.measure(found.best(objective, limits))[objective]
+    if not json_:
+        print_heads(knobs, objective)
+    for one in range(seed, seed + seeds):
+        tuner = found.tune(objective, limits, evaluations=evaluations, seed=one)
+        if json_:
+            common.emit(told(tuner, one))
+        else:
+            print_one(tuner, one, optimum)
+
+
+def limit(text: str) -> tuple[str, float]:
+    """Read a limit: time_s<=0.5."""
+    name, sign, value = text.partition("<=")
+    try:
+        upper = float(value)
+    except ValueError:
+        upper = math.nan
+    if not sign or not name.strip() or not upper > 0:
+        raise typer.BadParameter(f"--constraint '{text}'; a column and a number above 0, as \"time_s<=0.5\"")
+    return name.strip(), upper
+
+
+def pairs(option: str, texts: list[str] | None) -> dict[str, str]:
+    """Read columns and values: gpu=v100."""
+    found: dict[str, str] = {}
+    for text in texts or []:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise typer.BadParameter(f"{option} '{text}'; a column and a value, as gpu=v100")
+        if name in found:
+            raise typer.BadParameter(f"{option} {name} is there twice")
+        found[name] = value
+    return found
+
+
+def told(tuner: Tuner, seed: int) -> dict[str, Any]:
+    """Say what a search did, for programs."""
+    best = tuner.best
+    return {
+        "seed": seed,
+        "asked": [evaluation.setting for evaluation in tuner.evaluations],
+        "best": None if best is None else best.setting,
+        "violations": tuner.violations,
+        "energy": sum(evaluation.measured[tuner.objective] for evaluation in tuner.evaluations),
+    }
+
+
+HEAD = "{:>6}  {:>6}  {:>10}  {:>12}  {}"
+
+
+def print_heads(knobs: list[str], objective: str) -> None:
+    """Name the columns of what :func:`print_one` writes."""
+    typer.echo(HEAD.format("seed", "asked", "violations", "over optimum", f"best {', '.join(knobs)} by {objective}"))
+
+
+def print_one(tuner: Tuner, seed: int, optimum: float) -> None:
+    """Write a search as a line."""
+    best = tuner.best
+    if best is None:
+        over, setting = "none kept", "-"
+    else:
+        over = f"{best.measured[tuner.objective] / optimum - 1:.1%}"
+        setting = ", ".join(f"{name} {value}" for name, value in best.setting.items())
+        setting += f": {best.measured[tuner.objective]:,.6g}"
+    typer.echo(HEAD.format(seed, len(tuner), tuner.violations, over, setting))

@@ -1,0 +1,18 @@
+"""Least energy under a latency limit: settings of a device and a workload, found by few measurements (2310.19991).
+
+>>> from thrifty.throttle import Constraint, Knob, Tuner
+>>> knobs = [Knob("clock_mhz", [600, 900, 1200, 1500]), Knob("batch", [1, 2, 4, 8])]
+>>> tuner = Tuner(knobs, objective="energy_j", constraints=[Constraint("latency_s", upper=0.02)], seed=1)
+>>> while (setting := tuner.ask()) is not None and len(tuner) < 8:
+...     clock, batch = setting["clock_mhz"], setting["batch"]
+...     seconds = 0.004 + 3.0 * batch / clock
+...     tuner.tell(setting, {"energy_j": seconds * (20 + (clock / 400) ** 3) / batch, "latency_s": seconds})
+>>> tuner.best.setting
+{'clock_mhz': 900, 'batch': 4}
+"""
+
+from thrifty.throttle.replay import Replay
+from thrifty.throttle.space import Knob, Space
+from thrifty.throttle.tuner import Constraint, Evaluation, Tuner
+
+__all__ = ["Constraint", "Evaluation", "Knob", "Replay", "Space", "Tuner"]
