@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from thrifty.pairconnect import PairSpec
+
+Name = TypeVar("Name")
 
 torch.set_num_threads(1)
 C1, C2 = (x - 2**64 for x in (0x9E3779B97F4A7C15, 0x91E10DA5C79E7B1D))
@@ -54,9 +56,9 @@ class TorchHash:
         return ((((words * self.odd) >> 32) & 0xFFFFFFFF) * self.rows >> 32) + self.first
 
 
-def best(calls: dict[str, Callable[[int], object]], count: int, rounds: int) -> dict[str, float]:
+def best(calls: dict[Name, Callable[[int], object]], count: int, rounds: int) -> dict[Name, float]:
     """Microseconds of a call: blocks of ``count`` calls take turns; medians of rounds, of CPU time."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
+    times: dict[Name, list[float]] = {name: [] for name in calls}
     for round_ in range(rounds + 1):
         for name, call in calls.items():
             begun = time.process_time()

@@ -1,5 +1,5 @@
 //! What lookups reach of what memory gives: rows that are only read, at places that are known, beside lookups of as many
-//! rows. A JSON line a table, in GB of rows a second; both take turns on one thread, medians of rounds.
+//! rows. A JSON line a table, in GB of rows a second; all take turns on one thread, medians of rounds.
 //!
 //! Rows are read in several ways, and the fastest counts. All read the rows of the one table, so that none finds more of
 //! them in the caches than another.
@@ -42,17 +42,18 @@ fn ways<const BYTES: usize>() -> [Way; 6] {
     ]
 }
 
-fn main() -> Result<()> {
-    use Precision::{Bf16, F32, I8};
-    let path = simd::path()?;
-    // Of i8, as many rows as 256 MB have room for.
-    for (name, precision, rows) in [
-        ("8 MB", F32, 1 << 14),
-        ("256 MB", F32, 1 << 19),
-        ("1 GB", F32, 1 << 21),
-        ("256 MB bf16", Bf16, 1 << 20),
-        ("256 MB i8", I8, 2_033_600),
-    ] {
+/// A table, and what was measured of it: GB of rows a second, by way and of lookups.
+struct Case {
+    name: &'static str,
+    table: PairTable,
+    stride: usize,
+    ways: [Way; 6],
+    reads: [Vec<f64>; 6],
+    lookups: Vec<f64>,
+}
+
+impl Case {
+    fn new(name: &'static str, precision: Precision, rows: usize) -> Result<Self> {
         let spec = PairSpec {
             vocab: 30_000,
             rows,
@@ -70,35 +71,60 @@ fn main() -> Result<()> {
         };
         let stride = Layout::of(&spec)?.stride;
         let ways = match precision {
-            F32 => ways::<512>(),
-            Bf16 => ways::<256>(),
-            I8 => ways::<132>(),
+            Precision::F32 => ways::<512>(),
+            Precision::Bf16 => ways::<256>(),
+            Precision::I8 => ways::<132>(),
         };
         let mut table = PairTable::zeros(spec, None)?;
         let values: Vec<f32> = (0..SET).flat_map(|r| (0..DIM).map(move |i| (r * i) as f32)).collect();
         for first in (0..rows).step_by(SET) {
             table.set(first, &values[..DIM * SET.min(rows - first)], None)?;
         }
-        let progress = Progress::new();
-        let mut out = vec![0.0; BAGS * DIM];
-        let (mut reads, mut looked) = (ways.map(|_| Vec::new()), Vec::new());
+        Ok(Self { name, table, stride, ways, reads: Default::default(), lookups: Vec::new() })
+    }
+
+    /// One of each, with places that no turn before had.
+    fn turn(&mut self, path: Path, round: u64, out: &mut [f32]) -> Result<()> {
+        let Self { table, stride, ways, reads, lookups, .. } = self;
         let pairs: usize = (0..BAGS).map(|t| t.min(WINDOW)).sum();
-        for round in 0..ROUNDS {
-            for (turn, (way, reads)) in ways.iter().zip(&mut reads).enumerate() {
-                let random = |i: u64| mix64(i ^ mix64(round << 8 | turn as u64)) as usize;
-                let places: Vec<usize> = (0..pairs as u64).map(|i| random(i) % rows * stride).collect();
-                let begun = Instant::now();
-                black_box(way(path, table.data(), &places));
-                reads.push((pairs * stride) as f64 / begun.elapsed().as_secs_f64() / 1e9);
-            }
-            let ids: Vec<u32> = (0..BAGS as u64).map(|i| (mix64(i ^ mix64(round + 99)) % 30_000) as u32).collect();
+        let rate = |begun: Instant| (pairs * *stride) as f64 / begun.elapsed().as_secs_f64() / 1e9;
+        let rows = table.spec().rows;
+        for (turn, (way, reads)) in ways.iter().zip(reads).enumerate() {
+            let random = |i: u64| mix64(i ^ mix64(round << 8 | turn as u64)) as usize;
+            let places: Vec<usize> = (0..pairs as u64).map(|i| random(i) % rows * *stride).collect();
             let begun = Instant::now();
-            table.lookup(&ids, BAGS, None, 1, &progress, &mut out)?;
-            looked.push((pairs * stride) as f64 / begun.elapsed().as_secs_f64() / 1e9);
-            black_box(&out);
+            black_box(way(path, table.data(), &places));
+            reads.push(rate(begun));
         }
+        let ids: Vec<u32> = (0..BAGS as u64).map(|i| (mix64(i ^ mix64(round + 99)) % 30_000) as u32).collect();
+        let begun = Instant::now();
+        table.lookup(&ids, BAGS, None, 1, &Progress::new(), out)?;
+        lookups.push(rate(begun));
+        black_box(out);
+        Ok(())
+    }
+}
+
+fn main() -> Result<()> {
+    use Precision::{Bf16, F32, I8};
+    let path = simd::path()?;
+    // Of i8, as many rows as 256 MB have room for.
+    let mut cases = [
+        Case::new("8 MB", F32, 1 << 14)?,
+        Case::new("256 MB", F32, 1 << 19)?,
+        Case::new("1 GB", F32, 1 << 21)?,
+        Case::new("256 MB bf16", Bf16, 1 << 20)?,
+        Case::new("256 MB i8", I8, 2_033_600)?,
+    ];
+    let mut out = vec![0.0; BAGS * DIM];
+    for round in 0..ROUNDS {
+        for case in &mut cases {
+            case.turn(path, round, &mut out)?;
+        }
+    }
+    for Case { name, stride, reads, lookups, .. } in cases {
         let roof = reads.map(median).into_iter().fold(0.0, f64::max);
-        let lookup = median(looked);
+        let lookup = median(lookups);
         println!(r#"{{"name": "{name}", "roof": {roof:.3}, "lookup": {lookup:.3}, "row": {stride}}}"#);
     }
     Ok(())
