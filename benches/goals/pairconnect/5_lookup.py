@@ -30,9 +30,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-if any(os.environ.get(name) != "1" for name in THREADS):
-    os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | THREADS)
+#: One thread; and memory that torch gives back stays with the process, or its hash would pay for new pages each time.
+SETTINGS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+SETTINGS |= dict.fromkeys(("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"), "4000000000")
+if any(os.environ.get(name) != value for name, value in SETTINGS.items()):
+    os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | SETTINGS)
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
