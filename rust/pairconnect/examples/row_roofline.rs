@@ -25,8 +25,8 @@ const DIM: usize = 128;
 const ROUNDS: u64 = 31;
 /// Rows that are set at once.
 const SET: usize = 1 << 14;
-/// Words that are added side by side.
-const SUMS: usize = 16;
+/// Vectors that are added side by side.
+const SUMS: usize = 8;
 
 type Way = fn(Path, &[u8], &[usize]) -> u64;
 
@@ -130,30 +130,33 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// All words of rows of `BYTES` bytes, added as whole numbers, and the last byte: to have read them takes no less. Memory
-/// is asked `AHEAD` rows before.
+/// All words of rows of `BYTES` bytes, added as whole numbers: to have read them takes no less. Memory is asked `AHEAD`
+/// rows before.
 struct Read<'a, const BYTES: usize, const AHEAD: usize, const NEAR: bool>(&'a [u8], &'a [usize]);
 
 impl<const BYTES: usize, const AHEAD: usize, const NEAR: bool> WithSimd for Read<'_, BYTES, AHEAD, NEAR> {
     type Output = u64;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> u64 {
+    fn with_simd<S: Simd>(self, s: S) -> u64 {
         let Self(data, places) = self;
         let row = |place: usize| -> &[u8; BYTES] { data[place..][..BYTES].try_into().expect("as many bytes") };
-        let mut sums = [0u64; SUMS];
+        let mut sums = [s.splat_u32s(0); SUMS];
+        let mut last = 0u32;
         for (i, &place) in places.iter().enumerate() {
             if let Some(&later) = places.get(i + AHEAD).filter(|_| AHEAD > 0) {
                 if NEAR { prefetch_near(row(later)) } else { prefetch(row(later)) }
             }
-            for words in row(place).chunks(8 * SUMS) {
-                for (sum, word) in sums.iter_mut().zip(words.chunks_exact(8)) {
-                    *sum = sum.wrapping_add(u64::from_le_bytes(word.try_into().expect("eight bytes")));
+            let (vectors, rest) = S::as_simd_u32s(bytemuck::cast_slice(row(place)));
+            for vectors in vectors.chunks(SUMS) {
+                for (sum, &vector) in sums.iter_mut().zip(vectors) {
+                    *sum = s.add_u32s(*sum, vector);
                 }
             }
-            sums[0] = sums[0].wrapping_add(u64::from(row(place)[BYTES - 1]));
+            rest.iter().for_each(|&word| last = last.wrapping_add(word));
         }
-        sums.iter().fold(0, |all, &sum| all.wrapping_add(sum))
+        let all = sums.into_iter().fold(s.splat_u32s(0), |all, sum| s.add_u32s(all, sum));
+        bytemuck::bytes_of(&all).iter().fold(u64::from(last), |all, &byte| all.wrapping_add(u64::from(byte)))
     }
 }
 
