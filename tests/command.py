@@ -6,6 +6,8 @@ import contextlib
 import io
 import subprocess
 import sys
+import time
+from pathlib import Path
 from unittest import mock
 
 from thrifty.cli.app import main
@@ -36,3 +38,12 @@ def said(*arguments: object) -> subprocess.CompletedProcess[str]:
         except SystemExit as end:
             return subprocess.CompletedProcess(command, int(end.code or 0), out.getvalue(), err.getvalue())
     raise AssertionError("the command line exits")
+
+
+def wait_for(path: Path) -> None:
+    """Wait until another process has made a file."""
+    for _ in range(1_000):
+        if path.exists():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{path} did not appear")

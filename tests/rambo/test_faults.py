@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.command import wait_for
 from tests.conftest import random_dna
 from thrifty.errors import LockedError, ResumeMismatch
 from thrifty.rambo import Items, RamboBuilder, RamboIndex, RamboPlan, build, hash_items
@@ -253,15 +254,6 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", interrupt], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "thrifty: error: stopped\n")
-
-
-def wait_for(path: Path) -> None:
-    """Wait until a file is there."""
-    for _ in range(1_000):
-        if path.exists():
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"{path} did not appear")
 
 
 def child_answers(index: RamboIndex, hashes: np.ndarray, expected: int) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.command import wait_for
 from tests.slide.rows import clusters, random_rows, written
 from thrifty.slide import LSHConfig, Trainer
 
@@ -223,10 +224,7 @@ def test_ctrl_c_on_the_command_line(train: Path, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        for _ in range(200):
-            if (tmp_path / "c" / "checkpoint.safetensors").exists():
-                break
-            time.sleep(0.05)
+        wait_for(tmp_path / "c" / "checkpoint.safetensors")
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=10)
     assert process.returncode == 130
