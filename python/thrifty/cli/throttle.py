@@ -11,7 +11,7 @@ import typer
 from thrifty.cli import common
 
 if TYPE_CHECKING:
-    from thrifty.throttle import Tuner
+    from thrifty.throttle import Replay, Tuner
 
 __all__ = ["app"]
 
@@ -44,6 +44,13 @@ def replay(
             "--default", metavar="COLUMN=VALUE", help="Of a knob, asked first; may repeat.  [default: the largest]"
         ),
     ] = None,
+    prior: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE.csv[:COLUMN=VALUE,...]",
+            help="What another device measured, with the same columns; after a colon, which lines, instead of --where.",
+        ),
+    ] = None,
     evaluations: Annotated[int, typer.Option("--evaluations", min=1, help="Settings to ask for at most.")] = 20,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many searches, from --seed on.")] = 1,
     seed: common.Seed = 0,
@@ -53,18 +60,15 @@ def replay(
     from thrifty.throttle import Constraint, Replay
 
     limits = [Constraint(*limit(text)) for text in constraints or []]
-    found = Replay(
-        table,
-        knobs,
-        [objective, *(constraint.name for constraint in limits)],
-        where=pairs("--where", where),
-        default=dict(pairs("--default", default)),
-    )
+    measured = list(dict.fromkeys([objective, *(constraint.name for constraint in limits)]))
+    lines = pairs("--where", where)
+    found = Replay(table, knobs, measured, where=lines, default=dict(pairs("--default", default)))
+    before = None if prior is None else read_prior(prior, knobs, measured, lines)
     optimum = found.measure(found.best(objective, limits))[objective]
     if not json_:
         print_heads(knobs, objective)
     for one in range(seed, seed + seeds):
-        tuner = found.tune(objective, limits, evaluations=evaluations, seed=one)
+        tuner = found.tune(objective, limits, evaluations=evaluations, seed=one, prior=before)
         if json_:
             common.emit(told(tuner, one))
         else:
@@ -81,6 +85,29 @@ def limit(text: str) -> tuple[str, float]:
     if not sign or not name.strip() or not upper > 0:
         raise typer.BadParameter(f"--constraint '{text}'; a column and a number above 0, as \"time_s<=0.5\"")
     return name.strip(), upper
+
+
+def read_prior(text: Path, knobs: list[str], measured: list[str], where: dict[str, str]) -> Replay:
+    """Read what --prior names: a file, and after a colon which of its lines.
+
+    Without a colon they are those of --where, as far as the file has such lines: another device is called otherwise.
+    """
+    from thrifty.errors import DatasetError
+    from thrifty.throttle import Replay
+    from thrifty.throttle.replay import read_lines
+
+    path, colon, chosen = str(text).rpartition(":")
+    if colon and "=" in chosen and not text.exists():
+        return Replay(path, knobs, measured, where=pairs("--prior", chosen.split(",")))
+    kept: dict[str, str] = {}
+    for name, value in where.items():
+        try:
+            read_lines(text, [name], kept | {name: value})
+        except DatasetError:
+            common.note(f"--prior {text}: no line with {name} = {value} there; that condition is left out")
+        else:
+            kept[name] = value
+    return Replay(text, knobs, measured, where=kept)
 
 
 def pairs(option: str, texts: list[str] | None) -> dict[str, str]:
