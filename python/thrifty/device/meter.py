@@ -96,6 +96,7 @@ class Meter:
         self.clock, self.sleep = clock, sleep
         self.notes: list[str] = []
         self._root = Path(root or os.environ.get("THRIFTY_SYSFS_ROOT") or "/sys")
+        self._steps: dict[str, float] = {}
         self._twins: dict[str, Callable[[], Counter]] = {}
         self._open = list(counters) if counters is not None else self._find(source, card, library)
         self._counters: list[Counter] = [make() for make in self._open]
@@ -242,8 +243,10 @@ class Meter:
         """
         slowest = 0.0
         for counter in self._counters:
-            known = counter.step
-            slowest = max(slowest, self._polled(counter) if known is None else known)
+            known = counter.step if counter.step is not None else self._steps.get(counter.name)
+            if known is None:
+                known = self._steps[counter.name] = self._polled(counter)
+            slowest = max(slowest, known)
         return slowest
 
     def _polled(self, counter: Counter) -> float:

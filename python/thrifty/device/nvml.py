@@ -10,7 +10,8 @@ from thrifty.errors import CounterFault
 
 __all__ = ["Card", "cards"]
 
-LIBRARY = "libnvidia-ml.so.1"
+#: Where the loader finds it, and where containers have the driver.
+LIBRARIES = ("libnvidia-ml.so.1", "/usr/local/nvidia/lib64/libnvidia-ml.so.1")
 #: Sensor 0 is the chip; of the library's return codes only these are told apart.
 CHIP, DONE, NOT_SUPPORTED = 0, 0, 3
 
@@ -93,9 +94,9 @@ def cards(library: str | None = None) -> list[Card]:
     CounterFault
         Where there is a driver and it does not answer.
     """
-    try:
-        found = ctypes.CDLL(library or os.environ.get("THRIFTY_NVML") or LIBRARY)
-    except OSError:
+    given = library or os.environ.get("THRIFTY_NVML")
+    found = _loaded((given,) if given else LIBRARIES)
+    if found is None:
         return []
     code = found.nvmlInit_v2()
     if code != DONE:
@@ -112,3 +113,12 @@ def cards(library: str | None = None) -> list[Card]:
             raise CounterFault(f"nvmlDeviceGetHandleByIndex_v2 of card {number}: {meaning(found, code)}")
         there.append(Card(found, handle))
     return there
+
+
+def _loaded(names: tuple[str, ...]) -> Any:
+    for name in names:
+        try:
+            return ctypes.CDLL(name)
+        except OSError:
+            continue
+    return None
