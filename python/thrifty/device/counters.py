@@ -97,7 +97,9 @@ class Raw:
         else:
             self._still += 1
             if now - self._moved > STILL and self._still >= STILL_READS:
-                raise CounterFault(f"{self.name}: the energy counter stood still for {now - self._moved:.1f} s")
+                raise CounterFault(
+                    f"{self.name}: the energy counter stood still for {now - self._moved:.1f} s; choose another source"
+                )
         self._last, self._at, self._total = raw, now, self._total + more
         return self._total
 

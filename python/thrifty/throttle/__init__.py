@@ -14,5 +14,6 @@
 from thrifty.throttle.replay import Replay
 from thrifty.throttle.space import Knob, Space
 from thrifty.throttle.tuner import Constraint, Evaluation, Tuner
+from thrifty.throttle.watch import Watcher
 
-__all__ = ["Constraint", "Evaluation", "Knob", "Replay", "Space", "Tuner"]
+__all__ = ["Constraint", "Evaluation", "Knob", "Replay", "Space", "Tuner", "Watcher"]
