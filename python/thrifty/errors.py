@@ -2,6 +2,7 @@
 
 __all__ = [
     "CapacityError",
+    "CounterFault",
     "DuplicateName",
     "FormatError",
     "Infeasible",
@@ -27,6 +28,10 @@ class FormatError(ThriftyError):
 
 class DatasetError(FormatError):
     """A data set can't be read: the message names file, line and field."""
+
+
+class CounterFault(FormatError):  # noqa: N818 - says what is wrong
+    """A counter of energy tells what can't be, or nothing; the message names the counter and what it told."""
 
 
 class ModelError(ThriftyError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - the parser reads annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(help="Find the settings that take the least energy under a latency limit.", no_args_is_help=True)
+
+
+class Source(StrEnum):
+    """What counts joules."""
+
+    auto = "auto"
+    rapl = "rapl"
+    nvml = "nvml"
+    nvml_power = "nvml-power"
+    hwmon = "hwmon"
+    cpu = "cpu"
 
 
 @app.callback()
@@ -153,3 +165,66 @@ def print_one(tuner: Tuner, seed: int, optimum: float) -> None:
         setting = ", ".join(f"{name} {value}" for name, value in best.setting.items())
         setting += f": {best.measured[tuner.objective]:,.6g}"
     typer.echo(HEAD.format(seed, len(tuner), tuner.violations, over, setting))
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def measure(
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="What to run; it must end with 0.")],
+    repeat: Annotated[
+        int | None, typer.Option("--repeat", min=1, help="Runs.  [default: until the error is 1 %, or a minute]")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar='"COMMAND"', help="Run this one by turns, and tell the saving."),
+    ] = None,
+    warm: Annotated[float, typer.Option("--warm-up", min=0, help="Seconds of runs that are not counted.")] = 5.0,
+    source: Annotated[Source, typer.Option("--source", help="What counts the joules.")] = Source.auto,
+    card: Annotated[int | None, typer.Option("--card", min=0, help="Count this card alone.")] = None,
+    json_: common.Json = False,
+) -> None:
+    """Measure the joules (or CPU-seconds, where nothing counts joules), watts and seconds of a command."""
+    from thrifty.cli import throttle_measure
+
+    throttle_measure.measure(
+        command, repeat=repeat, against=against, warm=warm, source=source.value, card=card, as_json=json_
+    )
+
+
+@app.command()
+def watch(
+    expect: Annotated[
+        list[str] | None,
+        typer.Option("--expect", metavar="NAME=VALUE", help="What was measured of the setting; may repeat."),
+    ] = None,
+    read: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="Lines of names and values, as Prometheus has them.")
+    ] = None,
+    constraints: Annotated[
+        list[str] | None, typer.Option("--constraint", metavar='"NAME<=VALUE"', help="A limit to keep; may repeat.")
+    ] = None,
+    sd: Annotated[float, typer.Option("--sd", min=1e-6, help="Noise of readings, as a share of them.")] = 0.02,
+    interval: Annotated[float, typer.Option("--interval", min=0.01, help="Seconds between readings.")] = 1.0,
+    readings: Annotated[int, typer.Option("--readings", min=0, help="End after so many; 0 for never.")] = 0,
+    prometheus: Annotated[
+        Path | None, typer.Option("--prometheus", metavar="FILE", help="Write the state there after each reading.")
+    ] = None,
+    source: Annotated[Source, typer.Option("--source", help="What counts the joules.")] = Source.auto,
+    card: Annotated[int | None, typer.Option("--card", min=0, help="Count this card alone.")] = None,
+    json_: common.Json = False,
+) -> None:
+    """Watch whether power, and what a server tells of itself, stay as they were measured: ok, drift or retune."""
+    from thrifty.cli import throttle_watch
+    from thrifty.throttle import Constraint
+
+    throttle_watch.watch(
+        throttle_watch.expected(expect),
+        read=read,
+        constraints=[Constraint(*limit(text)) for text in constraints or []],
+        sd=sd,
+        interval=interval,
+        readings=readings,
+        prometheus=prometheus,
+        source=source.value,
+        card=card,
+        as_json=json_,
+    )

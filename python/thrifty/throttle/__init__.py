@@ -11,8 +11,23 @@
 {'clock_mhz': 900, 'batch': 4}
 """
 
+from thrifty.throttle.admission import Admission
+from thrifty.throttle.latency import LatencyModel, Prediction, Work
 from thrifty.throttle.replay import Replay
 from thrifty.throttle.space import Knob, Space
 from thrifty.throttle.tuner import Constraint, Evaluation, Tuner
+from thrifty.throttle.watch import Watcher
 
-__all__ = ["Constraint", "Evaluation", "Knob", "Replay", "Space", "Tuner"]
+__all__ = [
+    "Admission",
+    "Constraint",
+    "Evaluation",
+    "Knob",
+    "LatencyModel",
+    "Prediction",
+    "Replay",
+    "Space",
+    "Tuner",
+    "Watcher",
+    "Work",
+]
