@@ -11,8 +11,38 @@
 {'clock_mhz': 900, 'batch': 4}
 """
 
+from thrifty.throttle.backends.amd import Amd
+from thrifty.throttle.backends.call import Call
+from thrifty.throttle.backends.cpufreq import CpuFreq
+from thrifty.throttle.backends.find import find
+from thrifty.throttle.backends.jetson import Jetson
+from thrifty.throttle.backends.nvml import Nvml
+from thrifty.throttle.backends.powercap import PowerCap
+from thrifty.throttle.backends.sim import Sim
+from thrifty.throttle.device import Device, Joined, Permission
 from thrifty.throttle.replay import Replay
+from thrifty.throttle.restore import Recovered, recover
 from thrifty.throttle.space import Knob, Space
 from thrifty.throttle.tuner import Constraint, Evaluation, Tuner
 
-__all__ = ["Constraint", "Evaluation", "Knob", "Replay", "Space", "Tuner"]
+__all__ = [
+    "Amd",
+    "Call",
+    "Constraint",
+    "CpuFreq",
+    "Device",
+    "Evaluation",
+    "Jetson",
+    "Joined",
+    "Knob",
+    "Nvml",
+    "Permission",
+    "PowerCap",
+    "Recovered",
+    "Replay",
+    "Sim",
+    "Space",
+    "Tuner",
+    "find",
+    "recover",
+]
