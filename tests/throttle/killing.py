@@ -13,10 +13,10 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def tuning(kind: str, root: Path, started: Path, seed: int = 0, **environment: str) -> subprocess.Popen[bytes]:
+def tuning(kind: str, root: Path, started: Path, seed: int = 0, *, alone: bool = False) -> subprocess.Popen[bytes]:
     """Start a process that sets a device at random; it makes the file when it has done so once."""
     command = [sys.executable, "-m", "tests.throttle.tuning", kind, str(root), str(seed), str(started)]
-    return subprocess.Popen(command, cwd=REPOSITORY, env=os.environ | environment)
+    return subprocess.Popen([*command, "alone"] if alone else command, cwd=REPOSITORY)
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -24,12 +24,6 @@ from thrifty.throttle.backends.files import FileDevice
 from thrifty.throttle.journal import Found, Journal, Owner, boot_id, journals, machine_id
 
 
-@pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("THRIFTY_STATE", str(tmp_path / "state"))
-    return tmp_path / "state"
-
-
 def device_of(kind: str, root: Path) -> FileDevice:
     return KINDS[kind][1](plant(root, kind))
 
@@ -458,7 +452,8 @@ def test_the_command_line_puts_back_at_its_end(tmp_path: Path, state: Path, monk
     monkeypatch.setenv("THRIFTY_SYSFS_ROOT", str(root))
     best = tmp_path / "best.json"
     best.write_text(json.dumps({"seed": 1, "best": {"gpu_mhz": 420.75, "emc_mhz": 408, "batch": 4}}))
-    done = thrifty("throttle", "apply", best, "--ttl", 0.05, "--json")
+    board = ["--device", f"jetson:{root}"]
+    done = thrifty("throttle", "apply", best, *board, "--ttl", 0.05, "--json")
     assert done.returncode == 0
     assert done.stderr == f"note: {best}: batch is no knob of a device here; it is left to the workload\n"
     rows = json.loads(done.stdout)["set"]
@@ -467,7 +462,9 @@ def test_the_command_line_puts_back_at_its_end(tmp_path: Path, state: Path, monk
         ("emc_mhz", 1866, 408),
     ]
     assert texts(root) == before
-    process = subprocess.Popen([sys.executable, "-m", "thrifty", "throttle", "apply", str(best)], cwd=REPOSITORY)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "thrifty", "throttle", "apply", str(best), *board], cwd=REPOSITORY
+    )
     wait_until(lambda: texts(root)["class/devfreq/17000000.gp10b/max_freq"] == "420750000")
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from thrifty.throttle.space import Knob, Value
 
-__all__ = ["Device", "Joined", "Permission", "Settable", "check"]
+__all__ = ["Device", "Joined", "Permission", "Settable", "check", "known"]
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,21 @@ class Device(Protocol):
         """Put back what was found before the first :meth:`apply`."""
 
 
+def known(knobs: Sequence[Knob], name: str, device: str) -> Knob:
+    """Return the knob of a name, or raise a ValueError that names those that there are."""
+    for knob in knobs:
+        if knob.name == name:
+            return knob
+    there = ", ".join(knob.name for knob in knobs) or "no knobs"
+    raise ValueError(f"knob {name}: {device} has none of that name; it has {there}")
+
+
 def check(knobs: Sequence[Knob], setting: Mapping[str, Value], device: str) -> None:
     """Raise a ValueError that names a knob which is not there, or a value that it has not."""
-    known = {knob.name: knob for knob in knobs}
     for name, value in setting.items():
-        if name not in known:
-            raise ValueError(f"knob {name}: {device} has none of that name; it has {', '.join(known) or 'no knobs'}")
-        if value not in known[name].values:
-            raise ValueError(f"knob {name}: {value!r} is none of {list(known[name].values)} of {device}")
+        knob = known(knobs, name, device)
+        if value not in knob.values:
+            raise ValueError(f"knob {name}: {value!r} is none of {list(knob.values)} of {device}")
 
 
 class Settable(ABC):
@@ -183,7 +190,7 @@ class Joined:
 
     def can_set(self, name: str) -> Permission:
         """Say whether a knob can be set."""
-        check(self.knobs(), {}, self.id)
+        known(self.knobs(), name, self.id)
         return self._of[name].can_set(name)
 
     def apply(self, setting: Mapping[str, Value]) -> dict[str, Value]:

@@ -13,6 +13,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from thrifty.errors import NotPermitted
@@ -36,6 +37,8 @@ main(*arguments)
 _READY = b"ready"
 #: Seconds that it may take to start and, with nothing to do, to end.
 _START, _END = 30.0, 5.0
+#: Seconds before it tries, and tries again what is busy or does not answer.
+PAUSES = (0.0, 0.2, 1.0, 5.0)
 #: Milliseconds between looks where the system can't wait for the end of a process.
 _LOOK = 200
 
@@ -122,4 +125,8 @@ def main(state: str, pid: int, start: int) -> None:
     os.close(1)
     while owner.alive() and not poll.poll(wait):
         pass
-    recover(Path(state), dead=lambda journal: journal.owner == owner)
+    for pause in PAUSES:
+        time.sleep(pause)
+        done = recover(Path(state), dead=lambda journal: journal.owner == owner)
+        if not any(one.outcome == "failed" for one in done):
+            break

@@ -72,8 +72,7 @@ def _clocks(policy: Path) -> tuple[int, ...]:
     if not least or not largest or least > largest:
         return ()
     listed = policy / "scaling_available_frequencies"
-    texts = sysfs.get(str(listed)).split() if listed.exists() else []
-    clocks = {int(text) for text in texts if text.isdecimal()}
+    clocks = set(sysfs.integers(listed)) if listed.exists() else set()
     if not clocks:
         clocks = {least, largest, *range(-(-least // STEP_KHZ) * STEP_KHZ, largest, STEP_KHZ)}
     return tuple(sorted(clock for clock in clocks if least <= clock <= largest))

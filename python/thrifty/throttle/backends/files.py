@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from thrifty.errors import FormatError
 from thrifty.throttle.backends import sysfs
-from thrifty.throttle.device import Permission, Settable
+from thrifty.throttle.device import Permission, Settable, known
 from thrifty.throttle.space import Knob
 
 if TYPE_CHECKING:
@@ -146,8 +146,7 @@ class FileDevice(Settable):
 
     def can_set(self, name: str) -> Permission:
         """Say whether all files of a knob can be written."""
-        if name not in self._knobs:
-            raise ValueError(f"knob {name}: {self.id} has none of that name; it has {', '.join(self._knobs)}")
+        known(self.knobs(), name, self.id)
         for path in self._knobs[name].files():
             if (why := sysfs.refusal(str(path))) is not None:
                 return Permission(False, *why)

@@ -96,5 +96,5 @@ def _offered(one: dict[str, Any], root: Path, folder: Path, scale: float) -> lis
         path = root / listed["file"] if listed["file"].startswith(("kernel/", "class/")) else folder / listed["file"]
         if path.exists():
             units = listed.get("scale", scale)
-            return [int(text) / units for text in sysfs.get(str(path)).split() if text.isdecimal()]
+            return [clock / units for clock in sysfs.integers(path)]
     raise FormatError(f"{folder}: there is no list of clocks; looked for {[one['file'] for one in one['values']]}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from thrifty.errors import DeviceLost, NotPermitted
 from thrifty.throttle.backends.files import knob_of
 from thrifty.throttle.backends.nvml_handles import LIMIT, call, card, library, refusal
-from thrifty.throttle.device import Permission, Settable
+from thrifty.throttle.device import Permission, Settable, known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,8 +114,7 @@ class Nvml(Settable):
 
     def can_set(self, name: str) -> Permission:
         """Say whether this process may set something; no setter is called."""
-        if name not in self._knobs:
-            raise ValueError(f"knob {name}: {self.id} has none of that name; it has {', '.join(self._knobs)}")
+        known(self.knobs(), name, self.id)
         why = refusal(SETTINGS[name])
         return Permission(True) if why is None else Permission(False, *why)
 

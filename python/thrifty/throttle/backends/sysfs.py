@@ -14,7 +14,7 @@ from typing import Any
 
 from thrifty.errors import DeviceBusy, DeviceLost, FormatError, NotPermitted
 
-__all__ = ["get", "integer", "put", "refusal", "root"]
+__all__ = ["get", "integer", "integers", "put", "refusal", "root"]
 
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _LOST = {errno.ENODEV, errno.ENXIO, errno.EIO}
@@ -58,9 +58,18 @@ def integer(path: Path) -> int | None:
         text = get(str(path))
     except FileNotFoundError:
         return None
-    if not text.isdecimal():
+    if (value := _whole(text)) is None:
         raise FormatError(f"{path}: it holds {text[:40]!r}, not a whole number")
-    return int(text)
+    return value
+
+
+def integers(path: Path) -> list[int]:
+    """Read a file that lists whole numbers of at least 0; other words in it are left out."""
+    return [value for word in get(str(path)).split() if (value := _whole(word)) is not None]
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
 def put(handle: str, value: Any) -> None:
