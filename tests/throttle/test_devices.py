@@ -306,12 +306,15 @@ def test_devices_together(tmp_path: Path) -> None:
 
 def test_all_of_them_are_put_back_when_one_fails(tmp_path: Path) -> None:
     a, b = Sim("sssp"), CpuFreq(plant(tmp_path / "b", "cpufreq"))
-    renamed = Call({Knob("x", [1, 2], default=1): lambda value: 1 / (float(value) - 1)})
-    both = Joined([renamed, b])
+    failing = Call({Knob("x", [1, 2], default=1): lambda value: 1 / (float(value) - 1) if wrong else None})
+    wrong = True
+    both = Joined([failing, b])
     both.apply({"x": 2, "cpu_mhz": 900})
     with pytest.raises(ZeroDivisionError):
         both.restore()
     assert b.read()["cpu_mhz"] == 3000
+    wrong = False
+    both.restore()
     with pytest.raises(ValueError, match="both have a knob cpu_mhz"):
         Joined([a, b])
 

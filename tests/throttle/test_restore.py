@@ -397,6 +397,15 @@ def test_without_a_watchdog_nothing_is_set(tmp_path: Path, state: Path, monkeypa
     device.restore()
 
 
+def test_what_a_killed_writer_leaves_is_cleared(tmp_path: Path, state: Path) -> None:
+    device = device_of("cpufreq", tmp_path / "sys")
+    state.mkdir()
+    partial = Path(f"{Journal.place(state, device.id)}.4711.partial")
+    partial.write_bytes(b"half")
+    device.apply({"cpu_mhz": 900})
+    assert not partial.exists()
+
+
 @pytest.mark.parametrize(
     ("number", "kind", "message"),
     [

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path  # noqa: TC003 - the parser reads annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -127,18 +128,14 @@ def apply(
 
 def hold(parts: Parts, ttl: float | None, json_: bool) -> None:
     """Set, wait, put back."""
-    from thrifty.throttle import Joined
-
-    together = Joined([one for one, _ in parts])
-    try:
-        before = [one.read() for one, _ in parts]
-        forces = [one.apply(part) for one, part in parts]
-        show([(one.id, force, was) for (one, _), force, was in zip(parts, forces, before, strict=True)], "set", json_)
+    with ExitStack() as stack, suppress(KeyboardInterrupt):  # Ctrl-C is the usual end
+        rows = []
+        for one, part in parts:
+            stack.callback(one.restore)
+            was = one.read()
+            rows.append((one.id, one.apply(part), was))
+        show(rows, "set", json_)
         threading.Event().wait(ttl)
-    except KeyboardInterrupt:
-        pass  # the usual end
-    finally:
-        together.restore()
 
 
 def show(rows: list[tuple[str, dict[str, Value], dict[str, Value]]], what: str, json_: bool) -> None:

@@ -29,16 +29,20 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @contextlib.contextmanager
 def section() -> Iterator[None]:
     """Set or put back without anything in between: a signal comes before or after it."""
-    with _lock:
-        _inside.append(threading.get_ident())
-        try:
-            yield
-        finally:
-            _inside.pop()
-            come = [] if _inside else [*_waiting]
-            del _waiting[: len(come)]
-    for number in come:
-        _on_signal(number, None)
+    come: list[int] = []
+    try:
+        with _lock:
+            _inside.append(threading.get_ident())
+            try:
+                yield
+            finally:
+                _inside.pop()
+                if not _inside:
+                    come += _waiting
+                    _waiting.clear()
+    finally:
+        for number in come:
+            _on_signal(number, None)
 
 
 def add(key: object, task: Callable[[], None]) -> None:
@@ -71,7 +75,7 @@ def _listen() -> None:
         return  # only the main thread may; the watchdog sees such an end
     for number in _SIGNALS:
         before = signal.getsignal(number)
-        if before is not None and before != signal.SIG_IGN:
+        if before not in {None, signal.SIG_IGN, _on_signal}:
             _before[number] = before
             signal.signal(number, _on_signal)
 

@@ -125,6 +125,8 @@ class Hold:
         self._lock = lock(self._path)
         if self._lock is None:
             raise DeviceBusy(f"{self.device}: {holder(self._path)} holds it ({self._path}); end that, and try again")
+        for partial in self._path.parent.glob(f"{self._path.name}.*.partial"):
+            partial.unlink(missing_ok=True)  # of a process that was killed while it wrote
         _holds.add(self)
         exits.add(self, self.release)
 

@@ -76,7 +76,9 @@ class Watchdog:
             raise NotPermitted(f"{command[0]}: {error.strerror}; without a watchdog nothing is set") from None
         out = self._process.stdout
         assert out is not None
-        said = out.read(len(_READY)) if select.select([out], [], [], _START)[0] else b""
+        poll = select.poll()
+        poll.register(out, select.POLLIN)
+        said = out.read(len(_READY)) if poll.poll(_START * 1000) else b""
         out.close()
         if said != _READY:
             self._process.kill()
