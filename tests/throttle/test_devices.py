@@ -184,11 +184,19 @@ def test_a_tree_that_goes_away(tmp_path: Path) -> None:
 def test_other_boards_are_named(tmp_path: Path) -> None:
     root = plant(tmp_path / "sys", "orin")
     (root / "firmware/devicetree/base/compatible").write_text("raspberrypi,5-model-b\0brcm,bcm2712\0")
-    with pytest.raises(FileNotFoundError, match=r"boards/\*.toml, which has orin, tx2, xavier: raspberrypi,5-model-b"):
+    with pytest.raises(
+        FileNotFoundError, match=r"boards/\*.toml, which has orin, thor, tx2, xavier: raspberrypi,5-model-b"
+    ):
         Jetson(root)
     assert find(root)[0][0].id == f"cpufreq:{root}/devices/system/cpu/cpufreq"
     mine = {"compatible": [], "knob": [board for board in boards()["orin"]["knob"] if board["name"] == "gpu_mhz"]}
     assert list(told(Jetson(root, mine))) == ["gpu_mhz", "cpu_mhz"]
+
+
+def test_a_kernel_that_lists_no_clocks(tmp_path: Path) -> None:
+    root = plant(tmp_path / "sys", "orin")
+    (root / "kernel/debug/bpmp/debug/emc/possible_rates").unlink()
+    assert list(told(Jetson(root))) == ["gpu_mhz", "cpu_mhz"]
 
 
 def test_boards_are_whole() -> None:
@@ -321,11 +329,8 @@ def test_all_of_them_are_put_back_when_one_fails(tmp_path: Path) -> None:
 
 def test_a_device_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = CpuFreq(plant(tmp_path / "sys", "cpufreq"))
-
-    def gone(self: Path, mode: str) -> Any:
-        raise OSError(19, "No such device")
-
-    monkeypatch.setattr(Path, "open", gone)
+    gone = mock.Mock(open=mock.Mock(side_effect=OSError(19, "No such device")))
+    monkeypatch.setattr(sysfs, "Path", lambda name: gone)
     with pytest.raises(DeviceLost, match="the device does not answer"):
         device.apply({"cpu_mhz": 900})
 

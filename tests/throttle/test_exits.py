@@ -43,11 +43,12 @@ def test_a_signal_is_not_lost_when_the_section_fails() -> None:
     assert SEEN == ["put back", "handled"]
 
 
-def test_a_task_that_fails_does_not_keep_others_from_being_done() -> None:
+def test_a_task_that_fails_is_told_and_keeps_no_other_from_being_done(capsys: pytest.CaptureFixture[str]) -> None:
     exits.add("key", lambda: SEEN.append("first"))
     exits.add("other", lambda: 1 / 0)
     signal.raise_signal(signal.SIGHUP)
     assert SEEN == ["first", "handled"]
+    assert capsys.readouterr().err == "thrifty: error: division by zero\n"
 
 
 def test_what_another_thread_removes_leaves_a_handler_that_still_calls_the_one_before() -> None:

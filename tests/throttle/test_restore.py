@@ -18,7 +18,7 @@ from tests.command import ok, said, thrifty, wait_for
 from tests.throttle.killing import REPOSITORY, kill, kill_with_watchdog, tuning, wait_until
 from tests.throttle.trees import KINDS, plant, texts
 from thrifty.errors import DeviceBusy, DeviceLost, FormatError, JournalCorrupt, NotPermitted, NotRestored
-from thrifty.throttle import recover
+from thrifty.throttle import hold, recover
 from thrifty.throttle.backends import sysfs
 from thrifty.throttle.backends.files import FileDevice
 from thrifty.throttle.journal import Found, Journal, Owner, boot_id, journals, machine_id
@@ -95,8 +95,6 @@ def test_a_killed_watchdog_leaves_it_to_the_next_command(tmp_path: Path, state: 
 
 
 def test_a_watchdog_that_died_is_replaced(tmp_path: Path, state: Path) -> None:
-    from thrifty.throttle import hold
-
     device = device_of("cpufreq", tmp_path / "sys")
     device.apply({"cpu_mhz": 1000})
     (first,) = hold._watchdogs.values()
@@ -240,6 +238,41 @@ def left(root: Path, state: Path, **changes: object) -> tuple[Path, Journal]:
     path = Journal.place(state, device.id)
     journal.write(path)
     return path, journal
+
+
+def test_what_a_dead_process_set_is_not_taken_for_what_was_found(tmp_path: Path, state: Path) -> None:
+    root = plant(tmp_path / "sys", "cpufreq")
+    before = texts(root)
+    path, _ = left(root, state)
+    device = KINDS["cpufreq"][1](root)
+    assert device.read()["cpu_mhz"] == 1000
+    assert device.apply({"cpu_mhz": 1000}) == {"cpu_mhz": 1000}
+    assert {one.value for one in (Journal.read(path)[0] or pytest.fail("no journal")).found} == {"800000", "3000000"}
+    device.restore()
+    assert texts(root) == before
+    left(root, state)
+    assert device.apply({"cpu_mhz": 3000}) == {"cpu_mhz": 3000}
+    device.restore()
+    assert texts(root) == before
+
+
+def test_a_journal_that_comes_while_the_lock_is_taken(
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process took the device and was killed, between the look for its journal and the lock."""
+    root = plant(tmp_path / "sys", "cpufreq")
+    before = texts(root)
+    device = KINDS["cpufreq"][1](root)
+    lock = hold.lock
+
+    def late(path: Path) -> int | None:
+        left(root, state)
+        return lock(path)
+
+    monkeypatch.setattr(hold, "lock", late)
+    device.apply({"cpu_mhz": 900})
+    device.restore()
+    assert texts(root) == before
 
 
 def test_a_journal_of_another_boot_is_dropped(tmp_path: Path, state: Path) -> None:
@@ -443,8 +476,6 @@ def test_a_write_that_fails(
 
 def test_the_watchdog_is_small(tmp_path: Path, state: Path) -> None:
     """It loads neither numpy nor anything else that is not of Python."""
-    from thrifty.throttle import hold
-
     device = device_of("cpufreq", tmp_path / "sys")
     device.apply({"cpu_mhz": 900})
     (watchdog,) = hold._watchdogs.values()

@@ -136,7 +136,7 @@ class Settable(ABC):
             Where it can't be set; the message names the file or call, and the fix.
         """
         check(self.knobs(), setting, self.id)
-        self._hold.write([write for name, value in setting.items() for write in self.writes(name, value)])
+        self._hold.write(lambda: [one for name, value in setting.items() for one in self.writes(name, value)])
         now = self.read()
         return {name: now[name] for name in setting}
 

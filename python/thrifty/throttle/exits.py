@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +67,10 @@ def _run() -> None:
     with _lock:
         for key, task in reversed(list(_tasks.items())):
             _tasks.pop(key, None)
-            with contextlib.suppress(Exception):  # the journal stays, and the watchdog tries again
+            try:
                 task()
+            except Exception as error:  # the journal stays, and the watchdog tries again
+                sys.stderr.write(f"thrifty: error: {error}\n")
 
 
 def _listen() -> None:

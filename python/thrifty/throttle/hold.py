@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
 from thrifty.errors import DeviceBusy, NotPermitted, ThriftyError
 from thrifty.throttle import exits
 from thrifty.throttle.journal import Found, Journal, Owner, boot_id, holder, lock, machine_id, state_folder
-from thrifty.throttle.restore import finish, handles, recover
+from thrifty.throttle.restore import finish, handles, recover, restore_held
 from thrifty.throttle.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["Hold"]
@@ -40,11 +41,17 @@ class Hold:
         self._written = False
         self._path = Journal.place(state_folder(), device)
 
-    def write(self, wanted: Iterable[tuple[str, Any]]) -> None:
+    def write(self, wanted: Callable[[], list[tuple[str, Any]]]) -> None:
         """Write values in their order; what was found where they go is on disk before the first one goes.
 
         A value that is there already is not written. On an error the values before it are written, and
         :meth:`release` puts them back.
+
+        Parameters
+        ----------
+        wanted : callable
+            Returns handles and values; called when what a dead process may have left is put back, since their order
+            can depend on what is set.
 
         Raises
         ------
@@ -56,14 +63,13 @@ class Hold:
             As the backend says.
         """
         with exits.section():
-            pending = []
-            for handle, value in wanted:
-                now = self._handles.get(handle)
-                if value is None or now != value:
-                    pending.append((handle, now, value))
-            if not pending:
-                return
+            if self._lock is None:
+                path = Journal.place(state_folder(), self.device)
+                if not path.exists() and not self._pending(wanted()):
+                    return
+                self._take(path)
             try:
+                pending = self._pending(wanted())
                 self._keep([(handle, now) for handle, now, _ in pending])
                 for handle, _, value in pending:
                     self._put(handle, value)
@@ -71,6 +77,13 @@ class Hold:
                 if not self._written:
                     self._let_go(delete=True)
                 raise
+            if not self._found:
+                self._let_go(delete=False)
+
+    def _pending(self, wanted: list[tuple[str, Any]]) -> list[tuple[str, Any, Any]]:
+        """Return handles, values that are there, and values that are to be: where they differ, or nothing tells."""
+        found = [(handle, self._handles.get(handle), value) for handle, value in wanted]
+        return [(handle, now, value) for handle, now, value in found if value is None or now != value]
 
     def _put(self, handle: str, value: Any) -> None:
         before, self._written = self._written, True
@@ -99,15 +112,15 @@ class Hold:
         return Journal(self.device, self.backend, Owner.me(), boot_id(), machine_id(), found)
 
     def _keep(self, found: list[tuple[str, Any]]) -> None:
-        """Hold the device, and have these values in its journal."""
-        if self._lock is None:
-            self._take()
+        """Have these values in the journal, and a watchdog."""
+        new = {handle: value for handle, value in found if handle not in self._found}
+        if not new and not self._found:
+            return
         state = str(self._path.parent)
         if state in _watchdogs and not _watchdogs[state].alive():
             _watchdogs.pop(state).stop()
         if state not in _watchdogs:
             _watchdogs[state] = Watchdog(self._path.parent)
-        new = {handle: value for handle, value in found if handle not in self._found}
         if not new:
             return
         before = dict(self._found)
@@ -118,15 +131,23 @@ class Hold:
             self._found = before
             raise
 
-    def _take(self) -> None:
-        self._path = Journal.place(state_folder(), self.device)
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        left_behind(self._path, self.device)
-        self._lock = lock(self._path)
+    def _take(self, path: Path) -> None:
+        """Hold the device, when what a process left that is gone is put back: its values are not what was found."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for one in recover(path.parent, only=self.device):
+            if one.error is not None:
+                raise one.error
+        self._path, self._lock = path, lock(path)
         if self._lock is None:
-            raise DeviceBusy(f"{self.device}: {holder(self._path)} holds it ({self._path}); end that, and try again")
-        for partial in self._path.parent.glob(f"{self._path.name}.*.partial"):
-            partial.unlink(missing_ok=True)  # of a process that was killed while it wrote
+            raise DeviceBusy(f"{self.device}: {holder(path)} holds it ({path}); end that, and try again")
+        try:
+            for partial in path.parent.glob(f"{path.name}.*.partial"):
+                partial.unlink(missing_ok=True)  # of a process that was killed while it wrote
+            with contextlib.suppress(FileNotFoundError):
+                restore_held(path)  # of one that came and went since
+        except BaseException:
+            self._drop()
+            raise
         _holds.add(self)
         exits.add(self, self.release)
 
@@ -150,18 +171,12 @@ class Hold:
         _holds.discard(self)
 
 
-def left_behind(path: Path, device: str) -> None:
-    """Put back what a process left that is gone, before its values are taken for those that were found."""
-    for one in recover(path.parent, only=device):
-        if one.error is not None:
-            raise one.error
-
-
 def _forked() -> None:
     """In a forked child the devices are its parent's."""
     for hold in list(_holds):
         hold._drop()
         hold._found.clear()
+        hold._written = False
     for watchdog in _watchdogs.values():
         watchdog.close()
     _watchdogs.clear()

@@ -13,13 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from thrifty.errors import DeviceBusy, FormatError, JournalCorrupt, NotRestored, ThriftyError
-from thrifty.throttle.journal import Journal, boot_id, journals, lock, machine_id, state_folder, sync
+from thrifty.throttle.journal import Journal, Owner, boot_id, journals, lock, machine_id, state_folder, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["Handles", "Recovered", "finish", "handles", "put_back", "recover"]
+__all__ = ["Handles", "Recovered", "finish", "handles", "put_back", "recover", "restore_held"]
 
 _MODULES = {"files": "thrifty.throttle.backends.sysfs", "nvml": "thrifty.throttle.backends.nvml_handles"}
 #: Values that bound each other, as least and largest clocks, go back in two rounds whatever their order.
@@ -155,7 +155,7 @@ def _recover_one(path: Path, dead: Callable[[Journal], bool]) -> Recovered | Non
     except (ThriftyError, OSError) as error:
         return Recovered("", path, "failed", error=error)
     try:
-        return _restore_held(path, journal)
+        return restore_held(path, journal.owner)
     except FileNotFoundError:
         return None
     except (ThriftyError, OSError) as error:
@@ -174,12 +174,20 @@ def _patiently(path: Path) -> int:
     return held
 
 
-def _restore_held(path: Path, seen: Journal) -> Recovered | None:
-    """Restore under the lock; None where another process has done so, or holds the device by now."""
+def restore_held(path: Path, owner: Owner | None = None) -> Recovered | None:
+    """Restore what a process left, under the lock; None where the journal is another process's by now.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no journal any more.
+    JournalCorrupt, NotRestored
+        As :func:`recover` has them.
+    """
     journal, faults = Journal.read(path)
     if journal is None:
         raise _corrupt(path, faults, 0)
-    if journal.owner != seen.owner:
+    if owner not in {None, journal.owner}:
         return None
     if journal.boot != boot_id():
         path.unlink(missing_ok=True)  # a boot resets clocks and limits

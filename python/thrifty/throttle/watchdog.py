@@ -60,7 +60,8 @@ class Watchdog:
     def __init__(self, state: Path) -> None:
         me = Owner.me()
         package = Path(__file__).resolve().parents[2]
-        given = json.dumps([[str(package), *sys.path], str(state), me.pid, me.start])
+        folders = [str(package), *map(os.path.abspath, sys.path)]
+        given = json.dumps([folders, str(state), me.pid, me.start])
         command = [sys.executable or "python3", "-I", "-S", "-c", _BOOT, given]
         try:
             self._process = subprocess.Popen(

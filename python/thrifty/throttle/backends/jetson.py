@@ -6,7 +6,6 @@ import tomllib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from thrifty.errors import FormatError
 from thrifty.throttle.backends import sysfs
 from thrifty.throttle.backends.cpufreq import cpu_knobs
 from thrifty.throttle.backends.files import FileDevice, Range, Switched, knob_of
@@ -56,7 +55,10 @@ class Jetson(FileDevice):
             folder = next((path for name in one["folders"] if (path := root / name).is_dir()), None)
             if folder is None:
                 continue  # an older or newer kernel without it, or debugfs that is not mounted
-            knobs.append(_knob(one, root, folder))
+            offered = _offered(one, root, folder)
+            if offered is None:
+                continue
+            knobs.append(_knob(one, folder, offered))
             if "now" in one:
                 meters[one["name"].replace("_mhz", "_now_mhz")] = (folder / one["now"], one["scale"])
         cores, clocks = cpu_knobs(root)
@@ -79,22 +81,22 @@ def _board(root: Path) -> dict[str, Any]:
     )
 
 
-def _knob(one: dict[str, Any], root: Path, folder: Path) -> FileKnob:
+def _knob(one: dict[str, Any], folder: Path, offered: list[float]) -> FileKnob:
     scale: float = one["scale"]
     target = folder / one.get("max", one.get("value", ""))
     now = (sysfs.integer(target) or 0) / scale
-    knob = knob_of(one["name"], _offered(one, root, folder, scale), "MHz", now)
+    knob = knob_of(one["name"], offered, "MHz", now)
     if "min" in one:
         return Range(knob, scale, [(folder / one["min"], target)])
     switches = [(folder / name, on) for name, on in one.get("switches", {}).items() if (folder / name).exists()]
     return Switched(knob, scale, [target], switches)
 
 
-def _offered(one: dict[str, Any], root: Path, folder: Path, scale: float) -> list[float]:
-    """Return the clocks that the kernel lists, in MHz, in the first list that there is."""
+def _offered(one: dict[str, Any], root: Path, folder: Path) -> list[float] | None:
+    """Return the clocks that the kernel lists, in MHz, in the first list that there is; None where there is none."""
     for listed in one["values"]:
         path = root / listed["file"] if listed["file"].startswith(("kernel/", "class/")) else folder / listed["file"]
         if path.exists():
-            units = listed.get("scale", scale)
+            units = listed.get("scale", one["scale"])
             return [clock / units for clock in sysfs.integers(path)]
-    raise FormatError(f"{folder}: there is no list of clocks; looked for {[one['file'] for one in one['values']]}")
+    return None
