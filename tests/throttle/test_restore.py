@@ -132,7 +132,7 @@ def test_two_at_once(tmp_path: Path, state: Path) -> None:
 
 
 CODE = """
-import os, signal, sys, time
+import atexit, os, signal, sys, time
 from pathlib import Path
 from tests.throttle.trees import KINDS
 device = KINDS["cpufreq"][1](Path(sys.argv[1]))
@@ -192,12 +192,52 @@ def test_a_forked_child_has_no_part_in_it(tmp_path: Path, state: Path) -> None:
     root = plant(tmp_path / "sys", "cpufreq")
     before = texts(root)
     code = """
+from thrifty.errors import DeviceBusy
+from thrifty.throttle import Call, Knob
+calls, parent = [], os.getpid()
+atexit.register(lambda: os.getpid() != parent and os._exit(len(calls)))
+function = Call({Knob("x", [1, 2]): calls.append})
+function.apply({"x": 1})
 device.apply({"cpu_mhz": 900})
 if os.fork() == 0:
-    sys.exit()
-os.wait()
+    try:
+        device.apply({"cpu_mhz": 1000})
+        os._exit(7)
+    except DeviceBusy as error:
+        if f"process {parent} holds it" not in str(error):
+            os._exit(8)
+        sys.exit()
+assert os.waitstatus_to_exitcode(os.wait()[1]) == 1, "the child called no function of its parent's"
 assert device.read()["cpu_mhz"] == 900
 child = os.fork()
+if child == 0:
+    time.sleep(60)
+print(child, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    process = python(code, root)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    line = process.stdout.readline()
+    assert line, process.stderr.read()
+    child = int(line)
+    try:
+        process.wait()
+        wait_until(lambda: texts(root) == before and journals(state) == [])
+    finally:
+        os.kill(child, signal.SIGKILL)
+        process.stdout.close()
+        process.stderr.close()
+
+
+def test_a_child_that_nobody_told(tmp_path: Path, state: Path) -> None:
+    """A library forks without Python: the child has pipe and lock, and neither keeps the device from going back."""
+    root = plant(tmp_path / "sys", "cpufreq")
+    before = texts(root)
+    code = """
+import ctypes
+device.apply({"cpu_mhz": 900})
+child = ctypes.PyDLL(None).fork()
 if child == 0:
     time.sleep(60)
 print(child, flush=True)

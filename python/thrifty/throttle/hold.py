@@ -139,7 +139,7 @@ class Hold:
                 raise one.error
         self._path, self._lock = path, lock(path)
         if self._lock is None:
-            raise DeviceBusy(f"{self.device}: {holder(path)} holds it ({path}); end that, and try again")
+            raise DeviceBusy(f"{self.device}: process {holder(path)} holds it ({path}); end that, and try again")
         try:
             for partial in path.parent.glob(f"{path.name}.*.partial"):
                 partial.unlink(missing_ok=True)  # of a process that was killed while it wrote

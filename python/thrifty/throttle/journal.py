@@ -251,7 +251,7 @@ def lock(journal: Path) -> int | None:
     return file
 
 
-def holder(journal: Path) -> str:
-    """Say who has the lock beside a journal."""
+def holder(journal: Path) -> int | None:
+    """Return the process that took the lock beside a journal last; None where that can't be told."""
     pid = _text(str(journal.with_suffix(".lock")))
-    return f"process {pid}" if pid.isdigit() else "another process"
+    return int(pid) if pid.isdecimal() and len(pid) < 20 else None

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from thrifty.errors import DeviceBusy, FormatError, JournalCorrupt, NotRestored, ThriftyError
-from thrifty.throttle.journal import Journal, Owner, boot_id, journals, lock, machine_id, state_folder, sync
+from thrifty.throttle.journal import Journal, Owner, boot_id, holder, journals, lock, machine_id, state_folder, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,8 @@ _MODULES = {"files": "thrifty.throttle.backends.sysfs", "nvml": "thrifty.throttl
 ROUNDS = 3
 #: Seconds that another process may take to restore a device.
 PATIENCE = 5.0
+#: Seconds in which the kernel lets go what a dead process had.
+GRACE = 0.2
 
 
 class Handles(Protocol):
@@ -149,7 +151,7 @@ def _recover_one(path: Path, dead: Callable[[Journal], bool]) -> Recovered | Non
             return None
         if not dead(journal):
             return Recovered(journal.device, path, "in use", len(journal.found))
-        held = _patiently(path)
+        held = _patiently(path, journal.owner)
     except FileNotFoundError:
         raise
     except (ThriftyError, OSError) as error:
@@ -161,14 +163,21 @@ def _recover_one(path: Path, dead: Callable[[Journal], bool]) -> Recovered | Non
     except (ThriftyError, OSError) as error:
         return Recovered(journal.device, path, "failed", len(journal.found), error)
     finally:
-        os.close(held)
+        if held is not None:
+            os.close(held)
 
 
-def _patiently(path: Path) -> int:
-    """Take the lock, which a dying process or another that restores may still have for a moment."""
-    until = time.monotonic() + PATIENCE
+def _patiently(path: Path, owner: Owner) -> int | None:
+    """Take the lock, which a dying process or another that restores may still have for a moment.
+
+    None where a child has it that the dead owner left, and that knows nothing of it.
+    """
+    begun = time.monotonic()
     while (held := lock(path)) is None:
-        if time.monotonic() > until:
+        waited = time.monotonic() - begun
+        if waited > GRACE and holder(path) == owner.pid:
+            return None
+        if waited > PATIENCE:
             raise DeviceBusy(f"{path}: its owner is gone, and another process holds its lock; end it, and try again")
         time.sleep(0.005)
     return held
