@@ -78,7 +78,7 @@ def _listen() -> None:
         return  # only the main thread may; the watchdog sees such an end
     for number in _SIGNALS:
         before = signal.getsignal(number)
-        if before not in {None, signal.SIG_IGN, _on_signal}:
+        if before not in (None, signal.SIG_IGN, _on_signal):
             _before[number] = before
             signal.signal(number, _on_signal)
 
