@@ -3,12 +3,17 @@
 __all__ = [
     "CapacityError",
     "CounterFault",
+    "DeviceBusy",
+    "DeviceLost",
     "DuplicateName",
     "FormatError",
     "Infeasible",
+    "JournalCorrupt",
     "LockedError",
     "MismatchError",
     "MissingExtra",
+    "NotPermitted",
+    "NotRestored",
     "OutOfBlocks",
     "ResumeMismatch",
     "StalePlan",
@@ -32,6 +37,10 @@ class DatasetError(FormatError):
 
 class CounterFault(FormatError):  # noqa: N818 - says what is wrong
     """A counter of energy tells what can't be, or nothing; the message names the counter and what it told."""
+
+
+class JournalCorrupt(FormatError):  # noqa: N818 - the name that the design gives
+    """A journal of values found on a device is damaged; the message names the file and what could not be read."""
 
 
 class ModelError(ThriftyError):
@@ -90,6 +99,22 @@ class WorkerLost(ThriftyError):  # noqa: N818 - the name that the design gives
             who = "a rank does not answer, or the network is down"
         message = f"{who} in step {step}; the same command goes on from its checkpoint ({why.splitlines()[0][:200]})"
         return cls(message, lost[0] if lost else None, step)
+
+
+class DeviceLost(WorkerLost):
+    """A device no longer answers; what was found on it stays in its journal."""
+
+
+class NotPermitted(ThriftyError):  # noqa: N818 - the name that the design gives
+    """A setting can't be changed; the message names the file or call that refuses, and the fix."""
+
+
+class DeviceBusy(NotPermitted):
+    """Somebody else holds the device; the message names the process where it is known."""
+
+
+class NotRestored(NotPermitted):
+    """A value that was found could not be put back; the journal that has it is kept."""
 
 
 class LockedError(ThriftyError):

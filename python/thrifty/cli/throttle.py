@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thrifty.cli import common
+from thrifty.cli import common, throttle_devices
 
 if TYPE_CHECKING:
     from thrifty.throttle import Replay, Tuner
@@ -33,6 +33,11 @@ class Source(StrEnum):
 @app.callback()
 def throttle() -> None:
     """Find the settings that take the least energy under a latency limit."""
+
+
+app.command()(throttle_devices.devices)
+app.command()(throttle_devices.apply)
+app.command()(throttle_devices.restore)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""What can be set on machines of different kinds, one file a kind."""
