@@ -211,6 +211,8 @@ def test_a_card_counts(library: Path, card: FakeCard, tmp_path: Path) -> None:
 def test_a_card_without_a_counter_is_read_by_its_power(library: Path, card: FakeCard, tmp_path: Path) -> None:
     card.tell(millijoules=0)
     assert Meter(root=tmp_path, library=str(library)).source == "nvml:GPU-fake (power, integrated)"
+    card.tell(celsius=0)
+    assert Meter(root=tmp_path, library=str(library)).celsius() is None
     card.tell(code=3)
     meter = Meter(root=tmp_path, library=str(library))
     assert not meter.counts
@@ -258,7 +260,7 @@ def test_a_broken_total_is_replaced_by_power_and_that_is_said(library: Path, car
 def on(clock: Clock, watts: float | list[float] = 100.0, step: float = 0.1) -> Meter:
     """A meter of a machine that takes some watts now."""
     power = watts if isinstance(watts, list) else [watts]
-    return Meter(counters=[lambda: Counting(clock, lambda: power[0], step)], clock=clock, sleep=clock.sleep)
+    return Meter(counters=[Counting(clock, lambda: power[0], step)], clock=clock, sleep=clock.sleep)
 
 
 @pytest.mark.parametrize("step", [0.001, 0.02, 0.1])

@@ -143,7 +143,7 @@ def test_values_that_are_not_there_are_counted_and_nothing_else() -> None:
 
 def test_power_is_the_mean_since_the_last_reading() -> None:
     clock, watts = Clock(), [50.0]
-    with Meter(counters=[lambda: Counting(clock, lambda: watts[0], 0.001)], clock=clock, sleep=clock.sleep) as meter:
+    with Meter(counters=[Counting(clock, lambda: watts[0], 0.001)], clock=clock, sleep=clock.sleep) as meter:
         live = Live(meter)
         clock.sleep(1)
         assert live.measure() == {"power_w": pytest.approx(50, rel=0.01), "temperature_c": 40.0}

@@ -34,6 +34,7 @@ from rows import Goal
 from cases.serving import BACKENDS, DTYPES, Server, Sizes, weights
 from thrifty.device import Meter, Saving, compare, measure
 from thrifty.device.nvml import cards
+from thrifty.errors import CounterFault
 from thrifty.throttle import Constraint, Knob, Space, Tuner
 
 if TYPE_CHECKING:
@@ -98,7 +99,10 @@ class Bench:
         if CARD:
             uuid = f"GPU-{torch.cuda.get_device_properties(0).uuid}"
             card: int | str = uuid if uuid in {one.uuid for one in cards()} else 0
-            self.meter, self.power = Meter("nvml", card=card), Meter("nvml-power", card=card)
+            try:
+                self.meter, self.power = Meter("nvml", card=card), Meter("nvml-power", card=card)
+            except CounterFault as fault:
+                raise goal.absent(f"the card tells no joules: {fault}") from None
         else:
             self.meter = self.power = Meter("cpu")
 
