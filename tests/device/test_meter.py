@@ -257,6 +257,22 @@ def test_a_broken_total_is_replaced_by_power_and_that_is_said(library: Path, car
     assert found.power_w == pytest.approx(250, rel=0.01)
 
 
+def test_only_what_is_broken_is_replaced(library: Path, card: FakeCard, tmp_path: Path) -> None:
+    """A package that stands still has nothing to take its place, whatever the card has."""
+    rapl(tmp_path)
+    card.tell(5_000)
+    with Meter(root=tmp_path, library=str(library)) as meter:
+        card.tell(4_000)
+        with pytest.raises(CounterFault, match="GPU-fake: the energy counter went back") as fault:
+            meter.read()
+        assert meter.fall_back(fault.value)
+        assert meter.source == "rapl:package-0 + rapl:package-1 + nvml:GPU-fake (power, integrated)"
+        put(tmp_path, "class/powercap/intel-rapl:1/energy_uj", "?")
+        with pytest.raises(CounterFault, match="is no number") as fault:
+            meter.read()
+        assert not meter.fall_back(fault.value)
+
+
 def on(clock: Clock, watts: float | list[float] = 100.0, step: float = 0.1) -> Meter:
     """A meter of a machine that takes some watts now."""
     power = watts if isinstance(watts, list) else [watts]

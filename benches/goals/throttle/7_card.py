@@ -225,7 +225,8 @@ def search(kept: Kept, bench: Bench | None, ends: float) -> Tuner:
         found = kept.get(f"runs {dtype} {graph} {attention}", bench and (lambda s=setting: bench.runs(s)))
         if found["runs"]:
             able.append((dtype, graph, attention))
-    assert tuple(DEFAULT[name] for name in ("dtype", "graph", "attention")) in able, "the default itself does not run"
+    if tuple(DEFAULT[name] for name in ("dtype", "graph", "attention")) not in able:
+        raise goal.absent("the default itself does not run")
 
     def among(place: int, default: str) -> list[str]:
         return sorted({one[place] for one in able}, key=lambda name: (name != default, name))
@@ -240,6 +241,8 @@ def search(kept: Kept, bench: Bench | None, ends: float) -> Tuner:
     ]
     key = lambda s: "measured " + " ".join(str(s[name]) for name in DEFAULT)  # noqa: E731
     first = kept.get(key(DEFAULT), bench and (lambda: bench.measured(DEFAULT)))
+    if "failed" in first:
+        raise goal.absent(f"the default itself fails: {first['failed']}")
     limit = 2 * first["tpot_s"]
     tuner = Tuner(Space(knobs, settings), "energy", [Constraint("tpot_s", limit)], seed=goal.seed)
     while len(tuner) < MOST and (setting := tuner.ask()) is not None:

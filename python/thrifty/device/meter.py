@@ -104,6 +104,7 @@ class Meter:
         self._depth, self._stop = 0, threading.Event()
         self._thread: threading.Thread | None = None
         self._fault: CounterFault | None = None
+        self._broken = ""
 
     @property
     def source(self) -> str:
@@ -116,14 +117,14 @@ class Meter:
         return bool(self._counters)
 
     def __enter__(self) -> Self:
-        """Open the counters, unless they are open."""
+        """Begin to count, unless it does already."""
         if self._depth == 0:
             self._begin()
         self._depth += 1
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop reading."""
+        """Stop counting where this was the outermost."""
         self._depth -= 1
         if self._depth == 0:
             self._end()
@@ -154,9 +155,17 @@ class Meter:
                     return
 
     def _joules(self) -> float | None:
+        return sum(self._read(counter) for counter in self._counters) if self._counters else None
+
+    def _read(self, counter: Counter) -> float:
+        """Read one, and remember which one fails."""
         try:
-            return sum(counter.joules() for counter in self._counters) if self._counters else None
+            return counter.joules()
+        except CounterFault:
+            self._broken = counter.name
+            raise
         except OSError as error:
+            self._broken = counter.name
             raise CounterFault(f"{error.filename}: {error.strerror}") from None
 
     def read(self) -> Reading:
@@ -211,7 +220,7 @@ class Meter:
         last, begun = None, self.clock()
         while len(changes) < CHANGES and (len(changes) < 2 or self.clock() - begun < LONGEST):
             with self._lock:
-                joules = counter.joules()
+                joules = self._read(counter)
             if last is not None and joules != last:
                 changes.append(self.clock())
             last = joules
@@ -220,10 +229,11 @@ class Meter:
         return between[len(between) // 2]
 
     def fall_back(self, fault: CounterFault) -> bool:
-        """Replace totals of cards by their summed power, and note why; False where there is nothing to replace."""
-        if not self._twins:
+        """Replace the total that failed last by its card's power, and note why; False where that can't be."""
+        twin = self._twins.pop(self._broken, None)
+        if twin is None:
             return False
-        self._counters = [self._twins.pop(counter.name, counter) for counter in self._counters]
+        self._counters = [twin if counter.name == self._broken else counter for counter in self._counters]
         self.notes.append(f"{fault}; power is summed up instead")
         if self._depth:
             self._end()
