@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import subprocess
@@ -175,12 +176,8 @@ def test_whatever_is_in_a_file_of_metrics(data: bytes) -> None:
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
         file.flush()
-        try:
-            found = metrics(Path(file.name))
-        except DatasetError as error:
-            assert ", line " in str(error)
-        else:
-            assert all(isinstance(value, float) for value in found.values())
+        with contextlib.suppress(DatasetError):
+            assert all(isinstance(value, float) for value in metrics(Path(file.name)).values())
 
 
 def test_the_text_for_prometheus_reads_back(tmp_path: Path) -> None:
