@@ -6,7 +6,7 @@
 >>> while (setting := tuner.ask()) is not None and len(tuner) < 8:
 ...     clock, batch = setting["clock_mhz"], setting["batch"]
 ...     seconds = 0.004 + 3.0 * batch / clock
-...     tuner.tell(setting, {"energy_j": seconds * (20 + (clock / 400) ** 3) / batch, "latency_s": seconds})
+...     _ = tuner.tell(setting, {"energy_j": seconds * (20 + (clock / 400) ** 3) / batch, "latency_s": seconds})
 >>> tuner.best.setting
 {'clock_mhz': 900, 'batch': 4}
 """
