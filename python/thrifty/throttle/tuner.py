@@ -97,7 +97,7 @@ class Tuner:
             raise ValueError(f"constraints: {twice} has two limits")
         self.evaluations: list[Evaluation] = []
         self.promise = math.inf
-        self._little = 0
+        self._little = self._learned = 0
         self._rng = np.random.default_rng(seed)
         self._groups = self._columns_of(groups)
         self.groups = None if groups is None else [list(group) for group in groups]
@@ -159,6 +159,20 @@ class Tuner:
         expected = self._belief.of(self.objective, x, noise=False)[0]
         order = np.where(sure, expected, np.inf) if sure.any() else -chance
         return self.evaluations[kept[int(np.argmin(order))]]
+
+    def posterior(self, setting: Mapping[str, Value]) -> dict[str, tuple[float, float, float]]:
+        """Return what is believed of a setting: of each quantity the median and the ends of its 95 % interval.
+
+        Empty before anything was measured.
+        """
+        if not self._learn():
+            return {}
+        x = self.space.place(setting)[None]
+        found = {}
+        for name in (self.objective, *(name for name, _ in self._belief.limits)):
+            mean, sd = (float(value[0]) for value in self._belief.of(name, x, noise=False))
+            found[name] = (math.exp(mean), math.exp(mean - 1.96 * sd), math.exp(mean + 1.96 * sd))
+        return found
 
     def pareto(self, other: str) -> list[Evaluation]:
         """Return the evaluations that no other one beats in both the objective and ``other``, by that quantity."""
@@ -249,7 +263,8 @@ class Tuner:
             values that are no numbers above 0, count as a failure of that setting; where the first three fail, the
             first error is raised.
         device : Device, optional
-            Is set before each measurement and put back at the end; its errors are let through.
+            Its knobs are set before each measurement and put back at the end; its errors are let through. Other knobs
+            are the workload's.
         record : path, optional
             A file that evaluations are written to as they come. What it holds of the same search is told first.
         progress : callable
@@ -271,14 +286,15 @@ class Tuner:
             file = stack.enter_context(Record(record, self)) if record is not None else None
             if record is not None:
                 for evaluation in read(record)[1][len(self) :]:
-                    self._retell(evaluation)
+                    self.retell(evaluation)
+            own = set() if device is None else {knob.name for knob in device.knobs()}
             if device is not None:
                 stack.callback(device.restore)
             while not (why := self._over(evaluations, time.monotonic() - begun, seconds, energy_j)):
                 setting = self.ask()
                 if setting is None or (why := self._over(evaluations, 0.0, seconds, energy_j)):
                     break
-                effective = None if device is None else device.apply(setting)
+                effective = None if device is None else device.apply({k: v for k, v in setting.items() if k in own})
                 evaluation = self._measure(workload, setting, effective)
                 if file is not None:
                     file.add(evaluation)
@@ -312,10 +328,11 @@ class Tuner:
         if tuner.prior_key != key:
             raise ResumeMismatch(f"{record}: prior of the search in it is {key}, here it is {tuner.prior_key}")
         for evaluation in evaluations:
-            tuner._retell(evaluation)
+            tuner.retell(evaluation)
         return tuner
 
-    def _retell(self, evaluation: Evaluation) -> None:
+    def retell(self, evaluation: Evaluation) -> None:
+        """Take in what was told to another tuner of the same search."""
         # Asked again, so that what depends on questions is as it was.
         self.ask()
         if evaluation.failed:
@@ -402,6 +419,8 @@ class Tuner:
 
     def _learn(self) -> bool:
         """Learn from all evaluations; False where nothing was measured yet."""
+        if self._learned == len(self):
+            return self._learned > 0
         kept = [i for i, evaluation in enumerate(self.evaluations) if not evaluation.failed]
         if not kept:
             return False
@@ -411,6 +430,7 @@ class Tuner:
             for name in (self.objective, *(name for name, _ in self._belief.limits))
         }
         self._belief.learn(self._points(kept), measured, self._points(lost))
+        self._learned = len(self)
         return True
 
     def _next(self) -> int | None:
