@@ -124,3 +124,28 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     done = said("throttle", "replay", tmp_path / "none.csv", "--knob", "a", "--objective", "b")
     assert done.returncode == 1
     assert done.stderr == f"thrifty: error: {tmp_path}/none.csv: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "noted"),
+    [
+        ("{other}", "no line with gpu = a40 there; that condition is left out"),
+        ("{whole}:gpu=v100,job=imagenet/resnet50/adadelta", ""),
+    ],
+)
+def test_another_devices_table_on_the_command_line(tmp_path: Path, given: str, noted: str) -> None:
+    """A file of the other card alone, or lines of one file."""
+    whole, other = DATA / "zeus.csv", tmp_path / "v100.csv"
+    lines = whole.read_text().splitlines(keepends=True)
+    other.write_text(lines[0] + "".join(line for line in lines if line.startswith("v100,imagenet")))
+    problem = next(p for p in problems() if p.name == "a40 imagenet/resnet50/adadelta throughput")
+    command = ["throttle", "replay", str(whole), "--knob", "batch", "--knob", "power_limit_w", "--evaluations", "6"]
+    command += ["--objective", "energy_per_epoch_j", "--constraint", f"time_per_epoch_s<={problem.limit.upper}"]
+    command += ["--where", "gpu=a40", "--where", "job=imagenet/resnet50/adadelta", "--json"]
+    done = said(*command, "--prior", given.format(other=other, whole=whole))
+    cold, warm = json.loads(said(*command).stdout), json.loads(done.stdout)
+    assert warm["asked"][0] == cold["asked"][0]
+    assert warm["asked"][1:] != cold["asked"][1:]
+    assert warm["best"] == problem.answer
+    assert noted in done.stderr
+    assert bool(noted) == bool(done.stderr)

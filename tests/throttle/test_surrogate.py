@@ -33,11 +33,24 @@ def test_predictions_are_those_of_the_formula() -> None:
     there = np.random.default_rng(4).random((5, 2))
     k = np.array([[kernel(a, b, gp.theta) for b in x] for a in x]) + (np.exp(2 * gp.theta[-1]) + JITTER) * np.eye(9)
     inverse = np.linalg.inv(k)
-    mean, sd = gp.predict(there)
-    for point, m, s in zip(there, mean, sd, strict=True):
+    mean, sd = gp.predict(there, noise=False)
+    noisy = gp.predict(there)
+    assert (noisy[0] == mean).all()
+    for point, m, s, n in zip(there, mean, sd, noisy[1], strict=True):
         own = np.array([kernel(point, b, gp.theta) for b in x])
+        variance = kernel(point, point, gp.theta) - own @ inverse @ own
         assert m == pytest.approx(y.mean() + own @ inverse @ (y - y.mean()), rel=1e-9, abs=1e-9)
-        assert s == pytest.approx(y.std() * math.sqrt(kernel(point, point, gp.theta) - own @ inverse @ own), rel=1e-6)
+        assert s == pytest.approx(y.std() * math.sqrt(variance), rel=1e-6)
+        assert n == pytest.approx(y.std() * math.sqrt(variance + math.exp(2 * gp.theta[-1])), rel=1e-6)
+
+
+def test_a_spread_that_is_expected_counts_as_two_points() -> None:
+    x, y = points(6)
+    gp = GaussianProcess(2)
+    gp.set_points(x, y, 3.0)
+    assert gp.scale**2 == pytest.approx((6 * y.var() + 2 * 9.0) / 8)
+    gp.set_points(x[:1], y[:1], 3.0)
+    assert gp.scale**2 == pytest.approx(2 * 9.0 / 3)
 
 
 def test_the_gradient_is_that_of_the_loss() -> None:
@@ -56,6 +69,10 @@ def test_a_fit_finds_more_likely_parameters_and_the_points() -> None:
     gp.set_points(x, y)
     before = gp.loss(gp.theta)[0]
     gp.fit(x, y)
+    theta = gp.theta
+    gp.fit(*points(5))
+    gp.fit(x, y)
+    assert (gp.theta == theta).all()  # A fit does not depend on the one before.
     assert gp.loss(gp.theta)[0] < before - 1
     mean, sd = gp.predict(x)
     assert np.abs(mean - y).max() < 0.1 * y.std()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from thrifty._torch import require_torch
 from thrifty.device.law import JOINS, ONE, SEVERAL, Law
 from thrifty.device.machine import describe
-from thrifty.device.measure import Timing
 from thrifty.device.shape import ModelShape
+from thrifty.device.timing import Timing
 from thrifty.errors import FormatError, MismatchError, MissingExtra
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from thrifty.device.measure import Point
 from thrifty.device.shape import ModelShape
+from thrifty.device.timing import Point
 
 __all__ = ["calls_to_time", "of_size"]
 

@@ -24,7 +24,7 @@ from thrifty.device.least import nonnegative
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from thrifty.device.measure import Point, Timing
+    from thrifty.device.timing import Point, Timing
 
 __all__ = ["ONE", "SEVERAL", "Law", "fit", "left_out"]
 

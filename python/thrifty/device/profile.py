@@ -11,7 +11,7 @@ from thrifty.device import law as laws
 from thrifty.device.arrays import arrays_of
 from thrifty.device.grid import calls_to_time
 from thrifty.device.machine import describe
-from thrifty.device.measure import Point, Timing, measure
+from thrifty.device.timing import Point, Timing, measure
 from thrifty.errors import MismatchError
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@
 {'clock_mhz': 900, 'batch': 4}
 """
 
+from thrifty.throttle.admission import Admission
 from thrifty.throttle.backends.amd import Amd
 from thrifty.throttle.backends.call import Call
 from thrifty.throttle.backends.cpufreq import CpuFreq
@@ -20,12 +21,15 @@ from thrifty.throttle.backends.nvml import Nvml
 from thrifty.throttle.backends.powercap import PowerCap
 from thrifty.throttle.backends.sim import Sim
 from thrifty.throttle.device import Device, Joined, Permission
+from thrifty.throttle.latency import LatencyModel, Prediction, Work
 from thrifty.throttle.replay import Replay
 from thrifty.throttle.restore import Recovered, recover
 from thrifty.throttle.space import Knob, Space
 from thrifty.throttle.tuner import Constraint, Evaluation, Tuner
+from thrifty.throttle.watch import Watcher
 
 __all__ = [
+    "Admission",
     "Amd",
     "Call",
     "Constraint",
@@ -35,14 +39,18 @@ __all__ = [
     "Jetson",
     "Joined",
     "Knob",
+    "LatencyModel",
     "Nvml",
     "Permission",
     "PowerCap",
+    "Prediction",
     "Recovered",
     "Replay",
     "Sim",
     "Space",
     "Tuner",
+    "Watcher",
+    "Work",
     "find",
     "recover",
 ]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
-__all__ = ["Replay"]
+__all__ = ["Replay", "read_lines"]
 
 
 class Replay:
@@ -62,7 +62,7 @@ class Replay:
         for name in default:
             if name not in knobs:
                 raise ValueError(f"default: {name} is none of the knobs {', '.join(knobs)}")
-        lines = self._read([*knobs, *measured, *where], where)
+        lines = read_lines(self.path, [*knobs, *measured, *where], where)
         numbers = {name: all(_number(cells[name]) is not None for _, cells in lines) for name in knobs}
         settings = [
             {name: _value(cells[name]) if numbers[name] else cells[name] for name in knobs} for _, cells in lines
@@ -79,27 +79,6 @@ class Replay:
             at[key] = line
             self._measured[key] = {name: self._positive(cells[name], line, name) for name in measured}
         self.space = Space([self._knob(name, settings, default) for name in knobs], settings)
-
-    def _read(self, columns: list[str], where: Mapping[str, str]) -> list[tuple[int, dict[str, str]]]:
-        try:
-            with self.path.open(newline="", encoding="utf-8") as file:
-                rows = csv.DictReader(file, strict=True)
-                names = rows.fieldnames or []
-                for name in columns:
-                    if name not in names:
-                        raise DatasetError(
-                            f"{self.path}, line 1: there is no column {name}; there are {', '.join(names)}"
-                        )
-                found = [(rows.line_num, dict(row)) for row in rows if all(_same(row[k], v) for k, v in where.items())]
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise DatasetError(f"{self.path}: this is no CSV file of text: {error}") from None
-        for line, row in found:
-            if None in row or None in row.values():
-                raise DatasetError(f"{self.path}, line {line}: it has not as many cells as line 1 has names")
-        if not found:
-            which = " and ".join(f"{name} = {value}" for name, value in where.items())
-            raise DatasetError(f"{self.path}: there is no line{f' with {which}' if which else ''}")
-        return found
 
     def _positive(self, cell: str, line: int, name: str) -> float:
         number = _number(cell)
@@ -120,6 +99,11 @@ class Replay:
         """Return what was measured of a setting; a ValueError where it is not in the table."""
         self.space.index(setting)
         return dict(self._measured[tuple(setting[knob.name] for knob in self.space.knobs)])
+
+    def rows(self) -> list[tuple[dict[str, Value], dict[str, float]]]:
+        """Return settings and what was measured of them, as a tuner takes them for its ``prior``."""
+        names = [knob.name for knob in self.space.knobs]
+        return [(dict(zip(names, key, strict=True)), dict(values)) for key, values in self._measured.items()]
 
     def best(self, objective: str, constraints: Sequence[Constraint]) -> dict[str, Value]:
         """Return the setting of least objective that keeps all limits.
@@ -144,13 +128,49 @@ class Replay:
         return min(kept, key=lambda pair: pair[0])[1]
 
     def tune(
-        self, objective: str, constraints: Sequence[Constraint] = (), *, evaluations: int = 20, seed: int = 0
+        self,
+        objective: str,
+        constraints: Sequence[Constraint] = (),
+        *,
+        evaluations: int = 20,
+        seed: int = 0,
+        prior: Replay | None = None,
     ) -> Tuner:
-        """Return a tuner that was told so many settings of the table, or all where there are fewer."""
-        tuner = Tuner(self.space, objective, constraints, seed=seed)
+        """Return a tuner that was told so many settings of the table, or all where there are fewer.
+
+        ``prior`` is the table of another device, of the same knobs.
+        """
+        tuner = Tuner(self.space, objective, constraints, seed=seed, prior=None if prior is None else prior.rows())
         while len(tuner) < evaluations and (setting := tuner.ask()) is not None:
             tuner.tell(setting, self.measure(setting))
         return tuner
+
+
+def read_lines(path: Path, columns: Sequence[str], where: Mapping[str, str]) -> list[tuple[int, dict[str, str]]]:
+    """Return the lines of a CSV file that have the cells of ``where``, with their numbers; at least one.
+
+    Raises
+    ------
+    DatasetError
+        As for :class:`Replay`.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file, strict=True)
+            names = rows.fieldnames or []
+            for name in columns:
+                if name not in names:
+                    raise DatasetError(f"{path}, line 1: there is no column {name}; there are {', '.join(names)}")
+            found = [(rows.line_num, dict(row)) for row in rows if all(_same(row[k], v) for k, v in where.items())]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path}: this is no CSV file of text: {error}") from None
+    for line, row in found:
+        if None in row or None in row.values():
+            raise DatasetError(f"{path}, line {line}: it has not as many cells as line 1 has names")
+    if not found:
+        which = " and ".join(f"{name} = {value}" for name, value in where.items())
+        raise DatasetError(f"{path}: there is no line{f' with {which}' if which else ''}")
+    return found
 
 
 def _number(cell: str) -> float | None:

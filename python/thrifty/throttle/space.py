@@ -36,6 +36,9 @@ class Knob:
         Of its values, for people.
     default : number or name, optional
         What it is set to when nobody tunes it; the first evaluation. By default the largest number, or the first name.
+    relative : bool, optional
+        Whether another device's values are those of this one as shares of the largest, as 150 of 300 W are 125 of 250.
+        By default of clocks and powers: a unit, or an end of the name, of Hz, kHz, MHz, GHz, W or mW.
 
     Raises
     ------
@@ -53,6 +56,7 @@ class Knob:
     kind: Literal["log", "linear", "category"] | None = None
     unit: str = ""
     default: Value | None = field(default=None)
+    relative: bool | None = None
 
     def __post_init__(self) -> None:
         values = tuple(self.values)
@@ -78,18 +82,35 @@ class Knob:
             default = values[0] if kind == "category" else values[-1]
         if default not in values:
             raise ValueError(f"knob {self.name}: the default {default!r} is none of {list(values)}")
-        for name, value in (("values", values), ("kind", kind), ("default", default)):
+        relative = self.relative
+        if relative is None:
+            unit = self.unit or self.name.rpartition("_")[2]
+            relative = kind == "log" and unit.lower() in ("hz", "khz", "mhz", "ghz", "w", "mw")
+        if relative and kind != "log":
+            raise ValueError(f"knob {self.name}: relative needs numbers above 0 of kind 'log', got kind {kind!r}")
+        for name, value in (("values", values), ("kind", kind), ("default", default), ("relative", relative)):
             object.__setattr__(self, name, value)
 
     def coordinates(self) -> NDArray[np.float64]:
         """Where its values lie, shape (values, columns): 0 to 1, or a column a category."""
+        return np.stack([self.place(value) for value in self.values])
+
+    def place(self, value: Value) -> NDArray[np.float64]:
+        """Where a value lies, its own or another device's, shape (columns,); an unknown category is at 0 everywhere.
+
+        Raises
+        ------
+        ValueError
+            For a value that has no place on the scale of this knob.
+        """
         if self.kind == "category":
-            return np.eye(len(self.values))
-        x = np.asarray(self.values, np.float64)
+            return np.array([float(value == own) for own in self.values])
+        if isinstance(value, str) or not math.isfinite(value) or (self.kind == "log" and value <= 0):
+            raise ValueError(f"knob {self.name}: {value!r} has no place beside {list(self.values)}")
+        low, high, at = self.values[0], self.values[-1], value
         if self.kind == "log":
-            x = np.log(x)
-        places: NDArray[np.float64] = (x - x[0]) / (x[-1] - x[0] if x[-1] > x[0] else 1.0)
-        return places[:, None]
+            low, high, at = math.log(low), math.log(high), math.log(at)  # type: ignore[arg-type]
+        return np.array([(at - low) / (high - low if high > low else 1.0)])  # type: ignore[operator]
 
 
 class Space:
@@ -124,16 +145,19 @@ class Space:
             twice = next(name for name in names if names.count(name) > 1)
             raise ValueError(f"knobs: {twice} is there twice")
         self._places = [{value: i for i, value in enumerate(knob.values)} for knob in self.knobs]
+        sizes = [len(knob.values) for knob in self.knobs]
         if settings is None:
-            sizes = [len(knob.values) for knob in self.knobs]
             self.levels = np.stack([axis.reshape(-1) for axis in np.indices(sizes)], axis=1)
         else:
             rows = [self._levels(setting) for setting in settings]
             if not rows:
                 raise ValueError("settings: there are none")
             self.levels = np.asarray(rows, np.int64)
-        self._index = {tuple(row): i for i, row in enumerate(self.levels.tolist())}
-        if len(self._index) < len(self.levels):
+        # The number of a setting among all combinations; in order where all are there.
+        self._strides = np.cumprod([1, *sizes[:0:-1]], dtype=np.int64)[::-1]
+        numbers = self.levels @ self._strides
+        self._index = None if settings is None else {number: i for i, number in enumerate(numbers.tolist())}
+        if self._index is not None and len(self._index) < len(self.levels):
             raise ValueError("settings: one is there twice")
         self.x = np.concatenate(
             [knob.coordinates()[self.levels[:, k]] for k, knob in enumerate(self.knobs)], axis=1, dtype=np.float64
@@ -159,10 +183,33 @@ class Space:
 
     def index(self, setting: Mapping[str, Value]) -> int:
         """Return the number of a setting; a ValueError names what is wrong with it."""
-        levels = self._levels(setting)
-        if levels not in self._index:
+        number = int(np.asarray(self._levels(setting)) @ self._strides)
+        if self._index is None:
+            return number
+        if number not in self._index:
             raise ValueError(f"the setting {dict(setting)} is none of those that can be measured")
-        return self._index[levels]
+        return self._index[number]
+
+    def place(self, setting: Mapping[str, Value]) -> NDArray[np.float64]:
+        """Where a setting lies, one of these or another device's, shape (columns,)."""
+        for knob in self.knobs:
+            if knob.name not in setting:
+                raise ValueError(f"knob {knob.name}: the setting {dict(setting)} has none")
+        return np.concatenate([knob.place(setting[knob.name]) for knob in self.knobs])
+
+    def places(self, settings: Sequence[Mapping[str, Value]]) -> NDArray[np.float64]:
+        """Where another device's settings lie, shape (settings, columns); relative knobs by shares of the largest."""
+        shares = dict.fromkeys((knob.name for knob in self.knobs if knob.relative), 1.0)
+        for knob in self.knobs:
+            given = [setting.get(knob.name) for setting in settings] if knob.relative else []
+            numbers = [value for value in given if isinstance(value, (int, float))]
+            if numbers and max(numbers) > 0:
+                shares[knob.name] = knob.values[-1] / max(numbers)  # type: ignore[operator]
+        rows = []
+        for setting in settings:
+            scaled = {n: setting[n] * s for n, s in shares.items() if isinstance(setting.get(n), (int, float))}  # type: ignore[operator]
+            rows.append(self.place({**setting, **scaled}))
+        return np.stack(rows)
 
     def default(self) -> int:
         """Return the number of the setting of all defaults, or of the one nearest to it."""
