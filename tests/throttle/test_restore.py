@@ -141,7 +141,10 @@ device = KINDS["cpufreq"][1](Path(sys.argv[1]))
 
 def python(code: str, root: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", CODE + code, str(root)], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-W", "error", "-c", CODE + code, str(root)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -226,6 +229,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         wait_until(lambda: texts(root) == before and journals(state) == [])
     finally:
         os.kill(child, signal.SIGKILL)
+        assert process.stderr.read() == b""
         process.stdout.close()
         process.stderr.close()
 
