@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
@@ -135,6 +136,7 @@ def hold(parts: Parts, ttl: float | None, json_: bool) -> None:
             was = one.read()
             rows.append((one.id, one.apply(part), was))
         show(rows, "set", json_)
+        sys.stdout.flush()
         threading.Event().wait(ttl)
 
 
