@@ -35,12 +35,12 @@ class DatasetError(FormatError):
     """A data set can't be read: the message names file, line and field."""
 
 
-class JournalCorrupt(FormatError):  # noqa: N818 - the name that the design gives
-    """A journal of values found on a device is damaged; the message names the file and what could not be read."""
-
-
 class CounterFault(FormatError):  # noqa: N818 - says what is wrong
     """A counter of energy tells what can't be, or nothing; the message names the counter and what it told."""
+
+
+class JournalCorrupt(FormatError):  # noqa: N818 - the name that the design gives
+    """A journal of values found on a device is damaged; the message names the file and what could not be read."""
 
 
 class ModelError(ThriftyError):

@@ -34,6 +34,9 @@ class Counting:
         self._at, self._sum = clock.now, 5.0
         self.joules = Raw(self.name, self.raw, None, clock).joules
 
+    def again(self) -> Counting:
+        return Counting(self._clock, self._watts, self._seconds)
+
     def raw(self) -> float:
         while self._at + self._seconds <= self._clock.now:
             self._sum += self._watts() * self._seconds

@@ -211,6 +211,8 @@ def test_a_card_counts(library: Path, card: FakeCard, tmp_path: Path) -> None:
 def test_a_card_without_a_counter_is_read_by_its_power(library: Path, card: FakeCard, tmp_path: Path) -> None:
     card.tell(millijoules=0)
     assert Meter(root=tmp_path, library=str(library)).source == "nvml:GPU-fake (power, integrated)"
+    card.tell(celsius=0)
+    assert Meter(root=tmp_path, library=str(library)).celsius() is None
     card.tell(code=3)
     meter = Meter(root=tmp_path, library=str(library))
     assert not meter.counts
@@ -255,10 +257,26 @@ def test_a_broken_total_is_replaced_by_power_and_that_is_said(library: Path, car
     assert found.power_w == pytest.approx(250, rel=0.01)
 
 
+def test_only_what_is_broken_is_replaced(library: Path, card: FakeCard, tmp_path: Path) -> None:
+    """A package that stands still has nothing to take its place, whatever the card has."""
+    rapl(tmp_path)
+    card.tell(5_000)
+    with Meter(root=tmp_path, library=str(library)) as meter:
+        card.tell(4_000)
+        with pytest.raises(CounterFault, match="GPU-fake: the energy counter went back") as fault:
+            meter.read()
+        assert meter.fall_back(fault.value)
+        assert meter.source == "rapl:package-0 + rapl:package-1 + nvml:GPU-fake (power, integrated)"
+        put(tmp_path, "class/powercap/intel-rapl:1/energy_uj", "?")
+        with pytest.raises(CounterFault, match="is no number") as fault:
+            meter.read()
+        assert not meter.fall_back(fault.value)
+
+
 def on(clock: Clock, watts: float | list[float] = 100.0, step: float = 0.1) -> Meter:
     """A meter of a machine that takes some watts now."""
     power = watts if isinstance(watts, list) else [watts]
-    return Meter(counters=[lambda: Counting(clock, lambda: power[0], step)], clock=clock, sleep=clock.sleep)
+    return Meter(counters=[Counting(clock, lambda: power[0], step)], clock=clock, sleep=clock.sleep)
 
 
 @pytest.mark.parametrize("step", [0.001, 0.02, 0.1])

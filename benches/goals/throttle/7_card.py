@@ -34,6 +34,7 @@ from rows import Goal
 from cases.serving import BACKENDS, DTYPES, Server, Sizes, weights
 from thrifty.device import Meter, Saving, compare, measure
 from thrifty.device.nvml import cards
+from thrifty.errors import CounterFault
 from thrifty.throttle import Constraint, Knob, Space, Tuner
 
 if TYPE_CHECKING:
@@ -98,7 +99,10 @@ class Bench:
         if CARD:
             uuid = f"GPU-{torch.cuda.get_device_properties(0).uuid}"
             card: int | str = uuid if uuid in {one.uuid for one in cards()} else 0
-            self.meter, self.power = Meter("nvml", card=card), Meter("nvml-power", card=card)
+            try:
+                self.meter, self.power = Meter("nvml", card=card), Meter("nvml-power", card=card)
+            except CounterFault as fault:
+                raise goal.absent(f"the card tells no joules: {fault}") from None
         else:
             self.meter = self.power = Meter("cpu")
 
@@ -221,7 +225,8 @@ def search(kept: Kept, bench: Bench | None, ends: float) -> Tuner:
         found = kept.get(f"runs {dtype} {graph} {attention}", bench and (lambda s=setting: bench.runs(s)))
         if found["runs"]:
             able.append((dtype, graph, attention))
-    assert tuple(DEFAULT[name] for name in ("dtype", "graph", "attention")) in able, "the default itself does not run"
+    if tuple(DEFAULT[name] for name in ("dtype", "graph", "attention")) not in able:
+        raise goal.absent("the default itself does not run")
 
     def among(place: int, default: str) -> list[str]:
         return sorted({one[place] for one in able}, key=lambda name: (name != default, name))
@@ -236,6 +241,8 @@ def search(kept: Kept, bench: Bench | None, ends: float) -> Tuner:
     ]
     key = lambda s: "measured " + " ".join(str(s[name]) for name in DEFAULT)  # noqa: E731
     first = kept.get(key(DEFAULT), bench and (lambda: bench.measured(DEFAULT)))
+    if "failed" in first:
+        raise goal.absent(f"the default itself fails: {first['failed']}")
     limit = 2 * first["tpot_s"]
     tuner = Tuner(Space(knobs, settings), "energy", [Constraint("tpot_s", limit)], seed=goal.seed)
     while len(tuner) < MOST and (setting := tuner.ask()) is not None:

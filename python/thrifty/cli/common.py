@@ -120,14 +120,18 @@ def progress(visible: bool = True) -> Iterator[Callable[[str, int, int], None] |
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[TextIO]:
-    """Yield a file beside ``path`` that takes its name when all is written, and goes away on an error."""
+def replaced(path: Path, *, lasting: bool = True) -> Iterator[TextIO]:
+    """Yield a file beside ``path`` that takes its name when all is written, and goes away on an error.
+
+    What need not outlast a power failure is not waited for.
+    """
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("w", encoding="utf-8") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         partial.replace(path)
     except BaseException as error:
         partial.unlink(missing_ok=True)

@@ -211,7 +211,8 @@ def watch(
     interval: Annotated[float, typer.Option("--interval", min=0.01, help="Seconds between readings.")] = 1.0,
     readings: Annotated[int, typer.Option("--readings", min=0, help="End after so many; 0 for never.")] = 0,
     prometheus: Annotated[
-        Path | None, typer.Option("--prometheus", metavar="FILE", help="Write the state there after each reading.")
+        Path | None,
+        typer.Option("--prometheus", metavar="FILE", help="Write the state there, every 10 s at least."),
     ] = None,
     source: Annotated[Source, typer.Option("--source", help="What counts the joules.")] = Source.auto,
     card: Annotated[int | None, typer.Option("--card", min=0, help="Count this card alone.")] = None,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["expected", "watch"]
 
+#: Seconds between writes where the state stays: a file that is replaced costs more than a reading, and is read seldom.
+WRITTEN = 10.0
 #: Rises with the room's; it is told and not watched.
 TOLD = "temperature_c"
 
@@ -77,12 +79,15 @@ def watch(
             for text in meter.notes:
                 common.note(text)
             typer.echo(f"watching {', '.join(wanted)}; joules by {meter.source}")
+        state, written = "", -math.inf
         while True:
             watcher.step()
             tell(watcher, time.monotonic() - begun, meter.source, as_json)
-            if prometheus is not None:
+            last = watcher.readings == readings
+            if prometheus is not None and (last or watcher.state != state or time.monotonic() - written >= WRITTEN):
                 write(watcher, prometheus)
-            if watcher.readings == readings:
+                state, written = watcher.state, time.monotonic()
+            if last:
                 return
             # From the begin on, so that readings do not fall behind by what they take.
             time.sleep(max(0.0, interval - (time.monotonic() - begun) % interval))
@@ -103,5 +108,5 @@ def write(watcher: Watcher, path: Path) -> None:
     """Replace the file that a collector reads."""
     from thrifty.throttle.prometheus import prometheus
 
-    with common.replaced(path) as file:
+    with common.replaced(path, lasting=False) as file:
         file.write(prometheus(watcher))

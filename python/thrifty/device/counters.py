@@ -1,4 +1,4 @@
-"""Counters of energy: joules since they were opened, from what a machine counts or from power that is summed up."""
+"""Counters of energy: joules since they were made, from what a machine counts or from power that is summed up."""
 
 from __future__ import annotations
 
@@ -41,8 +41,11 @@ class Counter(Protocol):
     period: float | None
     step: float | None
 
+    def again(self) -> Counter:
+        """Return one of the same source that begins now."""
+
     def joules(self) -> float:
-        """Return joules since it was opened; CounterFault where that can't be told."""
+        """Return joules since it was made; CounterFault where that can't be told."""
 
     def watts(self) -> float | None:
         """Return the power of now where that can be read by itself."""
@@ -127,12 +130,16 @@ class Rapl:
     step: float | None = None
 
     def __init__(self, zone: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self.path = zone
+        self._zone, self._clock = zone, clock
         self.name = f"rapl:{_text(zone / 'name')}"
         wraps = _number(zone / "max_energy_range_uj") / 1e6
         self._raw = Raw(self.name, lambda: _number(zone / "energy_uj") / 1e6, wraps, clock)
         self.joules = self._raw.joules
         self._thermal = _package_sensor(zone)
+
+    def again(self) -> Rapl:
+        """Return one of the same package that begins now."""
+        return Rapl(self._zone, self._clock)
 
     def watts(self) -> float | None:
         """Nothing: a package has no reading of power."""
@@ -153,6 +160,11 @@ class CardEnergy:
         self.name = f"nvml:{card.uuid}"
         self._raw = Raw(self.name, lambda: card.millijoules() / 1e3, None, clock)
         self.joules, self.watts, self.celsius = self._raw.joules, card.watts, card.celsius
+        self._card, self._clock = card, clock
+
+    def again(self) -> CardEnergy:
+        """Return one of the same card that begins now."""
+        return CardEnergy(self._card, self._clock)
 
 
 class Integrated:

@@ -9,18 +9,18 @@ import time
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
-from thrifty.device.counters import CardEnergy, Counter, Integrated, hwmon, packages
-from thrifty.device.nvml import Card, cards
+from thrifty.device.sources import Found, Source, find
 from thrifty.errors import CounterFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["CPU_SECONDS", "Meter", "Reading", "Source"]
+    from thrifty.device.counters import Counter
 
-Source = Literal["auto", "rapl", "nvml", "nvml-power", "hwmon", "cpu"]
+__all__ = ["CPU_SECONDS", "Meter", "Reading"]
+
 #: What is printed where there are no joules.
 CPU_SECONDS = "CPU-seconds of the process and its children"
 
@@ -51,8 +51,8 @@ class Meter:
         Of sysfs; ``THRIFTY_SYSFS_ROOT``, or /sys.
     library : str, optional
         NVIDIA's management library, another than the driver's.
-    counters : sequence of callables, optional
-        Each opens a counter of yours; the sources above are left aside.
+    counters : sequence of Counter, optional
+        Counters of yours; the sources above are left aside.
     clock, sleep : callable
         Monotonic seconds, and what waits.
 
@@ -89,21 +89,22 @@ class Meter:
         card: int | str | None = None,
         root: str | os.PathLike[str] | None = None,
         library: str | None = None,
-        counters: Sequence[Callable[[], Counter]] | None = None,
+        counters: Sequence[Counter] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.clock, self.sleep = clock, sleep
-        self.notes: list[str] = []
-        self._root = Path(root or os.environ.get("THRIFTY_SYSFS_ROOT") or "/sys")
+        path = Path(root or os.environ.get("THRIFTY_SYSFS_ROOT") or "/sys")
+        found = Found(list(counters or []))
+        if counters is None:
+            found = find(source, card=card, root=path, library=library, clock=clock)
+        self.notes, self._counters, self._twins = found.notes, found.counters, found.twins
         self._steps: dict[str, float] = {}
-        self._twins: dict[str, Callable[[], Counter]] = {}
-        self._open = list(counters) if counters is not None else self._find(source, card, library)
-        self._counters: list[Counter] = [make() for make in self._open]
         self._lock = threading.RLock()
         self._depth, self._stop = 0, threading.Event()
         self._thread: threading.Thread | None = None
         self._fault: CounterFault | None = None
+        self._broken = ""
 
     @property
     def source(self) -> str:
@@ -115,67 +116,22 @@ class Meter:
         """Whether there are joules."""
         return bool(self._counters)
 
-    def _find(self, source: Source, card: int | str | None, library: str | None) -> list[Callable[[], Counter]]:
-        """Return what opens the counters of a source."""
-        if source == "cpu":
-            return []
-        found: list[Callable[[], Counter]] = []
-        if source in ("auto", "rapl") and card is None:
-            zones, out = packages(self._root, self.clock)
-            found += [lambda zone=zone: type(zone)(zone.path, self.clock) for zone in zones]  # type: ignore[misc]
-            self.notes += out
-        if source in ("auto", "nvml", "nvml-power"):
-            found += self._cards(source, card, library)
-        if source == "hwmon" or (source == "auto" and not found and card is None):
-            chips, out = hwmon(self._root, self.clock)
-            found += [chip.again for chip in chips]
-            self.notes += out
-        if source not in ("auto", "rapl", "nvml", "nvml-power", "hwmon"):
-            raise ValueError(f"source: {source!r} is none of auto, rapl, nvml, nvml-power, hwmon, cpu")
-        if not found and source != "auto":
-            why = "; ".join(self.notes) or f"this machine has none (looked in {self._root})"
-            raise CounterFault(f"source {source}: {why}")
-        return found
-
-    def _cards(self, source: Source, card: int | str | None, library: str | None) -> list[Callable[[], Counter]]:
-        there = cards(library)
-        if card is not None:
-            chosen = [one for number, one in enumerate(there) if card in (number, one.uuid)]
-            if not chosen:
-                raise ValueError(f"card: {card!r} is none of {[one.uuid for one in there]}")
-            there = chosen
-        found: list[Callable[[], Counter]] = []
-        for one in there:
-            power = self._summed(one) if one.has("watts") else None
-            if source != "nvml-power" and one.has("millijoules"):
-                found.append(lambda one=one: CardEnergy(one, self.clock))  # type: ignore[misc]
-                if power is not None:
-                    self._twins[f"nvml:{one.uuid}"] = power
-            elif power is not None:
-                found.append(power)
-            else:
-                self.notes.append(f"nvml:{one.uuid}: {one.name} tells neither energy nor power")
-        return found
-
-    def _summed(self, one: Card) -> Callable[[], Counter]:
-        return lambda: Integrated(f"nvml:{one.uuid}", one.watts, one.celsius, self.clock)
-
     def __enter__(self) -> Self:
-        """Open the counters, unless they are open."""
-        self._depth += 1
-        if self._depth == 1:
+        """Begin to count, unless it does already."""
+        if self._depth == 0:
             self._begin()
+        self._depth += 1
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop reading."""
+        """Stop counting where this was the outermost."""
         self._depth -= 1
         if self._depth == 0:
             self._end()
 
     def _begin(self) -> None:
         self._fault = None
-        self._counters = [make() for make in self._open]
+        self._counters = [counter.again() for counter in self._counters]
         periods = [counter.period for counter in self._counters if counter.period is not None]
         if periods:
             self._stop = threading.Event()
@@ -199,9 +155,17 @@ class Meter:
                     return
 
     def _joules(self) -> float | None:
+        return sum(self._read(counter) for counter in self._counters) if self._counters else None
+
+    def _read(self, counter: Counter) -> float:
+        """Read one, and remember which one fails."""
         try:
-            return sum(counter.joules() for counter in self._counters) if self._counters else None
+            return counter.joules()
+        except CounterFault:
+            self._broken = counter.name
+            raise
         except OSError as error:
+            self._broken = counter.name
             raise CounterFault(f"{error.filename}: {error.strerror}") from None
 
     def read(self) -> Reading:
@@ -227,14 +191,15 @@ class Meter:
     def watts(self) -> float | None:
         """Return the power of now, where every counter can tell it."""
         with self._lock:
-            powers = [counter.watts() for counter in self._counters]
+            powers = [_told(counter.watts) for counter in self._counters]
         known = [power for power in powers if power is not None]
         return sum(known) if known and len(known) == len(powers) else None
 
     def celsius(self) -> float | None:
         """Return the highest temperature that counters tell."""
         with self._lock:
-            return max((t for counter in self._counters if (t := counter.celsius()) is not None), default=None)
+            told = [_told(counter.celsius) for counter in self._counters]
+        return max((one for one in told if one is not None), default=None)
 
     def step(self) -> float:
         """Return how many seconds pass between changes of the slowest counter; 0 where CPU-seconds are read.
@@ -255,7 +220,7 @@ class Meter:
         last, begun = None, self.clock()
         while len(changes) < CHANGES and (len(changes) < 2 or self.clock() - begun < LONGEST):
             with self._lock:
-                joules = counter.joules()
+                joules = self._read(counter)
             if last is not None and joules != last:
                 changes.append(self.clock())
             last = joules
@@ -264,10 +229,11 @@ class Meter:
         return between[len(between) // 2]
 
     def fall_back(self, fault: CounterFault) -> bool:
-        """Replace totals of cards by their summed power, and note why; False where there is nothing to replace."""
-        if not self._twins:
+        """Replace the total that failed last by its card's power, and note why; False where that can't be."""
+        twin = self._twins.pop(self._broken, None)
+        if twin is None:
             return False
-        self._open = [self._twins.pop(c.name, make) for c, make in zip(self._counters, self._open, strict=True)]
+        self._counters = [twin if counter.name == self._broken else counter for counter in self._counters]
         self.notes.append(f"{fault}; power is summed up instead")
         if self._depth:
             self._end()
@@ -277,3 +243,11 @@ class Meter:
 
 #: Changes of a counter that tell its step, seconds of polling after the second one, and between polls.
 CHANGES, LONGEST, POLL = 8, 1.0, 0.0005
+
+
+def _told(read: Callable[[], float | None]) -> float | None:
+    """Return what is good to know and no reason to fail."""
+    try:
+        return read()
+    except (CounterFault, OSError):
+        return None

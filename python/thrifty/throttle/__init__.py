@@ -6,7 +6,7 @@
 >>> while (setting := tuner.ask()) is not None and len(tuner) < 8:
 ...     clock, batch = setting["clock_mhz"], setting["batch"]
 ...     seconds = 0.004 + 3.0 * batch / clock
-...     tuner.tell(setting, {"energy_j": seconds * (20 + (clock / 400) ** 3) / batch, "latency_s": seconds})
+...     _ = tuner.tell(setting, {"energy_j": seconds * (20 + (clock / 400) ** 3) / batch, "latency_s": seconds})
 >>> tuner.best.setting
 {'clock_mhz': 900, 'batch': 4}
 """
@@ -21,11 +21,12 @@ from thrifty.throttle.backends.nvml import Nvml
 from thrifty.throttle.backends.powercap import PowerCap
 from thrifty.throttle.backends.sim import Sim
 from thrifty.throttle.device import Device, Joined, Permission
+from thrifty.throttle.evaluation import Constraint, Evaluation
 from thrifty.throttle.latency import LatencyModel, Prediction, Work
 from thrifty.throttle.replay import Replay
 from thrifty.throttle.restore import Recovered, recover
 from thrifty.throttle.space import Knob, Space
-from thrifty.throttle.tuner import Constraint, Evaluation, Tuner
+from thrifty.throttle.tuner import Tuner
 from thrifty.throttle.watch import Watcher
 
 __all__ = [
