@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thrifty.report import Bars, Figure, Section, Series, Table, write
+from thrifty.report import Bars, Figure, Grid, Section, Series, Table, write
 from thrifty.report.svg import number
 
 EVIL = "<script>alert(1)</script>\"'&"
@@ -43,6 +43,19 @@ def sections() -> list[Section]:
                     log_y=True,
                 ),
                 Series("flat", "one point", [5], {"a": [0.0]}),
+                Series("dots", EVIL, [3, 1], {"at": [1.0, 2.0], "line": [1.0, 2.0]}, dots=("at",)),
+                Grid(
+                    "g",
+                    EVIL,
+                    [EVIL, "2"],
+                    [EVIL, "b", "c"],
+                    [[1.0, 2.0], [math.nan, 1.5], [np.float64(1.0), math.inf]],
+                    x_label=EVIL,
+                    y_label=EVIL,
+                    marks={(0, 0): EVIL},
+                    struck=[(1, 0), (0, 1)],
+                ),
+                Grid("none", "empty", [], [], []),
                 Bars("b", EVIL, {EVIL: 3.0, "half": 1.5, "none": 0.0, "no number": math.nan}, EVIL, ours="half"),
                 Table("t", EVIL, ["a", EVIL], [[1, EVIL], [np.float64(2.5), True], [np.int64(3), None]]),
             ],
@@ -72,7 +85,7 @@ def test_everything_is_escaped_and_nothing_is_fetched(tmp_path: Path) -> None:
 def test_charts_are_well_formed(tmp_path: Path) -> None:
     page = write(tmp_path, "r", sections()).read_text()
     charts = re.findall(r"<svg.*?</svg>", page, re.S)
-    assert len(charts) == 3
+    assert len(charts) == 6
     for chart in charts:
         root = ElementTree.fromstring(chart)
         for element in root.iter():
@@ -132,3 +145,13 @@ def test_any_series_draws(values: list[float], log_x: bool, log_y: bool) -> None
     drawn = chart(Series("s", "s", range(1, len(values) + 1), {"a": values}, log_x=log_x, log_y=log_y))
     assert drawn.startswith("<figure>")
     assert "nan" not in drawn
+
+
+def test_a_grid_is_darkest_where_it_is_least_and_dots_have_no_line(tmp_path: Path) -> None:
+    page = write(tmp_path, "r", sections()).read_text()
+    svg = next(part for part in re.findall(r"<svg.*?</svg>", page, re.DOTALL) if part.count('class="shade"') == 4)
+    shades = [float(shade) for shade in re.findall(r'opacity="([0-9.]+)"', svg)]
+    assert shades == [0.7, 0.0, 0.35, 0.7]  # 1, 2; nothing, 1.5; 1, nothing.
+    assert svg.count('class="struck"') == 1  # A cell with nothing in it is not crossed out.
+    dots = next(part for part in re.findall(r"<svg.*?</svg>", page, re.DOTALL) if part.count("<circle") == 4)
+    assert dots.count("<polyline") == 1

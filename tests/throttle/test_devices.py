@@ -196,7 +196,11 @@ def test_other_boards_are_named(tmp_path: Path) -> None:
 def test_a_kernel_that_lists_no_clocks(tmp_path: Path) -> None:
     root = plant(tmp_path / "sys", "orin")
     (root / "kernel/debug/bpmp/debug/emc/possible_rates").unlink()
-    assert list(told(Jetson(root))) == ["gpu_mhz", "cpu_mhz"]
+    board = Jetson(root)
+    assert list(told(board)) == ["gpu_mhz", "cpu_mhz"]
+    (why,) = board.absent
+    assert re.match("emc_mhz: .*possible_rates: No such path; this kernel has emc_mhz elsewhere", why)
+    assert f"jetson: {why}" in find(root)[1]
 
 
 def test_boards_are_whole() -> None:
@@ -362,6 +366,20 @@ def test_without_permission(tmp_path: Path, state: Path, monkeypatch: pytest.Mon
         assert f"gpu_mhz: {refused}: Permission denied; run as root, or until the next boot: sudo chown" in line
     assert times(root) == before
     assert not state.exists() or not list(state.glob("*.journal"))
+
+
+def test_what_a_user_can_not_see(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's folder for debugging is root's alone."""
+    root = plant(tmp_path / "sys", "orin")
+    monkeypatch.setenv("THRIFTY_SYSFS_ROOT", str(root))
+    hidden = root / "kernel/debug"
+    hidden.chmod(0)
+    try:
+        told = json.loads(user("devices", "--json").stdout)
+    finally:
+        hidden.chmod(0o755)
+    assert [knob["name"] for knob in told["devices"][0]["knobs"]] == ["gpu_mhz", "cpu_mhz"]
+    assert f"jetson: emc_mhz: {hidden}/bpmp/debug/clk/emc: Permission denied" in told["absent"]
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

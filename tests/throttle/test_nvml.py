@@ -195,12 +195,33 @@ for handle, value in [("GPU-fake-0:fan", 1), ("GPU-fake-0:power_limit_mw", None)
     assert fake_nvml.cards(cards) == fake_nvml.FIRST
 
 
+def test_a_library_that_the_loader_does_not_know(library: Path, cards: Path, tmp_path: Path) -> None:
+    (tmp_path / "libnvidia-ml.so.1").write_text("no library")
+    code = f"""
+from thrifty.throttle import Nvml
+from thrifty.throttle.backends import nvml_handles
+nvml_handles.IN_CONTAINERS = {str(library / "libnvidia-ml.so.1")!r}
+print(Nvml("GPU-fake-0").name)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"LD_LIBRARY_PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "fake\n", done.stderr
+
+
 def test_without_the_package_or_the_driver(tmp_path: Path) -> None:
     code = "import sys; sys.modules['pynvml'] = None\nfrom thrifty.throttle import Nvml\nNvml('GPU-fake-0')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "MissingExtra: NVIDIA cards need nvidia-ml-py: pip install 'thrifty[nvidia]'" in done.stderr
     (tmp_path / "libnvidia-ml.so.1").write_text("no library")
-    code = "from thrifty.throttle import Nvml\nNvml('GPU-fake-0')"
+    code = (
+        "from thrifty.throttle import Nvml\nfrom thrifty.throttle.backends import nvml_handles\n"
+        "nvml_handles.IN_CONTAINERS = '/nowhere'\nNvml('GPU-fake-0')"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"LD_LIBRARY_PATH": str(tmp_path)},

@@ -141,7 +141,10 @@ device = KINDS["cpufreq"][1](Path(sys.argv[1]))
 
 def python(code: str, root: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", CODE + code, str(root)], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-W", "error", "-c", CODE + code, str(root)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -226,6 +229,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         wait_until(lambda: texts(root) == before and journals(state) == [])
     finally:
         os.kill(child, signal.SIGKILL)
+        assert process.stderr.read() == b""
         process.stdout.close()
         process.stderr.close()
 
@@ -526,7 +530,9 @@ def test_the_watchdog_is_small(tmp_path: Path, state: Path) -> None:
     device.restore()
 
 
-def test_the_command_line_puts_back_at_its_end(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_puts_back_at_its_end(
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch, interruptible: None
+) -> None:
     root = plant(tmp_path / "sys", "tx2")
     before = texts(root)
     monkeypatch.setenv("THRIFTY_SYSFS_ROOT", str(root))
@@ -542,10 +548,11 @@ def test_the_command_line_puts_back_at_its_end(tmp_path: Path, state: Path, monk
         ("emc_mhz", 1866, 408),
     ]
     assert texts(root) == before
-    process = subprocess.Popen(
-        [sys.executable, "-m", "thrifty", "throttle", "apply", str(best), *board], cwd=REPOSITORY
-    )
-    wait_until(lambda: texts(root)["class/devfreq/17000000.gp10b/max_freq"] == "420750000")
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
-    assert texts(root) == before
+    command = [sys.executable, "-m", "thrifty", "throttle", "apply", str(best), *board, "--json"]
+    for number, status in ((signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGKILL, -signal.SIGKILL)):
+        with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["set"][0]["set"] == 420.75
+            process.send_signal(number)
+            assert process.wait(20) == status
+        wait_until(lambda: texts(root) == before and journals(state) == [])

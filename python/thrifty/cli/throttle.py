@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from thrifty.cli import common, throttle_devices
+from thrifty.cli import common, throttle_devices, throttle_tune
 
 if TYPE_CHECKING:
     from thrifty.throttle import Replay, Tuner
@@ -38,6 +38,8 @@ def throttle() -> None:
 app.command()(throttle_devices.devices)
 app.command()(throttle_devices.apply)
 app.command()(throttle_devices.restore)
+app.command()(throttle_tune.tune)
+app.command()(throttle_tune.report)
 
 
 @app.command()

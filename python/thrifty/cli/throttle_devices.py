@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
@@ -135,6 +136,7 @@ def hold(parts: Parts, ttl: float | None, json_: bool) -> None:
             was = one.read()
             rows.append((one.id, one.apply(part), was))
         show(rows, "set", json_)
+        sys.stdout.flush()
         threading.Event().wait(ttl)
 
 
@@ -231,14 +233,7 @@ def restore(
                 end_owner(one.journal)
         done = [one for one in done if one.outcome != "in use"] + recover()
     if json_:
-        common.emit(
-            {
-                "journals": [
-                    {"device": one.device, "journal": str(one.journal), "outcome": one.outcome, "values": one.values}
-                    for one in done
-                ]
-            }
-        )
+        common.emit({"journals": [outcome(one) for one in done]})
     elif not done:
         typer.echo("nothing to put back")
     else:
@@ -248,6 +243,13 @@ def restore(
     for one in done:
         if one.error is not None:
             raise one.error
+
+
+def outcome(one: Recovered) -> dict[str, Any]:
+    """Say what was done about a journal, for programs."""
+    error = None if one.error is None else str(one.error)
+    told = {"device": one.device, "journal": str(one.journal), "outcome": one.outcome}
+    return {**told, "values": one.values, "error": error}
 
 
 def end_owner(path: Path) -> None:

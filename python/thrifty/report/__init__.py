@@ -1,7 +1,7 @@
 """Records in, one static page out.
 
 >>> from tempfile import TemporaryDirectory
->>> from thrifty.report import Bars, Figure, Section, write
+>>> from thrifty.report import Bars, Figure, Grid, Section, write
 >>> figure = Figure("size", "Size of the index", 14.1, "MB", baseline=100.0, source="this run")
 >>> with TemporaryDirectory() as folder:
 ...     page = write(folder, "A report", [Section("rambo", "Search", "What was found.", [figure])])
@@ -10,6 +10,6 @@ True
 """
 
 from thrifty.report.page import write
-from thrifty.report.records import Bars, Figure, Section, Series, Table
+from thrifty.report.records import Bars, Figure, Grid, Section, Series, Table
 
-__all__ = ["Bars", "Figure", "Section", "Series", "Table", "write"]
+__all__ = ["Bars", "Figure", "Grid", "Section", "Series", "Table", "write"]

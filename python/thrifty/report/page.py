@@ -12,8 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thrifty.report.records import Bars, Figure, Section, Series, Table
-from thrifty.report.svg import bars, chart, number
+from thrifty.report.records import Bars, Figure, Grid, Section, Series, Table
+from thrifty.report.svg import bars, chart, grid, number
 
 if TYPE_CHECKING:
     import os
@@ -112,9 +112,11 @@ def _section(section: Section) -> str:
     return f"{head}{paragraphs}{cards}{rest}</section>"
 
 
-def _other(record: Series | Bars | Table) -> str:
+def _other(record: Series | Bars | Grid | Table) -> str:
     if isinstance(record, Series):
         return chart(record)
+    if isinstance(record, Grid):
+        return grid(record)
     return bars(record) if isinstance(record, Bars) else _table(record)
 
 

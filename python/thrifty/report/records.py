@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Bars", "Figure", "Section", "Series", "Table"]
+__all__ = ["Bars", "Figure", "Grid", "Section", "Series", "Table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,8 @@ class Series:
         Axes with units.
     log_x, log_y : bool
         Logarithmic axes.
+    dots : sequence of str
+        Labels of curves that are points without a line.
     """
 
     id: str
@@ -73,6 +75,7 @@ class Series:
     y_label: str = ""
     log_x: bool = False
     log_y: bool = False
+    dots: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,34 @@ class Bars:
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """Numbers over two lists of values, drawn as shades: the darker the lower.
+
+    Attributes
+    ----------
+    x, y : sequence of str
+        Columns from left to right, and rows from bottom to top.
+    values : sequence of sequences of float
+        A row for each of ``y``, as long as ``x``; nan where there is nothing.
+    marks : mapping of (int, int) to str
+        Short text in cells, by column and row.
+    struck : sequence of (int, int)
+        Cells that are crossed out, by column and row.
+    """
+
+    id: str
+    title: str
+    x: Sequence[str]
+    y: Sequence[str]
+    values: Sequence[Sequence[float]]
+    unit: str = ""
+    x_label: str = ""
+    y_label: str = ""
+    marks: dict[tuple[int, int], str] = field(default_factory=dict)
+    struck: Sequence[tuple[int, int]] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Rows under column names; cells are text or numbers."""
 
@@ -113,4 +144,4 @@ class Section:
     id: str
     title: str
     text: str
-    records: Sequence[Figure | Series | Bars | Table] = ()
+    records: Sequence[Figure | Series | Bars | Grid | Table] = ()

@@ -1,4 +1,4 @@
-"""Line charts and bars as inline SVG: no script, colours from the page's style sheet."""
+"""Line charts, bars and grids as inline SVG: no script, colours from the page's style sheet."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from thrifty.report.records import Bars, Series
+    from thrifty.report.records import Bars, Grid, Series
 
-__all__ = ["bars", "chart", "number"]
+__all__ = ["bars", "chart", "grid", "number"]
 
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 48
 BAR_LEFT, BAR_RIGHT, BAR_STEP = 300, 96, 28
+GRID_LEFT = 88
 
 
 def number(value: float) -> str:
@@ -89,8 +90,9 @@ def chart(series: Series) -> str:
             lower = [(x.at(a), y.at(b)) for a, b in zip(series.x, series.lo[label], strict=True)]
             outline = " ".join(f"{a:.1f},{b:.1f}" for a, b in upper + lower[::-1])
             parts.append(f'<polygon class="band {colour}" points="{outline}"/>')
-        line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
-        parts.append(f'<polyline class="curve {colour}" points="{line}"/>')
+        if label not in series.dots:
+            line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
+            parts.append(f'<polyline class="curve {colour}" points="{line}"/>')
         parts.extend(f'<circle class="dot {colour}" cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for a, b in points)
     parts.append("</svg>")
     legend = "".join(f'<li class="c{i % 6}">{escape(label)}</li>' for i, label in enumerate(series.y))
@@ -121,4 +123,39 @@ def bars(record: Bars) -> str:
             f'<text class="label" x="{BAR_LEFT + max(width, 0.0) + 8:.1f}" y="{top + 18}">{escape(text)}</text>'
         )
     parts.append("</svg>")
+    return f"<figure><figcaption>{escape(record.title)}</figcaption>{''.join(parts)}</figure>"
+
+
+def grid(record: Grid) -> str:
+    """Draw cells in shades, the darker the lower, with each number in its cell."""
+    fine = [value for row in record.values for value in row if math.isfinite(value)]
+    least, most = (min(fine), max(fine)) if fine else (0.0, 1.0)
+    width, step = (WIDTH - GRID_LEFT - RIGHT) / max(len(record.x), 1), BAR_STEP
+    bottom = step * len(record.y) + TOP
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {bottom + BOTTOM}" role="img" aria-label="{escape(record.title, quote=True)}">',
+        f"<title>{escape(record.title)}</title>",
+        f'<text class="label" x="8" y="{TOP - 4}">{escape(record.y_label)}</text>',
+    ]
+    for j, (label, row) in enumerate(zip(record.y, record.values, strict=True)):
+        top = bottom - step * (j + 1)
+        parts.append(f'<text class="tick end" x="{GRID_LEFT - 8}" y="{top + 18}">{escape(label)}</text>')
+        for i, value in enumerate(row):
+            if not math.isfinite(value):
+                continue
+            shade = 0.7 * (most - value) / (most - least) if most > least else 0.0
+            left, text = GRID_LEFT + width * i, record.marks.get((i, j), number(value))
+            parts.append(
+                f'<rect class="shade" x="{left:.1f}" y="{top}" width="{width - 1:.1f}" height="{step - 1}"'
+                f' opacity="{shade:.2f}"/>'
+            )
+            parts.append(f'<text class="cell middle" x="{left + width / 2:.1f}" y="{top + 18}">{escape(text)}</text>')
+            if (i, j) in record.struck:
+                ends = f'x1="{left:.1f}" y1="{top + step - 1}" x2="{left + width - 1:.1f}" y2="{top}"'
+                parts.append(f'<line class="struck" {ends}/>')
+    for i, label in enumerate(record.x):
+        at = GRID_LEFT + width * (i + 0.5)
+        parts.append(f'<text class="tick middle" x="{at:.1f}" y="{bottom + 18}">{escape(label)}</text>')
+    middle = (GRID_LEFT + WIDTH - RIGHT) / 2
+    parts.append(f'<text class="label middle" x="{middle}" y="{bottom + 38}">{escape(record.x_label)}</text></svg>')
     return f"<figure><figcaption>{escape(record.title)}</figcaption>{''.join(parts)}</figure>"

@@ -21,11 +21,12 @@ from thrifty.throttle.backends.nvml import Nvml
 from thrifty.throttle.backends.powercap import PowerCap
 from thrifty.throttle.backends.sim import Sim
 from thrifty.throttle.device import Device, Joined, Permission
+from thrifty.throttle.evaluation import Constraint, Evaluation
 from thrifty.throttle.latency import LatencyModel, Prediction, Work
 from thrifty.throttle.replay import Replay
 from thrifty.throttle.restore import Recovered, recover
 from thrifty.throttle.space import Knob, Space
-from thrifty.throttle.tuner import Constraint, Evaluation, Tuner
+from thrifty.throttle.tuner import Tuner
 from thrifty.throttle.watch import Watcher
 
 __all__ = [

@@ -178,7 +178,7 @@ def _forked() -> None:
         hold._found.clear()
         hold._written = False
     for watchdog in _watchdogs.values():
-        watchdog.close()
+        watchdog.disown()
     _watchdogs.clear()
 
 

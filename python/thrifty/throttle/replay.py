@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thrifty.errors import DatasetError, Infeasible
+from thrifty.throttle.evaluation import Constraint  # noqa: TC001
 from thrifty.throttle.space import Knob, Space, Value
-from thrifty.throttle.tuner import Constraint, Tuner
+from thrifty.throttle.tuner import Tuner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -190,6 +190,14 @@ class Space:
             raise ValueError(f"the setting {dict(setting)} is none of those that can be measured")
         return self._index[number]
 
+    def has(self, setting: Mapping[str, Value]) -> bool:
+        """Whether a setting is one of these."""
+        try:
+            self.index(setting)
+        except ValueError:
+            return False
+        return True
+
     def place(self, setting: Mapping[str, Value]) -> NDArray[np.float64]:
         """Where a setting lies, one of these or another device's, shape (columns,)."""
         for knob in self.knobs:

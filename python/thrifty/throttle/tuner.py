@@ -8,79 +8,40 @@ ours.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import time
+import zlib
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from thrifty.errors import Infeasible, ResumeMismatch
 from thrifty.throttle.acquisition import log_expected_improvement
 from thrifty.throttle.belief import Belief, Prior
+from thrifty.throttle.candidates import aliases, beside, few
+from thrifty.throttle.evaluation import Constraint, Evaluation
 from thrifty.throttle.space import Knob, Space, Value
 from thrifty.throttle.starts import starts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from os import PathLike
 
     from numpy.typing import NDArray
 
+    from thrifty.throttle.device import Device
+
     Floats = NDArray[np.float64]
 
-__all__ = ["Constraint", "Evaluation", "Tuner"]
+__all__ = ["Tuner"]
 
 #: The power of the chance to keep the limits. 1 is the textbook's; 2 breaks limits less often at as many evaluations
 #: (V100 tables of Zeus, means of medians: with 1, 8.3 evaluations of which 3.5 break it, with 2, 7.6 and 2.6).
 CAUTION = 2.0
 #: A search has found what there is when so many questions in a row promise less than this share of the objective.
 PATIENCE, PROMISE = 3, 0.01
-#: Of more settings than this only some are looked at: near the best ones, and others drawn at random.
-LOOKED_AT = 12_000
-#: Two effective values are one when they differ by less.
-SAME = 0.01
-
-
-@dataclass(frozen=True)
-class Constraint:
-    """A limit: what is measured as ``name`` is at most ``upper``, both above 0.
-
-    Parameters
-    ----------
-    name : str
-        The quantity.
-    upper : float
-        The most that it may be; infinity is no limit.
-    prob : float
-        The chance of keeping it that a recommended setting has at least.
-
-    Raises
-    ------
-    ValueError
-        For a limit that is not above 0, or a chance that is not between 0 and 1.
-    """
-
-    name: str
-    upper: float
-    prob: float = 0.9
-
-    def __post_init__(self) -> None:
-        if not self.upper > 0:
-            raise ValueError(f"constraint {self.name}: upper is {self.upper}; it must be above 0")
-        if not 0 < self.prob < 1:
-            raise ValueError(f"constraint {self.name}: prob is {self.prob}; it must be between 0 and 1")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A setting that was tried: its values by knob, what was measured, and whether that keeps all limits.
-
-    ``effective`` are values that the device really took, where they were told; ``failed`` says why nothing could be
-    measured, and is empty where something was.
-    """
-
-    setting: dict[str, Value]
-    measured: dict[str, float]
-    feasible: bool
-    effective: dict[str, Value] = field(default_factory=dict)
-    failed: str = ""
+#: A setting with less than this chance to keep the limits promises nothing; and a workload that fails so often from the
+#: first on is broken.
+HOPELESS, BROKEN = 0.01, 3
 
 
 class Tuner:
@@ -136,15 +97,19 @@ class Tuner:
             raise ValueError(f"constraints: {twice} has two limits")
         self.evaluations: list[Evaluation] = []
         self.promise = math.inf
-        self._little = 0
+        self._little = self._learned = 0
         self._rng = np.random.default_rng(seed)
         self._groups = self._columns_of(groups)
+        self.groups = None if groups is None else [list(group) for group in groups]
         self._asked: int | None = None
         self._seen: list[int] = []
         self._unseen = np.ones(len(self.space), bool)
         self._names = list(dict.fromkeys([objective, *names]))
         limits = [(limit.name, math.log(limit.upper)) for limit in self.constraints if limit.upper < math.inf]
-        before = None if prior is None else self._read(prior)
+        rows = [] if prior is None else [(dict(setting), dict(measured)) for setting, measured in prior]
+        #: Names the prior in records; None without one.
+        self.prior_key = f"{zlib.crc32(repr(rows).encode()):08x}" if rows else None
+        before = self._read(rows)
         self._belief = Belief(objective, limits, self.space.x.shape[1], before)
         self._starts = starts(self.space, self._rng)
 
@@ -194,6 +159,20 @@ class Tuner:
         expected = self._belief.of(self.objective, x, noise=False)[0]
         order = np.where(sure, expected, np.inf) if sure.any() else -chance
         return self.evaluations[kept[int(np.argmin(order))]]
+
+    def posterior(self, setting: Mapping[str, Value]) -> dict[str, tuple[float, float, float]]:
+        """Return what is believed of a setting: of each quantity the median and the ends of its 95 % interval.
+
+        Empty before anything was measured.
+        """
+        if not self._learn():
+            return {}
+        x = self.space.place(setting)[None]
+        found = {}
+        for name in (self.objective, *(name for name, _ in self._belief.limits)):
+            mean, sd = (float(value[0]) for value in self._belief.of(name, x, noise=False))
+            found[name] = (math.exp(mean), math.exp(mean - 1.96 * sd), math.exp(mean + 1.96 * sd))
+        return found
 
     def pareto(self, other: str) -> list[Evaluation]:
         """Return the evaluations that no other one beats in both the objective and ``other``, by that quantity."""
@@ -252,7 +231,7 @@ class Tuner:
                 knob.place(real[knob.name])
         self._take(index, Evaluation(self.space.setting(index), values, feasible, real))
         if effective:
-            self._skip_aliases(index, effective)
+            self._unseen[aliases(self.space, index, effective, zip(self._seen, self.evaluations, strict=True))] = False
         return self.evaluations[-1]
 
     def fail(self, setting: Mapping[str, Value], reason: str) -> Evaluation:
@@ -261,34 +240,154 @@ class Tuner:
         self._take(index, Evaluation(self.space.setting(index), {}, False, failed=reason or "failed"))
         return self.evaluations[-1]
 
+    def run(
+        self,
+        workload: Callable[[dict[str, Value]], Mapping[str, float]],
+        device: Device | None = None,
+        *,
+        evaluations: int = 40,
+        seconds: float = math.inf,
+        energy_j: float = math.inf,
+        record: str | PathLike[str] | None = None,
+        progress: Callable[[Evaluation], object] | None = None,
+    ) -> str:
+        """Measure setting after setting, and return why it ended.
+
+        Ends when so many evaluations were made, seconds or joules (sums of ``energy_j`` that was measured) spent, when
+        little is promised any more, when no setting is likely to keep the limits, or when none is left.
+
+        Parameters
+        ----------
+        workload : callable
+            Given a setting, measures and returns at least the objective and what has limits. What it raises, and
+            values that are no numbers above 0, count as a failure of that setting; where the first three fail, the
+            first error is raised.
+        device : Device, optional
+            Its knobs are set before each measurement and put back at the end; its errors are let through. Other knobs
+            are the workload's.
+        record : path, optional
+            A file that evaluations are written to as they come. What it holds of the same search is told first.
+        progress : callable
+            Called with each evaluation.
+
+        Raises
+        ------
+        Infeasible
+            Where nothing that was measured keeps the limits; the message names the setting that is nearest to it.
+        LockedError, ResumeMismatch, JournalCorrupt, OSError
+            For a record that can't be used; see :class:`~thrifty.throttle.record.Record`.
+        """
+        from contextlib import ExitStack
+
+        from thrifty.throttle.record import Record, read
+
+        begun, why = time.monotonic(), ""
+        with ExitStack() as stack:
+            file = stack.enter_context(Record(record, self)) if record is not None else None
+            if record is not None:
+                for evaluation in read(record)[1][len(self) :]:
+                    self.retell(evaluation)
+            own = set() if device is None else {knob.name for knob in device.knobs()}
+            if device is not None:
+                stack.callback(device.restore)
+            while not (why := self._over(evaluations, time.monotonic() - begun, seconds, energy_j)):
+                setting = self.ask()
+                if setting is None or (why := self._over(evaluations, 0.0, seconds, energy_j)):
+                    break
+                effective = None if device is None else device.apply({k: v for k, v in setting.items() if k in own})
+                evaluation = self._measure(workload, setting, effective)
+                if file is not None:
+                    file.add(evaluation)
+                if progress is not None:
+                    progress(evaluation)
+        if self.best is None:
+            raise Infeasible(self._nearest())
+        return why or "all settings are measured"
+
+    @classmethod
+    def resume(
+        cls,
+        record: str | PathLike[str],
+        *,
+        prior: Iterable[tuple[Mapping[str, Value], Mapping[str, float]]] | None = None,
+    ) -> Self:
+        """Return the tuner of a record, as it was when its last line was written.
+
+        Raises
+        ------
+        JournalCorrupt
+            Where it is damaged before its end.
+        ResumeMismatch
+            Where its search had a prior and this is another one.
+        """
+        from thrifty.throttle.record import read
+
+        arguments, evaluations = read(record)
+        key = arguments.pop("prior_key")
+        tuner = cls(**arguments, prior=prior)
+        if tuner.prior_key != key:
+            raise ResumeMismatch(f"{record}: prior of the search in it is {key}, here it is {tuner.prior_key}")
+        for evaluation in evaluations:
+            tuner.retell(evaluation)
+        return tuner
+
+    def retell(self, evaluation: Evaluation) -> None:
+        """Take in what was told to another tuner of the same search."""
+        # Asked again, so that what depends on questions is as it was.
+        self.ask()
+        if evaluation.failed:
+            self.fail(evaluation.setting, evaluation.failed)
+        else:
+            self.tell(evaluation.setting, evaluation.measured, effective=evaluation.effective)
+
+    def _measure(
+        self,
+        workload: Callable[[dict[str, Value]], Mapping[str, float]],
+        setting: dict[str, Value],
+        effective: Mapping[str, Value] | None,
+    ) -> Evaluation:
+        try:
+            return self.tell(setting, dict(workload(dict(setting))), effective=effective)
+        except Exception as error:
+            kept = self.fail(setting, f"{type(error).__name__}: {error}")
+            if len(self) >= BROKEN and all(evaluation.failed for evaluation in self.evaluations):
+                raise
+            return kept
+
+    def _over(self, evaluations: int, spent: float, seconds: float, energy_j: float) -> str:
+        """Say why a search is over, or nothing."""
+        joules = sum(evaluation.measured.get("energy_j", 0.0) for evaluation in self.evaluations)
+        if len(self) >= evaluations:
+            return f"{evaluations} evaluations are made"
+        if spent >= seconds:
+            return f"{seconds:g} seconds are spent"
+        if joules >= energy_j:
+            return f"{energy_j:g} joules are spent"
+        if self._little < PATIENCE:
+            return ""
+        return "little is promised by any other setting" if self.best else "no setting is likely to keep the limits"
+
+    def _nearest(self) -> str:
+        tried = [evaluation for evaluation in self.evaluations if not evaluation.failed]
+        if not self.evaluations:
+            return "no setting was measured"
+        if not tried:
+            return f"all of {len(self)} settings failed; the first one: {self.evaluations[0].failed}"
+
+        def excess(evaluation: Evaluation) -> float:
+            return max(evaluation.measured[limit.name] / limit.upper for limit in self.constraints)
+
+        least = min(tried, key=excess)
+        values = ", ".join(f"{limit.name} {least.measured[limit.name]:.4g}" for limit in self.constraints)
+        limits = ", ".join(f"{limit.name} <= {limit.upper:g}" for limit in self.constraints)
+        return f"no setting of {len(self)} keeps {limits}; the nearest is {least.setting} with {values}"
+
     def _take(self, index: int, evaluation: Evaluation) -> None:
         self._little = self._little + 1 if self._asked == index and self.promise < PROMISE else 0
         self.evaluations.append(evaluation)
         self._asked = None
         self._seen.append(index)
         self._unseen[index] = False
-
-    def _skip_aliases(self, index: int, effective: Mapping[str, Value]) -> None:
-        """Let settings that would come to the same effective value count as seen, all other knobs being the same.
-
-        They are those between what was asked for and what it came to, as where a clock has a cap, and those between
-        two that came to one value.
-        """
-        for k, knob in enumerate(self.space.knobs):
-            real, asked = effective.get(knob.name), knob.values[self.space.levels[index, k]]
-            if knob.kind == "category" or isinstance(real, str) or isinstance(asked, str) or real is None:
-                continue
-            others = np.delete(self.space.levels, k, axis=1)
-            line = np.flatnonzero((others == others[index]).all(axis=1))
-            values = np.asarray(knob.values, np.float64)[self.space.levels[line, k]]
-            spans = [(real, asked)]
-            for seen, evaluation in zip(self._seen, self.evaluations, strict=True):
-                before, wanted = evaluation.effective.get(knob.name, evaluation.setting[knob.name]), evaluation.setting
-                if seen in line and not evaluation.failed and abs(before - real) <= SAME * abs(real):  # type: ignore[operator]
-                    spans.append((wanted[knob.name], asked))  # type: ignore[arg-type]
-            for low, high in map(sorted, spans):
-                room = SAME * abs(low)
-                self._unseen[line[(values > low + room) & (values <= high)]] = False
 
     def _columns_of(self, groups: Sequence[Sequence[str]] | None) -> list[list[int]]:
         names = [knob.name for knob in self.space.knobs]
@@ -297,8 +396,7 @@ class Tuner:
             raise ValueError(f"groups: {[list(g) for g in given]} are not the knobs {', '.join(names)}, each once")
         return [[names.index(name) for name in group] for group in given]
 
-    def _read(self, prior: Iterable[tuple[Mapping[str, Value], Mapping[str, float]]]) -> Prior | None:
-        rows = list(prior)
+    def _read(self, rows: list[tuple[dict[str, Value], dict[str, float]]]) -> Prior | None:
         for number, (_, measured) in enumerate(rows, 1):
             for name in self._names:
                 if not 0 < measured.get(name, math.nan) < math.inf:
@@ -321,6 +419,8 @@ class Tuner:
 
     def _learn(self) -> bool:
         """Learn from all evaluations; False where nothing was measured yet."""
+        if self._learned == len(self):
+            return self._learned > 0
         kept = [i for i, evaluation in enumerate(self.evaluations) if not evaluation.failed]
         if not kept:
             return False
@@ -330,6 +430,7 @@ class Tuner:
             for name in (self.objective, *(name for name, _ in self._belief.limits))
         }
         self._belief.learn(self._points(kept), measured, self._points(lost))
+        self._learned = len(self)
         return True
 
     def _next(self) -> int | None:
@@ -337,37 +438,26 @@ class Tuner:
             self._starts.pop(0)
         if self._starts and (not self.evaluations or not self.warm):
             return self._starts[0]
-        unseen = np.flatnonzero(self._unseen)
-        if len(unseen) and self.evaluations:
-            unseen = self._looked_at(self._in_turn(unseen))
+        unseen = self._candidates()
         if not len(unseen):
             return None
         if not self._learn():
             return int(self._rng.choice(unseen))
         return self._promising(unseen)
 
-    def _in_turn(self, unseen: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return those that change only knobs of the group whose turn it is."""
-        while True:
-            fixed = np.delete(np.arange(len(self.space.knobs)), self._groups[0])
-            now = self.space.levels[self._seen[self.evaluations.index(self.best)] if self.best else self._seen[0]]
-            here: NDArray[np.int64] = unseen[(self.space.levels[np.ix_(unseen, fixed)] == now[fixed]).all(axis=1)]
-            if len(self._groups) == 1 or (len(here) and self._little < PATIENCE):
-                return here
+    def _candidates(self) -> NDArray[np.int64]:
+        """Return the settings that may be asked for: of the group of knobs whose turn it is, and not too many."""
+        unseen = np.flatnonzero(self._unseen)
+        if not self.evaluations:
+            return unseen
+        now = self._seen[self.evaluations.index(self.best)] if self.best else self._seen[0]
+        here = beside(self.space, unseen, now, self._groups[0])
+        while len(self._groups) > 1 and (not len(here) or self._little >= PATIENCE):
             self._groups.pop(0)
             self._little = 0
-
-    def _looked_at(self, unseen: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Of too many settings, return those near the best ones and others drawn at random."""
-        if len(unseen) <= LOOKED_AT:
-            return unseen
-        # By a seed of its own, so that a question is the same whatever was asked before.
-        found = [np.random.default_rng((self.seed, len(self))).choice(unseen, LOOKED_AT // 2, replace=False)]
+            here = beside(self.space, unseen, now, self._groups[0])
         kept = sorted((e for e in self.evaluations if e.feasible), key=lambda e: e.measured[self.objective])
-        for evaluation in kept[:3]:
-            away = np.abs(self.space.x[unseen] - self.space.place(evaluation.setting)).sum(axis=1)
-            found.append(unseen[np.argpartition(away, LOOKED_AT // 6)[: LOOKED_AT // 6]])
-        return np.unique(np.concatenate(found))
+        return few(self.space, here, [e.setting for e in kept[:3]], (self.seed, len(self)))
 
     def _promising(self, candidates: NDArray[np.int64]) -> int:
         """Return the setting whose score is the highest."""
@@ -375,13 +465,15 @@ class Tuner:
         chance = self._belief.log_chance(there)
         mean, sd = self._belief.of(self.objective, there)
         kept = [math.log(e.measured[self.objective]) for e in self.evaluations if e.feasible]
+        if not kept:
+            self.promise = math.inf if float(chance.max()) >= math.log(HOPELESS) else 0.0
         if not kept and not self._belief.warm:
-            self.promise = math.inf
             return int(candidates[np.argmax(chance)])
         # Where nothing keeps the limits yet, what the most likely one to is expected to come to.
         improvement = log_expected_improvement(mean, sd, min(kept) if kept else float(mean[np.argmax(chance)]))
         found = int(np.argmax(improvement + CAUTION * chance))
-        self.promise = float(np.exp(improvement[found] + chance[found])) if kept else math.inf
+        if kept:
+            self.promise = float(np.exp(improvement[found] + chance[found]))
         return int(candidates[found])
 
 

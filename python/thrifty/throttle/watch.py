@@ -10,7 +10,7 @@ from thrifty.throttle.drift import PageHinkley
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from thrifty.throttle.tuner import Constraint
+    from thrifty.throttle.evaluation import Constraint
 
 __all__ = ["State", "Watcher"]
 

@@ -97,15 +97,19 @@ class Watchdog:
 
     def stop(self) -> None:
         """Let it end: it restores what journals of this process are left, as a rule none."""
-        self.close()
+        self._close()
         try:
             self._process.wait(_END)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
-    def close(self) -> None:
-        """Let go of the pipe, in a forked child too, whose parent keeps it."""
+    def disown(self) -> None:
+        """Let go of it in a forked child: it is the parent's."""
+        self._close()
+        self._process.returncode = 0  # nothing to wait for
+
+    def _close(self) -> None:
         if self._process.stdin is not None:
             self._process.stdin.close()
 

@@ -43,7 +43,9 @@ def find(root: Path | None = None) -> tuple[list[Device], list[str]]:
         if kind == "cpufreq" and found:
             continue  # a board's processors are among its knobs
         try:
-            found += make()
+            made = make()
+            found += made
+            absent += [f"{kind}: {why}" for one in made if isinstance(one, Jetson) for why in one.absent]
         except FileNotFoundError as error:
             absent.append(f"{kind}: {error.filename}: {error.strerror}")
         except (ThriftyError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -44,21 +45,26 @@ class Jetson(FileDevice):
         Where this is no such board.
     FormatError
         Where a file of the board does not hold what it should.
+
+    Attributes
+    ----------
+    absent : list of str
+        Which knobs of the board are not there, and why.
     """
 
     def __init__(self, root: Path | None = None, board: dict[str, Any] | None = None) -> None:
         root = root or sysfs.root()
         board = board or _board(root)
+        self.absent: list[str] = []
         knobs: list[FileKnob] = []
         meters: dict[str, tuple[Path, float]] = {}
         for one in board["knob"]:
-            folder = next((path for name in one["folders"] if (path := root / name).is_dir()), None)
-            if folder is None:
-                continue  # an older or newer kernel without it, or debugfs that is not mounted
-            offered = _offered(one, root, folder)
-            if offered is None:
+            try:
+                folder = _there(one, [root / name for name in one["folders"]])
+                knobs.append(_knob(one, root, folder))
+            except (FileNotFoundError, PermissionError) as error:
+                self.absent.append(f"{one['name']}: {error.filename}: {error.strerror}")
                 continue
-            knobs.append(_knob(one, folder, offered))
             if "now" in one:
                 meters[one["name"].replace("_mhz", "_now_mhz")] = (folder / one["now"], one["scale"])
         cores, clocks = cpu_knobs(root)
@@ -81,22 +87,26 @@ def _board(root: Path) -> dict[str, Any]:
     )
 
 
-def _knob(one: dict[str, Any], folder: Path, offered: list[float]) -> FileKnob:
+def _there(one: dict[str, Any], paths: list[Path]) -> Path:
+    """Return the first path that there is; a PermissionError where this user can't know."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()
+            return path
+    raise FileNotFoundError(2, f"No such path; this kernel has {one['name']} elsewhere, or nowhere", str(paths[0]))
+
+
+def _knob(one: dict[str, Any], root: Path, folder: Path) -> FileKnob:
     scale: float = one["scale"]
+    lists = {
+        root / listed["path"] if "path" in listed else folder / listed["file"]: listed.get("scale", scale)
+        for listed in one["values"]
+    }
+    listed = _there(one, list(lists))
     target = folder / one.get("max", one.get("value", ""))
-    now = (sysfs.integer(target) or 0) / scale
-    knob = knob_of(one["name"], offered, "MHz", now)
+    now = sysfs.integer(_there(one, [target])) or 0
+    knob = knob_of(one["name"], [clock / lists[listed] for clock in sysfs.integers(listed)], "MHz", now / scale)
     if "min" in one:
         return Range(knob, scale, [(folder / one["min"], target)])
     switches = [(folder / name, on) for name, on in one.get("switches", {}).items() if (folder / name).exists()]
     return Switched(knob, scale, [target], switches)
-
-
-def _offered(one: dict[str, Any], root: Path, folder: Path) -> list[float] | None:
-    """Return the clocks that the kernel lists, in MHz, in the first list that there is; None where there is none."""
-    for listed in one["values"]:
-        path = root / listed["file"] if listed["file"].startswith(("kernel/", "class/")) else folder / listed["file"]
-        if path.exists():
-            units = listed.get("scale", one["scale"])
-            return [clock / units for clock in sysfs.integers(path)]
-    return None

@@ -37,6 +37,8 @@ REASONS = {
 class Nvml(Settable):
     """One card.
 
+    Clocks are locked to one value; putting back unlocks them, since no call tells whether somebody had locked them.
+
     Parameters
     ----------
     uuid : str, optional

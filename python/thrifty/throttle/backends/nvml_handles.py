@@ -7,6 +7,7 @@ Standard library and nvidia-ml-py alone: the process that restores loads nothing
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 from typing import Any
 
@@ -17,6 +18,8 @@ __all__ = ["CLOCKS", "LIMIT", "call", "card", "get", "library", "put", "refusal"
 LIMIT = "power_limit_mw"
 #: Locked clocks, by the part of the calls' names that says which.
 CLOCKS = {"locked_gpu_mhz": "Gpu", "locked_memory_mhz": "Memory"}
+#: Where containers have the driver's library, which their loader does not always know.
+IN_CONTAINERS = "/usr/local/nvidia/lib64/libnvidia-ml.so.1"
 _CAP_SYS_ADMIN = 21
 _begun: set[int] = set()
 
@@ -37,11 +40,21 @@ def library() -> Any:
         raise MissingExtra("NVIDIA cards need nvidia-ml-py: pip install 'thrifty[nvidia]'") from None
     if os.getpid() not in _begun:
         try:
-            pynvml.nvmlInit()
+            _load(pynvml)
         except pynvml.NVMLError as error:
             raise DeviceLost(f"nvmlInit: {error}; there is no NVIDIA driver here, or it is not loaded") from None
         _begun.add(os.getpid())
     return pynvml
+
+
+def _load(nvml: Any) -> None:
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError_LibraryNotFound:
+        if not os.path.exists(IN_CONTAINERS):
+            raise
+        ctypes.CDLL(IN_CONTAINERS)  # the loader finds what is loaded already by its name
+        nvml.nvmlInit()
 
 
 def call(name: str, *arguments: Any) -> Any:
