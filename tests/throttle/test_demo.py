@@ -201,8 +201,8 @@ def test_whatever_came_of_it_is_said() -> None:
 
 
 def test_a_process_that_fails_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ThriftyError, match=r"(?s)tuning ended with status 1: .*threads"):
-        demo.tell(tmp_path, full=False, threads=-1, seed=0, progress=None)
+    with pytest.raises(ThriftyError, match=r"(?s)tuning ended with status 1: .*non-negative"):
+        demo.tell(tmp_path, full=False, threads=1, seed=-1, progress=None)
 
 
 def test_progress_that_raises_ends_it(tmp_path: Path) -> None:

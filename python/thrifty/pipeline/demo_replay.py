@@ -171,7 +171,7 @@ def records(trial: Trial, ways: list[Searches]) -> list[Any]:
         ),
         Figure(
             "throttle.replayed_warm",
-            "Replayed card: measurements, another card's known",
+            "Replayed card: with another's table",
             warm.evaluations,
             baseline=cold.evaluations,
             ratio=cold.evaluations / warm.evaluations,

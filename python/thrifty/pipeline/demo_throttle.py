@@ -166,9 +166,11 @@ def measured(found: knobs.Found) -> list[Any]:
 
 
 def front(found: knobs.Found, unit: str) -> Series:
-    """Cost over milliseconds: settings that no other one beats in both, and among them the default and the chosen."""
+    """Cost over milliseconds: settings that no other one beats in both, all others, the default and the chosen."""
+    best = found.tuner.pareto("latency_ms")
     marked = {
-        "no other beats it in both": found.tuner.pareto("latency_ms"),
+        "no other beats it in both": best,
+        "others": [one for one in found.tuner.evaluations if one not in best],
         "default": [found.default],
         "recommended": [found.best] if found.best is not None else [],
     }
@@ -185,6 +187,7 @@ def front(found: knobs.Found, unit: str) -> Series:
         x_label="ms a batch",
         y_label=f"{unit} a read",
         log_x=True,
+        dots=list(marked)[1:],
     )
 
 
