@@ -84,17 +84,14 @@ def verdict(found: knobs.Found) -> str:
         return f"{begin} None kept the limit: nothing is saved."
     if saving is None:
         return f"{begin} The default is the best of them: nothing is saved."
-    interval = f"{saving.share:.1%} (95 %: {saving.low:.1%} to {saving.high:.1%})"
-    name = f"{named(best)}, beside the default by turns (ABBA), saves {interval}"
+    text = f"{begin} {named(best)}, beside the default by turns (ABBA), saves {saving.share:.1%} "
+    text += f"(95 %: {saving.low:.1%} to {saving.high:.1%})"
     if saving.low <= 0:
-        outcome = "it takes more" if saving.high < 0 else "no difference can be told"
-        name += f": {outcome}, nothing is saved"
-    kept = (
-        ""
-        if found.latency_ms[1] <= knobs.LIMIT_MS
-        else (f" There its batches took {found.latency_ms[1]:.3g} ms, more than the limit: it is not to be taken.")
-    )
-    return f"{begin} {name}.{kept}"
+        text += f": {'it takes more' if saving.high < 0 else 'no difference can be told'}, nothing is saved"
+    text += "."
+    if found.latency_ms[1] > knobs.LIMIT_MS:
+        text += f" There its batches took {found.latency_ms[1]:.3g} ms, more than the limit: it is not to be taken."
+    return text
 
 
 def named(one: Evaluation) -> str:
