@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.command import said, wait_for
+from tests.throttle.trees import plant, texts
 from thrifty.errors import FormatError, ThriftyError
+from thrifty.throttle import CpuFreq, Permission
 from thrifty.throttle.command import Command, printed
 from thrifty.throttle.spec import read_spec
 
@@ -240,3 +242,37 @@ def test_a_prior_and_groups_of_a_file(spec: Path) -> None:
     spec.write_text(spec.read_text().replace("table", "tables"))
     with pytest.raises(FormatError, match="prior, tables: there is no such key; known are table, where"):
         read_spec(spec)
+
+
+def test_clocks_of_a_device_are_set_and_put_back(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A false tree of files: the command reads the clock that it runs at."""
+    root = plant(spec.parent / "sys", "cpufreq")
+    monkeypatch.setenv("THRIFTY_SYSFS_ROOT", str(root))
+    before = texts(root)
+    name = next(knob.name for knob in CpuFreq(root).knobs())
+    policy = next(root.rglob("scaling_max_freq"))
+    (spec.parent / "work.py").write_text(
+        f"import json\nkhz = int(open({str(policy)!r}).read())\n"
+        "print(json.dumps({'mhz': khz / 1e3, 'cost': abs(khz / 1e3 - 1400) + 100, 's': 1e6 / khz}))"
+    )
+    spec.write_text(
+        f'objective = "cost"\n[workload]\ncommand = ["{sys.executable}", "work.py"]\nruns = 1\nseconds = 0.01\n'
+        f'warm = 0\n[[knob]]\nname = "{name}"\n[[constraint]]\nname = "s"\nupper = 1.0\n'
+    )
+    done = said("throttle", "tune", "spec.toml", "--json", "--confirm", 0)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    lines = [json.loads(line) for line in (spec.parent / "spec.jsonl").read_text().splitlines()[1:]]
+    assert len({line["measured"]["mhz"] for line in lines}) >= 3  # The clocks were really set.
+    assert all(line["measured"]["mhz"] == pytest.approx(line["setting"][name], rel=0.01) for line in lines)
+    assert told["measured"]["cost"] == min(line["measured"]["cost"] for line in lines if line["feasible"])
+    assert texts(root) == before
+    # Without permission nothing is run, and the file is named.
+    monkeypatch.setattr(
+        CpuFreq, "can_set", lambda self, knob: Permission(False, f"{policy}: Permission denied", "sudo")
+    )
+    (spec.parent / "spec.jsonl").unlink()
+    done = said("throttle", "tune", "spec.toml")
+    assert done.returncode == 1
+    assert f"{policy}: Permission denied; sudo" in done.stderr
+    assert not (spec.parent / "spec.jsonl").exists()
