@@ -17,7 +17,7 @@ import importlib.util, sys
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *more: None if name in ("torch", "tokenizers") else found(name, *more)
 sys.modules["torch"] = sys.modules["tokenizers"] = None
-from thrifty.cli import main
+from thrifty.__main__ import main
 sys.argv[0] = "thrifty"
 main()
 """

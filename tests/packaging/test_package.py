@@ -57,7 +57,7 @@ def test_public_names_are_documented() -> None:
     from thrifty import device, errors, models, pairconnect, pipeline, rambo, report, slide, specdec, stats
     from thrifty.models import export
     from thrifty.pairconnect import nn
-    from thrifty.pipeline import data, demo, demo_decode, ngram
+    from thrifty.pipeline import data, demo, demo_decode, demo_knobs, demo_replay, ngram
     from thrifty.rambo import cluster
 
     for module in (
@@ -78,6 +78,8 @@ def test_public_names_are_documented() -> None:
         models,
         export,
         demo_decode,
+        demo_knobs,
+        demo_replay,
         ngram,
     ):
         assert module.__doc__

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import thrifty
 
-__all__ = ["folder", "nouns", "novels", "viruses"]
+__all__ = ["cards", "folder", "nouns", "novels", "viruses"]
 
 
 def folder() -> Path:
@@ -30,3 +30,8 @@ def novels() -> Path:
     novels.txt.xz is from what the model learned, held-back.txt is not.
     """
     return folder() / "pairconnect"
+
+
+def cards() -> Path:
+    """Return a CSV file of what batch sizes and power limits take on two cards that train BERT on SQuAD."""
+    return folder() / "throttle" / "bert_squad.csv"

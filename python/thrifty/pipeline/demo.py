@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from thrifty import report
-from thrifty.pipeline import demo_pairconnect, demo_rambo, demo_slide, demo_specdec
+from thrifty.pipeline import demo_pairconnect, demo_rambo, demo_slide, demo_specdec, demo_throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ PARTS = {
     "slide": demo_slide.tell,
     "pairconnect": demo_pairconnect.tell,
     "specdec": demo_specdec.tell,
+    "throttle": demo_throttle.tell,
 }
 
 
