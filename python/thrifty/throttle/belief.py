@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thrifty.throttle.surrogate import GaussianProcess
+from thrifty.throttle.threads import one_thread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +41,7 @@ class Prior:
         Logarithms of what was measured there.
     """
 
+    @one_thread()
     def __init__(self, x: Floats, measured: dict[str, Floats]) -> None:
         kept = np.random.default_rng(0).permutation(len(x))[:TABLE] if len(x) > TABLE else np.arange(len(x))
         self._of = {name: GaussianProcess(x.shape[1]) for name in measured}
@@ -87,6 +89,7 @@ class Belief:
         self._broken: GaussianProcess | None = None
         self._warm = set() if prior is None else set(self._of)
 
+    @one_thread()
     def learn(self, x: Floats, measured: dict[str, Floats], failed: Floats) -> None:
         """Learn from what was measured at points ``x``, in logarithms, and from points that failed."""
         prior = self.prior
@@ -107,6 +110,7 @@ class Belief:
         """Whether the prior is believed of the objective."""
         return self.objective in self._warm
 
+    @one_thread()
     def of(self, name: str, x: Floats, *, noise: bool = True) -> tuple[Floats, Floats]:
         """Return means and standard deviations of the logarithm of a quantity, shape (points,) each."""
         parts = [x[i : i + PIECE] for i in range(0, len(x), PIECE)]
@@ -116,6 +120,7 @@ class Belief:
             mean = mean + np.concatenate([self.prior.mean(name, part) for part in parts])
         return mean, sd
 
+    @one_thread()
     def log_chance(self, x: Floats, *, noise: bool = True) -> Floats:
         """Return the logarithm of the chance that a setting works and keeps all limits, shape (points,)."""
         from scipy.special import log_ndtr
