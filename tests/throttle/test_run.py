@@ -158,6 +158,20 @@ def test_a_record_of_another_search_is_refused(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_what_was_told_before_is_in_the_record(tmp_path: Path) -> None:
+    path = tmp_path / "r"
+    found = tuner()
+    found.tell({"clock": 600, "batch": 1}, work({"clock": 600, "batch": 1}))
+    found.run(work, evaluations=3, record=path)
+    assert Tuner.resume(path).evaluations == found.evaluations
+    found.run(work, evaluations=5, record=path)
+    assert read(path)[1] == found.evaluations
+    other = tuner()
+    other.tell({"clock": 800, "batch": 1}, work({"clock": 800, "batch": 1}))
+    with pytest.raises(ResumeMismatch, match="its evaluations are not this tuner's"):
+        other.run(work, record=path)
+
+
 def test_two_searches_do_not_write_one_record(tmp_path: Path) -> None:
     with Record(tmp_path / "r", tuner()), pytest.raises(LockedError, match="another search writes it"):
         Record(tmp_path / "r", tuner())

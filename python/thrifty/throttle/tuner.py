@@ -284,8 +284,14 @@ class Tuner:
         begun, why = time.monotonic(), ""
         with ExitStack() as stack:
             file = stack.enter_context(Record(record, self)) if record is not None else None
-            if record is not None:
-                for evaluation in read(record)[1][len(self) :]:
+            if file is not None:
+                there = read(file.path)[1]
+                both = min(len(there), len(self))
+                if there[:both] != self.evaluations[:both]:
+                    raise ResumeMismatch(f"{file.path}: its evaluations are not this tuner's; take a new file or tuner")
+                for evaluation in self.evaluations[both:]:
+                    file.add(evaluation)
+                for evaluation in there[both:]:
                     self.retell(evaluation)
             own = set() if device is None else {knob.name for knob in device.knobs()}
             if device is not None:
