@@ -72,6 +72,25 @@ def test_errors_name_the_place(table: Path, change: tuple[str, str], options: di
         Replay(table, ["clock", "mode"], ["energy_j", "time_s"], **({"where": {"gpu": "a"}} | options))
 
 
+def test_a_default_that_no_line_has_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b,e\n1,1,1\n1,2,2\n2,1,3\n")
+    with pytest.raises(ValueError, match="has no line with a = 2, b = 2"):
+        Replay(tmp_path / "t.csv", ["a", "b"], ["e"], default={"a": 2, "b": 2})
+    found = Replay(tmp_path / "t.csv", ["a", "b"], ["e"], default={"a": 2, "b": 1})
+    assert found.tune("e").evaluations[0].setting == {"a": 2, "b": 1}
+
+
+def test_heads_with_a_mark_or_a_name_twice_and_numbers_with_underscores(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbfa,e\n1,1\n2,2\n")
+    assert len(Replay(tmp_path / "t.csv", ["a"], ["e"]).space) == 2
+    (tmp_path / "t.csv").write_text("a,e,e\n1,1,1\n")
+    with pytest.raises(DatasetError, match="line 1: the column e is there twice"):
+        Replay(tmp_path / "t.csv", ["a"], ["e"])
+    (tmp_path / "t.csv").write_text("a,e\n1_0,1\n2,1_0\n")
+    with pytest.raises(DatasetError, match="line 3: e is '1_0'"):
+        Replay(tmp_path / "t.csv", ["a"], ["e"])
+
+
 def test_what_is_no_table(tmp_path: Path) -> None:
     for data in (b"\xff\xfe\x00", b'a,b\n"x', b""):
         (tmp_path / "t").write_bytes(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from thrifty.errors import Infeasible, JournalCorrupt, LockedError, ResumeMismatch
 from thrifty.throttle import Call, Constraint, Evaluation, Knob, Space, Tuner
-from thrifty.throttle.record import Record, read
+from thrifty.throttle.record import Record, line_of, read, values_of
 
 KNOBS = [Knob("clock", [600, 800, 1000, 1200, 1400]), Knob("batch", [1, 2, 4, 8, 16])]
 LIMIT = Constraint("seconds", 0.03)
@@ -65,6 +66,75 @@ def test_a_device_is_set_and_put_back() -> None:
     with pytest.raises(KeyboardInterrupt):
         tuner(1).run(breaks, device)
     assert now == before
+
+
+class Clocked:
+    """A device of one clock, whose cap shows while it works."""
+
+    id = "clocked"
+
+    def __init__(self, cap: float) -> None:
+        self.cap, self.now, self.writes = cap, None, []
+
+    def knobs(self) -> list[Knob]:
+        return [Knob("gpu_mhz", [1000, 1200, 1400, 1600, 1800, 2000])]
+
+    def read(self) -> dict:
+        return {"gpu_mhz": self.now, "gpu_now_mhz": min(self.now or 2000, self.cap)}
+
+    def can_set(self, name: str) -> bool:
+        return True
+
+    def apply(self, setting: dict) -> dict:
+        self.writes.append(dict(setting))
+        self.now = setting["gpu_mhz"]
+        return setting
+
+    def restore(self) -> None:
+        self.now = None
+
+
+def test_a_default_is_the_device_as_it_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, seen = Clocked(5000), []
+    found = Tuner(device.knobs(), "energy_j")
+
+    def measured(setting: dict) -> dict[str, float]:
+        seen.append((setting["gpu_mhz"], device.now))
+        return {"energy_j": setting["gpu_mhz"] / 100}
+
+    found.run(measured, device)
+    assert seen[0] == (2000, None)
+    assert all(now == asked for asked, now in seen[1:])
+    assert {"gpu_mhz": 2000} not in device.writes
+    assert device.now is None
+
+
+def test_caps_are_seen_while_work_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from thrifty.throttle import placed
+
+    monkeypatch.setattr(placed, "PERIOD", 0.005)
+    device = Clocked(1300)
+    found = Tuner(device.knobs(), "energy_j", seed=1)
+
+    def measured(setting: dict) -> dict[str, float]:
+        time.sleep(0.04)
+        return {"energy_j": abs(min(setting["gpu_mhz"], 1300) - 1100) + 1.0}
+
+    found.run(measured, device)
+    asked = [evaluation.setting["gpu_mhz"] for evaluation in found.evaluations]
+    above = [evaluation for evaluation in found.evaluations if 1300 < evaluation.setting["gpu_mhz"] < 2000]
+    assert all(evaluation.effective == {"gpu_mhz": 1300.0} for evaluation in above)
+    assert len(above) <= 1
+    assert {1000, 1200} <= set(asked)
+
+
+def test_groups_take_turns_in_a_run() -> None:
+    knobs = [Knob("a", list(range(1, 11))), Knob("b", list(range(1, 11)))]
+    found = Tuner(knobs, "energy_j", groups=[["a"], ["b"]])
+    found.run(lambda s: {"energy_j": 1 + (s["a"] - 4) ** 2 + (s["b"] - 7) ** 2})
+    assert found.finished
+    assert found.best is not None
+    assert found.best.setting == {"a": 4, "b": 7}
 
 
 def test_what_fails_is_no_end_unless_all_does() -> None:
@@ -209,6 +279,32 @@ def test_flipped_bytes_are_found_by_line(tmp_path: Path) -> None:
 def test_what_is_no_record(tmp_path: Path, text: str) -> None:
     (tmp_path / "r").write_text(text)
     with pytest.raises(JournalCorrupt, match="line 1"):
+        Tuner.resume(tmp_path / "r")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"measured": [1]}, "line 2: it is no evaluation"),
+        ({"measured": {"energy_j": "abc"}}, "line 2: it is no evaluation: measured: energy_j is 'abc', no number"),
+        ({"setting": {"clock": 1, "batch": 1}}, "line 2: it is no evaluation: knob clock: 1 is none of"),
+        ({"setting": 3}, "line 2: it is no evaluation"),
+        ({"other": 3}, "line 2: it is no evaluation"),
+        ({"measured": {}}, "line 2: it is no evaluation: nothing was measured"),
+        ({"seed": -3}, "line 1: it is no record of a search: seed -3"),
+        ({"groups": 3}, "line 1: it is no record of a search: 3 is no list"),
+        ({"knobs": [{"name": "a", "values": "ab"}]}, "line 1: it is no record of a search: 'ab' is no list"),
+    ],
+)
+def test_lines_that_were_made_by_others(tmp_path: Path, change: dict, message: str) -> None:
+    with Record(tmp_path / "r", tuner()) as file:
+        file.add(tuner().tell({"clock": 600, "batch": 1}, work({"clock": 600, "batch": 1})))
+    lines = [values_of(line) for line in (tmp_path / "r").read_text().splitlines()]
+    which = 0 if set(change) & {"seed", "groups", "knobs"} else 1
+    assert lines[which] is not None
+    lines[which] |= change
+    (tmp_path / "r").write_text("".join(line_of(line) for line in lines if line is not None))
+    with pytest.raises(JournalCorrupt, match=message):
         Tuner.resume(tmp_path / "r")
 
 

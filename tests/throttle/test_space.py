@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from thrifty.errors import CapacityError
 from thrifty.throttle import Knob, Space
 
 
@@ -65,3 +66,12 @@ def test_all_settings_or_those_there_are() -> None:
 def test_errors_of_settings(knobs: list, settings: list | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Space(knobs, settings)
+
+
+def test_what_is_too_large_is_refused_before_memory_is_taken() -> None:
+    knobs = [Knob(f"k{i}", list(range(1, 101))) for i in range(8)]
+    with pytest.raises(CapacityError, match="knobs: they have 10,000,000,000,000,000 settings, more than 10,000,000"):
+        Space(knobs)
+    names = [f"n{i}" for i in range(300)]
+    with pytest.raises(CapacityError, match="knob name: 300 categories; at most 256 can be told"):
+        Space([Knob("name", names)], [{"name": name} for name in names])

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,7 @@ def test_failures_are_settings_that_failed(spec: Path) -> None:
     ("change", "status", "message"),
     [
         (("evaluations = 6", "evaluation = 6"), 1, "spec.toml, evaluation: there is no such key; known are objective"),
-        (("evaluations = 6", "evaluations = 0"), 1, "evaluations: 0; it must be at least 1"),
+        (("evaluations = 6", "evaluations = 0"), 1, "evaluations: 0; it must be finite and at least 1"),
         (("evaluations = 6", "evaluations = true"), 1, "evaluations: True is no whole number"),
         (("seed = 1", 'seed = "1"'), 1, "seed: '1' is no whole number"),
         (('objective = "cpu_seconds"', ""), 1, "objective is missing"),
@@ -149,6 +150,14 @@ def test_failures_are_settings_that_failed(spec: Path) -> None:
             1,
             "knob 2: gpu_mhz is neither in the command, as {gpu_mhz}, nor a knob",
         ),
+        (("seed = 1", "seed = -1"), 1, "seed: -1; it must be finite and at least 0"),
+        (("seed = 1", "groups = [1]"), 1, "groups: 1 is no list of names of knobs"),
+        (("seed = 1", 'groups = ["batch"]'), 1, "groups: 'batch' is no list of names of knobs"),
+        (("seed = 1", 'groups = [["batch"]]'), 1, "are not the knobs batch, threads, each once"),
+        (("runs = 1", "runs = 0"), 1, "workload, runs: 0; it must be finite and at least 1"),
+        (("runs = 1", "warm = nan"), 1, "this is no TOML file"),
+        (("warm = 0", "warm = nan"), 1, "workload, warm: nan; it must be finite and at least 0"),
+        (("warm = 0", "timeout = -1"), 1, "workload, timeout: -1; it must be finite"),
         (('"work.py"', "1"), 1, "workload.command: 1 is no text; write it in quotes"),
         (('"work.py"', '"none.py"'), 1, "it ended with status 2"),
         (("[workload]", "[workload"), 1, "this is no TOML file"),
@@ -170,6 +179,60 @@ def test_a_record_of_another_file_is_refused(spec: Path) -> None:
     done = said("throttle", "tune", spec)
     assert done.returncode == 1
     assert "spec.jsonl: seed of the search in it is 1, here it is 2; start with another file" in done.stderr
+
+
+def test_a_record_of_another_command_or_limit_is_refused(spec: Path) -> None:
+    options = ("--json", "--confirm", 0, "--evaluations", 2)
+    assert said("throttle", "tune", spec, *options).returncode == 0
+    done = said("throttle", "tune", spec, *options, "--max-slowdown", 2)
+    assert done.returncode == 1
+    assert "max_slowdown of the search in it is None, here it is 2.0; start with another file" in done.stderr
+    text = spec.read_text()
+    spec.write_text(text.replace('"{threads}"]', '"{threads}", "more"]'))
+    done = said("throttle", "tune", spec, *options)
+    assert done.returncode == 1
+    assert "about of the search in it is" in done.stderr
+
+
+def test_what_a_command_leaves_running_is_killed(tmp_path: Path) -> None:
+    text = "import subprocess, sys; print(subprocess.Popen(['sleep', '97'], stdout=subprocess.DEVNULL).pid, flush=True)"
+    command = Command([sys.executable, "-c", f"{text}; print('{{}}')"])
+    seen: list[int] = []
+    original = os.killpg
+
+    def kill(group: int, number: int) -> None:
+        seen.append(group)
+        original(group, number)
+
+    os.killpg = kill
+    try:
+        command.once({})
+    finally:
+        os.killpg = original
+    for _ in range(500):
+        try:
+            os.killpg(seen[0], 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the group lives on")
+
+
+def test_a_command_that_fails_at_the_end_costs_no_answer(spec: Path) -> None:
+    """The comparison by turns fails: what was found is told all the same."""
+    flag = spec.parent / "flag"
+    text = (spec.parent / "work.py").read_text()
+    (spec.parent / "work.py").write_text(f"import os, sys\nif os.path.exists({str(flag)!r}): sys.exit('late')\n{text}")
+    assert said("throttle", "tune", spec, "--json", "--confirm", 0).returncode == 0
+    flag.touch()
+    done = said("throttle", "tune", spec, "--json", "--confirm", 2)
+    assert done.returncode == 0
+    assert "could not be compared" in done.stderr
+    assert json.loads(done.stdout)["saving"] is None
+    (spec.parent / "file").write_text("")
+    done = said("throttle", "tune", spec, "--json", "--report", spec.parent / "file")
+    assert done.returncode != 0
+    assert "file" in done.stderr
 
 
 def test_ctrl_c_kills_the_command_and_keeps_the_record(spec: Path) -> None:
@@ -235,7 +298,7 @@ def test_a_prior_and_groups_of_a_file(spec: Path) -> None:
     spec.write_text(spec.read_text().replace("[workload]", more))
     found = read_spec(spec)
     assert found.groups == [["batch"], ["threads"]]
-    assert found.prior_rows() == [
+    assert found.prior_rows(["call_s"]) == [
         ({"batch": 1, "threads": 2}, {"cpu_seconds": 9.0, "call_s": 1.0}),
         ({"batch": 8, "threads": 1}, {"cpu_seconds": 3.0, "call_s": 2.0}),
     ]
@@ -265,6 +328,8 @@ def test_clocks_of_a_device_are_set_and_put_back(spec: Path, monkeypatch: pytest
     lines = [json.loads(line) for line in (spec.parent / "spec.jsonl").read_text().splitlines()[1:]]
     assert len({line["measured"]["mhz"] for line in lines}) >= 3  # The clocks were really set.
     assert all(line["measured"]["mhz"] == pytest.approx(line["setting"][name], rel=0.01) for line in lines)
+    # The default is the device as it was found, which no clock was written to.
+    assert lines[0]["setting"][name] == max(line["setting"][name] for line in lines)
     assert told["measured"]["cost"] == min(line["measured"]["cost"] for line in lines if line["feasible"])
     assert texts(root) == before
     # Without permission nothing is run, and the file is named.

@@ -2,7 +2,8 @@
 
 warm: every problem of Zeus from the tables of every other card that ran the same job, 5 seeds: evaluations to within
 1 % and those over the limit on the way, medians over seeds, beside a cold start of 20 seeds. wrong: the same from
-tables whose energies are reversed, the setting of least energy having the most and so on.
+tables whose energies are reversed, the setting of least energy having the most and so on. That another card's
+watts count as shares of the largest was decided on these pairs; how far a table is believed, on the V100's.
 
 noise: 2 % of log-normal noise on all that is measured, 20 evaluations, 20 seeds: how often the setting that is
 recommended truly breaks the limit, and by how much more energy than the optimum it truly takes.

@@ -10,7 +10,7 @@ import typer
 
 from thrifty.cli import common
 from thrifty.cli.throttle_devices import listed, put_back_first
-from thrifty.errors import CounterFault, FormatError, NotPermitted, ThriftyError
+from thrifty.errors import CounterFault, FormatError, NotPermitted, ResumeMismatch, ThriftyError
 
 if TYPE_CHECKING:
     from thrifty.device import Meter
@@ -48,6 +48,8 @@ def tune(
 
     if not dry_run:
         put_back_first()
+        if out is not None:
+            common.writable(out, "the report", folder=True)
     wanted = read_spec(spec)
     slowdown = max_slowdown or wanted.max_slowdown
     knobs, device = knobs_of(wanted)
@@ -59,7 +61,8 @@ def tune(
     if dry_run:
         plan(wanted, knobs, device, meter)
         return
-    tuner, known = prepared(wanted, knobs, device, slowdown)
+    about = {**wanted.command.about(), "counted_by": meter.source, "max_slowdown": slowdown}
+    tuner, known = prepared(wanted, knobs, device, about)
 
     def work(setting: dict[str, Value]) -> Measured:
         # The default was measured already where a limit is so many times its seconds.
@@ -79,17 +82,18 @@ def tune(
         seconds=wanted.seconds,
         energy_j=wanted.energy_j,
         record=wanted.record,
+        about=about,
         progress=None if json_ else lambda evaluation: line(tuner, evaluation),
     )
     best = tuner.recommend()
     assert best is not None  # run raises where nothing keeps the limits
-    saving = confirmed(wanted, device, tuner.evaluations[0], best, meter, rounds)
-    if out is not None:
-        write(tuner, out, meter.source)
+    saving = confirmed(wanted, tuner, device, best, meter, rounds)
     if json_:
         common.emit(told(tuner, best, why, saving, meter, wanted.record))
     else:
         show(tuner, best, why, saving, meter, wanted.record)
+    if out is not None:
+        write(tuner, out, meter.source)
 
 
 def knobs_of(spec: Spec) -> tuple[list[Knob], Device | None]:
@@ -134,77 +138,71 @@ def knobs_of(spec: Spec) -> tuple[list[Knob], Device | None]:
 
 
 def prepared(
-    spec: Spec, knobs: list[Knob], device: Device | None, slowdown: float | None
+    spec: Spec, knobs: list[Knob], device: Device | None, about: dict[str, Any]
 ) -> tuple[Tuner, list[Measured]]:
     """Return the tuner, and what the default took where that was measured to know a limit."""
     from thrifty.throttle import Constraint, Space, Tuner
     from thrifty.throttle.record import read
 
-    limits, known = list(spec.constraints), []
+    limits, known, slowdown = list(spec.constraints), [], about["max_slowdown"]
     if slowdown is not None:
         if any(limit.name == "seconds" for limit in limits):
             raise FormatError(f"{spec.path}: seconds has a constraint; leave that or max_slowdown out")
         if spec.record.exists() and spec.record.stat().st_size:
-            limits += [limit for limit in read(spec.record)[0]["constraints"] if limit.name == "seconds"]
+            head, _ = read(spec.record)
+            before = (head["about"] or {}).get("max_slowdown")
+            if before != slowdown:
+                raise ResumeMismatch(
+                    f"{spec.record}: max_slowdown of the search in it is {before}, here it is {slowdown};"
+                    " start with another file"
+                )
+            limits += [limit for limit in head["constraints"] if limit.name == "seconds"]
         else:
             common.writable(spec.record, "the search")
             space = Space(knobs)
-            known = [taken(spec, device, space.setting(space.default()))]
+            known = [spec.command(space.setting(space.default()))]
             limits.append(Constraint("seconds", slowdown * known[0]["seconds"]))
     try:
-        tuner = Tuner(knobs, spec.objective, limits, seed=spec.seed, groups=spec.groups, prior=spec.prior_rows())
+        rows = spec.prior_rows([limit.name for limit in limits])
+        tuner = Tuner(knobs, spec.objective, limits, seed=spec.seed, groups=spec.groups, prior=rows)
     except ValueError as error:
         raise FormatError(f"{spec.path}: {error}") from None
     return tuner, known
 
 
-def taken(spec: Spec, device: Device | None, setting: dict[str, Value]) -> Measured:
-    """Measure one setting, and put back."""
-    if device is None:
-        return spec.command(setting)
-    try:
-        own = {knob.name for knob in device.knobs()}
-        device.apply({name: value for name, value in setting.items() if name in own})
-        return spec.command(setting)
-    finally:
-        device.restore()
-
-
 def confirmed(
-    spec: Spec, device: Device | None, first: Evaluation, best: Evaluation, meter: Meter, rounds: int
+    spec: Spec, tuner: Tuner, device: Device | None, best: Evaluation, meter: Meter, rounds: int
 ) -> dict[str, float] | None:
     """Return what the best saves an item against the default, by turns; None where there is nothing to compare."""
     from thrifty.device import compare
+    from thrifty.throttle.placed import Placed
 
+    first = tuner.evaluations[0]
     if rounds == 0 or first.failed or first.setting == best.setting:
         return None
-    own = set() if device is None else {knob.name for knob in device.knobs()}
+    with Placed(device, tuner.space.knobs) as placed:
 
-    def runs(setting: dict[str, Value]) -> None:
-        if device is not None:
-            device.apply({name: value for name, value in setting.items() if name in own})
-        spec.command.once(setting)
+        def runs(setting: dict[str, Value]) -> None:
+            placed.set(setting)
+            spec.command.once(setting)
 
-    try:
-        found = compare(
-            lambda: runs(first.setting),
-            lambda: runs(best.setting),
-            meter=meter,
-            rounds=max(rounds, 2),
-            window=0.0,
-            calls=1,
-            warm=0.0,
-        )
-        # Runs may have different numbers of items.
-        more = first.measured.get("items", 1.0) / best.measured.get("items", 1.0)
-        shares = {"share": found.share, "low": found.low, "high": found.high}
-        return {name: 1 - (1 - share) * more for name, share in shares.items()}
-    except CounterFault as fault:
-        common.note(f"default and best could not be compared: {fault}")
-        return None
-    finally:
-        if device is not None:
-            device.restore()
+        try:
+            found = compare(
+                lambda: runs(first.setting),
+                lambda: runs(best.setting),
+                meter=meter,
+                rounds=max(rounds, 2),
+                window=0.0,
+                calls=1,
+                warm=0.0,
+            )
+        except (ThriftyError, OSError) as fault:
+            common.note(f"default and best could not be compared: {fault}")
+            return None
+    # Runs may have different numbers of items.
+    more = first.measured.get("items", 1.0) / best.measured.get("items", 1.0)
+    shares = {"share": found.share, "low": found.low, "high": found.high}
+    return {name: 1 - (1 - share) * more for name, share in shares.items()}
 
 
 def plan(spec: Spec, knobs: list[Knob], device: Device | None, meter: Meter) -> None:
@@ -287,11 +285,14 @@ def report(
     arguments, evaluations = read(record)
     if not evaluations:
         raise ThriftyError(f"{record}: nothing was measured yet")
-    arguments.pop("prior_key")
+    warm = arguments.pop("prior_key") is not None
+    about = arguments.pop("about") or {}
     tuner = Tuner(**arguments)
     for one in evaluations:
         tuner.retell(one)
-    page = write(tuner, out, "")
+    if warm:
+        common.note(f"{record}: its search knew another device's table; what the page says is believed does not")
+    page = write(tuner, out, str(about.get("counted_by") or ""))
     if json_:
         common.emit({"report": str(page), "evaluations": len(tuner)})
     else:

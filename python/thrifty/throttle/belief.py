@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Belief", "Prior"]
 
-#: How far logarithms on one card are from those of another, but for a factor: 0.08 to 0.31 between the V100, the A40
-#: and the RTX 6000 (tables of Zeus, six jobs).
+#: How far logarithms on one card are from those of another, but for a factor: 0.08 to 0.31 between the V100 and the A40
+#: or the RTX 6000 (tables of Zeus).
 SPREAD = 0.3
 #: The chance at which a prior that is right is thought to be wrong.
 REFUTED = 0.05

@@ -49,8 +49,8 @@ def aliases(
 ) -> Numbers:
     """Return settings that would come to the effective values of one, all other knobs being the same.
 
-    They are those between what was asked for and what it came to, as where a clock has a cap, and those between two
-    that came to one value.
+    They are those beyond what it came to, where that is not what was asked for, as of a clock with a cap; and those
+    between two that came to one value.
     """
     before = [(at, evaluation) for at, evaluation in tried if not evaluation.failed]
     found = [np.empty(0, np.int64)]
@@ -60,12 +60,15 @@ def aliases(
             continue
         line = beside(space, np.arange(len(space)), number, [k])
         values = np.asarray(knob.values, np.float64)[space.levels[line, k]]
-        spans = [(real, asked)]
+        room = SAME * abs(real)
+        if real < asked - room:
+            found.append(line[values > real + room])
+        elif real > asked + room:
+            found.append(line[values < real - room])
         for at, evaluation in before:
             other, wanted = evaluation.effective.get(knob.name), evaluation.setting[knob.name]
             other = wanted if other is None else other
-            if at in line and abs(other - real) <= SAME * abs(real):  # type: ignore[operator]
-                spans.append((wanted, asked))  # type: ignore[arg-type]
-        for low, high in map(sorted, spans):
-            found.append(line[(values > low + SAME * abs(low)) & (values <= high)])
+            if at in line and abs(other - real) <= room:  # type: ignore[operator]
+                low, high = sorted((wanted, asked))  # type: ignore[type-var]
+                found.append(line[(values >= low) & (values <= high)])
     return np.concatenate(found)

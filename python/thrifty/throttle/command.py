@@ -8,9 +8,12 @@ import os
 import shlex
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Any
+import tempfile
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Any
 
 from thrifty.errors import ThriftyError
+from thrifty.throttle import exits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,6 +75,10 @@ class Command:
         self.timeout, self.runs, self.seconds, self.error, self.warm = timeout, runs, seconds, error, warm
         self.meter = meter
 
+    def about(self) -> dict[str, Any]:
+        """Return what must be the same for measurements to be of one kind."""
+        return {"command": self.command, "environment": self.environment, "items": self.items}
+
     def uses(self, name: str) -> bool:
         """Whether a knob is written anywhere."""
         return any(f"{{{name}}}" in text for text in (*self.command, *self.environment.values()))
@@ -89,28 +96,29 @@ class Command:
     def once(self, setting: Mapping[str, Value]) -> dict[str, float]:
         """Run it once, and return the numbers that it prints."""
         arguments, variables = self.written(setting)
-        process = subprocess.Popen(
-            arguments,
-            env=os.environ | variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            process_group=0,
-        )
-        try:
-            out, err = process.communicate(timeout=self.timeout)
-        except subprocess.TimeoutExpired:
-            raise TimeoutError(f"{shlex.join(arguments)}: it took longer than {self.timeout:g} s") from None
-        finally:
-            if process.returncode is None:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            process = subprocess.Popen(
+                arguments,
+                env=os.environ | variables,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                process_group=0,
+            )
+            exits.add(process, lambda: killed(process))
+            try:
+                process.wait(self.timeout)
+            except subprocess.TimeoutExpired:
+                raise TimeoutError(f"{shlex.join(arguments)}: it took longer than {self.timeout:g} s") from None
+            finally:
                 # With all that it started.
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
-        if process.returncode:
-            said = err[-TAIL:].decode(errors="replace").strip().splitlines()
-            how = f"signal {-process.returncode}" if process.returncode < 0 else f"status {process.returncode}"
-            raise ThriftyError(f"{shlex.join(arguments)}: it ended with {how}{': ' + said[-1] if said else ''}")
-        return printed(out[-TAIL:])
+                killed(process)
+                exits.remove(process)
+            if process.returncode:
+                said = tail(err).decode(errors="replace").strip().splitlines()
+                how = f"signal {-process.returncode}" if process.returncode < 0 else f"status {process.returncode}"
+                raise ThriftyError(f"{shlex.join(arguments)}: it ended with {how}{': ' + said[-1] if said else ''}")
+            return printed(tail(out))
 
     def __call__(self, setting: Mapping[str, Value]) -> dict[str, float]:
         """Run it again and again, and return what a run takes."""
@@ -150,6 +158,20 @@ class Command:
                 f"items: {self.items} is {value!r}; it must be a number above 0, a knob or what is printed"
             )
         return float(value)
+
+
+def killed(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of a process group, and wait for its first process."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def tail(file: IO[bytes]) -> bytes:
+    """Return the end of what was written to a file."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - TAIL))
+    return file.read()
 
 
 def printed(output: bytes) -> dict[str, float]:

@@ -11,11 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from thrifty.errors import JournalCorrupt, LockedError, ResumeMismatch
+from thrifty.errors import JournalCorrupt, LockedError, ResumeMismatch, ThriftyError
 from thrifty.throttle.evaluation import Constraint, Evaluation
 from thrifty.throttle.space import Knob, Space
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from os import PathLike
 
     from thrifty.throttle.tuner import Tuner
@@ -39,11 +40,14 @@ def values_of(line: str) -> dict[str, Any] | None:
     text = head + "}"
     if not mark or len(tail) != 10 or tail[8:] != '"}' or f"{zlib.crc32(text.encode()):08x}" != tail[:8]:
         return None
-    found = json.loads(text)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
     return found if isinstance(found, dict) else None
 
 
-def heading(tuner: Tuner) -> dict[str, Any]:
+def heading(tuner: Tuner, about: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a search was started with."""
     space, knobs = tuner.space, tuner.space.knobs
     return {
@@ -57,6 +61,7 @@ def heading(tuner: Tuner) -> dict[str, Any]:
         "constraints": [asdict(constraint) for constraint in tuner.constraints],
         "groups": tuner.groups,
         "prior": tuner.prior_key,
+        "about": dict(about),
     }
 
 
@@ -69,6 +74,8 @@ class Record:
         Made where it is not there. One that is must be of the same search; half a line at its end goes.
     tuner : Tuner
         Whose search it is.
+    about : mapping
+        What else must be the same for it to be of the same search.
 
     Raises
     ------
@@ -80,7 +87,7 @@ class Record:
         Where a line before the last is damaged.
     """
 
-    def __init__(self, path: str | PathLike[str], tuner: Tuner) -> None:
+    def __init__(self, path: str | PathLike[str], tuner: Tuner, about: Mapping[str, Any] | None = None) -> None:
         self.path = Path(path)
         self._file = open(self.path, "a+b", opener=lambda p, flags: os.open(p, flags, 0o600))  # noqa: SIM115 - closed by close
         try:
@@ -90,10 +97,10 @@ class Record:
                 raise LockedError(f"{self.path}: another search writes it; wait for it, or give another file") from None
             if self.path.stat().st_size:
                 lines, length = _lines(self.path)
-                _same(self.path, lines[0], heading(tuner))
+                _same(self.path, lines[0], heading(tuner, about or {}))
                 os.truncate(self.path, length)
             else:
-                self._write(heading(tuner))
+                self._write(heading(tuner, about or {}))
         except BaseException:
             self._file.close()
             raise
@@ -132,22 +139,64 @@ def read(path: str | PathLike[str]) -> tuple[dict[str, Any], list[Evaluation]]:
     lines, _ = _lines(Path(path))
     head = lines[0]
     try:
-        knobs = [Knob(**knob) for knob in head["knobs"]]
+        knobs = [Knob(**{**knob, "values": _listed(knob["values"])}) for knob in head["knobs"]]
         chosen = head["settings"]
         settings = chosen and [
             {knob.name: knob.values[level] for knob, level in zip(knobs, row, strict=True)} for row in chosen
         ]
+        space = Space(knobs, settings)
         arguments = {
-            "space": Space(knobs, settings),
-            "objective": str(head["objective"]),
+            "space": space,
+            "objective": _text(head["objective"]),
             "constraints": [Constraint(**constraint) for constraint in head["constraints"]],
-            "seed": int(head["seed"]),
-            "groups": head["groups"],
+            "seed": _seed(head["seed"]),
+            "groups": head["groups"]
+            and [[_text(name) for name in _listed(group)] for group in _listed(head["groups"])],
         }
-        evaluations = [Evaluation(**line) for line in lines[1:]]
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise JournalCorrupt(f"{path}: it is no record of a search: {error!r}") from None
-    return {**arguments, "prior_key": head.get("prior")}, evaluations
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ThriftyError) as error:
+        raise JournalCorrupt(f"{path}, line 1: it is no record of a search: {_why(error)}") from None
+    evaluations = []
+    for number, line in enumerate(lines[1:], 2):
+        try:
+            evaluations.append(_evaluation(line, space))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise JournalCorrupt(f"{path}, line {number}: it is no evaluation: {_why(error)}") from None
+    return {**arguments, "prior_key": head.get("prior"), "about": head.get("about")}, evaluations
+
+
+def _why(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return value
+
+
+def _seed(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"seed {value!r} is no whole number of at least 0")
+    return value
+
+
+def _evaluation(line: dict[str, Any], space: Space) -> Evaluation:
+    found = Evaluation(**line)
+    space.index(found.setting)
+    if not isinstance(found.feasible, bool) or not isinstance(found.effective, dict):
+        raise TypeError("feasible or effective is not what it should be")
+    for name, value in found.measured.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise TypeError(f"measured: {name} is {value!r}, no number")
+    if not _text(found.failed) and not found.measured:
+        raise ValueError("nothing was measured, and it did not fail")
+    return found
 
 
 def _lines(path: Path) -> tuple[list[dict[str, Any]], int]:

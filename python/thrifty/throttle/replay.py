@@ -80,6 +80,11 @@ class Replay:
             at[key] = line
             self._measured[key] = {name: self._positive(cells[name], line, name) for name in measured}
         self.space = Space([self._knob(name, settings, default) for name in knobs], settings)
+        first = self.space.setting(self.space.default())
+        for knob in self.space.knobs:
+            if knob.name in default and first[knob.name] != knob.default:
+                given = ", ".join(f"{name} = {value}" for name, value in default.items())
+                raise ValueError(f"default: {self.path} has no line with {given}")
 
     def _positive(self, cell: str, line: int, name: str) -> float:
         number = _number(cell)
@@ -156,9 +161,12 @@ def read_lines(path: Path, columns: Sequence[str], where: Mapping[str, str]) -> 
         As for :class:`Replay`.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, strict=True)
             names = rows.fieldnames or []
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise DatasetError(f"{path}, line 1: the column {twice} is there twice")
             for name in columns:
                 if name not in names:
                     raise DatasetError(f"{path}, line 1: there is no column {name}; there are {', '.join(names)}")
@@ -178,6 +186,8 @@ def _number(cell: str) -> float | None:
     try:
         number = float(cell)
     except ValueError:
+        return None
+    if "_" in cell:  # float reads 1_0 as 10
         return None
     return number if math.isfinite(number) else None
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from thrifty.errors import CapacityError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Knob", "Space", "Value"]
 
+#: Settings that are held in memory, and categories of a knob (a coordinate each), at most.
+SETTINGS, CATEGORIES = 10_000_000, 256
 Value = float | int | str
 """What a knob can be set to: a number, or the name of a category."""
 
@@ -134,6 +138,8 @@ class Space:
     ------
     ValueError
         Without knobs or settings, or where a setting lacks a knob, has an unknown value or comes twice.
+    CapacityError
+        For more than ten million settings, or a knob of more than 256 categories.
     """
 
     def __init__(self, knobs: Sequence[Knob], settings: Iterable[Mapping[str, Value]] | None = None) -> None:
@@ -146,6 +152,17 @@ class Space:
             raise ValueError(f"knobs: {twice} is there twice")
         self._places = [{value: i for i, value in enumerate(knob.values)} for knob in self.knobs]
         sizes = [len(knob.values) for knob in self.knobs]
+        for knob in self.knobs:
+            if knob.kind == "category" and len(knob.values) > CATEGORIES:
+                raise CapacityError(
+                    f"knob {knob.name}: {len(knob.values):,} categories; at most {CATEGORIES} can be told"
+                )
+        if settings is None and math.prod(sizes) > SETTINGS:
+            most = max(self.knobs, key=lambda knob: len(knob.values))
+            raise CapacityError(
+                f"knobs: they have {math.prod(sizes):,} settings, more than {SETTINGS:,}; {most.name} has the most"
+                f" values, {len(most.values)}"
+            )
         if settings is None:
             self.levels = np.stack([axis.reshape(-1) for axis in np.indices(sizes)], axis=1)
         else:

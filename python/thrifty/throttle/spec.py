@@ -47,6 +47,8 @@ WORKLOAD = {
     "warm": float,
 }
 PRIOR = {"table": str, "where": dict}
+LEAST = {"evaluations": 1, "seconds": 0, "energy_j": 0, "max_slowdown": 1, "seed": 0}
+LEAST_WORK = {"timeout": 1e-3, "runs": 1, "seconds": 1e-3, "error": 1e-6, "warm": 0}
 NAMES = {str: "text", int: "whole number", float: "number", bool: "true or false", list: "list", dict: "table"}
 
 
@@ -78,13 +80,11 @@ class Spec:
     groups: list[list[str]] | None = None
     prior: tuple[Path, dict[str, str]] | None = None
 
-    def prior_rows(self) -> list[tuple[dict[str, Value], dict[str, float]]] | None:
-        """Return what another device measured."""
+    def prior_rows(self, limited: list[str]) -> list[tuple[dict[str, Value], dict[str, float]]] | None:
+        """Return what another device measured of the objective and what has limits."""
         if self.prior is None:
             return None
-        measured = dict.fromkeys([self.objective, *(limit.name for limit in self.constraints)])
-        if self.max_slowdown is not None:
-            measured["seconds"] = None
+        measured = dict.fromkeys([self.objective, *limited])
         return Replay(self.prior[0], [knob["name"] for knob in self.knobs], list(measured), where=self.prior[1]).rows()
 
 
@@ -115,9 +115,13 @@ def read_spec(path: str | PathLike[str]) -> Spec:
             limits.append(Constraint(**limit))
         except ValueError as error:
             raise FormatError(f"{path}, constraint {number}: {error}") from None
-    for name, least in (("evaluations", 1), ("seconds", 0), ("energy_j", 0), ("max_slowdown", 1)):
-        if name in given and not given[name] >= least:
-            raise FormatError(f"{path}, {name}: {given[name]}; it must be at least {least}")
+    for where, table, limits_ in (("", given, LEAST), ("workload, ", work, LEAST_WORK)):
+        for name, least in limits_.items():
+            if name in table and not least <= table[name] < math.inf:
+                raise FormatError(f"{path}, {where}{name}: {table[name]}; it must be finite and at least {least:g}")
+    for group in given.get("groups", []):
+        if not isinstance(group, list) or not all(isinstance(name, str) for name in group):
+            raise FormatError(f"{path}, groups: {group!r} is no list of names of knobs")
     prior = given.get("prior")
     if prior is not None:
         _check(path, "prior", prior, PRIOR, needed=("table",))

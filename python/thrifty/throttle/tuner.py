@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 import zlib
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from thrifty.throttle.acquisition import log_expected_improvement
 from thrifty.throttle.belief import Belief, Prior
 from thrifty.throttle.candidates import aliases, beside, few
 from thrifty.throttle.evaluation import Constraint, Evaluation
+from thrifty.throttle.placed import Placed
 from thrifty.throttle.space import Knob, Space, Value
 from thrifty.throttle.starts import starts
 
@@ -249,6 +250,7 @@ class Tuner:
         seconds: float = math.inf,
         energy_j: float = math.inf,
         record: str | PathLike[str] | None = None,
+        about: Mapping[str, Any] | None = None,
         progress: Callable[[Evaluation], object] | None = None,
     ) -> str:
         """Measure setting after setting, and return why it ended.
@@ -263,10 +265,12 @@ class Tuner:
             values that are no numbers above 0, count as a failure of that setting; where the first three fail, the
             first error is raised.
         device : Device, optional
-            Its knobs are set before each measurement and put back at the end; its errors are let through. Other knobs
-            are the workload's.
+            Its knobs are set before each measurement, but for those at their default, read meanwhile, and put back at
+            the end; its errors are let through. Other knobs are the workload's.
         record : path, optional
             A file that evaluations are written to as they come. What it holds of the same search is told first.
+        about : mapping, optional
+            What else must be the same for a record to be of the same search, as JSON has it: the workload, the counter.
         progress : callable
             Called with each evaluation.
 
@@ -283,7 +287,7 @@ class Tuner:
 
         begun, why = time.monotonic(), ""
         with ExitStack() as stack:
-            file = stack.enter_context(Record(record, self)) if record is not None else None
+            file = None if record is None else stack.enter_context(Record(record, self, about or {}))
             if file is not None:
                 there = read(file.path)[1]
                 both = min(len(there), len(self))
@@ -293,15 +297,13 @@ class Tuner:
                     file.add(evaluation)
                 for evaluation in there[both:]:
                     self.retell(evaluation)
-            own = set() if device is None else {knob.name for knob in device.knobs()}
-            if device is not None:
-                stack.callback(device.restore)
+            placed = stack.enter_context(Placed(device, self.space.knobs))
             while not (why := self._over(evaluations, time.monotonic() - begun, seconds, energy_j)):
                 setting = self.ask()
                 if setting is None or (why := self._over(evaluations, 0.0, seconds, energy_j)):
                     break
-                effective = None if device is None else device.apply({k: v for k, v in setting.items() if k in own})
-                evaluation = self._measure(workload, setting, effective)
+                placed.set(setting)
+                evaluation = self._measure(workload, setting, placed)
                 if file is not None:
                     file.add(evaluation)
                 if progress is not None:
@@ -330,6 +332,7 @@ class Tuner:
 
         arguments, evaluations = read(record)
         key = arguments.pop("prior_key")
+        arguments.pop("about")
         tuner = cls(**arguments, prior=prior)
         if tuner.prior_key != key:
             raise ResumeMismatch(f"{record}: prior of the search in it is {key}, here it is {tuner.prior_key}")
@@ -350,10 +353,12 @@ class Tuner:
         self,
         workload: Callable[[dict[str, Value]], Mapping[str, float]],
         setting: dict[str, Value],
-        effective: Mapping[str, Value] | None,
+        placed: Placed,
     ) -> Evaluation:
         try:
-            return self.tell(setting, dict(workload(dict(setting))), effective=effective)
+            with placed.at_work() as effective:
+                measured = dict(workload(dict(setting)))
+            return self.tell(setting, measured, effective=effective)
         except Exception as error:
             kept = self.fail(setting, f"{type(error).__name__}: {error}")
             if len(self) >= BROKEN and all(evaluation.failed for evaluation in self.evaluations):
@@ -369,7 +374,7 @@ class Tuner:
             return f"{seconds:g} seconds are spent"
         if joules >= energy_j:
             return f"{energy_j:g} joules are spent"
-        if self._little < PATIENCE:
+        if len(self._groups) > 1 or self._little < PATIENCE:
             return ""
         return "little is promised by any other setting" if self.best else "no setting is likely to keep the limits"
 
