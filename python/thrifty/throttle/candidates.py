@@ -69,6 +69,6 @@ def aliases(
             other, wanted = evaluation.effective.get(knob.name), evaluation.setting[knob.name]
             other = wanted if other is None else other
             if at in line and abs(other - real) <= room:  # type: ignore[operator]
-                low, high = sorted((wanted, asked))  # type: ignore[type-var]
+                low, high = sorted((wanted, asked))
                 found.append(line[(values >= low) & (values <= high)])
     return np.concatenate(found)
