@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["aliases", "beside", "few"]
 
 #: Of more settings than this only some are looked at.
-MOST = 9_000
+MOST = 8_000
 #: Two effective values are one when they differ by less.
 SAME = 0.01
 
