@@ -259,6 +259,11 @@ def end_owner(path: Path) -> None:
     journal, _ = Journal.read(path)
     if journal is None or not journal.owner.alive():
         return
+    if not journal.owner.here():
+        raise NotPermitted(
+            f"{path}: process {journal.owner.pid} of another container or the host holds it; end it there, then restore"
+            " again"
+        )
     os.kill(journal.owner.pid, signal.SIGTERM)
     until = time.monotonic() + PATIENCE
     while path.exists() and journal.owner.alive():
