@@ -67,6 +67,27 @@ def test_all_places_of_a_knob_are_set(tmp_path: Path) -> None:
         assert now[f"devices/system/cpu/cpufreq/policy{policy}/scaling_{which}_freq"] == "1728000"
 
 
+def test_a_platform_is_no_package(tmp_path: Path) -> None:
+    """Its limit is that of all that the machine takes; set to a package's share, the machine stands."""
+    root = plant(tmp_path, "powercap")
+    platform, odd = (root / f"class/powercap/intel-rapl:{number}" for number in (2, 3))
+    for zone, name, limit in ((platform, "psys", "long_term"), (odd, "package-3", "peak_power")):
+        zone.mkdir()
+        (zone / "name").write_text(f"{name}\n")
+        (zone / "constraint_0_name").write_text(f"{limit}\n")
+        (zone / "constraint_0_power_limit_uw").write_text("400000000\n")
+        (zone / "energy_uj").write_text("5\n")
+    (root / "class/powercap/intel-rapl:1/constraint_0_name").unlink()
+    device = PowerCap(root)
+    files = {Path(file).parent.name for file, _ in device.writes("package_power_w", 100)}
+    assert files == {"intel-rapl:0", "intel-rapl:1"}
+    assert "energy2_j" not in device.read()
+    (root / "class/powercap/intel-rapl:0/name").unlink()
+    (root / "class/powercap/intel-rapl:1/name").write_text("dram\n")
+    with pytest.raises(FileNotFoundError, match="No power limits of processors"):
+        PowerCap(root)
+
+
 def test_clocks_outside_of_the_hardware_are_not_offered(tmp_path: Path) -> None:
     root = plant(tmp_path / "sys", "orin")
     policy = root / "devices/system/cpu/cpufreq/policy0"
