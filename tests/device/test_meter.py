@@ -362,6 +362,35 @@ def test_the_number_of_calls_can_be_given() -> None:
     assert "28.0 steps of the counter" in found.notes[-1]
 
 
+def test_calls_that_are_shorter_than_the_step_are_measured() -> None:
+    """A call of a millisecond, of a counter that moves every tenth of a second."""
+    clock = Clock()
+    found = measure(lambda: clock.sleep(0.001), meter=on(clock), warm=0, window=0.0, min_reps=5)
+    assert found.energy_j == pytest.approx(0.1, rel=0.03)
+    assert len(found.costs) == 3
+    saving = compare(
+        lambda: clock.sleep(0.002), lambda: clock.sleep(0.001), meter=on(clock), warm=0, window=0.0, calls=1
+    )
+    assert saving.share == pytest.approx(0.5, abs=0.03)
+    assert saving.a.energy_j == pytest.approx(0.2, rel=0.03)
+    with pytest.raises(CounterFault, match="nothing was counted in a window"):
+        compare(lambda: clock.sleep(0.002), lambda: clock.sleep(0.001), meter=on(clock), warm=0, window=0.01, calls=1)
+
+
+def test_windows_that_counted_nothing_do_not_meet_an_error() -> None:
+    clock = Clock()
+    found = measure(lambda: clock.sleep(0.001), meter=on(clock), warm=0, window=0.001, max_seconds=30)
+    assert found.energy_j == pytest.approx(0.1, rel=0.05)
+
+
+def test_a_call_that_takes_long_is_a_window() -> None:
+    clock, calls = Clock(), []
+    found = measure(lambda: (calls.append(1), clock.sleep(10)), meter=on(clock), warm=0, window=0.0, min_reps=4)
+    assert found.n == len(found.costs) == len(calls) == 4
+    without = measure(lambda: sum(range(2_000)), meter=Meter("cpu"), warm=0, window=0.0, max_reps=5, min_reps=5)
+    assert len(without.costs) == 5
+
+
 def test_warm_up_ends_where_power_is_steady() -> None:
     clock, watts = Clock(), [300.0]
 

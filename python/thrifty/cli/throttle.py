@@ -178,7 +178,12 @@ def print_one(tuner: Tuner, seed: int, optimum: float) -> None:
 def measure(
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="What to run; it must end with 0.")],
     repeat: Annotated[
-        int | None, typer.Option("--repeat", min=1, help="Runs.  [default: until the error is 1 %, or a minute]")
+        int | None,
+        typer.Option(
+            "--repeat",
+            min=1,
+            help="Runs; more by turns where a counter is slow.  [default: until the error is 1 %, or a minute]",
+        ),
     ] = None,
     against: Annotated[
         str | None,
