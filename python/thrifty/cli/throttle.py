@@ -225,7 +225,7 @@ def watch(
     card: Annotated[int | None, typer.Option("--card", min=0, help="Count this card alone.")] = None,
     json_: common.Json = False,
 ) -> None:
-    """Watch whether power, and what a server tells of itself, stay as they were measured: ok, drift or retune."""
+    """Watch whether power, and what a server tells of itself, stay as they were measured: ok, over, drift or retune."""
     from thrifty.cli import throttle_watch
     from thrifty.throttle import Constraint
 
