@@ -449,6 +449,23 @@ def test_errors_are_one_line(
     assert texts(root) == before
 
 
+@pytest.mark.parametrize("seconds", ["inf", "nan", "1e10"])
+def test_what_nobody_can_wait_for_sets_nothing(
+    seconds: str, tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = plant(tmp_path / "sys", "cpufreq")
+    monkeypatch.setenv("THRIFTY_SYSFS_ROOT", str(root))
+    best = tmp_path / "best.json"
+    best.write_text('{"cpu_mhz": 1000}')
+    before = times(root)
+    for command in (["apply", best, "--ttl", seconds], ["watch", "--interval", seconds]):
+        done = said("throttle", *command)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{float(seconds)} is too long to wait for" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert times(root) == before
+
+
 def test_the_list_for_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THRIFTY_SYSFS_ROOT", str(plant(tmp_path / "sys", "cpufreq")))
     monkeypatch.setenv("COLUMNS", "200")

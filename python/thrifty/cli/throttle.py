@@ -215,7 +215,9 @@ def watch(
         list[str] | None, typer.Option("--constraint", metavar='"NAME<=VALUE"', help="A limit to keep; may repeat.")
     ] = None,
     sd: Annotated[float, typer.Option("--sd", min=1e-6, help="Noise of readings, as a share of them.")] = 0.02,
-    interval: Annotated[float, typer.Option("--interval", min=0.01, help="Seconds between readings.")] = 1.0,
+    interval: Annotated[
+        float, typer.Option("--interval", min=0.01, callback=common.waitable, help="Seconds between readings.")
+    ] = 1.0,
     readings: Annotated[int, typer.Option("--readings", min=0, help="End after so many; 0 for never.")] = 0,
     prometheus: Annotated[
         Path | None,

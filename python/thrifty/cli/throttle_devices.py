@@ -101,7 +101,8 @@ def apply(
         list[str] | None, typer.Option("--device", metavar="ID", help="Of these devices only; may repeat.")
     ] = None,
     ttl: Annotated[
-        float | None, typer.Option("--ttl", min=0.001, metavar="SECONDS", help="Put back after so long.")
+        float | None,
+        typer.Option("--ttl", min=0.001, callback=common.waitable, metavar="SECONDS", help="Put back after so long."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be set, and write nothing.")] = False,
     json_: common.Json = False,
