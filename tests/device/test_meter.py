@@ -227,6 +227,43 @@ def test_a_lost_card_is_an_error_that_names_the_call(library: Path, card: FakeCa
         measure(work, meter=Meter("nvml", library=str(library)), warm=0, window=0.01)
 
 
+def test_a_library_without_a_driver_is_a_note(
+    library: Path, card: FakeCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_INIT", "9")
+    rapl(tmp_path)
+    meter = Meter(root=tmp_path, library=str(library))
+    assert meter.source == "rapl:package-0 + rapl:package-1"
+    assert meter.notes == ["nvml: nvmlInit_v2: Unknown (code 9)"]
+    with pytest.raises(CounterFault, match="source nvml: nvml: nvmlInit_v2: Unknown"):
+        Meter("nvml", root=tmp_path, library=str(library))
+    with pytest.raises(CounterFault, match="card 0: nvml: nvmlInit_v2: Unknown"):
+        Meter(root=tmp_path, card=0, library=str(library))
+    other = Meter(root=tmp_path, library="libm.so.6")
+    assert other.counts
+    assert "the driver's library has no nvmlInit_v2" in other.notes[0]
+
+
+def test_a_lost_card_leaves_the_others(
+    library: Path, card: FakeCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_CARDS", "2")
+    meter = Meter(root=tmp_path, library=str(library))
+    assert meter.source == "nvml:GPU-fake"
+    assert meter.notes == ["nvml: card 0: nvmlDeviceGetHandleByIndex_v2: GPU is lost (code 15)"]
+    assert Meter("nvml", card=1, library=str(library)).source == "nvml:GPU-fake"
+    with pytest.raises(CounterFault, match="card 0: nvml: card 0: .* GPU is lost"):
+        Meter("nvml", card=0, library=str(library))
+
+
+def test_a_card_of_impossible_power_is_left_out(library: Path, card: FakeCard, tmp_path: Path) -> None:
+    card.tell(milliwatts=9_000_000)
+    rapl(tmp_path)
+    meter = Meter(root=tmp_path, library=str(library))
+    assert meter.source == "rapl:package-0 + rapl:package-1"
+    assert "the power is 9000 W, which can't be" in meter.notes[0]
+
+
 @pytest.mark.parametrize("fault", ["back", "still", "jump"])
 def test_a_broken_total_is_replaced_by_power_and_that_is_said(library: Path, card: FakeCard, fault: str) -> None:
     told = {"back": 5_000, "still": 1_000_000, "jump": 10**12}[fault]
@@ -323,6 +360,35 @@ def test_the_number_of_calls_can_be_given() -> None:
     )
     assert found.n == len(calls) == 7
     assert "28.0 steps of the counter" in found.notes[-1]
+
+
+def test_calls_that_are_shorter_than_the_step_are_measured() -> None:
+    """A call of a millisecond, of a counter that moves every tenth of a second."""
+    clock = Clock()
+    found = measure(lambda: clock.sleep(0.001), meter=on(clock), warm=0, window=0.0, min_reps=5)
+    assert found.energy_j == pytest.approx(0.1, rel=0.03)
+    assert len(found.costs) == 3
+    saving = compare(
+        lambda: clock.sleep(0.002), lambda: clock.sleep(0.001), meter=on(clock), warm=0, window=0.0, calls=1
+    )
+    assert saving.share == pytest.approx(0.5, abs=0.03)
+    assert saving.a.energy_j == pytest.approx(0.2, rel=0.03)
+    with pytest.raises(CounterFault, match="nothing was counted in a window"):
+        compare(lambda: clock.sleep(0.002), lambda: clock.sleep(0.001), meter=on(clock), warm=0, window=0.01, calls=1)
+
+
+def test_windows_that_counted_nothing_do_not_meet_an_error() -> None:
+    clock = Clock()
+    found = measure(lambda: clock.sleep(0.001), meter=on(clock), warm=0, window=0.001, max_seconds=30)
+    assert found.energy_j == pytest.approx(0.1, rel=0.05)
+
+
+def test_a_call_that_takes_long_is_a_window() -> None:
+    clock, calls = Clock(), []
+    found = measure(lambda: (calls.append(1), clock.sleep(10)), meter=on(clock), warm=0, window=0.0, min_reps=4)
+    assert found.n == len(found.costs) == len(calls) == 4
+    without = measure(lambda: sum(range(2_000)), meter=Meter("cpu"), warm=0, window=0.0, max_reps=5, min_reps=5)
+    assert len(without.costs) == 5
 
 
 def test_warm_up_ends_where_power_is_steady() -> None:

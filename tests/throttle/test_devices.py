@@ -67,6 +67,27 @@ def test_all_places_of_a_knob_are_set(tmp_path: Path) -> None:
         assert now[f"devices/system/cpu/cpufreq/policy{policy}/scaling_{which}_freq"] == "1728000"
 
 
+def test_a_platform_is_no_package(tmp_path: Path) -> None:
+    """Its limit is that of all that the machine takes; set to a package's share, the machine stands."""
+    root = plant(tmp_path, "powercap")
+    platform, odd = (root / f"class/powercap/intel-rapl:{number}" for number in (2, 3))
+    for zone, name, limit in ((platform, "psys", "long_term"), (odd, "package-3", "peak_power")):
+        zone.mkdir()
+        (zone / "name").write_text(f"{name}\n")
+        (zone / "constraint_0_name").write_text(f"{limit}\n")
+        (zone / "constraint_0_power_limit_uw").write_text("400000000\n")
+        (zone / "energy_uj").write_text("5\n")
+    (root / "class/powercap/intel-rapl:1/constraint_0_name").unlink()
+    device = PowerCap(root)
+    files = {Path(file).parent.name for file, _ in device.writes("package_power_w", 100)}
+    assert files == {"intel-rapl:0", "intel-rapl:1"}
+    assert "energy2_j" not in device.read()
+    (root / "class/powercap/intel-rapl:0/name").unlink()
+    (root / "class/powercap/intel-rapl:1/name").write_text("dram\n")
+    with pytest.raises(FileNotFoundError, match="No power limits of processors"):
+        PowerCap(root)
+
+
 def test_clocks_outside_of_the_hardware_are_not_offered(tmp_path: Path) -> None:
     root = plant(tmp_path / "sys", "orin")
     policy = root / "devices/system/cpu/cpufreq/policy0"
@@ -426,6 +447,43 @@ def test_errors_are_one_line(
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert texts(root) == before
+
+
+def test_a_device_that_does_not_answer_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = plant(plant(tmp_path / "sys", "cpufreq"), "powercap")
+    monkeypatch.setenv("THRIFTY_SYSFS_ROOT", str(root))
+    monkeypatch.setenv("COLUMNS", "200")
+    read = CpuFreq.read
+    lost = mock.Mock(side_effect=DeviceLost("it fell off the bus"))
+    monkeypatch.setattr(CpuFreq, "read", lost)
+    done = said("throttle", "devices", "--json")
+    shown = json.loads(done.stdout)
+    assert [one["id"].partition(":")[0] for one in shown["devices"]] == ["powercap"]
+    assert any(why.startswith("cpufreq:") and why.endswith("it fell off the bus") for why in shown["absent"])
+    done = said("throttle", "devices")
+    assert "package_power_w" in done.stdout
+    assert "it fell off the bus" in done.stderr
+    monkeypatch.setattr(CpuFreq, "read", lambda device: {k: v for k, v in read(device).items() if k != "cpu_mhz"})
+    (knob,) = json.loads(said("throttle", "devices", "--json").stdout)["devices"][0]["knobs"]
+    assert (knob["name"], knob["now"]) == ("cpu_mhz", None)
+    assert "unknown MHz, of 800" in said("throttle", "devices").stdout
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "1e10"])
+def test_what_nobody_can_wait_for_sets_nothing(
+    seconds: str, tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = plant(tmp_path / "sys", "cpufreq")
+    monkeypatch.setenv("THRIFTY_SYSFS_ROOT", str(root))
+    best = tmp_path / "best.json"
+    best.write_text('{"cpu_mhz": 1000}')
+    before = times(root)
+    for command in (["apply", best, "--ttl", seconds], ["watch", "--interval", seconds]):
+        done = said("throttle", *command)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert command[-2] in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert times(root) == before
 
 
 def test_the_list_for_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

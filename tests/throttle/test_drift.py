@@ -23,7 +23,7 @@ from thrifty.device import Meter
 from thrifty.errors import DatasetError
 from thrifty.throttle import Constraint, Watcher
 from thrifty.throttle.drift import PageHinkley, threshold
-from thrifty.throttle.live import Live, metrics
+from thrifty.throttle.live import Live, metrics, totals
 from thrifty.throttle.prometheus import prometheus
 
 
@@ -101,7 +101,8 @@ def test_a_card_that_becomes_slower_is_found_within_ten_readings() -> None:
         device = Switching(np.random.default_rng(seed), measured, at=30)
         watcher = Watcher(measured, device, sd=0.02, constraints=[limit])
         states = [watcher.step() for _ in range(45)]
-        assert states[:30] == ["ok"] * 30
+        # The best is 0.8 % under its limit, less than the noise.
+        assert set(states[:30]) <= {"ok", "over"}
         assert "drift" in states[30:40]
         assert states[-1] == "retune"
         assert watcher.reason.startswith("time is")
@@ -210,7 +211,7 @@ def test_the_command_watches_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "retune" in done.stdout.splitlines()[-1]
     assert "over the limit of 0.06" in done.stdout
     learned = said("throttle", "watch", "--from", server, "--interval", 0.01, "--source", "cpu", "--readings", 2)
-    assert "watching latency_s; joules by CPU-seconds" in learned.stdout
+    assert learned.stdout.splitlines()[0] == "watching latency_s"  # nothing counts joules
 
 
 def test_the_command_says_what_it_can_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,6 +226,72 @@ def test_the_command_says_what_it_can_not(tmp_path: Path, monkeypatch: pytest.Mo
     done = said("throttle", "watch", "--from", tmp_path / "none", "--interval", 0.01)
     assert (done.returncode, "No such file" in done.stderr) == (1, True)
     done = said("throttle", "watch", "--from", put(tmp_path, "f", "a 0"), "--interval", 0.01)
+    assert (done.returncode, "nothing to watch" in done.stderr) == (1, True)
+
+
+def test_a_reading_over_a_limit_is_told_whatever_was_expected() -> None:
+    told = iter([(0.08, 90.0), (0.08, 110.0), (0.08, 95.0), (0.05, 101.0)])
+    watcher = Watcher(
+        {"latency_s": 0.08},
+        lambda: dict(zip(("latency_s", "power_w"), next(told), strict=True)),
+        constraints=[Constraint("latency_s", 0.06), Constraint("power_w", 100.0), Constraint("mean_s", 1.0)],
+    )
+    assert watcher.step() == "over"
+    assert watcher.reason == "latency_s is 0.08, over the limit of 0.06"
+    assert 'state{state="over"} 1' in prometheus(watcher)
+    watcher.step()
+    assert watcher.reason.endswith("limit of 0.06; power_w is 110, over the limit of 100")
+    watcher.step()
+    assert "power_w" not in watcher.reason
+    assert watcher.step() == "drift"  # far under what was expected
+    assert watcher.reason.endswith("reading it again; power_w is 101, over the limit of 100")
+    assert watcher.missing == 4  # nobody tells mean_s
+
+
+def test_the_command_holds_readings_to_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THRIFTY_SYSFS_ROOT", str(tmp_path))
+    server = put(tmp_path, "server.prom", "latency_s 0.05\nqueue 7\n")
+    options = ["--from", server, "--interval", 0.01, "--source", "cpu", "--expect", "latency_s=0.05", "--readings", 2]
+    done = said("throttle", "watch", *options, "--constraint", "queue<=5", "--json")
+    assert [json.loads(line)["state"] for line in done.stdout.splitlines()] == ["over"] * 2
+    done = said("throttle", "watch", *options, "--constraint", "queue<=5")
+    assert done.stdout.splitlines()[-1].endswith("over    latency_s 0.05, queue 7  queue is 7, over the limit of 5")
+    done = said("throttle", "watch", *options, "--constraint", "latency<=5")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "--constraint latency: no reading has it; there are latency_s, queue" in done.stderr
+
+
+def test_a_file_that_is_away_for_a_moment_is_missing_values(tmp_path: Path) -> None:
+    with Meter("cpu") as meter:
+        path = tmp_path / "server.prom"
+        live = Live(meter, path)
+        with pytest.raises(FileNotFoundError):
+            live.measure()
+        put(tmp_path, "server.prom", "latency_s 0.05\n")
+        watcher = Watcher({"latency_s": 0.05}, live)
+        watcher.step()
+        path.unlink()
+        watcher.step()
+        path.write_text("latency_s")
+        assert watcher.step() == "ok"
+        assert (watcher.missing, watcher.values) == (2, {})
+        put(tmp_path, "server.prom", "latency_s 0.05\n")
+        watcher.step()
+        assert (watcher.missing, watcher.values) == (2, {"latency_s": 0.05})
+
+
+def test_what_only_rises_is_not_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THRIFTY_SYSFS_ROOT", str(tmp_path))
+    text = (
+        '# TYPE served counter\nserved{model="a"} 3\nrequests_total{x="1"} 3\nlatency_bucket{le="1"} 2\nlatency_sum 9\n'
+    )
+    rising = text + "latency_count 4\n# TYPE latency_s gauge\n"
+    server = put(tmp_path, "server.prom", f"{rising}latency_s 0.05")
+    assert totals(server) == set(metrics(server)) - {"latency_s"}
+    options = ["--from", server, "--interval", 0.01, "--source", "cpu", "--readings", 1]
+    assert said("throttle", "watch", *options).stdout.startswith("watching latency_s\n")
+    put(tmp_path, "server.prom", rising)
+    done = said("throttle", "watch", *options)
     assert (done.returncode, "nothing to watch" in done.stderr) == (1, True)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import said, thrifty
+from tests.command import said, thrifty, wait_for
 from tests.device.machine import rapl
+from tests.throttle.killing import wait_until
 
 SHORT, LONG = ([sys.executable, "-S", "-c", f"for i in range({count}): i * i"] for count in (200_000, 3_000_000))
 
@@ -90,6 +93,35 @@ def test_a_saving_by_turns() -> None:
     assert 0 < told["saving"]["low"] < told["saving"]["share"] < told["saving"]["high"] < 1
     shown = said("throttle", "measure", "--repeat", 6, "--warm-up", 0, "--against", shlex.join(SHORT), "--", *LONG)
     assert "the first command takes more" in shown.stdout
+
+
+def ended(pids: Path, count: int) -> bool:
+    """Whether so many processes wrote their ids and none of them runs, or is more than a body."""
+    found = pids.read_text().split() if pids.exists() else []
+    states = [Path(f"/proc/{pid}/stat") for pid in found]
+    return len(found) >= count and not any(
+        path.exists() and path.read_text().rpartition(")")[2].split()[0] != "Z" for path in states
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+def test_what_a_run_leaves_in_the_background_is_killed(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    measured("--repeat", 2, "--", "sh", "-c", f"sleep 600 & echo $! >> {pids}")
+    wait_until(lambda: ended(pids, 2))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_ends_with_the_measurement(number: int, tmp_path: Path, interruptible: None) -> None:
+    pids = tmp_path / "pids"
+    code = f"sleep 600 & echo $! $$ >> {pids}.new; mv {pids}.new {pids}; wait"
+    command = [sys.executable, "-m", "thrifty", "throttle", "measure", "--warm-up", "0", "--", "sh", "-c", code]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(pids)
+    process.send_signal(number)
+    assert process.wait(20) != 0
+    wait_until(lambda: ended(pids, 2))
 
 
 def test_options_of_the_command_are_its_own() -> None:

@@ -180,6 +180,23 @@ def test_the_command_line_lists_and_tries(cards: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
+def test_a_lost_card_hides_no_other(cards: Path) -> None:
+    code = """
+from thrifty.errors import DeviceLost
+from thrifty.throttle import find
+from thrifty.throttle.backends import nvml
+call = nvml.call
+def lost(name, *arguments):
+    if (name, *arguments) == ("nvmlDeviceGetHandleByIndex", 0):
+        raise DeviceLost("it fell off the bus")
+    return call(name, *arguments)
+nvml.call = lost
+found, absent = find()
+print([one.id for one in found], absent[-1])
+"""
+    assert run(code).stdout == "['GPU-fake-1'] nvml: card 0: it fell off the bus\n"
+
+
 def test_values_that_no_handle_takes(cards: Path) -> None:
     code = """
 from thrifty.errors import NotPermitted

@@ -19,9 +19,10 @@ from tests.throttle.killing import REPOSITORY, kill, kill_with_watchdog, tuning,
 from tests.throttle.trees import KINDS, plant, texts
 from thrifty.errors import DeviceBusy, DeviceLost, FormatError, JournalCorrupt, NotPermitted, NotRestored
 from thrifty.throttle import hold, recover
+from thrifty.throttle import journal as journal_file
 from thrifty.throttle.backends import sysfs
 from thrifty.throttle.backends.files import FileDevice
-from thrifty.throttle.journal import Found, Journal, Owner, boot_id, journals, machine_id
+from thrifty.throttle.journal import Found, Journal, Owner, boot_id, journals, lock, machine_id
 
 
 def device_of(kind: str, root: Path) -> FileDevice:
@@ -341,6 +342,75 @@ def test_a_process_id_that_was_given_again_is_no_owner(tmp_path: Path, state: Pa
     assert mine.alive()
     left(root, state, owner=Owner(mine.pid, mine.start + 1))
     assert [one.outcome for one in recover()] == ["restored"]
+
+
+def contained(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command in a container: process ids are counted anew there."""
+    command = ["unshare", "--pid", "--fork", "--mount-proc", *(["--map-root-user"] if os.geteuid() else [])]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, cwd=REPOSITORY)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or contained("true").returncode != 0, reason="no namespaces may be made")
+def test_a_container_leaves_alone_what_the_host_holds(tmp_path: Path, state: Path) -> None:
+    root = plant(tmp_path / "sys", "cpufreq")
+    before = texts(root)
+    device = KINDS["cpufreq"][1](root)
+    device.apply({"cpu_mhz": 900})
+    changed = texts(root)
+    thrifty_there = [sys.executable, "-m", "thrifty", "throttle"]
+    done = contained(*thrifty_there, "restore", "--json")
+    assert [one["outcome"] for one in json.loads(done.stdout)["journals"]] == ["in use"]
+    done = contained(*thrifty_there, "restore", "--all")
+    assert (done.returncode, f"process {os.getpid()} of another container" in done.stderr) == (1, True)
+    assert texts(root) == changed
+    assert len(journals(state)) == 1
+    device.restore()
+    assert texts(root) == before
+    left(root, state, owner=Owner.me())
+    done = contained(*thrifty_there, "restore", "--json")  # nobody has its lock
+    assert [one["outcome"] for one in json.loads(done.stdout)["journals"]] == ["restored"]
+    assert texts(root) == before
+
+
+def test_of_another_namespace_the_lock_tells(tmp_path: Path, state: Path) -> None:
+    """Its process ids say nothing here, those that run included."""
+    root = plant(tmp_path / "sys", "cpufreq")
+    mine = Owner.me()
+    for pid, start in ((mine.pid, mine.start), (2**22 + 1, 5)):
+        path, _ = left(root, state, owner=Owner(pid, start, mine.namespace + 1))
+        changed = texts(root)
+        held = lock(path)
+        assert held is not None
+        assert [one.outcome for one in recover()] == ["in use"]
+        assert (path.exists(), texts(root)) == (True, changed)
+        os.close(held)
+        assert [one.outcome for one in recover()] == ["restored"]
+        assert not path.exists()
+
+
+def test_a_journal_without_a_namespace_is_read(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = plant(tmp_path / "sys", "cpufreq")
+    line = journal_file._line
+    monkeypatch.setattr(
+        journal_file, "_line", lambda fields: line({k: v for k, v in fields.items() if k != "namespace"})
+    )
+    path, _ = left(root, state, owner=Owner(2**22 + 1, 5, 7))
+    journal, faults = Journal.read(path)
+    assert journal is not None
+    assert (journal.owner, faults) == (Owner(2**22 + 1, 5), [])
+    assert [one.outcome for one in recover()] == ["restored"]
+
+
+def test_a_journal_that_is_gone_is_written_again(tmp_path: Path, state: Path) -> None:
+    root = plant(tmp_path / "sys", "cpufreq")
+    device = KINDS["cpufreq"][1](root)
+    device.apply({"cpu_mhz": 900})
+    (path,) = journals(state)
+    kept = path.read_bytes()
+    path.unlink()
+    device.apply({"cpu_mhz": 1000})
+    assert path.read_bytes() == kept
+    device.restore()
 
 
 def test_a_journal_cut_anywhere_is_told_and_what_is_left_of_it_used(tmp_path: Path, state: Path) -> None:

@@ -98,7 +98,7 @@ class Bench:
         self.weights = weights(SIZES, device, goal.seed)
         if CARD:
             uuid = f"GPU-{torch.cuda.get_device_properties(0).uuid}"
-            card: int | str = uuid if uuid in {one.uuid for one in cards()} else 0
+            card: int | str = uuid if uuid in {one.uuid for one in cards()[0]} else 0
             try:
                 self.meter, self.power = Meter("nvml", card=card), Meter("nvml-power", card=card)
             except CounterFault as fault:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import threading
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -34,6 +35,7 @@ __all__ = [
     "replaced",
     "size",
     "table",
+    "waitable",
     "writable",
 ]
 
@@ -66,6 +68,13 @@ def one_of(option: str, given: str, known: tuple[str, ...]) -> None:
     """Refuse an option that is none of those that are known."""
     if given not in known:
         raise typer.BadParameter(f"{option} {given} is none of {', '.join(known)}")
+
+
+def waitable(seconds: float | None) -> float | None:
+    """Refuse seconds that nobody can wait for."""
+    if seconds is not None and not seconds <= threading.TIMEOUT_MAX:
+        raise typer.BadParameter(f"{seconds} is too long to wait for; give at most {threading.TIMEOUT_MAX:.0f} seconds")
+    return seconds
 
 
 def emit(values: dict[str, Any]) -> None:

@@ -178,7 +178,12 @@ def print_one(tuner: Tuner, seed: int, optimum: float) -> None:
 def measure(
     command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="What to run; it must end with 0.")],
     repeat: Annotated[
-        int | None, typer.Option("--repeat", min=1, help="Runs.  [default: until the error is 1 %, or a minute]")
+        int | None,
+        typer.Option(
+            "--repeat",
+            min=1,
+            help="Runs; more by turns where a counter is slow.  [default: until the error is 1 %, or a minute]",
+        ),
     ] = None,
     against: Annotated[
         str | None,
@@ -210,7 +215,9 @@ def watch(
         list[str] | None, typer.Option("--constraint", metavar='"NAME<=VALUE"', help="A limit to keep; may repeat.")
     ] = None,
     sd: Annotated[float, typer.Option("--sd", min=1e-6, help="Noise of readings, as a share of them.")] = 0.02,
-    interval: Annotated[float, typer.Option("--interval", min=0.01, help="Seconds between readings.")] = 1.0,
+    interval: Annotated[
+        float, typer.Option("--interval", min=0.01, callback=common.waitable, help="Seconds between readings.")
+    ] = 1.0,
     readings: Annotated[int, typer.Option("--readings", min=0, help="End after so many; 0 for never.")] = 0,
     prometheus: Annotated[
         Path | None,
@@ -220,7 +227,7 @@ def watch(
     card: Annotated[int | None, typer.Option("--card", min=0, help="Count this card alone.")] = None,
     json_: common.Json = False,
 ) -> None:
-    """Watch whether power, and what a server tells of itself, stay as they were measured: ok, drift or retune."""
+    """Watch whether power, and what a server tells of itself, stay as they were measured: ok, over, drift or retune."""
     from thrifty.cli import throttle_watch
     from thrifty.throttle import Constraint
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thrifty.cli import common
-from thrifty.errors import DatasetError, NotPermitted
+from thrifty.errors import DatasetError, NotPermitted, ThriftyError
 
 if TYPE_CHECKING:
     from thrifty.throttle import Device, Recovered
@@ -49,22 +49,34 @@ def devices(json_: common.Json = False) -> None:
 
     put_back_first()
     found, absent = find()
-    if json_:
-        common.emit({"devices": [told(device) for device in found], "absent": absent})
-        return
+    there = []
     for device in found:
-        reading = device.read()
-        knobs = {knob.name: knob for knob in device.knobs()}
-        rows = []
-        for name, value in reading.items():
-            text = f"{value}" if name not in knobs else f"{value} {knobs[name].unit}, of {listed(knobs[name].values)}"
-            permission = device.can_set(name) if name in knobs else None
-            if permission is not None:
-                text += "; can be set" if permission else f"; can't be set: {permission}"
-            rows.append((name, text))
-        common.table(device.id, rows)
+        try:
+            there.append(told(device) if json_ else (device.id, rows(device)))
+        except (ThriftyError, OSError) as error:  # the others do answer
+            absent.append(f"{device.id}: {error}")
+    if json_:
+        common.emit({"devices": there, "absent": absent})
+        return
+    for title, lines in there:
+        common.table(title, lines)
     for why in absent:
         common.note(why)
+
+
+def rows(device: Device) -> list[tuple[str, str]]:
+    """Say what a device is, for people."""
+    reading = device.read()
+    knobs = {knob.name: knob for knob in device.knobs()}
+    found = []
+    for name in {**reading, **knobs}:
+        text = f"{reading.get(name, 'unknown')}"
+        if name in knobs:
+            text += f" {knobs[name].unit}, of {listed(knobs[name].values)}"
+            permission = device.can_set(name)
+            text += "; can be set" if permission else f"; can't be set: {permission}"
+        found.append((name, text))
+    return found
 
 
 def told(device: Device) -> dict[str, Any]:
@@ -78,7 +90,7 @@ def told(device: Device) -> dict[str, Any]:
                 "name": knob.name,
                 "unit": knob.unit,
                 "values": list(knob.values),
-                "now": reading[knob.name],
+                "now": reading.get(knob.name),
                 "can_set": permission.allowed,
                 "refused_by": permission.refused_by or None,
                 "fix": permission.fix or None,
@@ -101,7 +113,8 @@ def apply(
         list[str] | None, typer.Option("--device", metavar="ID", help="Of these devices only; may repeat.")
     ] = None,
     ttl: Annotated[
-        float | None, typer.Option("--ttl", min=0.001, metavar="SECONDS", help="Put back after so long.")
+        float | None,
+        typer.Option("--ttl", min=0.001, callback=common.waitable, metavar="SECONDS", help="Put back after so long."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be set, and write nothing.")] = False,
     json_: common.Json = False,
@@ -143,7 +156,7 @@ def hold(parts: Parts, ttl: float | None, json_: bool) -> None:
 def show(rows: list[tuple[str, dict[str, Value], dict[str, Value]]], what: str, json_: bool) -> None:
     """Tell knobs of devices: what was there, and what is or would be."""
     told = [
-        {"device": device, "knob": name, "was": was[name], what: value}
+        {"device": device, "knob": name, "was": was.get(name), what: value}
         for device, values, was in rows
         for name, value in values.items()
     ]
@@ -259,6 +272,11 @@ def end_owner(path: Path) -> None:
     journal, _ = Journal.read(path)
     if journal is None or not journal.owner.alive():
         return
+    if not journal.owner.here():
+        raise NotPermitted(
+            f"{path}: process {journal.owner.pid} of another container or the host holds it; end it there, then restore"
+            " again"
+        )
     os.kill(journal.owner.pid, signal.SIGTERM)
     until = time.monotonic() + PATIENCE
     while path.exists() and journal.owner.alive():

@@ -79,7 +79,12 @@ def split(text: str) -> list[str]:
 def runs(
     command: list[str], repeat: int | None, callback: Callable[[str, int, int], None] | None
 ) -> Callable[[], None]:
-    """Return what runs a command once, to its end; its output goes nowhere, its errors where ours go."""
+    """Return what runs a command once, to its end; its output goes nowhere, its errors where ours go.
+
+    What it leaves in the background is killed: it would be counted with the next run.
+    """
+    from thrifty.throttle.group import group
+
     done = 0
 
     def run() -> None:
@@ -87,7 +92,8 @@ def runs(
         done += 1
         if callback is not None:
             callback("runs, warm-up included", done, max(repeat or 0, done))
-        status = subprocess.run(command, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False).returncode
+        with group(command, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL) as process:
+            status = process.wait()
         if status:
             how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
             raise ThriftyError(f"{shlex.join(command)}: run {done} {how}; a command that fails can't be measured")

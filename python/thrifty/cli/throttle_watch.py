@@ -57,7 +57,7 @@ def watch(
     """Read until told to stop."""
     from thrifty.device import Meter
     from thrifty.throttle import Watcher
-    from thrifty.throttle.live import Live
+    from thrifty.throttle.live import Live, totals
 
     if prometheus is not None:
         common.writable(prometheus, "the state")
@@ -68,21 +68,29 @@ def watch(
     with meter:
         live, begun = Live(meter, read), time.monotonic()
         time.sleep(interval)
+        first = live.measure()
+        for limit in constraints:
+            if limit.name not in first:
+                raise DatasetError(
+                    f"--constraint {limit.name}: no reading has it; there are {', '.join(first) or 'none'}"
+                )
         if not wanted:
             # Learned from readings: there is nothing else to hold them to.
-            wanted = dict.fromkeys(name for name, value in live.measure().items() if value > 0 and name != TOLD)
+            rising = {TOLD} if read is None else {TOLD, *totals(read)}
+            wanted = dict.fromkeys(name for name, value in first.items() if value > 0 and name not in rising)
             if not wanted:
-                raise DatasetError(f"{read}: no value above 0; there is nothing to watch")
-            time.sleep(interval)
+                raise DatasetError(f"{read}: no value above 0 that can stay as it is; there is nothing to watch")
+        time.sleep(interval)
         watcher = Watcher(wanted, live, sd=sd, constraints=constraints)
         if not as_json:
             for text in meter.notes:
                 common.note(text)
-            typer.echo(f"watching {', '.join(wanted)}; joules by {meter.source}")
+            typer.echo(f"watching {', '.join(wanted)}{'; joules by ' + meter.source if meter.counts else ''}")
+        limits = [limit.name for limit in constraints]
         state, written = "", -math.inf
         while True:
             watcher.step()
-            tell(watcher, time.monotonic() - begun, meter.source, as_json)
+            tell(watcher, limits, time.monotonic() - begun, meter.source, as_json)
             last = watcher.readings == readings
             if prometheus is not None and (last or watcher.state != state or time.monotonic() - written >= WRITTEN):
                 write(watcher, prometheus)
@@ -93,14 +101,16 @@ def watch(
             time.sleep(max(0.0, interval - (time.monotonic() - begun) % interval))
 
 
-def tell(watcher: Watcher, seconds: float, source: str, as_json: bool) -> None:
+def tell(watcher: Watcher, limits: list[str], seconds: float, source: str, as_json: bool) -> None:
     """Print a reading."""
     values = {name: value for name, value in watcher.values.items() if math.isfinite(value)}
     if as_json:
         told = {"seconds": round(seconds, 3), "state": watcher.state, "reason": watcher.reason, "source": source}
         common.emit({**told, "values": values, "expected": watcher.expected, "levels": watcher.levels})
         return
-    text = ", ".join(f"{name} {value:.4g}" for name, value in values.items() if name in {*watcher.levels, TOLD})
+    text = ", ".join(
+        f"{name} {value:.4g}" for name, value in values.items() if name in {*watcher.levels, *limits, TOLD}
+    )
     typer.echo(f"{seconds:>9.1f} s  {watcher.state:<6}  {text}{'  ' + watcher.reason if watcher.reason else ''}")
 
 

@@ -23,17 +23,25 @@ class Card:
     ----------
     library : ctypes library
         Initialised.
-    handle : ctypes.c_void_p
+    number : int
         Of the card.
 
     Attributes
     ----------
+    number : int
+        As ``nvidia-smi -L`` counts.
     uuid, name : str
         As ``nvidia-smi -L`` prints them.
+
+    Raises
+    ------
+    CounterFault
+        Where it does not answer.
     """
 
-    def __init__(self, library: Any, handle: Any) -> None:
-        self._library, self._handle = library, handle
+    def __init__(self, library: Any, number: int) -> None:
+        self._library, self._handle, self.number = library, ctypes.c_void_p(), number
+        _called(library, "nvmlDeviceGetHandleByIndex_v2", ctypes.c_uint(number), ctypes.byref(self._handle))
         self.uuid = self._text("nvmlDeviceGetUUID")
         self.name = self._text("nvmlDeviceGetName")
 
@@ -58,61 +66,63 @@ class Card:
         return True
 
     def _number(self, call: str, value: Any, *arguments: int) -> int:
-        function = getattr(self._library, call, None)
-        if function is None:
-            raise CounterFault(f"{self.uuid}: the driver's library has no {call}; a newer driver is needed")
-        code = function(self._handle, *arguments, ctypes.byref(value))
-        if code != DONE:
-            raise CounterFault(f"{self.uuid}: {call}: {meaning(self._library, code)}")
+        try:
+            _called(self._library, call, self._handle, *arguments, ctypes.byref(value))
+        except CounterFault as fault:
+            raise CounterFault(f"{self.uuid}: {fault}") from None
         return int(value.value)
 
     def _text(self, call: str) -> str:
         text = ctypes.create_string_buffer(96)
-        code = getattr(self._library, call)(self._handle, text, ctypes.c_uint(len(text)))
-        if code != DONE:
-            raise CounterFault(f"{call}: {meaning(self._library, code)}")
+        _called(self._library, call, self._handle, text, ctypes.c_uint(len(text)))
         return text.value.decode(errors="replace")
+
+
+def _called(library: Any, call: str, *arguments: Any) -> None:
+    """Call a function of the library; a CounterFault where there is none, or it says so."""
+    function = getattr(library, call, None)
+    if function is None:
+        raise CounterFault(f"the driver's library has no {call}; a newer driver is needed")
+    code = function(*arguments)
+    if code != DONE:
+        raise CounterFault(f"{call}: {meaning(library, code)}")
 
 
 def meaning(library: Any, code: int) -> str:
     """Return the library's own words for a return code."""
-    words = library.nvmlErrorString
+    words = getattr(library, "nvmlErrorString", None)
+    if words is None:
+        return f"code {code}"
     words.restype = ctypes.c_char_p
     return f"{(words(ctypes.c_int(code)) or b'unknown error').decode(errors='replace')} (code {code})"
 
 
-def cards(library: str | None = None) -> list[Card]:
-    """Return the cards of this machine; none where there is no driver.
+def cards(library: str | None = None) -> tuple[list[Card], list[str]]:
+    """Return the cards of this machine, and why others are left out; neither where there is no library.
 
     Parameters
     ----------
     library : str, optional
         Of the management library, another than the driver's (or ``THRIFTY_NVML``).
-
-    Raises
-    ------
-    CounterFault
-        Where there is a driver and it does not answer.
     """
     given = library or os.environ.get("THRIFTY_NVML")
     found = _loaded((given,) if given else LIBRARIES)
+    there: list[Card] = []
+    out: list[str] = []
     if found is None:
-        return []
-    code = found.nvmlInit_v2()
-    if code != DONE:
-        raise CounterFault(f"nvmlInit_v2: {meaning(found, code)}")
+        return there, out
     count = ctypes.c_uint()
-    code = found.nvmlDeviceGetCount_v2(ctypes.byref(count))
-    if code != DONE:
-        raise CounterFault(f"nvmlDeviceGetCount_v2: {meaning(found, code)}")
-    there = []
+    try:
+        _called(found, "nvmlInit_v2")
+        _called(found, "nvmlDeviceGetCount_v2", ctypes.byref(count))
+    except CounterFault as fault:
+        return there, [f"nvml: {fault}"]
     for number in range(count.value):
-        handle = ctypes.c_void_p()
-        code = found.nvmlDeviceGetHandleByIndex_v2(ctypes.c_uint(number), ctypes.byref(handle))
-        if code != DONE:
-            raise CounterFault(f"nvmlDeviceGetHandleByIndex_v2 of card {number}: {meaning(found, code)}")
-        there.append(Card(found, handle))
-    return there
+        try:
+            there.append(Card(found, number))
+        except CounterFault as fault:
+            out.append(f"nvml: card {number}: {fault}")
+    return there, out
 
 
 def _loaded(names: tuple[str, ...]) -> Any:

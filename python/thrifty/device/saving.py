@@ -67,7 +67,8 @@ def compare(
     rounds : int
         At least 2.
     window : float, optional
-        Seconds of each visit; by default 50 steps of the counter.
+        Seconds of each visit; by default 50 steps of the counter. 0 for a call a visit, or as many as take those 50
+        steps, whatever ``calls`` is.
     calls : int, optional
         Of each visit at most.
     confidence : float
@@ -113,7 +114,8 @@ def _compared(
     step = meter.step()
     steady = [warm_up(work, meter, step, warm) for work in (a, b)]
     notes = [] if all(steady) else [f"not steady after {warm:g} s of warm-up"]
-    window = fitting(step) if window is None else window
+    calls = calls if window is None or window > 0 else None
+    window = fitting(step, window)
     runs = Run(a, meter), Run(b, meter)
     ratios = []
     for number in range(rounds):

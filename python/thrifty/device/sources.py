@@ -50,7 +50,9 @@ def find(
         found.counters += zones
         found.notes += out
     if source in ("auto", "nvml", "nvml-power"):
-        _add_cards(found, _chosen(cards(library), card), source, clock)
+        there, out = cards(library)
+        found.notes += out
+        _add_cards(found, _chosen(there, card, out), source, clock)
     if source == "hwmon" or (source == "auto" and not found.counters and card is None):
         chips, out = hwmon(root, clock)
         found.counters += chips
@@ -60,10 +62,12 @@ def find(
     return found
 
 
-def _chosen(there: list[Card], card: int | str | None) -> list[Card]:
+def _chosen(there: list[Card], card: int | str | None, out: list[str]) -> list[Card]:
     if card is None:
         return there
-    chosen = [one for number, one in enumerate(there) if card in (number, one.uuid)]
+    chosen = [one for one in there if card in (one.number, one.uuid)]
+    if not chosen and out:
+        raise CounterFault(f"card {card}: {'; '.join(out)}")
     if not chosen:
         raise ValueError(f"card: {card!r} is none of {[one.uuid for one in there]}")
     return chosen
@@ -72,9 +76,14 @@ def _chosen(there: list[Card], card: int | str | None) -> list[Card]:
 def _add_cards(found: Found, there: list[Card], source: Source, clock: Callable[[], float]) -> None:
     for one in there:
         name = f"nvml:{one.uuid}"
-        power = Integrated(name, one.watts, one.celsius, clock) if one.has("watts") else None
-        if source != "nvml-power" and one.has("millijoules"):
-            found.counters.append(CardEnergy(one, clock))
+        try:
+            power = Integrated(name, one.watts, one.celsius, clock) if one.has("watts") else None
+            total = CardEnergy(one, clock) if source != "nvml-power" and one.has("millijoules") else None
+        except CounterFault as fault:
+            found.notes.append(str(fault))
+            continue
+        if total is not None:
+            found.counters.append(total)
             if power is not None:
                 found.twins[name] = power
         elif power is not None:

@@ -110,6 +110,11 @@ class Run:
         return self.costs[-1]
 
     @property
+    def cost(self) -> float:
+        """Mean cost of a call, of all windows."""
+        return float(np.mean(self.costs))
+
+    @property
     def stderr(self) -> float | None:
         """Standard error of the mean cost."""
         count = len(self.costs)
@@ -163,7 +168,8 @@ def measure(
     min_seconds, min_reps, max_seconds, max_reps : float, int
         At least so long and so often; not beyond, whatever the error.
     window : float, optional
-        Seconds of a window; by default 50 steps of the counter, which is polled for that.
+        Seconds of a window; by default 50 steps of the counter, which is polled for that. 0 for a call a window, or
+        as many as take those 50 steps, since a counter tells nothing of a call that is shorter than its step.
     warm : float
         Seconds of warm-up at most; 0 for none.
 
@@ -206,7 +212,7 @@ def _measured(
     error, min_seconds, min_reps, max_seconds, max_reps = limits
     step = meter.step()
     notes = [] if warm_up(work, meter, step, warm) else [f"not steady after {warm:g} s of warm-up"]
-    window = fitting(step) if window is None else window
+    window = fitting(step, window)
     run = Run(work, meter)
     while run.seconds < max_seconds:
         left = None if max_reps is None else max_reps - len(run.latency)
@@ -214,11 +220,12 @@ def _measured(
         if left is not None and len(run.latency) == max_reps:
             break
         enough = run.seconds >= min_seconds and len(run.latency) >= min_reps and len(run.costs) >= SPREAD
-        if enough and (run.stderr or 0.0) <= error * float(np.mean(run.costs)):
+        # Where nothing was counted yet, nothing is known.
+        if enough and run.cost > 0 and (run.stderr or 0.0) <= error * run.cost:
             break
     else:
-        if len(run.costs) >= SPREAD and (run.stderr or 0.0) > error * float(np.mean(run.costs)):
-            share = (run.stderr or 0.0) / float(np.mean(run.costs))
+        if len(run.costs) >= SPREAD and (run.stderr or 0.0) > error * run.cost:
+            share = (run.stderr or 0.0) / run.cost
             notes.append(f"the standard error is {share:.1%} after {max_seconds:g} s, not {error:.1%}")
     if run.seconds * STEP_SHARE < step:
         notes.append(
@@ -228,9 +235,11 @@ def _measured(
     return run.measurement(*notes)
 
 
-def fitting(step: float) -> float:
-    """Return the seconds of a window for a counter's step."""
-    return max(LEAST_WINDOW, step / STEP_SHARE)
+def fitting(step: float, window: float | None = None) -> float:
+    """Return the seconds of a window for a counter's step, where they are not given; at least those it needs for 0."""
+    if window is None:
+        return max(LEAST_WINDOW, step / STEP_SHARE)
+    return window or step / STEP_SHARE
 
 
 def warm_up(work: Callable[[], object], meter: Meter, step: float, most: float) -> bool:

@@ -121,7 +121,7 @@ class Hold:
             _watchdogs.pop(state).stop()
         if state not in _watchdogs:
             _watchdogs[state] = Watchdog(self._path.parent)
-        if not new:
+        if not new and self._path.exists():
             return
         before = dict(self._found)
         self._found.update(new)

@@ -20,7 +20,19 @@ from typing import Any
 
 from thrifty.errors import FormatError, JournalCorrupt
 
-__all__ = ["Found", "Journal", "Owner", "boot_id", "holder", "journals", "lock", "machine_id", "state_folder", "sync"]
+__all__ = [
+    "Found",
+    "Journal",
+    "Owner",
+    "boot_id",
+    "holder",
+    "journals",
+    "lock",
+    "machine_id",
+    "namespace",
+    "state_folder",
+    "sync",
+]
 
 FORMAT, VERSION = "thrifty.throttle.journal", 1
 #: No journal is near this size; a file that is larger is none.
@@ -53,17 +65,30 @@ def machine_id() -> str:
     return _text("/etc/machine-id")
 
 
+def namespace() -> int:
+    """Return what tells this process's ids from those of containers with ids of their own; 0 where nothing says."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
+
+
 @dataclass(frozen=True)
 class Owner:
-    """A process: its id, and when it began in the kernel's ticks, since ids are given again."""
+    """A process: its id, when it began in the kernel's ticks, since ids are given again, and whose ids they are."""
 
     pid: int
     start: int
+    namespace: int = 0
 
     @classmethod
     def me(cls) -> Owner:
         """Return this process."""
-        return cls(os.getpid(), cls._start(os.getpid()) or 0)
+        return cls(os.getpid(), cls._start(os.getpid()) or 0, namespace())
+
+    def here(self) -> bool:
+        """Whether its id means the same process to this one."""
+        return self.namespace in {0, namespace()}
 
     @staticmethod
     def _start(pid: int) -> int | None:
@@ -75,7 +100,9 @@ class Owner:
         return None if fields[0] in b"ZX" else int(fields[19])
 
     def alive(self) -> bool:
-        """Whether the process runs."""
+        """Whether the process runs, or may run: one of another namespace can't be seen."""
+        if not self.here():
+            return True
         if sys.platform == "linux":
             return self._start(self.pid) == self.start
         try:
@@ -122,6 +149,7 @@ class Journal:
             "backend": self.backend,
             "pid": self.owner.pid,
             "start": self.owner.start,
+            "namespace": self.owner.namespace,
             "boot": self.boot,
             "machine": self.machine,
             "found": len(self.found),
@@ -169,7 +197,8 @@ class Journal:
             raise FormatError(
                 f"{path}: version {version}; this thrifty reads up to {VERSION}: restore with a newer one"
             )
-        texts, numbers = ("device", "backend", "boot", "machine"), ("pid", "start", "found")
+        head.setdefault("namespace", 0)
+        texts, numbers = ("device", "backend", "boot", "machine"), ("pid", "start", "namespace", "found")
         if not all(isinstance(head.get(name), str) for name in texts) or not all(
             type(head.get(name)) is int for name in numbers
         ):
@@ -182,7 +211,7 @@ class Journal:
             else:
                 lost.append(line)
         faults = [f"{len(lost)} of {head['found']} values can't be read, the first in line {lost[0]}"] if lost else []
-        owner = Owner(head["pid"], head["start"])
+        owner = Owner(head["pid"], head["start"], head["namespace"])
         return cls(head["device"], head["backend"], owner, head["boot"], head["machine"], tuple(found)), faults
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["prometheus"]
 
-STATES = ("ok", "drift", "retune")
+STATES = ("ok", "over", "drift", "retune")
 
 
 def prometheus(watcher: Watcher) -> str:

@@ -124,7 +124,8 @@ def recover(
     only : str, optional
         The id of one device.
     dead : callable, optional
-        Says of a journal whether its owner is gone; by default its process id and start are looked up.
+        Says of a journal whether its owner is gone; by default its process id and start are looked up, or its lock
+        where the id is another namespace's.
 
     Returns
     -------
@@ -136,7 +137,7 @@ def recover(
     done = []
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
-            one = _recover_one(path, dead or (lambda journal: not journal.owner.alive()))
+            one = _recover_one(path, dead or _gone)
             if one is not None:
                 done.append(one)
     return done
@@ -149,9 +150,11 @@ def _recover_one(path: Path, dead: Callable[[Journal], bool]) -> Recovered | Non
             raise _corrupt(path, faults, 0)
         if journal.machine != machine_id():
             return None
-        if not dead(journal):
-            return Recovered(journal.device, path, "in use", len(journal.found))
-        held = _patiently(path, journal.owner)
+        held = lock(path) if dead is _gone and not journal.owner.here() else None
+        if held is None:
+            if not dead(journal):
+                return Recovered(journal.device, path, "in use", len(journal.found))
+            held = _patiently(path, journal.owner)
     except FileNotFoundError:
         raise
     except (ThriftyError, OSError) as error:
@@ -165,6 +168,10 @@ def _recover_one(path: Path, dead: Callable[[Journal], bool]) -> Recovered | Non
     finally:
         if held is not None:
             os.close(held)
+
+
+def _gone(journal: Journal) -> bool:
+    return not journal.owner.alive()
 
 
 def _patiently(path: Path, owner: Owner) -> int | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["State", "Watcher"]
 
-State = Literal["ok", "drift", "retune"]
+State = Literal["ok", "over", "drift", "retune"]
 #: Readings after an alarm that must say the same, and by how many of their standard errors.
 CONFIRM, ERRORS = 5, 3.0
 
@@ -24,6 +24,7 @@ class Watcher:
 
     ``ok``, until a reading raises the alarm of :class:`~thrifty.throttle.drift.PageHinkley`: then ``drift``, while five
     further readings are taken. Where their mean is away too, ``retune``, until :meth:`retuned`; else ``ok`` again.
+    ``over`` in the place of ``ok`` where the last reading is over a limit.
 
     Parameters
     ----------
@@ -34,15 +35,13 @@ class Watcher:
     sd : float or mapping of str to float
         Noise of the readings: standard deviation of their logarithms.
     constraints : sequence of Constraint
-        Limits; the reason names one that is broken.
+        Limits, of what is watched or of other values; each reading is held to them, and the reason names those that are
+        broken.
     run : float
         Readings of one value between false alarms, on average.
 
     Attributes
     ----------
-    state : {"ok", "drift", "retune"}
-    reason : str
-        Why it is not ``ok``.
     values : dict of str to float
         The last reading.
     readings, alarms, missing : int
@@ -77,6 +76,7 @@ class Watcher:
         self._limits = {limit.name: limit.upper for limit in constraints}
         self.readings = self.alarms = self.missing = 0
         self.values: dict[str, float] = {}
+        self._over: list[str] = []
         self.retuned(expected)
 
     def retuned(self, expected: Mapping[str, float | None] | Any) -> None:
@@ -87,8 +87,8 @@ class Watcher:
         self._tests = {
             name: PageHinkley(self._noise(name), expected=value, run=self._run) for name, value in wanted.items()
         }
-        self.state: State = "ok"
-        self.reason, self._suspect = "", ""
+        self._state: State = "ok"
+        self._why, self._suspect = "", ""
         self._after: list[float] = []
         self._was = math.nan
 
@@ -98,6 +98,16 @@ class Watcher:
         if name not in self._sd:
             raise ValueError(f"sd: there is none of {name}")
         return self._sd[name]
+
+    @property
+    def state(self) -> State:
+        """What holds now."""
+        return "over" if self._over and self._state == "ok" else self._state
+
+    @property
+    def reason(self) -> str:
+        """Why it is not ``ok``."""
+        return "; ".join([self._why, *self._over] if self._why else self._over)
 
     @property
     def expected(self) -> dict[str, float | None]:
@@ -113,13 +123,20 @@ class Watcher:
         """Read once."""
         self.values = dict(self._read())
         self.readings += 1
+        self._over = []
+        for name, upper in self._limits.items():
+            value = self.values.get(name, math.nan)
+            if value > upper:
+                self._over.append(f"{name} is {value:.3g}, over the limit of {upper:g}")
+            elif math.isnan(value) and name not in self._tests:
+                self.missing += 1
         for name, test in self._tests.items():
             value = self.values.get(name, math.nan)
             if not 0 < value < math.inf:
                 self.missing += 1
-            elif self.state == "ok":
+            elif self._state == "ok":
                 self._watch(name, test, value)
-            elif self.state == "drift" and name == self._suspect:
+            elif self._state == "drift" and name == self._suspect:
                 self._confirm(name, test, value)
         return self.state
 
@@ -127,8 +144,8 @@ class Watcher:
         was = test.expected
         if test.add(value) and was is not None:
             self.alarms += 1
-            self.state, self._suspect, self._was, self._after = "drift", name, was, []
-            self.reason = f"{name} read {value:.4g} where {was:.4g} is expected; reading it again"
+            self._state, self._suspect, self._was, self._after = "drift", name, was, []
+            self._why = f"{name} read {value:.4g} where {was:.4g} is expected; reading it again"
 
     def _confirm(self, name: str, test: PageHinkley, value: float) -> None:
         self._after.append(math.log(value))
@@ -139,12 +156,10 @@ class Watcher:
         for other in self._tests.values():
             other.restart()
         if abs(away) <= ERRORS * test.sd / math.sqrt(CONFIRM):
-            self.state, self.reason = "ok", ""
+            self._state, self._why = "ok", ""
             return
         level, share = math.exp(mean), 100 * math.expm1(away)
-        self.state = "retune"
-        self.reason = (
+        self._state = "retune"
+        self._why = (
             f"{name} is {level:.3g}, {abs(share):.0f} % {'over' if share > 0 else 'under'} the {self._was:.3g} expected"
         )
-        if level > self._limits.get(name, math.inf):
-            self.reason += f", and over the limit of {self._limits[name]:g}"

@@ -61,7 +61,7 @@ class Watchdog:
         me = Owner.me()
         package = Path(__file__).resolve().parents[2]
         folders = [str(package), *map(os.path.abspath, sys.path)]
-        given = json.dumps([folders, str(state), me.pid, me.start])
+        given = json.dumps([folders, str(state), me.pid, me.start, me.namespace])
         command = [sys.executable or "python3", "-I", "-S", "-c", _BOOT, given]
         try:
             self._process = subprocess.Popen(
@@ -114,11 +114,11 @@ class Watchdog:
             self._process.stdin.close()
 
 
-def main(state: str, pid: int, start: int) -> None:
+def main(state: str, pid: int, start: int, namespace: int) -> None:
     """Wait for the end of a process and restore its journals."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    owner = Owner(pid, start)
+    owner = Owner(pid, start, namespace)
     poll = select.poll()
     poll.register(0, select.POLLIN | select.POLLHUP)
     wait: int | None = _LOOK

@@ -9,11 +9,11 @@ from thrifty.throttle.backends import sysfs
 from thrifty.throttle.backends.amd import amd_cards
 from thrifty.throttle.backends.cpufreq import CpuFreq
 from thrifty.throttle.backends.jetson import Jetson
-from thrifty.throttle.backends.nvml import Nvml, cards
+from thrifty.throttle.backends.nvml import nvml_cards
 from thrifty.throttle.backends.powercap import PowerCap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from thrifty.throttle.device import Device
@@ -32,22 +32,27 @@ def find(root: Path | None = None) -> tuple[list[Device], list[str]]:
     root = root or sysfs.root()
     found: list[Device] = []
     absent: list[str] = []
-    kinds: list[tuple[str, Callable[[], list[Device]]]] = [
-        ("jetson", lambda: [Jetson(root)]),
-        ("cpufreq", lambda: [CpuFreq(root)]),
-        ("powercap", lambda: [PowerCap(root)]),
-        ("amd", lambda: list(amd_cards(root))),
-        ("nvml", lambda: [Nvml(uuid) for uuid in cards()]),
+    kinds: list[tuple[str, Callable[[], tuple[Sequence[Device], list[str]]]]] = [
+        ("jetson", lambda: _board(root)),
+        ("cpufreq", lambda: ([CpuFreq(root)], [])),
+        ("powercap", lambda: ([PowerCap(root)], [])),
+        ("amd", lambda: (amd_cards(root), [])),
+        ("nvml", nvml_cards),
     ]
     for kind, make in kinds:
         if kind == "cpufreq" and found:
             continue  # a board's processors are among its knobs
         try:
-            made = make()
+            made, out = make()
             found += made
-            absent += [f"{kind}: {why}" for one in made if isinstance(one, Jetson) for why in one.absent]
+            absent += [f"{kind}: {why}" for why in out]
         except FileNotFoundError as error:
             absent.append(f"{kind}: {error.filename}: {error.strerror}")
         except (ThriftyError, OSError) as error:
             absent.append(f"{kind}: {error}")
     return found, absent
+
+
+def _board(root: Path) -> tuple[list[Device], list[str]]:
+    board = Jetson(root)
+    return [board], list(board.absent)

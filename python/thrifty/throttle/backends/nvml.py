@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from thrifty.errors import DeviceLost, NotPermitted
+from thrifty.errors import DeviceLost, NotPermitted, ThriftyError
 from thrifty.throttle.backends.files import knob_of
 from thrifty.throttle.backends.nvml_handles import LIMIT, call, card, library, refusal
 from thrifty.throttle.device import Permission, Settable, known
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from thrifty.throttle.space import Knob, Value
 
-__all__ = ["Nvml", "cards"]
+__all__ = ["Nvml", "nvml_cards"]
 
 #: Watts between the power limits that the knob has.
 STEP_W = 25
@@ -136,6 +136,17 @@ def cards() -> list[str]:
     """Return the UUIDs of all cards."""
     count = call("nvmlDeviceGetCount")
     return [call("nvmlDeviceGetUUID", call("nvmlDeviceGetHandleByIndex", index)) for index in range(count)]
+
+
+def nvml_cards() -> tuple[list[Nvml], list[str]]:
+    """Return the cards of this machine, and why others are not among them."""
+    found, out = [], []
+    for index in range(call("nvmlDeviceGetCount")):
+        try:
+            found.append(Nvml(call("nvmlDeviceGetUUID", call("nvmlDeviceGetHandleByIndex", index))))
+        except ThriftyError as error:
+            out.append(f"card {index}: {error}")
+    return found, out
 
 
 def _maybe(name: str, *arguments: Any) -> Any:

@@ -19,7 +19,7 @@ SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 class PowerCap(FileDevice):
-    """The long-term power limit of all processor packages, which are set alike.
+    """The long-term power limit of all processor packages, which are set alike; a platform that holds them is none.
 
     Its values are shares of what the hardware names as the largest limit, or else of the one that is set, and the one
     that is set. A limit that was switched off is switched on by setting it, and off again by putting it back.
@@ -39,7 +39,7 @@ class PowerCap(FileDevice):
         root = root or sysfs.root()
         folder = root / "class" / "powercap"
         zones = [path for path in sorted(folder.glob("*:*")) if re.fullmatch(r"[a-z-]+-rapl:\d+", path.name)]
-        zones = [zone for zone in zones if (zone / "constraint_0_power_limit_uw").exists()]
+        zones = [zone for zone in zones if _limited(zone)]
         if not zones:
             raise FileNotFoundError(2, "No power limits of processors here", str(folder))
         targets = [zone / "constraint_0_power_limit_uw" for zone in zones]
@@ -50,3 +50,13 @@ class PowerCap(FileDevice):
         knob = knob_of("package_power_w", sorted(values), "W", now)
         meters = {f"energy{zone.name.rpartition(':')[2]}_j": (zone / "energy_uj", MICRO) for zone in zones}
         super().__init__(f"powercap:{folder}", [Switched(knob, MICRO, targets, switches)], meters)
+
+
+def _limited(zone: Path) -> bool:
+    """Whether it is a package whose first limit is the long-term one."""
+    if not (zone / "constraint_0_power_limit_uw").exists():
+        return False
+    name, limit = zone / "name", zone / "constraint_0_name"
+    if not name.exists() or not sysfs.get(str(name)).startswith("package"):
+        return False
+    return not limit.exists() or sysfs.get(str(limit)) == "long_term"
