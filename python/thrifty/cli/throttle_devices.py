@@ -49,14 +49,14 @@ def devices(json_: common.Json = False) -> None:
 
     put_back_first()
     found, absent = find()
-    there = []
+    there: list[tuple[str, Any]] = []
     for device in found:
         try:
-            there.append(told(device) if json_ else (device.id, rows(device)))
+            there.append((device.id, told(device) if json_ else rows(device)))
         except (ThriftyError, OSError) as error:  # the others do answer
             absent.append(f"{device.id}: {error}")
     if json_:
-        common.emit({"devices": there, "absent": absent})
+        common.emit({"devices": [one for _, one in there], "absent": absent})
         return
     for title, lines in there:
         common.table(title, lines)
