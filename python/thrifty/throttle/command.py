@@ -6,14 +6,12 @@ import json
 import math
 import os
 import shlex
-import signal
 import subprocess
 import tempfile
-from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from thrifty.errors import ThriftyError
-from thrifty.throttle import exits
+from thrifty.throttle.group import group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,23 +95,12 @@ class Command:
         """Run it once, and return the numbers that it prints."""
         arguments, variables = self.written(setting)
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            process = subprocess.Popen(
-                arguments,
-                env=os.environ | variables,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                process_group=0,
-            )
-            exits.add(process, lambda: killed(process))
-            try:
-                process.wait(self.timeout)
-            except subprocess.TimeoutExpired:
-                raise TimeoutError(f"{shlex.join(arguments)}: it took longer than {self.timeout:g} s") from None
-            finally:
-                # With all that it started.
-                killed(process)
-                exits.remove(process)
+            streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err}
+            with group(arguments, env=os.environ | variables, **streams) as process:
+                try:
+                    process.wait(self.timeout)
+                except subprocess.TimeoutExpired:
+                    raise TimeoutError(f"{shlex.join(arguments)}: it took longer than {self.timeout:g} s") from None
             if process.returncode:
                 said = tail(err).decode(errors="replace").strip().splitlines()
                 how = f"signal {-process.returncode}" if process.returncode < 0 else f"status {process.returncode}"
@@ -158,13 +145,6 @@ class Command:
                 f"items: {self.items} is {value!r}; it must be a number above 0, a knob or what is printed"
             )
         return float(value)
-
-
-def killed(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of a process group, and wait for its first process."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def tail(file: IO[bytes]) -> bytes:
