@@ -20,10 +20,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Python's own handler: a shell that starts the tests in the background has them ignore the signal."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Python's own handlers: a shell that starts tests in the background, or nohup, has them ignore these signals."""
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGHUP)]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
 DATA = Path(__file__).parent / "data"

@@ -235,6 +235,7 @@ def test_a_command_that_fails_at_the_end_costs_no_answer(spec: Path) -> None:
     assert "file" in done.stderr
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_kills_the_command_and_keeps_the_record(spec: Path) -> None:
     (spec.parent / "work.py").write_text(
         "import os, sys, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(0.05 if sys.argv[1] == '1' else 60)"
