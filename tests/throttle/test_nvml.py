@@ -63,7 +63,7 @@ print(json.dumps(both[1].read()))
     assert knobs[0]["power_limit_w"] == [[100, 125, 150, 175, 200, 225, 250, 275, 280, 300], 280]
     assert first["energy_j"] == 987654.321
     assert (first["power_w"], first["temperature_c"], first["power_limit_w"]) == (61.25, 41, 280)
-    assert (first["gpu_mhz"], first["gpu_now_mhz"], first["clock_limits"]) == (2100, 210, "none")
+    assert (first["gpu_mhz"], first["gpu_now_mhz"], first["clock_limits"]) == (2100, 210, "idle")
     assert "energy_j" not in second  # no counter, no joules
     assert fake_nvml.calls(cards) == []
 

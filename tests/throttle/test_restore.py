@@ -350,6 +350,7 @@ def contained(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, cwd=REPOSITORY)
 
 
+# Where no namespace may be made, the next test has what this one shows, from an owner of another namespace's number.
 @pytest.mark.skipif(sys.platform != "linux" or contained("true").returncode != 0, reason="no namespaces may be made")
 def test_a_container_leaves_alone_what_the_host_holds(tmp_path: Path, state: Path) -> None:
     root = plant(tmp_path / "sys", "cpufreq")

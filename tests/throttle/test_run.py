@@ -128,6 +128,27 @@ def test_caps_are_seen_while_work_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {1000, 1200} <= set(asked)
 
 
+def test_clocks_of_an_idle_card_are_no_cap(monkeypatch: pytest.MonkeyPatch) -> None:
+    from thrifty.throttle import placed
+
+    class Idle(Clocked):
+        def read(self) -> dict:
+            return {**super().read(), "clock_limits": "idle"}
+
+    monkeypatch.setattr(placed, "PERIOD", 0.005)
+    device = Idle(300)
+    found = Tuner(device.knobs(), "energy_j")
+
+    def measured(setting: dict) -> dict[str, float]:
+        time.sleep(0.02)
+        return {"energy_j": 1.0 + abs(setting["gpu_mhz"] - 1400)}
+
+    found.run(measured, device)
+    assert all(evaluation.effective == {} for evaluation in found.evaluations)
+    assert found.best is not None
+    assert found.best.setting == {"gpu_mhz": 1400}
+
+
 def test_groups_take_turns_in_a_run() -> None:
     knobs = [Knob("a", list(range(1, 11))), Knob("b", list(range(1, 11)))]
     found = Tuner(knobs, "energy_j", groups=[["a"], ["b"]])

@@ -120,6 +120,13 @@ class Belief:
             mean = mean + np.concatenate([self.prior.mean(name, part) for part in parts])
         return mean, sd
 
+    def log_kept(self, name: str, limit: float, x: Floats, *, noise: bool = True) -> Floats:
+        """Return the logarithm of the chance that a quantity's logarithm is below ``limit``, shape (points,)."""
+        from scipy.special import log_ndtr
+
+        mean, sd = self.of(name, x, noise=noise)
+        return np.asarray(log_ndtr((limit - mean) / sd), np.float64)
+
     @one_thread()
     def log_chance(self, x: Floats, *, noise: bool = True) -> Floats:
         """Return the logarithm of the chance that a setting works and keeps all limits, shape (points,)."""
@@ -127,8 +134,7 @@ class Belief:
 
         chance = np.zeros(len(x))
         for name, limit in self.limits:
-            mean, sd = self.of(name, x, noise=noise)
-            chance += log_ndtr((limit - mean) / sd)
+            chance += self.log_kept(name, limit, x, noise=noise)
         if self._broken is not None:
             mean, sd = self._broken.predict(x)
             chance += log_ndtr(-mean / sd)

@@ -76,6 +76,8 @@ class Placed:
             reading = self.device.read() if self.device is not None else {}
         except Exception:  # a reading that fails is one less; setting tells what is wrong
             return
+        if "idle" in str(reading.get("clock_limits", "")):
+            return  # a card lowers its clocks by itself then, which says nothing of a cap
         for name in self._set:
             value = reading.get(name.replace("_mhz", "_now_mhz"), reading.get(name))
             if isinstance(value, (int, float)) and value > 0:

@@ -155,8 +155,7 @@ class Tuner:
         sure, chance = np.ones(len(kept), bool), self._belief.log_chance(x, noise=False)
         for limit in self.constraints:
             if limit.upper < math.inf:
-                mean, sd = self._belief.of(limit.name, x, noise=False)
-                sure &= _log_below((math.log(limit.upper) - mean) / sd) >= math.log(limit.prob)
+                sure &= self._belief.log_kept(limit.name, math.log(limit.upper), x, noise=False) >= math.log(limit.prob)
         expected = self._belief.of(self.objective, x, noise=False)[0]
         order = np.where(sure, expected, np.inf) if sure.any() else -chance
         return self.evaluations[kept[int(np.argmin(order))]]
@@ -299,8 +298,7 @@ class Tuner:
                     self.retell(evaluation)
             placed = stack.enter_context(Placed(device, self.space.knobs))
             while not (why := self._over(evaluations, time.monotonic() - begun, seconds, energy_j)):
-                setting = self.ask()
-                if setting is None or (why := self._over(evaluations, 0.0, seconds, energy_j)):
+                if (setting := self.ask()) is None:
                     break
                 placed.set(setting)
                 evaluation = self._measure(workload, setting, placed)
@@ -486,9 +484,3 @@ class Tuner:
         if kept:
             self.promise = float(np.exp(improvement[found] + chance[found]))
         return int(candidates[found])
-
-
-def _log_below(z: Floats) -> Floats:
-    from scipy.special import log_ndtr
-
-    return np.asarray(log_ndtr(z), np.float64)

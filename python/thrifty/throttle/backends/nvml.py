@@ -23,6 +23,7 @@ VOLTA, AMPERE = 5, 7
 SETTINGS = {"gpu_mhz": "locked_gpu_mhz", "memory_mhz": "locked_memory_mhz", "power_limit_w": LIMIT}
 IDLE = 0x1
 REASONS = {
+    IDLE: "idle",
     0x2: "application clocks",
     0x4: "power cap",
     0x8: "hardware slowdown",
