@@ -109,6 +109,19 @@ def test_a_default_is_the_device_as_it_was_found(monkeypatch: pytest.MonkeyPatch
     assert device.now is None
 
 
+def test_a_search_may_begin_elsewhere_than_the_device_was_found() -> None:
+    device, seen = Clocked(5000), []
+    found = Tuner([Knob("gpu_mhz", [1000, 1400, 2000], default=1400)], "energy_j")
+
+    def measured(setting: dict) -> dict[str, float]:
+        seen.append((setting["gpu_mhz"], device.now))
+        return {"energy_j": setting["gpu_mhz"] / 100}
+
+    found.run(measured, device)
+    assert seen[0] == (1400, 1400)
+    assert (2000, None) in seen
+
+
 def test_caps_are_seen_while_work_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     from thrifty.throttle import placed
 

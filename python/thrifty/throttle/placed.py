@@ -21,7 +21,7 @@ PERIOD = 0.25
 class Placed:
     """Sets a device for one setting after the other; leaves it as it was found.
 
-    A knob at its default is not set at all: what was found may be a range of clocks, which a setting would pin.
+    A knob at the device's default is not set: what was found may be a range of clocks, which a setting would pin.
 
     Parameters
     ----------
@@ -33,8 +33,10 @@ class Placed:
 
     def __init__(self, device: Device | None, knobs: tuple[Knob, ...]) -> None:
         self.device = device
-        own = set() if device is None else {knob.name for knob in device.knobs()}
-        self._found = {knob.name: knob.default for knob in knobs if knob.name in own}
+        searched = {knob.name for knob in knobs}
+        # What was found is the device's default; a search may begin elsewhere.
+        own = [] if device is None else device.knobs()
+        self._found = {knob.name: knob.default for knob in own if knob.name in searched}
         self._set: set[str] = set()
 
     def set(self, setting: Mapping[str, Value]) -> None:

@@ -264,7 +264,7 @@ class Tuner:
             values that are no numbers above 0, count as a failure of that setting; where the first three fail, the
             first error is raised.
         device : Device, optional
-            Its knobs are set before each measurement, but for those at their default, read meanwhile, and put back at
+            Its knobs are set before each measurement, but for those at what was found, read meanwhile, and put back at
             the end; its errors are let through. Other knobs are the workload's.
         record : path, optional
             A file that evaluations are written to as they come. What it holds of the same search is told first.
