@@ -10,6 +10,7 @@ from types import ModuleType
 __all__ = [
     "device",
     "errors",
+    "exam",
     "models",
     "pairconnect",
     "pipeline",

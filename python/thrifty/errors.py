@@ -1,17 +1,20 @@
 """What thrifty raises beside Python's own ValueError, TypeError and OSError."""
 
 __all__ = [
+    "CalibrationUndefined",
     "CapacityError",
     "CounterFault",
     "DeviceBusy",
     "DeviceLost",
     "DuplicateName",
+    "EndpointError",
     "FormatError",
     "Infeasible",
     "JournalCorrupt",
     "LockedError",
     "MismatchError",
     "MissingExtra",
+    "NotIdentifiable",
     "NotPermitted",
     "NotRestored",
     "OutOfBlocks",
@@ -123,6 +126,18 @@ class LockedError(ThriftyError):
 
 class Infeasible(ThriftyError):  # noqa: N818 - the name that the design gives
     """No plan meets the wish; the message names the binding limit and the nearest value that can be had."""
+
+
+class NotIdentifiable(ThriftyError):  # noqa: N818 - the name that the design gives
+    """The data can't tell what was asked; the message says what is missing."""
+
+
+class CalibrationUndefined(NotIdentifiable):
+    """A calibration error has no meaning for so few answers; the message says how many it takes."""
+
+
+class EndpointError(ThriftyError):
+    """A model's endpoint refuses, or does not answer as it should; the message names status and address."""
 
 
 class MissingExtra(ThriftyError, ImportError):  # noqa: N818 - says what is missing

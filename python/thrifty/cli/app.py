@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from thrifty.cli import common, demo, pairconnect, rambo, slide, specdec, throttle
+from thrifty.cli import common, demo, exam, pairconnect, rambo, slide, specdec, throttle
 from thrifty.errors import ThriftyError
 
 __all__ = ["app", "main"]
@@ -21,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(exam.app, name="exam")
 app.add_typer(pairconnect.app, name="pairconnect")
 app.add_typer(rambo.app, name="rambo")
 app.add_typer(slide.app, name="slide")

@@ -1,0 +1,14 @@
+"""``thrifty exam``: exams of models, graded, scored and compared."""
+
+from __future__ import annotations
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Give a model an exam, grade it, tell whether another one does as well.", no_args_is_help=True)
+
+
+@app.callback()
+def exam() -> None:
+    """Give a model an exam, grade it, tell whether another one does as well."""
