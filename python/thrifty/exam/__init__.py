@@ -5,8 +5,9 @@
 '8'
 """
 
+from thrifty.exam.contamination import Contamination, contamination
 from thrifty.exam.graded import Graded, GradedAnswer
 from thrifty.exam.question import Dataset, Question, Remark
 from thrifty.exam.verdict import Verdict
 
-__all__ = ["Dataset", "Graded", "GradedAnswer", "Question", "Remark", "Verdict"]
+__all__ = ["Contamination", "Dataset", "Graded", "GradedAnswer", "Question", "Remark", "Verdict", "contamination"]
