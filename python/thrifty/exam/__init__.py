@@ -6,8 +6,21 @@
 """
 
 from thrifty.exam.contamination import Contamination, contamination
+from thrifty.exam.continuations import Continuation, ContinuationExam, continuations
 from thrifty.exam.graded import Graded, GradedAnswer
 from thrifty.exam.question import Dataset, Question, Remark
 from thrifty.exam.verdict import Verdict
 
-__all__ = ["Contamination", "Dataset", "Graded", "GradedAnswer", "Question", "Remark", "Verdict", "contamination"]
+__all__ = [
+    "Contamination",
+    "Continuation",
+    "ContinuationExam",
+    "Dataset",
+    "Graded",
+    "GradedAnswer",
+    "Question",
+    "Remark",
+    "Verdict",
+    "contamination",
+    "continuations",
+]
