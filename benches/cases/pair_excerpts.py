@@ -3,8 +3,8 @@
     python benches/cases/pair_excerpts.py FOLDER
 
 FOLDER holds train.txt.xz and test.txt, the beginnings of seven novels and their ends, a paragraph a line. Pieces of
-whole paragraphs are taken, evenly spread: ten of train.txt.xz, seven of test.txt. held-back.json says which bytes of the
-latter are of which novel.
+whole paragraphs are taken, evenly spread: ten of train.txt.xz, seven of test.txt. held-back.json says which bytes of
+the latter are of which novel.
 """
 
 from __future__ import annotations
