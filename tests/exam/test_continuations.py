@@ -23,10 +23,11 @@ def text() -> str:
     return lzma.decompress((NOVELS / "novels.txt.xz").read_bytes()).decode()
 
 
-def test_options_are_alike(text: str) -> None:
+@pytest.mark.parametrize("same_word", [False, True])
+def test_options_are_alike(text: str, same_word: bool) -> None:
     half = len(text) // 2
     books = {"first": text[:half], "second": text[half:]}
-    exam = continuations(books, 401, seed=3)
+    exam = continuations(books, 401, same_word=same_word, seed=3)
     plain = {name: " ".join(book.split()) for name, book in books.items()}
     assert len(exam) == 401
     counts = Counter(item.answer for item in exam)
@@ -39,7 +40,7 @@ def test_options_are_alike(text: str) -> None:
         assert len(set(item.options)) == 4
         assert len({len(option) for option in item.options}) == 1
         assert 40 <= len(item.options[0]) <= 64
-        assert len({option[1].isupper() for option in item.options}) == 1
+        assert len({option.split()[0] if same_word else option[1].isupper() for option in item.options}) == 1
         for option in item.options:
             at = book.index(option)
             assert option[0] == " "

@@ -158,6 +158,7 @@ def continuations(
     *,
     context: int = 160,
     length: tuple[int, int] = (40, 64),
+    same_word: bool = False,
     seed: int = 0,
 ) -> ContinuationExam:
     """Make an exam of a text that models have not seen.
@@ -178,6 +179,8 @@ def continuations(
         Characters of a passage.
     length : (int, int)
         Least and most characters of an option.
+    same_word : bool
+        All options of a question begin with the same word: who looks at one word before and one behind can only guess.
     seed : int
         Key of everything random.
 
@@ -207,7 +210,7 @@ def continuations(
     places = _answers(n, options, seed)
     items: list[Continuation] = []
     for name, book in books.items():
-        cut = _Book(name, book, context, length)
+        cut = _Book(name, book, context, length, same_word)
         for i in range(shares[name]):
             rng = np.random.Generator(np.random.Philox(key=[seed, len(items)]))
             items.append(cut.item(i, shares[name], options, places[len(items)], rng))
@@ -242,14 +245,24 @@ def _answers(n: int, options: int, seed: int) -> list[int]:
 class _Book:
     """Where a text may be cut."""
 
-    def __init__(self, name: str, text: str, context: int, length: tuple[int, int]) -> None:
+    def __init__(self, name: str, text: str, context: int, length: tuple[int, int], same_word: bool) -> None:
         self.name, self.text, self.context, self.length = name, text, context, length
         letters = np.frombuffer(text.encode("utf-32-le"), np.uint32)
         blank = letters == ord(" ")
         #: At a blank an option may begin or end; it ends before the blank, or with the text.
         self.blanks = np.flatnonzero(blank)
         self.ends = np.append(blank, True)
-        self.capital = np.array([text[at + 1].isupper() for at in self.blanks.tolist()], bool)
+        begins = (
+            (word if same_word else word[:1].isupper())
+            for word in (text[at + 1 : self._word_end(at + 1)] for at in self.blanks.tolist())
+        )
+        kinds: dict[str | bool, int] = {}
+        #: What begins behind each blank; options of a question are of one kind.
+        self.kind = np.array([kinds.setdefault(begin, len(kinds)) for begin in begins], np.int64)
+
+    def _word_end(self, at: int) -> int:
+        end = self.text.find(" ", at)
+        return len(self.text) if end < 0 else end
 
     def item(self, i: int, of: int, options: int, answer: int, rng: np.random.Generator) -> Continuation:
         first, last = self.context, len(self.text) - self.length[1]
@@ -270,10 +283,10 @@ class _Book:
 
     def _wrong(self, start: int, size: int, count: int, rng: np.random.Generator) -> list[str] | None:
         """Options from elsewhere that look as the real one does; None where there are not enough."""
-        capital = self.capital[np.searchsorted(self.blanks, start)]
+        kind = self.kind[np.searchsorted(self.blanks, start)]
         away = np.abs(self.blanks - start) > self.context + self.length[1]
         inside = self.blanks + size <= len(self.text)
-        fits = self.blanks[away & inside & (self.capital == capital)]
+        fits = self.blanks[away & inside & (self.kind == kind)]
         fits = fits[self.ends[fits + size]]
         real = self.text[start : start + size]
         found: dict[str, None] = {}
