@@ -5,22 +5,33 @@
 '8'
 """
 
+from thrifty.exam.calibration import CalibrationError, calibration_error
 from thrifty.exam.contamination import Contamination, contamination
 from thrifty.exam.continuations import Continuation, ContinuationExam, continuations
+from thrifty.exam.curves import ReliabilityBin, isotonic, reliability, risk_coverage
 from thrifty.exam.graded import Graded, GradedAnswer
+from thrifty.exam.metrics import Metrics, metrics
 from thrifty.exam.question import Dataset, Question, Remark
 from thrifty.exam.verdict import Verdict
 
 __all__ = [
+    "CalibrationError",
     "Contamination",
     "Continuation",
     "ContinuationExam",
     "Dataset",
     "Graded",
     "GradedAnswer",
+    "Metrics",
     "Question",
+    "ReliabilityBin",
     "Remark",
     "Verdict",
+    "calibration_error",
     "contamination",
     "continuations",
+    "isotonic",
+    "metrics",
+    "reliability",
+    "risk_coverage",
 ]
