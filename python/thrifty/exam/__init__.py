@@ -5,8 +5,32 @@
 '8'
 """
 
+from thrifty.exam.endpoint import Endpoint, Reply
 from thrifty.exam.graded import Graded, GradedAnswer
+from thrifty.exam.images import Image
+from thrifty.exam.load import load
+from thrifty.exam.prompt import Prompt, prompt
 from thrifty.exam.question import Dataset, Question, Remark
+from thrifty.exam.results import Answer, Run, open_run
+from thrifty.exam.run import Progress, run
 from thrifty.exam.verdict import Verdict
 
-__all__ = ["Dataset", "Graded", "GradedAnswer", "Question", "Remark", "Verdict"]
+__all__ = [
+    "Answer",
+    "Dataset",
+    "Endpoint",
+    "Graded",
+    "GradedAnswer",
+    "Image",
+    "Progress",
+    "Prompt",
+    "Question",
+    "Remark",
+    "Reply",
+    "Run",
+    "Verdict",
+    "load",
+    "open_run",
+    "prompt",
+    "run",
+]
