@@ -9,29 +9,46 @@ from thrifty.exam.calibration import CalibrationError, calibration_error
 from thrifty.exam.contamination import Contamination, contamination
 from thrifty.exam.continuations import Continuation, ContinuationExam, continuations
 from thrifty.exam.curves import ReliabilityBin, isotonic, reliability, risk_coverage
+from thrifty.exam.endpoint import Endpoint, Reply
 from thrifty.exam.graded import Graded, GradedAnswer
+from thrifty.exam.images import Image
+from thrifty.exam.load import load
 from thrifty.exam.metrics import Metrics, metrics
+from thrifty.exam.prompt import Prompt, prompt
 from thrifty.exam.question import Dataset, Question, Remark
+from thrifty.exam.results import Answer, Run, open_run
+from thrifty.exam.run import Progress, run
 from thrifty.exam.verdict import Verdict
 
 __all__ = [
+    "Answer",
     "CalibrationError",
     "Contamination",
     "Continuation",
     "ContinuationExam",
     "Dataset",
+    "Endpoint",
     "Graded",
     "GradedAnswer",
+    "Image",
     "Metrics",
+    "Progress",
+    "Prompt",
     "Question",
     "ReliabilityBin",
     "Remark",
+    "Reply",
+    "Run",
     "Verdict",
     "calibration_error",
     "contamination",
     "continuations",
     "isotonic",
+    "load",
     "metrics",
+    "open_run",
+    "prompt",
     "reliability",
     "risk_coverage",
+    "run",
 ]
