@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from thrifty.cli import exam_run
+from thrifty.cli import exam_contamination, exam_run
 
 __all__ = ["app"]
 
@@ -17,3 +17,4 @@ def exam() -> None:
 
 
 app.command()(exam_run.run)
+app.command()(exam_contamination.contamination)
