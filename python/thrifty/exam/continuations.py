@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Continuation", "ContinuationExam", "continuations"]
 
 LETTERS = "ABCDEFGHIJ"
+#: Places beside its own that a passage is looked for.
+NEAR = 200
 PROMPT = "Here is a passage of a book:\n\n{context} ...\n\nWhich is how it goes on?\n\nAnswer Choices:\n{choices}"
 
 
@@ -268,10 +270,12 @@ class _Book:
         first, last = self.context, len(self.text) - self.length[1]
         low = first + (last - first) * i // of
         high = first + (last - first) * (i + 1) // of
-        inside = self.blanks[(self.blanks >= low) & (self.blanks < max(high, low + 1))]
-        if last <= first or not len(inside):
-            raise DatasetError(f"{self.name}: too short for {of} questions: no word begins after character {low}")
-        for start in rng.permutation(inside).tolist():
+        inside = (self.blanks >= low) & (self.blanks < high)
+        near = self.blanks[~inside & (self.blanks >= first) & (self.blanks <= last)]
+        near = near[np.argsort(np.abs(near - low), kind="stable")]
+        if last <= first:
+            raise DatasetError(f"{self.name}: too short for a passage of {self.context} characters and what follows")
+        for start in [*rng.permutation(self.blanks[inside]).tolist(), *near[:NEAR].tolist()]:
             ends = start + np.flatnonzero(self.ends[start + self.length[0] : start + self.length[1] + 1])
             if not len(ends):
                 continue
