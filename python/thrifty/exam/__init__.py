@@ -6,25 +6,34 @@
 """
 
 from thrifty.exam.calibration import CalibrationError, calibration_error
+from thrifty.exam.compare import Comparison, compare
 from thrifty.exam.curves import ReliabilityBin, isotonic, reliability, risk_coverage
 from thrifty.exam.graded import Graded, GradedAnswer
 from thrifty.exam.metrics import Metrics, metrics
+from thrifty.exam.paired import Decision, decide
 from thrifty.exam.question import Dataset, Question, Remark
+from thrifty.exam.score import Score, score
 from thrifty.exam.verdict import Verdict
 
 __all__ = [
     "CalibrationError",
+    "Comparison",
     "Dataset",
+    "Decision",
     "Graded",
     "GradedAnswer",
     "Metrics",
     "Question",
     "ReliabilityBin",
     "Remark",
+    "Score",
     "Verdict",
     "calibration_error",
+    "compare",
+    "decide",
     "isotonic",
     "metrics",
     "reliability",
     "risk_coverage",
+    "score",
 ]
