@@ -6,7 +6,7 @@ here on the novels' beginnings with the same sizes, ids and tokens, one with a p
 tokens, about a minute each).
 
 low: the lower end of the interval of the package's PairLM, by clusters of passages that share text, in percent; chance
-is 25. order: models whose place by accuracy is that by bits a byte of the same text. pair: McNemar's p of the two trained
+is 25. order: models whose place by accuracy is that by bits a byte of the same text. pair: McNemar's p of the trained
 twins on questions that begin with the same word; more: how many questions the one with pairs has right alone, less the
 other's. blind: a model that sees one word is at chance where all options begin with the same one: distance from 25 % in
 standard errors.

@@ -6,6 +6,7 @@
 """
 
 from thrifty.exam.calibration import CalibrationError, calibration_error
+from thrifty.exam.compare import Comparison, compare
 from thrifty.exam.contamination import Contamination, contamination
 from thrifty.exam.continuations import Continuation, ContinuationExam, continuations
 from thrifty.exam.curves import ReliabilityBin, isotonic, reliability, risk_coverage
@@ -14,19 +15,23 @@ from thrifty.exam.graded import Graded, GradedAnswer
 from thrifty.exam.images import Image
 from thrifty.exam.load import load
 from thrifty.exam.metrics import Metrics, metrics
+from thrifty.exam.paired import Decision, decide
 from thrifty.exam.prompt import Prompt, prompt
 from thrifty.exam.question import Dataset, Question, Remark
 from thrifty.exam.results import Answer, Run, open_run
 from thrifty.exam.run import Progress, run
+from thrifty.exam.score import Score, score
 from thrifty.exam.verdict import Verdict
 
 __all__ = [
     "Answer",
     "CalibrationError",
+    "Comparison",
     "Contamination",
     "Continuation",
     "ContinuationExam",
     "Dataset",
+    "Decision",
     "Endpoint",
     "Graded",
     "GradedAnswer",
@@ -39,10 +44,13 @@ __all__ = [
     "Remark",
     "Reply",
     "Run",
+    "Score",
     "Verdict",
     "calibration_error",
+    "compare",
     "contamination",
     "continuations",
+    "decide",
     "isotonic",
     "load",
     "metrics",
@@ -51,4 +59,5 @@ __all__ = [
     "reliability",
     "risk_coverage",
     "run",
+    "score",
 ]
