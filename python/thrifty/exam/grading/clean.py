@@ -84,7 +84,32 @@ _FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{\s*(-?\s*[\d.,]+)\s*\}|(\d))\s*(?:\
 _DEGREE = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ)|\\degree\b|\\circ(?=\s*[CF]\b)|\^o(?=[CF]\b)")
 _COMMAND = re.compile(r"\\([A-Za-z]+|[^A-Za-z])\s?")
 _TIGHT = re.compile(r"\\!\s*")
-_GREEK = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "omicron", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"]
+_GREEK = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "iota",
+    "kappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+    "omicron",
+    "pi",
+    "rho",
+    "sigma",
+    "tau",
+    "upsilon",
+    "phi",
+    "chi",
+    "psi",
+    "omega",
+]
 _GREEK_LETTER = dict(zip(_GREEK, "αβγδεζηθικλμνξοπρστυφχψω", strict=True))
 _PLAIN = {
     **_GREEK_LETTER,
