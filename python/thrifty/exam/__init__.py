@@ -6,7 +6,8 @@
 """
 
 from thrifty.exam.graded import Graded, GradedAnswer
+from thrifty.exam.grading import grade_answer, parse_confidence
 from thrifty.exam.question import Dataset, Question, Remark
 from thrifty.exam.verdict import Verdict
 
-__all__ = ["Dataset", "Graded", "GradedAnswer", "Question", "Remark", "Verdict"]
+__all__ = ["Dataset", "Graded", "GradedAnswer", "Question", "Remark", "Verdict", "grade_answer", "parse_confidence"]
