@@ -41,6 +41,13 @@ _CUED = re.compile(
 _LONE = re.compile(r"(?<![A-Za-z'])(?P<letter>[A-Z])(?![A-Za-z']|\s?[=+])")
 _SET = re.compile(r"[(\[{]?\s?[A-Z](?:\s?[)\]]?\s?(?:,\s?and|,|;|&|\+|/|\band\b|\s)\s?[(\[]?[A-Z])*\s?[)\]}]?\.?")
 _RUN = re.compile(r"[A-Z]{2,10}")
+_RIGHT = re.compile(
+    r"(?<![A-Za-z])(?P<letter>[A-Z])\)?\s(?:is|must\sbe|seems|holds|are)\s?(?:the\s)?(?:only\s)?(?:right|correct|true|best|valid|answer)"
+)
+_BEFORE = frozenset(
+    "and or both either neither nor not so therefore thus hence definitely probably likely just only between over than now clearly "
+    "say me is be are with for that answer option choice letter choose select pick options choices".split()
+)
 _EITHER = re.compile(r"\b(?:or|either|maybe|perhaps|possibly|between)\b|/|\?", re.I)
 _VERB = re.compile(
     r"\s(?:is|was|are|were|has|have|will|can|may|would|gives|holds|shows|describes|applies|works|seems)\b"
@@ -92,6 +99,9 @@ def _other_letters(led: re.Match[str]) -> bool:
 
 def _in_words(answer: str) -> frozenset[str] | None:
     """Letters in a sentence: those behind a word that chooses, else those that stand alone."""
+    right = {m["letter"] for m in _RIGHT.finditer(_NOT.sub(" ", answer))}
+    if len(right) == 1:
+        return frozenset(right)
     head = answer
     rest = _REST.search(answer)
     if rest is not None and _LONE.search(answer[: rest.start()]):
@@ -103,7 +113,11 @@ def _in_words(answer: str) -> frozenset[str] | None:
         return frozenset()
     either = _EITHER.search(kept) is not None
     letters = [m["a"] or m["b"] for m in _CUED.finditer(kept) if not _article(kept, m.end("a"), m["a"] or "")]
-    lone = [m["letter"] for m in _LONE.finditer(kept) if not _article(kept, m.end(), m["letter"])]
+    lone = [
+        m["letter"]
+        for m in _LONE.finditer(kept)
+        if not _article(kept, m.end(), m["letter"]) and not _in_phrase(kept, m.start())
+    ]
     if not letters:
         letters = lone
     elif re.search(r"\b(?:and|or|both)\b|[&/,]", kept):
@@ -122,6 +136,12 @@ def _in_words(answer: str) -> frozenset[str] | None:
     if len(set(letters)) > 1 and not re.search(r"\band\b|&|,|\+|\bboth\b", kept):
         return frozenset()
     return frozenset(letters)
+
+
+def _in_phrase(text: str, start: int) -> bool:
+    """Whether a letter ends a name: vitamin C, hepatitis B."""
+    word = re.search(r"([A-Za-z'-]+)\s?[(\[]?$", text[max(0, start - 30) : start])
+    return word is not None and len(word[1]) > 1 and word[1].lower() not in _BEFORE
 
 
 def _article(text: str, end: int, letter: str) -> bool:

@@ -196,8 +196,12 @@ _MARKUP = re.compile(r"</?(?:b|i|em|strong|span|code|u|p|div|mark|math|mn|mi|mro
 _SCRIPTS = re.compile(r"<(su[bp])>([^<>]*)</su[bp]>", re.I)
 _ENTITIES = {"nbsp": " ", "lt": "<", "gt": ">", "deg": "°", "times": "×", "minus": "-", "micro": "μ", "quot": '"'}
 _ENTITY = re.compile(r"&(nbsp|lt|gt|deg|times|minus|micro|quot);")
-_COMMA = re.compile(r"\{\s?,\s?\}\s?")
+_COMMA = re.compile(r"\s?\{\s?,\s?\}\s?")
 _BRACED = re.compile(r"([\^_])\{([^{}]*)\}")
+
+
+def _raised(found: re.Match[str]) -> str:
+    return f"{found[1]}{found[2]}" if len(found[2]) == 1 else f"{found[1]}({found[2]})"
 
 
 def _bare(found: re.Match[str]) -> str:
@@ -224,7 +228,7 @@ def plain(text: str) -> str:
     if "&" in text:
         text = _ENTITY.sub(lambda m: _ENTITIES[m[1]], text)
     if "\\" in text:
-        text = _DEGREE.sub("°", text.replace("\\\\", "\\"))
+        text = _BRACED.sub(_raised, _DEGREE.sub("°", text.replace("\\\\", "\\")))
         for _ in range(4):
             unwrapped = _WRAP.sub(r"\1", text)
             if unwrapped == text:
@@ -235,7 +239,7 @@ def plain(text: str) -> str:
         text = _COMMAND.sub(_bare, text)
     if "{" in text:
         text = _COMMA.sub(",", text)
-        text = _BRACED.sub(lambda m: f"{m[1]}{m[2]}" if len(m[2]) == 1 else f"{m[1]}({m[2]})", text)
+        text = _BRACED.sub(_raised, text)
     if "$" in text:
         text = undollar(text)
     return squeeze(text.replace("\x00", "$"))

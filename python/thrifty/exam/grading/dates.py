@@ -48,7 +48,7 @@ _MONTHS = {
 }  # fmt: skip
 _DAYS_IN = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _MONTH = rf"(?P<month>{'|'.join(sorted(_MONTHS, key=len, reverse=True))})\.?"
-_ERA = r"(?:\s?(?P<era>BCE|BC|CE|AD|B\.C\.E\.|B\.C\.|C\.E\.|A\.D\.))?"
+_ERA = r"(?:\s?(?P<era>BCE|BC|CE|AD|B\.C\.E\.?|B\.C\.?|C\.E\.?|A\.D\.?))?"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>\d{1,4})"
 _WEEKDAY = re.compile(r"(?:(?:on\s)?(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\.?,?\s)", re.I)
@@ -67,8 +67,8 @@ _FORMS = tuple(
         r"(?P<year>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<day>\d{1,2})",
         r"(?P<year>\d{4})(?P<m>\d{2})(?P<day>\d{2})(?=T)",
         r"(?P<year>\d{4})-(?P<m>\d{2})",
-        r"(?P<year>\d{1,5})\s?(?P<era>BCE|BC|CE|AD|B\.C\.E\.|B\.C\.|C\.E\.|A\.D\.)",
-        r"(?P<era>AD|A\.D\.)\s?(?P<year>\d{1,4})",
+        r"(?P<year>\d{1,5})\s?(?P<era>BCE|BC|CE|AD|B\.C\.E\.?|B\.C\.?|C\.E\.?|A\.D\.?)",
+        r"(?P<era>AD|A\.D\.?|CE)\s?(?P<year>\d{1,4})",
     )
 )
 _NUMERIC = re.compile(r"(?P<a>\d{1,2})(?P<mark>[/.-])(?P<b>\d{1,2})(?P=mark)(?P<year>\d{4})")
@@ -98,8 +98,12 @@ def read_moments(text: str) -> list[Moment]:
     if len(text) > 80:
         return []
     text = _WEEKDAY.sub("", text).strip()
+    led = False
     for _ in range(2):
-        text = _LEAD.sub("", text, count=1) if _LEAD.match(text) else text
+        if (lead := _LEAD.match(text)) is not None:
+            led, text = True, text[lead.end() :]
+    if led and re.fullmatch(r"[12]\d{3}", text):
+        return [Moment(year=int(text), finest="year")]
     whole = _date(text)
     if whole:
         return whole

@@ -38,7 +38,7 @@ class Side(NamedTuple):
 
 _LETTER = re.compile(r"(?:(?:option|choice|answer)\s)?[(\[]?([A-Za-z])[)\]]?[.:]?", re.I)
 _SIGNS = re.compile(
-    r"[=^_{}\[\]|+*/<>≤≥≠∪∩∞√π±\\×÷∈∅]|(?<=[\dA-Za-z)])-(?=[\dA-Za-z(])|\d[a-z]\b|[a-z]\(|\d,\s?-?\d|\)\("
+    r"[=^_{}\[\]|+*/<>≤≥≠∪∩∞√π±\\×÷∈∅]|(?<=[\dA-Za-z)])-(?=[\dA-Za-z(])|\d[a-z]\b|[A-Za-zΘΩ]\(|\d,\s?-?\d|\)\("
 )
 _LONG_WORD = re.compile(r"[A-Za-z]{3,}")
 _FUNCTIONS = frozenset(
@@ -106,7 +106,7 @@ def _plain(gold: Side, answer: Side) -> tuple[str, str] | None:
             return ("equal" if same_moment(moments, said) else "different"), "date"
         if not moments and said and said[0].year is not None and said[0].finest in ("year", "month", "day", "time"):
             return ("equal" if any(m.year == int(g) for m in said) else "different"), "date"
-        if moments and moments[0].finest != "time" and not re.search(r"\d", a):
+        if moments and moments[0].finest != "time":
             return "different", "date"
     formal = compare_formal(g, a)
     if formal is not None:
@@ -115,6 +115,8 @@ def _plain(gold: Side, answer: Side) -> tuple[str, str] | None:
         return found, "ratio"
     if (found := compare_ranges(g, a)) is not None:
         return found, "range"
+    if (found := compare_chains(g, a, same_words)) is not None:
+        return found, "sequence"
     golds = read_quantities(g)
     if golds:
         return _quantity(golds, gold, answer)
@@ -172,8 +174,8 @@ def _quantity(golds: list[Quantity], gold: Side, answer: Side) -> tuple[str, str
         return _match(golds, answers), "quantity"
     if _ROMAN.fullmatch(answer.text) and golds[0].unit is None:
         return ("equal" if golds[0].number.value == roman(answer.text) else "different"), "roman"
-    found = _compare(gold.raw, answer.raw)
-    if found is not None:
+    prose = _prose(answer.text)
+    if not prose and (found := _compare(gold.raw, answer.raw)) is not None:
         return found, "maths"
     for segment in narrowed(answer.raw):
         text = plain(segment)
@@ -181,12 +183,19 @@ def _quantity(golds: list[Quantity], gold: Side, answer: Side) -> tuple[str, str
             tail = answer.raw[answer.raw.rfind(segment) + len(segment) :]
             with_unit = read_quantities(f"{text} {plain(tail).strip(' $.')}")
             return _match(golds, with_unit or answers), "quantity"
-        if (found := _compare(gold.raw, segment)) is not None:
+        if re.search(r"\d", segment) and (found := _compare(gold.raw, segment)) is not None:
             return found, "maths"
     answers = quantities_in(answer.text, marked=answer.marked)
     if answers:
         return _match(golds, answers), "quantity"
+    if prose and (found := _compare(gold.raw, _behind_verb(answer.raw))) is not None:
+        return found, "maths"
     return ("different" if not is_maths(answer.text) or items_of(answer.text) else "abstain"), "quantity"
+
+
+def _prose(text: str) -> bool:
+    """Whether words other than names of functions stand in text."""
+    return any(word not in _FUNCTIONS for word in _LONG_WORD.findall(text))
 
 
 def _agree(answers: list[Quantity], inner: str) -> bool:

@@ -86,7 +86,11 @@ def _substance(gold: str, answer: str) -> str | None:
     g = _formula(gold)
     if g is None:
         return None
-    answer = re.sub(r"\s\([^()]*[a-z]{3,}[^()]*\)$", "", answer)
+    aside = re.fullmatch(r"([^()]*\S)\s\(([^()]+)\)", answer)
+    if aside is not None and not _STATE.search(answer):
+        inner, answer = aside[2], aside[1]
+        if re.search(r"[a-z]{4}", answer) and _formula(inner) is not None:
+            answer = inner
     a = _formula(answer)
     if g in ELEMENTS and (answer.lower() in _BY_NAME or a is None):
         if gold in (
@@ -204,7 +208,7 @@ def _same_move(g: re.Match[str] | str, a: re.Match[str] | str) -> bool:
 
 
 def _smiles(gold: str, answer: str) -> str | None:
-    if len(gold) < 3 or not _SMILES.fullmatch(gold) or not re.search(r"[()=#@\[]|[A-Za-z]\d", gold):
+    if len(gold) < 3 or not _SMILES.fullmatch(gold) or not re.search(r"[()=#@\[]|[A-Za-z]\d|CC", gold):
         return None
     if re.fullmatch(r"[\d.:()+-]+", gold):
         return None
@@ -248,7 +252,7 @@ def compare_formal(gold: str, answer: str) -> str | None:
     if len(gold) > 1000:
         return None
     answer = _HEADS.sub("", answer, count=1) if _HEADS.match(answer) else answer
-    for rule in (_reaction, _chess, _substance, _sequence, _smiles, _code):
+    for rule in (_reaction, _chess, _smiles, _substance, _sequence, _code):
         found = rule(gold, answer)
         if found is not None:
             return found

@@ -173,7 +173,7 @@ def compare_ratios(gold: str, answer: str) -> str | None:
 
 
 _RANGE = re.compile(
-    r"(?:(?P<between>between\s)|from\s)?(?P<low>[^\s].{0,40}?)(?P<mark>\s?-{1,2}\s?|\sto\s|\sthrough\s|\sand\s)(?P<high>\S.{0,40})",
+    r"(?:(?P<between>between\s)|from\s)?(?P<low>[^\s].{0,40}?)(?P<mark>(?<![eE^(])\s?-{1,2}\s?|\sto\s|\sthrough\s|\sand\s)(?P<high>\S.{0,40})",
     re.I,
 )
 

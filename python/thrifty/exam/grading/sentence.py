@@ -43,7 +43,7 @@ def quantities_in(text: str, *, marked: bool) -> list[Quantity]:
     kept = _ASIDE.sub(" ", kept).strip(" .")
     if marked and (_HEDGE.search(kept) or _DENIAL.search(kept)):
         return []
-    because = _BECAUSE.search(kept)
+    because = _BECAUSE.search(kept) if marked else None
     if because is not None and _NUMBER.search(kept[: because.start()]):
         kept = kept[: because.start()]
     whole = read_quantities(kept)

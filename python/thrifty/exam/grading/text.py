@@ -6,6 +6,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from thrifty.exam.grading.places import PLACES
 from thrifty.exam.grading.words import ORDINALS, spelled
 
 __all__ = ["compare_text", "fold", "same_text", "words_of"]
@@ -116,7 +117,13 @@ def same_words(gold: str, answer: str) -> bool:
         g, a = [w.replace(long, short) for w in g], [w.replace(long, short) for w in a]
     if g == a:
         return True
-    return [*g[:-1], _singular(g[-1])] == [*a[:-1], _singular(a[-1])]
+    return [*g[:-1], _stem(g)] == [*a[:-1], _stem(a)]
+
+
+def _stem(words: list[str]) -> str:
+    """The last word in the singular; of a phrase without the ending of a verbal noun."""
+    word = _singular(words[-1])
+    return word[:-3] if len(words) > 1 and len(word) > 6 and word.endswith("ing") else word
 
 
 def squashed(text: str) -> str:
@@ -158,7 +165,7 @@ def same_name(gold: str, answer: str) -> bool:
     if len(inverted) == 2 and _name(f"{inverted[1].strip()} {inverted[0]}") == a:
         return True
     long, short = (g, a) if len(g) >= len(a) else (a, g)
-    if fold(long[-1]) != fold(short[-1]):
+    if fold(long[-1]).rsplit("-", 1)[-1] != fold(short[-1]).rsplit("-", 1)[-1]:
         return False
     if any(fold(word) in _QUALIFIERS or fold(word) in _GENERIC for word in long) or fold(long[-1]) in _GENERIC:
         return False
@@ -192,12 +199,12 @@ def _first_name(x: str, y: str) -> bool:
     return len(short) == 1 and fold(long).startswith(fold(short))
 
 
-_SPLIT = re.compile(r"\s?[(\[]([^()\[\]]{1,200})[)\]]")
+_SPLIT = re.compile(r"\s[(\[]([^()\[\]]{1,200})[)\]]")
 
 
 def _acronym(gold: str, answer: str) -> bool:
     """Whether one is made of the first letters of the other's words."""
-    short, long = sorted((gold, answer), key=len)
+    short, long = sorted((re.sub(r"^the\s", "", text, flags=re.I) for text in (gold, answer)), key=len)
     short = short.replace(".", "")
     if not 2 <= len(short) <= 8 or not short.isupper() or not short.isalpha():
         return False
@@ -216,7 +223,7 @@ _LEAD = re.compile(
 )
 _TRAIL = re.compile(
     r"\s?(?:\bbecause\b|,\s?(?:which|who|since|as\b|because|where|also\scalled|also\sknown|i\.e\.|the\s|a\s|an\s)|\bsince\b|;"
-    r"|\s-{1,3}\s|:\s|\.\s(?=[A-Z])|\bis\s(?:the|my)\s(?:correct\s|final\s|right\s)?(?:answer|solution|result)\b|\balso\s(?:known|called)\b|\bdue\sto\b|\bas\sit\b)",
+    r"|\s-{1,3}\s|:\s|\.\s(?=[A-Z])|\bis\s(?:the|my)\s(?:correct\s|final\s|right\s)?(?:answer|solution|result)\b|\sby\s(?=[A-Z])|\balso\s(?:known|called)\b|\bdue\sto\b|\bas\sit\b)",
     re.I,
 )
 _COPULA = re.compile(
@@ -243,12 +250,26 @@ def strip_lead(text: str) -> str:
     return text
 
 
+_KIND = re.compile(
+    r"(?:the\s)?(?:city|town|country|state|island|planet|element|word|term|process|phenomenon|concept|river|gas|compound|molecule|"
+    r"theory|disease|language|author|composer|number|letter|name|color|colour|protein|enzyme|gene|species|genus|metal|philosopher|"
+    r"scientist|novel|book|film|movie|play|poem|painting)\s(?:(?:of|called|named|known\sas)\s)?(?=\S)",
+    re.I,
+)
+
+
 @lru_cache(maxsize=1024)
 def _variants(text: str) -> tuple[str, ...]:
     """An answer and what it comes to without asides: (…), what is only denied, reasons behind it."""
     found = [text]
     lead = strip_lead(text)
     found.append(lead)
+    kind = _KIND.match(lead)
+    if kind is not None:
+        found.append(lead[kind.end() :])
+    place = lead.rsplit(", ", 1)
+    if len(place) == 2 and fold(place[1].removeprefix("the ")) in PLACES:
+        found.append(place[0])
     if "(" in lead or "[" in lead:
         outside = _SPLIT.sub(" ", lead).strip(" .,")
         if outside:
@@ -333,6 +354,13 @@ def _yes_no(gold: str, answer: str) -> str:
     }
     said = strip_lead(answer).strip(" \"'*.,!(").lower()
     word = re.match(r"[a-z]+", said)
+    if word is not None and word[0] not in ("yes", "no", "true", "false", "correct", "incorrect", "not"):
+        # "The statement is true".
+        copula = None
+        for copula in _COPULA.finditer(said):  # noqa: B007
+            pass
+        said = said[copula.end() :].strip() if copula else ""
+        word = re.match(r"[a-z]+", said)
     if word is None:
         return "different"
     accepted = (same | other)[gold]
@@ -380,8 +408,17 @@ def _within(gold: str, answer: str) -> bool:
     g = words_of(gold)
     tokens = re.findall(r"[^\W_]+(?:['-][^\W_]+)*|[,;&]", answer)
     folded = [" ".join(words_of(token)) for token in tokens]
-    if not g or len(tokens) > 60 or not any(word in _VERBS for word in folded):
+    if not g or len(tokens) > 60:
         return False
+    if not any(word in _VERBS for word in folded):
+        means = len(folded) > len(g) + 2 and folded[len(folded) - len(g) - 1] in (
+            "by",
+            "via",
+            "through",
+            "using",
+            "called",
+        )
+        return means and [w for part in folded[-len(g) :] for w in part.split()] == g
     words = [(i, w) for i, word in enumerate(folded) for w in word.split()]
     flat = [w for _, w in words]
     hits = [k for k in range(len(flat) - len(g) + 1) if flat[k : k + len(g)] == g]
