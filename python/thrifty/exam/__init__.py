@@ -12,6 +12,7 @@ from thrifty.exam.continuations import Continuation, ContinuationExam, continuat
 from thrifty.exam.curves import ReliabilityBin, isotonic, reliability, risk_coverage
 from thrifty.exam.endpoint import Endpoint, Reply
 from thrifty.exam.graded import Graded, GradedAnswer
+from thrifty.exam.grading import grade_answer, parse_confidence
 from thrifty.exam.images import Image
 from thrifty.exam.load import load
 from thrifty.exam.metrics import Metrics, metrics
@@ -51,10 +52,12 @@ __all__ = [
     "contamination",
     "continuations",
     "decide",
+    "grade_answer",
     "isotonic",
     "load",
     "metrics",
     "open_run",
+    "parse_confidence",
     "prompt",
     "reliability",
     "risk_coverage",
