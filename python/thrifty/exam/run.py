@@ -218,6 +218,10 @@ def _finish(work: Any) -> None:
         raise error from None
 
 
+def _connection(model: Any, concurrency: int, timeout: float) -> Connection | Function:
+    return Connection(model, timeout) if isinstance(model, Endpoint) else Function(model, concurrency, timeout)
+
+
 class _Session:
     """What runs between a start and an end of the process."""
 
@@ -247,9 +251,8 @@ class _Session:
         from thrifty.exam.ask import Asker
 
         where = model.address if isinstance(model, Endpoint) else "the model"
-        connect = Connection if isinstance(model, Endpoint) else Function
         try:
-            async with connect(model, concurrency, timeout) as connection:
+            async with _connection(model, concurrency, timeout) as connection:
                 asker = Asker(connection, concurrency=concurrency, retries=retries, rpm=rpm, tpm=tpm, where=where)
                 async with asyncio.TaskGroup() as group:
                     keeper = group.create_task(self._keep())
