@@ -5,8 +5,26 @@
 '8'
 """
 
+from thrifty.exam.calibration import CalibrationError, calibration_error
+from thrifty.exam.curves import ReliabilityBin, isotonic, reliability, risk_coverage
 from thrifty.exam.graded import Graded, GradedAnswer
+from thrifty.exam.metrics import Metrics, metrics
 from thrifty.exam.question import Dataset, Question, Remark
 from thrifty.exam.verdict import Verdict
 
-__all__ = ["Dataset", "Graded", "GradedAnswer", "Question", "Remark", "Verdict"]
+__all__ = [
+    "CalibrationError",
+    "Dataset",
+    "Graded",
+    "GradedAnswer",
+    "Metrics",
+    "Question",
+    "ReliabilityBin",
+    "Remark",
+    "Verdict",
+    "calibration_error",
+    "isotonic",
+    "metrics",
+    "reliability",
+    "risk_coverage",
+]
