@@ -8,6 +8,7 @@
 from thrifty.exam.calibration import CalibrationError, calibration_error
 from thrifty.exam.curves import ReliabilityBin, isotonic, reliability, risk_coverage
 from thrifty.exam.graded import Graded, GradedAnswer
+from thrifty.exam.grading import grade_answer, parse_confidence
 from thrifty.exam.metrics import Metrics, metrics
 from thrifty.exam.question import Dataset, Question, Remark
 from thrifty.exam.verdict import Verdict
@@ -23,8 +24,10 @@ __all__ = [
     "Remark",
     "Verdict",
     "calibration_error",
+    "grade_answer",
     "isotonic",
     "metrics",
+    "parse_confidence",
     "reliability",
     "risk_coverage",
 ]
