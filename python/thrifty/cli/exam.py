@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from thrifty.cli import exam_grade
+
 __all__ = ["app"]
 
 app = typer.Typer(help="Give a model an exam, grade it, tell whether another one does as well.", no_args_is_help=True)
@@ -12,3 +14,6 @@ app = typer.Typer(help="Give a model an exam, grade it, tell whether another one
 @app.callback()
 def exam() -> None:
     """Give a model an exam, grade it, tell whether another one does as well."""
+
+
+app.command()(exam_grade.grade)

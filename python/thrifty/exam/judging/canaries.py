@@ -16,7 +16,9 @@ class Canary(NamedTuple):
     response: str
 
 
-_YES = '{"extracted_final_answer": "%s", "reasoning": "It is the same as the key.", "correct": "yes", "confidence": 100}'
+_YES = (
+    '{"extracted_final_answer": "%s", "reasoning": "It is the same as the key.", "correct": "yes", "confidence": 100}'
+)
 
 CANARIES = (
     Canary(

@@ -40,7 +40,7 @@ def escaped(text: str, most: int) -> str:
     """
     if len(text) > most:
         head = most // 4
-        text = f"{text[:head]}\n[{len(text) - most:,} letters left out]\n{text[len(text) - (most - head):]}"
+        text = f"{text[:head]}\n[{len(text) - most:,} letters left out]\n{text[len(text) - (most - head) :]}"
     return _MARKS.sub(lambda found: " ".join(found[0]), text)
 
 

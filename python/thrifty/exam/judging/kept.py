@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Kept"]
 
+FORMAT, VERSION = "thrifty.exam.judgements", 1
 #: Bytes of a line; longer ones are damaged.
 MOST_LINE = 1 << 20
 
@@ -29,6 +30,8 @@ class Kept:
     ----------
     path : Path
         Made where it is not there, for its owner alone.
+    canary : str
+        Of the data set: stands at the file's beginning.
 
     Raises
     ------
@@ -36,7 +39,7 @@ class Kept:
         Where another process has it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, canary: str = "") -> None:
         self.path = path
         self._found: dict[str, Judgement] = {}
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
@@ -47,6 +50,8 @@ class Kept:
             self._file.close()
             raise LockedError(f"{path}: another process grades this run; wait for it") from None
         self._read()
+        if not self._file.tell():
+            self._file.write(line_of({"format": FORMAT, "version": VERSION, "canary": canary}))
 
     def __enter__(self) -> Self:
         return self

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Answers", "confidence_of", "dict_of", "json_object", "json_objects", "number_of", "right_or_wrong", "text_of"]
+__all__ = [
+    "Answers",
+    "confidence_of",
+    "dict_of",
+    "json_object",
+    "json_objects",
+    "number_of",
+    "right_or_wrong",
+    "text_of",
+]
 
 #: Bytes of a file that is read as a whole, and of a line; letters of an id or a subject, and of a response.
 MOST_BYTES, MOST_LINE, MOST_NAME, MOST_TEXT = 1 << 30, 64 << 20, 256, 4_000_000

@@ -39,7 +39,9 @@ def read_hle(path: Path, values: dict[str, Any]) -> Graded:
             raise DatasetError(f"{path}: {place}: an object with a text 'response' is needed")
         response, judge = text_of(entry.get("response")), entry.get("judge_response")
         if judge is not None and not isinstance(judge, dict):
-            raise DatasetError(f"{path}: {place}: field judge_response: an object is needed, got {type(judge).__name__}")
+            raise DatasetError(
+                f"{path}: {place}: field judge_response: an object is needed, got {type(judge).__name__}"
+            )
         models.add(text_of(entry.get("model")))
         for name in usage:
             usage[name] += number_of(dict_of(entry.get("usage")).get(name))
@@ -57,7 +59,9 @@ def read_hle(path: Path, values: dict[str, Any]) -> Graded:
 def _judged(path: Path, place: str, judge: dict[str, Any], response: str) -> bool | None:
     said = judge.get("correct")
     if said not in ("yes", "no"):
-        raise DatasetError(f"{path}: {place}: field judge_response.correct: yes or no is needed, got {str(said)[:60]!a}")
+        raise DatasetError(
+            f"{path}: {place}: field judge_response.correct: yes or no is needed, got {str(said)[:60]!a}"
+        )
     return said == "yes" and bool(response.strip())
 
 

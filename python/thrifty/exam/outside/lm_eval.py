@@ -47,7 +47,9 @@ def read_lm_eval(path: Path, grader: str | None = None) -> Graded:
         if of_line != sieve:
             continue
         if metric not in metrics:
-            raise DatasetError(f"{path}: {place}: metric {metric[:60]!a} is missing; there are {', '.join(metrics)[:200]}")
+            raise DatasetError(
+                f"{path}: {place}: metric {metric[:60]!a} is missing; there are {', '.join(metrics)[:200]}"
+            )
         response = _response(line.get("resps"))
         answers.add(
             place,
