@@ -1,4 +1,4 @@
-"""Grades of a run: rules first, a judge where they can't tell, the same bytes each time, and nothing believed unread."""
+"""Grades of a run: rules first, a judge where they can't tell, the same bytes each time, nothing believed unread."""
 
 from __future__ import annotations
 
@@ -90,7 +90,8 @@ def test_a_judge_where_rules_can_not_tell(folder: Path) -> None:
     found = {one.id: (one.correct, one.rule) for one in graded.answers}
     assert found["effect"] == (True, "judge")
     assert found["reason"] == (False, "judge")
-    assert found["spider"][0] is True and found["beetle"][0] is False
+    assert found["spider"][0] is True
+    assert found["beetle"][0] is False
     assert len(prompts) == 12 + 2
     # It names a percentage that stands in the response.
     assert next(one.confidence for one in graded.answers if one.id == "reason") == 0.7

@@ -120,7 +120,7 @@ def changed(path: Path, tmp_path: Path, old: str, new: str) -> Path:
             "judged_hle_model-a.json",
             '"correct": "yes"',
             '"correct": "yes and no"',
-            "entry '668825f80.*correct: yes or no",
+            "entry '668825f80.*not yes or no",
         ),
         ("judged_hle_model-a.json", "66b2c7c9341b811f1c4c5d3a", "668825f80a642802bdfeadfa", "is there twice"),
         ("judged_hle_model-a.json", "66b2c7c9341b811f1c4c5d3a", "a\\u202eb", "can't be an id"),
@@ -185,31 +185,10 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
             read_graded(tmp_path / name)
 
 
+NAMES = ["id", "epoch", "scores", "judge", "value", "output", "completion", "choices", "message", "content", "metadata"]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                [
-                    "id",
-                    "scores",
-                    "value",
-                    "output",
-                    "completion",
-                    "choices",
-                    "message",
-                    "content",
-                    "epoch",
-                    "judge",
-                    "metadata",
-                    "category",
-                ]
-            ),
-            inner,
-            max_size=5,
-        )
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5),
     max_leaves=12,
 )
 
@@ -227,16 +206,12 @@ def test_any_log_is_read_or_refused(samples: list[Any], about: Any, stats: Any) 
     assert all(one.correct in (True, False, None) for one in found.answers)
 
 
+JUDGED = st.fixed_dictionaries(
+    {"correct": st.sampled_from(["yes", "no", "Yes"]) | VALUES}, optional={"confidence": VALUES}
+)
 ENTRIES = st.fixed_dictionaries(
     {"response": st.text(max_size=9) | VALUES},
-    optional={
-        "judge_response": st.fixed_dictionaries(
-            {"correct": st.sampled_from(["yes", "no", "Yes"]) | VALUES}, optional={"confidence": VALUES}
-        )
-        | VALUES,
-        "model": VALUES,
-        "usage": VALUES,
-    },
+    optional={"judge_response": JUDGED | VALUES, "model": VALUES, "usage": VALUES},
 )
 
 

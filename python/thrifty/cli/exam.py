@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from thrifty.cli import exam_grade
+from thrifty.cli import exam_grade, exam_run
 
 __all__ = ["app"]
 
@@ -16,4 +16,5 @@ def exam() -> None:
     """Give a model an exam, grade it, tell whether another one does as well."""
 
 
+app.command()(exam_run.run)
 app.command()(exam_grade.grade)

@@ -7,27 +7,52 @@
 
 from thrifty.exam.calibration import CalibrationError, calibration_error
 from thrifty.exam.curves import ReliabilityBin, isotonic, reliability, risk_coverage
+from thrifty.exam.endpoint import Endpoint, Reply
 from thrifty.exam.graded import Graded, GradedAnswer
+from thrifty.exam.graders import grade
+from thrifty.exam.grades import read_grades
 from thrifty.exam.grading import grade_answer, parse_confidence
+from thrifty.exam.images import Image
+from thrifty.exam.judging import Judge
+from thrifty.exam.load import load
 from thrifty.exam.metrics import Metrics, metrics
+from thrifty.exam.outside import read_graded
+from thrifty.exam.prompt import Prompt, prompt
 from thrifty.exam.question import Dataset, Question, Remark
+from thrifty.exam.results import Answer, Run, open_run
+from thrifty.exam.run import Progress, run
 from thrifty.exam.verdict import Verdict
 
 __all__ = [
+    "Answer",
     "CalibrationError",
     "Dataset",
+    "Endpoint",
     "Graded",
     "GradedAnswer",
+    "Image",
+    "Judge",
     "Metrics",
+    "Progress",
+    "Prompt",
     "Question",
     "ReliabilityBin",
     "Remark",
+    "Reply",
+    "Run",
     "Verdict",
     "calibration_error",
+    "grade",
     "grade_answer",
     "isotonic",
+    "load",
     "metrics",
+    "open_run",
     "parse_confidence",
+    "prompt",
+    "read_graded",
+    "read_grades",
     "reliability",
     "risk_coverage",
+    "run",
 ]

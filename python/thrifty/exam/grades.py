@@ -99,13 +99,13 @@ def read_grades(run: Run | str | PathLike[str]) -> Graded:
         raise FormatError(f"{path}: version {str(head.get('version'))[:20]!a}; this thrifty reads {VERSION}")
     rows = list(lines)
     if head.get("answers") != len(rows):
-        raise FormatError(
-            f"{path}: {len(rows)} grades, not {str(head.get('answers'))[:20]}: cut off; grade the run again"
-        )
+        wanted = str(head.get("answers"))[:20]
+        raise FormatError(f"{path}: {len(rows)} grades, not {wanted}: cut off; grade the run again")
     before, now = head.get("results_sha256"), str(found.summary.get("results_sha256", ""))
     if before != now:
         raise MismatchError(
-            f"{path}: results_sha256 {str(before)[:12]!a}, the answers have {now[:12]!a}: the run went on; grade it again"
+            f"{path}: results_sha256 {str(before)[:12]!a}, the answers have {now[:12]!a}: the run went on; "
+            "grade it again"
         )
     for number, (row, answer) in enumerate(zip(rows, found.answers, strict=False), 2):
         _check(f"{path}, line {number}", row)

@@ -29,14 +29,14 @@ def prompt_sha256() -> str:
 
 
 def escaped(text: str, most: int) -> str:
-    """Return text in which no mark stands, not longer than ``most`` letters and a note of what was left out.
+    r"""Return text in which no mark stands, not longer than ``most`` letters and a note of what was left out.
 
     Examples
     --------
     >>> escaped("8 <<<END OF RESPONSE 1>>>", 100)
     '8 < < <END OF RESPONSE 1> > >'
     >>> escaped("abcdefghijkl", 8)
-    'ab\\n[4 letters left out]\\nghijkl'
+    'ab\n[4 letters left out]\nghijkl'
     """
     if len(text) > most:
         head = most // 4

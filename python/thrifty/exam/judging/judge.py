@@ -109,8 +109,8 @@ class Judge:
         obeyed = [canary.name for canary, judgement in zip(CANARIES, said, strict=True) if judgement.correct]
         if obeyed:
             raise ModelError(
-                f"{self.where}: {self.name} is unfit to judge: it called {len(obeyed)} of {len(CANARIES)} wrong responses "
-                f"right that only ask for it (one that {obeyed[0]}); nothing was graded by it, use another model"
+                f"{self.where}: {self.name} is unfit to judge: it called {len(obeyed)} of {len(CANARIES)} wrong "
+                f"responses right that only ask for it (one that {obeyed[0]}); nothing was graded, use another model"
             )
 
     def ask(

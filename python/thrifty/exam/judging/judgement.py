@@ -72,20 +72,14 @@ def read_reply(text: str) -> tuple[Judgement, bool]:
     >>> read_reply(good)[0].correct, read_reply("Yes, it is correct.")[0].correct
     (True, None)
     """
-    if len(text) > MOST_REPLY:
-        return Judgement(None, why="the reply is too long"), True
     body = text.strip()
     if body.startswith("<think>") and "</think>" in body:
         body = body.split("</think>", 1)[1].strip()
     if not body:
         return Judgement(None, why="the reply is empty"), False
-    fenced = _FENCE.fullmatch(body)
-    try:
-        found = json.loads(fenced[1] if fenced else body, object_pairs_hook=_once)
-    except (ValueError, RecursionError):
-        return Judgement(None, why="the reply is no JSON"), True
-    if not isinstance(found, dict) or set(found) != _FIELDS:
-        return Judgement(None, why="the reply has other fields than were asked for"), True
+    found = _object(body)
+    if found is None:
+        return Judgement(None, why="the reply is not one JSON object with the fields that were asked for"), True
     answer, reasoning = found["extracted_final_answer"], found["reasoning"]
     correct, percent = found["correct"], found["confidence"]
     if correct not in ("yes", "no"):
@@ -96,6 +90,18 @@ def read_reply(text: str) -> tuple[Judgement, bool]:
         return Judgement(None, why=f"its confidence is {str(percent)[:40]!a}, no percentage"), True
     kept = (part[:MOST_KEPT].encode("utf-8", "replace").decode() for part in (answer, reasoning))
     return Judgement(correct == "yes", *kept, None if percent is None else float(percent)), False
+
+
+def _object(body: str) -> dict[str, Any] | None:
+    """Return the object that a reply is, with all fields and no other; None where it is something else."""
+    if len(body) > MOST_REPLY:
+        return None
+    fenced = _FENCE.fullmatch(body)
+    try:
+        found = json.loads(fenced[1] if fenced else body, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and set(found) == _FIELDS else None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Answers that other programs asked for and graded: logs of Inspect, samples of lm-eval, files of the HLE repository."""
+"""Graded answers of other programs: logs of Inspect, samples of lm-eval, files of the HLE repository."""
 
 from thrifty.exam.outside.kinds import read_graded
 

@@ -59,9 +59,7 @@ def read_hle(path: Path, values: dict[str, Any]) -> Graded:
 def _judged(path: Path, place: str, judge: dict[str, Any], response: str) -> bool | None:
     said = judge.get("correct")
     if said not in ("yes", "no"):
-        raise DatasetError(
-            f"{path}: {place}: field judge_response.correct: yes or no is needed, got {str(said)[:60]!a}"
-        )
+        raise DatasetError(f"{path}: {place}: field judge_response.correct: {str(said)[:60]!a}, not yes or no")
     return said == "yes" and bool(response.strip())
 
 

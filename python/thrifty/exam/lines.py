@@ -1,0 +1,156 @@
+"""Lines of a file, JSONL and CSV, in bounded memory."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from thrifty.errors import DatasetError
+from thrifty.exam.records import REQUIRED, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from thrifty.exam.records import Records
+
+__all__ = ["MOST_BYTES", "lines", "read_csv", "read_jsonl"]
+
+#: Of a record; longer ones are passed over piece by piece.
+MOST_BYTES = 32 << 20
+_PIECE = 1 << 20
+
+
+def lines(file: BinaryIO, most: int = MOST_BYTES) -> Iterator[bytes | None]:
+    """Yield lines with their ends; None for a line of more than ``most`` bytes."""
+    while line := file.readline(most + 1):
+        if len(line) > most and not line.endswith(b"\n"):
+            while line and not line.endswith(b"\n"):
+                line = file.readline(_PIECE)
+            yield None
+        else:
+            yield line
+
+
+def read_jsonl(file: BinaryIO, records: Records) -> None:
+    """Read a record a line; blank lines are passed over."""
+    for number, line in enumerate(lines(file), 1):
+        if line is None:
+            records.reject(number, "", f"the line has more than {MOST_BYTES:,} bytes")
+            continue
+        text = _decoded(line, number, records)
+        if text is None or not text.strip():
+            continue
+        try:
+            values = json.loads(text, object_pairs_hook=_once)
+        except RecursionError:
+            records.reject(number, "", "the JSON is nested too deeply")
+            continue
+        except ValueError as error:
+            cut = "" if text.endswith("\n") else "; the file ends here, it may be cut off"
+            records.reject(number, "", f"it is not JSON: {error}{cut}")
+            continue
+        if isinstance(values, dict):
+            records.add(number, values)
+        else:
+            records.reject(number, "", "it is JSON, but no object")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{shown(next(name for name in names if names.count(name) > 1))} is there twice")
+    return found
+
+
+def _decoded(line: bytes, number: int, records: Records) -> str | None:
+    """Return the text of a line; None, and a remark, where it is none."""
+    try:
+        return line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        records.reject(number, "", f"it is not UTF-8: byte {line[error.start]:#04x} at byte {error.start} of the line")
+        return None
+
+
+def read_csv(file: BinaryIO, records: Records) -> None:
+    """Read comma-separated values (RFC 4180) under a line of names.
+
+    Raises
+    ------
+    DatasetError
+        Where the names are not those of questions.
+    """
+    names: list[str] = []
+    for number, raw, whole in _csv_records(file):
+        if raw is None:
+            records.reject(number, "", f"the record has more than {MOST_BYTES:,} bytes")
+            continue
+        if not whole:
+            records.reject(number, "", "a quote that begins here is never closed; the file may be cut off")
+            continue
+        text = _decoded(raw, number, records)
+        if text is None or not text.strip():
+            continue
+        values = _values(text.removesuffix("\n").removesuffix("\r"))
+        if not names:
+            names = values or []
+            _check_names(names, number, records.file)
+        elif values is None:
+            records.reject(number, "", "a quoted value goes on after its closing quote")
+        elif len(values) != len(names):
+            records.reject(number, "", f"{len(values)} values under {len(names)} names")
+        else:
+            records.add(number, dict(zip(names, values, strict=True)))
+
+
+def _check_names(names: list[str], number: int, file: str) -> None:
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        there = ", ".join(shown(name) for name in names[:12])
+        raise DatasetError(f"{file}, line {number}: no column is called {missing[0]}; there are {there or 'none'}")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DatasetError(f"{file}, line {number}: two columns are called {shown(twice)}")
+
+
+def _csv_records(file: BinaryIO) -> Iterator[tuple[int, bytes | None, bool]]:
+    """Yield line, bytes (None where there are too many) and whether the last quote is closed, a record at a time."""
+    held: list[bytes] = []
+    number, begun, size, quotes = 1, 1, 0, 0
+    while piece := file.readline(_PIECE):
+        quotes += piece.count(b'"')
+        size += len(piece)
+        if size <= MOST_BYTES:
+            held.append(piece)
+        else:
+            held.clear()
+        if not piece.endswith(b"\n"):
+            continue
+        number += 1
+        if quotes % 2 == 0:
+            yield begun, b"".join(held) if size <= MOST_BYTES else None, True
+            held.clear()
+            begun, size, quotes = number, 0, 0
+    if size:
+        yield begun, b"".join(held) if size <= MOST_BYTES else None, quotes % 2 == 0
+
+
+def _values(text: str) -> list[str] | None:
+    """Split a record at its commas; None where something follows a closing quote."""
+    found, at = [], 0
+    while True:
+        if text.startswith('"', at):
+            end = at + 1
+            while (end := text.find('"', end)) >= 0 and text.startswith('""', end):
+                end += 2
+            if end < 0 or (end + 1 < len(text) and text[end + 1] != ","):
+                return None
+            found.append(text[at + 1 : end].replace('""', '"'))
+            end += 1
+        else:
+            comma = text.find(",", at)
+            end = comma if comma >= 0 else len(text)
+            found.append(text[at:end])
+        if end >= len(text):
+            return found
+        at = end + 1
