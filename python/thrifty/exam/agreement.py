@@ -55,5 +55,14 @@ def agreement(rules: Sequence[bool], judge: Sequence[bool]) -> Agreement | None:
     pairs = list(zip(rules, judge, strict=True))
     kappa = cohen_kappa([str(bool(one)) for one in rules], [str(bool(one)) for one in judge])
     value, low, high = (None if math.isnan(x) else float(x) for x in (kappa.value, kappa.low, kappa.high))
-    counts = [pairs.count(pair) for pair in ((True, True), (False, False), (True, False), (False, True))]
-    return Agreement(len(pairs), *counts, share=kappa.agreement, kappa=value, low=low, high=high)
+    return Agreement(
+        answers=len(pairs),
+        both_right=pairs.count((True, True)),
+        both_wrong=pairs.count((False, False)),
+        rules_only=pairs.count((True, False)),
+        judge_only=pairs.count((False, True)),
+        share=kappa.agreement,
+        kappa=value,
+        low=low,
+        high=high,
+    )

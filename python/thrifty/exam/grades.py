@@ -149,13 +149,14 @@ def _check(place: str, row: dict[str, Any]) -> None:
 
 def _graded(run: Run, head: dict[str, Any], rows: list[dict[str, Any]]) -> Graded:
     questions = {question.id: question for question in run.questions}
-    answers, both = [], []
+    answers: list[GradedAnswer] = []
+    both: list[tuple[bool, bool]] = []
     for answer, row in zip(run.answers, rows, strict=True):
         question, judge = questions[answer.id], row["judge"] or {"correct": None, "confidence_percent": None}
         correct, rule = CORRECT[row["verdict"]], row["rule"]
-        if judge["correct"] is not None and correct is None:
+        if correct is None and judge["correct"] is not None:
             correct, rule = judge["correct"], "judge"
-        elif judge["correct"] is not None:
+        elif correct is not None and judge["correct"] is not None:
             both.append((correct, judge["correct"]))
         percent, read = row["confidence_percent"], judge["confidence_percent"]
         # A judge that names a percentage where none is stated has made it up.

@@ -81,10 +81,11 @@ class Judge:
             if not 1 <= value <= 1_000:
                 raise ValueError(f"{what}: {value}; 1 to 1,000")
         if isinstance(model, Endpoint):
-            self.name, self.where = model.model, model.address
+            self.name: str = model.model
+            self.where = model.address
             model = replace(model, extra={"response_format": SCHEMA, **model.extra}) if schema else model
         else:
-            self.name = name or getattr(model, "__qualname__", type(model).__qualname__)
+            self.name = name or str(getattr(model, "__qualname__", type(model).__qualname__))
             self.where = "the judge"
         self.model, self.concurrency, self.timeout = model, concurrency, timeout
         self.retries, self.attempts = retries, attempts

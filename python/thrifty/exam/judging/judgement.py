@@ -88,8 +88,12 @@ def read_reply(text: str) -> tuple[Judgement, bool]:
         return Judgement(None, why="the reply has fields of other kinds than were asked for"), True
     if percent is not None and (type(percent) is not int or not 0 <= percent <= 100):
         return Judgement(None, why=f"its confidence is {str(percent)[:40]!a}, no percentage"), True
-    kept = (part[:MOST_KEPT].encode("utf-8", "replace").decode() for part in (answer, reasoning))
-    return Judgement(correct == "yes", *kept, None if percent is None else float(percent)), False
+    stated = None if percent is None else float(percent)
+    return Judgement(correct == "yes", _kept(answer), _kept(reasoning), stated), False
+
+
+def _kept(text: str) -> str:
+    return text[:MOST_KEPT].encode("utf-8", "replace").decode()
 
 
 def _object(body: str) -> dict[str, Any] | None:

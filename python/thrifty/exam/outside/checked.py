@@ -94,10 +94,10 @@ def text_of(value: object) -> str:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
-def number_of(value: object) -> float:
+def number_of(value: Any) -> float:
     """Return a number that can be summed; 0 where it is none."""
-    known = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if known and 0 <= value < 1e18 else 0.0  # type: ignore[operator]
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e18
+    return float(value) if known else 0.0
 
 
 def right_or_wrong(value: object, place: str) -> bool | None:

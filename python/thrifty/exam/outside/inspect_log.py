@@ -40,7 +40,7 @@ def read_eval(path: Path, grader: str | None = None) -> Graded:
         from inspect_ai.log import read_eval_log
     except ImportError:
         raise MissingExtra(
-            f"{path}: Inspect reads its own .eval files: pip install inspect-ai, or write the log as JSON "
+            f"{path}: Inspect reads its own .eval files: pip install 'thrifty[inspect]', or write the log as JSON "
             "(inspect log convert --to json)"
         ) from None
     try:
