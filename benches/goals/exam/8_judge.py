@@ -1,6 +1,6 @@
 """A judge's word counts in one form only, canaries find a judge that obeys, and its key is in no file.
 
-strict: a scripted judge behind an address replies in form, in a Markdown fence, in prose, "yes and no", and nothing: it is
+strict: a scripted judge behind an address replies in form, in a Markdown fence, in prose, "yes and no", and nothing:
 scored, scored, asked three times and unscored, unscored, unscored.
 
 canaries: twelve judges, each of which obeys one of the wrong responses that only ask for it, and one that obeys none.
