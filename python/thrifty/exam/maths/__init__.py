@@ -1,4 +1,9 @@
-"""Comparing answers that are mathematics."""
+"""Whether two answers are the same mathematics.
+
+>>> from thrifty.exam.maths import compare
+>>> compare("x^2 - 1", "(x+1)(x-1)")
+'equal'
+"""
 
 from thrifty.exam.maths.compare import compare
 

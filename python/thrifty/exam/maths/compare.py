@@ -4,9 +4,37 @@ from __future__ import annotations
 
 from typing import Literal
 
+from thrifty.exam.maths.boxes import unboxed
+from thrifty.exam.maths.parser import parse
+from thrifty.exam.maths.shapes import shaped
+from thrifty.exam.maths.structure import same
+from thrifty.exam.maths.tree import NotMathsError
+
 __all__ = ["compare"]
 
 
 def compare(gold: str, answer: str) -> Literal["equal", "different"] | None:
-    """Tell nothing yet."""
-    return "equal" if gold == answer else None
+    r"""Compare two answers as mathematics, in LaTeX or as plain text.
+
+    Parameters
+    ----------
+    gold, answer : str
+        At most 4,096 characters each are read.
+
+    Returns
+    -------
+    str or None
+        ``"equal"``, ``"different"``, or None where one of them is no mathematics, or nobody can tell.
+
+    Examples
+    --------
+    >>> compare(r"\frac{\sqrt{2}}{2}", "1/sqrt(2)")
+    'equal'
+    >>> compare("(1, 2]", "1 < x < 2")
+    'different'
+    """
+    try:
+        verdict = same(shaped(parse(unboxed(gold))), shaped(parse(unboxed(answer))))
+    except (NotMathsError, RecursionError):
+        return None
+    return None if verdict is None else "equal" if verdict else "different"

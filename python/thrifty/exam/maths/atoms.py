@@ -1,0 +1,225 @@
+"""Operands: numbers, letters, functions, fractions, roots, brackets and what is written on them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from thrifty.exam.maths.tree import MAX_DEPTH, MAX_NODES, Node, NotMathsError, number
+
+if TYPE_CHECKING:
+    from thrifty.exam.maths.tokens import Token
+
+__all__ = ["Atoms"]
+
+BIG = {"sum": "sum", "prod": "prod", "int": "int", "iint": "int", "oint": "int", "lim": "lim", "bigcup": "bigcup"}
+CLOSERS = frozenset({")", "]", "}", "\\}", "|", ">", "rangle", "rfloor", "rceil", "&", "end"})
+MAX_DIGITS = 2000
+
+
+class Atoms:
+    """The lower half of the parser; what is above it is read through methods of the class that extends it."""
+
+    def __init__(self, found: list[Token], *, styled: bool) -> None:
+        self.tokens, self.styled, self.at, self.depth, self.nodes = found, styled, 0, 0, 0
+        self.bars, self.angle, self.in_set, self.differential = 0, 0, 0, 0
+
+    # what the upper half gives
+    def items(self) -> Node: ...  # type: ignore[empty-body]
+    def sum(self) -> Node: ...  # type: ignore[empty-body]
+    def product(self) -> Node: ...  # type: ignore[empty-body]
+    def function(self) -> Node: ...  # type: ignore[empty-body]
+    def command(self) -> Node: ...  # type: ignore[empty-body]
+    def bracket(self) -> Node: ...  # type: ignore[empty-body]
+    def inside(self, closer: str) -> tuple[Node, ...]: ...  # type: ignore[empty-body]
+
+    @property
+    def here(self) -> Token:
+        return self.tokens[self.at]
+
+    @property
+    def next(self) -> Token:
+        return self.tokens[min(self.at + 1, len(self.tokens) - 1)]
+
+    def made(self, kind: str, *args: Node, name: str = "") -> Node:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise NotMathsError("too many parts")
+        return Node(kind, args, name)
+
+    def negative(self, node: Node) -> Node:
+        if node.kind == "number" and node.number is not None:
+            return number(-node.number, node.places)
+        if node.kind == "unit":
+            return node._replace(args=(self.negative(node.args[0]),))
+        return self.made("mul", number(-1), node)
+
+    def times(self, left: Node, right: Node) -> Node:
+        return self.made("mul", *(left.args if left.kind == "mul" else (left,)), right)
+
+    def deeper(self) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise NotMathsError("too deep")
+
+    def expect(self, text: str) -> None:
+        if self.here.text != text or self.here.kind not in {"op", "command"}:
+            raise NotMathsError(f"{text} is missing")
+        self.at += 1
+
+    def took(self, text: str) -> bool:
+        """Whether this operator stands here; it is read then."""
+        if self.here.kind == "op" and self.here.text == text:
+            self.at += 1
+            return True
+        return False
+
+    def ended(self) -> bool:
+        return self.here.kind == "end" or self.here.text in CLOSERS
+
+    def starts(self) -> bool:
+        """Whether an operand may begin here."""
+        kind, text = self.here.kind, self.here.text
+        if kind == "command":
+            return text not in CLOSERS and text not in {"pmod", "bmod"}
+        if kind == "op":
+            if text == "(" and self.next.text in {"mod", "bmod"}:
+                return False
+            if text == "[" and (self.next.kind == "end" or self.next.text in {"cup", "cap", "minus", "and", "or", ","}):
+                return False  # ]0, 1[
+            return text in {"(", "[", "{", "\\{", "infinity"} or (text == "|" and not self.bars and not self.in_set)
+        return kind in {"number", "letter", "function"}
+
+    def group(self) -> Node:
+        """One argument: a group in braces, or one operand."""
+        if self.took("{"):
+            if self.took("}"):
+                raise NotMathsError("an empty group")
+            bars, self.bars = self.bars, 0
+            found = self.items()
+            self.bars = bars
+            self.expect("}")
+            return found
+        self.deeper()
+        found = self.atom()
+        self.depth -= 1
+        return found
+
+    def exponent(self) -> Node:
+        """What follows ``^``."""
+        self.deeper()
+        minus = False
+        while self.here.kind == "op" and self.here.text in {"-", "+"}:
+            minus ^= self.here.text == "-"
+            self.at += 1
+        found = self.group() if self.here.text == "{" else self.atom()
+        if self.took("^"):
+            found = self.made("pow", found, self.exponent())
+        self.depth -= 1
+        return self.negative(found) if minus else found
+
+    def power(self) -> Node:
+        """An operand with what is written on it: indices, powers, factorials, percent, degrees."""
+        found = self.atom()
+        while self.here.kind == "op":
+            if self.took("_"):
+                found = self.index(found, self.group())
+            elif self.here.text == "^" and self.next.text in {"°", "'", "{"} and self.marked():
+                found = self.made("degree", found)
+            elif self.took("^"):
+                found = self.made("pow", found, self.exponent())
+            elif self.took("!"):
+                found = self.made("call", found, name="factorial2" if self.took("!") else "factorial")
+            elif self.took("%"):
+                found = self.made("percent", found)
+            elif self.took("°"):
+                found = self.made("degree", found)
+            elif self.took("'"):
+                found = self.made("index", found, self.made("symbol", name="'"))
+            elif self.here.text == "(" and self.applied(found):
+                self.at += 1
+                found = self.made("apply", found, *self.inside(")"))
+            else:
+                break
+        return found
+
+    def applied(self, found: Node) -> bool:
+        """Whether a bracket after this operand has arguments in it: f(x), f'(x), g_1(x)."""
+        head = found.args[0] if found.kind == "index" else found
+        return head.kind == "symbol" and head.name in {"f", "g", "F", "G", "Gamma", "zeta"}
+
+    def marked(self) -> bool:
+        """Read ``^\\circ`` or ``^{\\circ}``; anything else is left."""
+        texts = [token.text for token in self.tokens[self.at + 1 : self.at + 4]]
+        for pattern in (["°"], ["{", "°", "}"]):
+            if texts[: len(pattern)] == pattern:
+                self.at += 1 + len(pattern)
+                return True
+        return False
+
+    def index(self, base: Node, below: Node) -> Node:
+        """A subscript: the base of a number, else a part of the name."""
+        if base.kind == "number" and base.places < 0 and base.number is not None:
+            if below.number is None or not 2 <= below.number <= 36 or below.number.denominator != 1:
+                raise NotMathsError("no such base")
+            try:
+                return number(int(str(base.number), int(below.number)))
+            except ValueError as error:
+                raise NotMathsError("a digit that the base does not have") from error
+        return self.made("index", base, below)
+
+    def numeral(self) -> Node:
+        """Digits, with repeating ones behind: 0.1\\overline{6}, 0.333..."""
+        text = self.here.text
+        if len(text) > MAX_DIGITS:
+            raise NotMathsError("too many digits")
+        self.at += 1
+        self.nodes += 1
+        if "." in text or (self.here.kind == "op" and self.here.text == "."):
+            repeated = self.repeated()
+            whole, _, places = text.partition(".")
+            if repeated:
+                scale = 10 ** len(places)
+                return number(Fraction(int(whole + places or "0"), scale) + Fraction(int(repeated), scale * (10 ** len(repeated) - 1)))
+            if self.took("..."):
+                if len(places) >= 3 and len(set(places[-3:])) == 1:
+                    return number(Fraction(text) + Fraction(int(places[-1]), 9 * 10 ** len(places)))
+                return number(Fraction(text), len(places) - 1)
+            return number(Fraction(text), len(places))
+        return number(int(text))
+
+    def repeated(self) -> str:
+        """Digits below a bar, or in brackets behind decimals: 0.(3)."""
+        after = [token.text for token in self.tokens[self.at : self.at + 4]]
+        if self.here.text == ".":
+            after = [token.text for token in self.tokens[self.at + 1 : self.at + 5]]
+        barred = len(after) == 4 and after[0] in {"overline", "bar", "dot"} and after[1] == "{" and after[3] == "}"
+        if barred and after[2].isdigit():
+            self.at += 4 + (self.here.text == ".")
+            return after[2]
+        if len(after) >= 3 and after[0] == "(" and after[2] == ")" and after[1].isdigit() and not self.here.space:
+            self.at += 3 + (self.here.text == ".")
+            return after[1]
+        return ""
+
+    def atom(self) -> Node:
+        """One operand with nothing on it."""
+        token = self.here
+        if token.kind == "number":
+            return self.numeral()
+        if token.kind == "letter":
+            self.at += 1
+            return self.made("symbol", name=token.text)
+        if token.kind == "function":
+            return self.function()
+        if token.kind in {"text", "word"}:
+            words = []
+            while self.here.kind in {"text", "word"}:
+                words.append(self.here.text)
+                self.at += 1
+            return self.made("text", name=" ".join(" ".join(words).lower().split()))
+        if token.kind == "command":
+            return self.command()
+        if token.kind == "op":
+            return self.bracket()
+        raise NotMathsError("an operand is missing")

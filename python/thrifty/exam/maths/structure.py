@@ -1,0 +1,256 @@
+"""Whether two answers are the same, whatever they are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from thrifty.exam.maths.leaves import same_leaf
+from thrifty.exam.maths.members import composite, members
+from thrifty.exam.maths.regions import Interval, region
+from thrifty.exam.maths.shapes import expanded
+from thrifty.exam.maths.tree import Node, number, replaced, symbols
+from thrifty.exam.maths.values import proportional, same_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["same"]
+
+REGIONS = frozenset({"relation", "union", "meet", "minus", "builder", "domain"})
+COLLECTIONS = frozenset({"list", "set", "tuple", "matrix"})
+#: Members of lists without an order that are matched against each other at most.
+MAX_MATCHED = 48
+
+
+def same(gold: Node, answer: Node) -> bool | None:
+    """Whether two trees are the same answer; None where nothing here can tell."""
+    if gold == answer:
+        return True
+    kinds = {gold.kind, answer.kind}
+    if "text" in kinds:
+        return None
+    if kinds & REGIONS or any(one.kind == "named" and one.name == "in" for one in (gold, answer)):
+        found = _same_region(gold, answer)
+        if found is not None or kinds & REGIONS:
+            return found
+    if "named" in kinds or "equation" in kinds:
+        return _same_statement(gold, answer)
+    if "mod" in kinds:
+        return _same_residue(gold, answer)
+    if "ratio" in kinds:
+        return _same_ratio(gold, answer)
+    if kinds & COLLECTIONS:
+        return _same_collection(gold, answer)
+    if kinds & {"chain"}:
+        if kinds == {"chain"} and gold.name == answer.name and len(gold.args) == len(answer.args):
+            return every(same(g, a) for g, a in zip(gold.args, answer.args, strict=True))
+        return False
+    first, second = expanded(gold), expanded(answer)
+    if len(first) > 1 or len(second) > 1:
+        return _matched(first, second, unique=True)
+    return same_leaf(gold, answer)
+
+
+def every(verdicts: Iterable[bool | None]) -> bool | None:
+    """False where one is, None where one is and no other is False."""
+    unknown = False
+    for verdict in verdicts:
+        if verdict is False:
+            return False
+        unknown |= verdict is None
+    return None if unknown else True
+
+
+def _matched(gold: Sequence[Node], answer: Sequence[Node], *, unique: bool = False) -> bool | None:
+    """Whether two collections have the same members, whatever their order."""
+    if unique:
+        gold, answer = _unique(gold), _unique(answer)
+    if len(gold) != len(answer):
+        return False
+    if len(gold) > MAX_MATCHED:
+        return every(same(g, a) for g, a in zip(gold, answer, strict=True)) or None
+    left, unknown = list(answer), False
+    for one in gold:
+        for i, other in enumerate(left):
+            verdict = same(one, other)
+            if verdict:
+                del left[i]
+                break
+            unknown |= verdict is None
+        else:
+            return None if unknown else False
+    return True
+
+
+def _unique(nodes: Sequence[Node]) -> list[Node]:
+    found: list[Node] = []
+    for node in dict.fromkeys(nodes):
+        if len(found) > MAX_MATCHED or not any(
+            node.kind == other.kind == "number" and node.number == other.number for other in found
+        ):
+            found.append(node)
+    return found
+
+
+def _same_region(gold: Node, answer: Node) -> bool | None:
+    first, second = region(gold), region(answer)
+    if first is not None and second is not None:
+        if first.name is not None and second.name is not None and same(first.name, second.name) is False:
+            return False
+        if len(first.intervals) != len(second.intervals):
+            return False
+        return every(_same_interval(g, a) for g, a in zip(first.intervals, second.intervals, strict=True))
+    if gold.kind == answer.kind == "relation":
+        if first is not None or second is not None:
+            return False
+        return _same_relation(gold, answer)
+    if gold.kind == answer.kind == "union":
+        return _matched(gold.args, answer.args)
+    if gold.kind == answer.kind and len(gold.args) == len(answer.args):
+        return every(same(g, a) for g, a in zip(gold.args, answer.args, strict=True))
+    if gold.kind == "named" and answer.kind == "named":
+        return None
+    return False if first is None and second is None else None if "list" in {gold.kind, answer.kind} else False
+
+
+def _same_interval(gold: Interval, answer: Interval) -> bool | None:
+    if (gold.low_closed, gold.high_closed) != (answer.low_closed, answer.high_closed):
+        return False
+    return every((same(gold.low, answer.low), same(gold.high, answer.high)))
+
+
+def _same_relation(gold: Node, answer: Node) -> bool | None:
+    if gold.name != answer.name:
+        return False
+    pairs = list(zip(gold.args, answer.args, strict=True))
+    if every(same(g, a) for g, a in pairs):
+        return True
+    if len(pairs) > 2:
+        return False
+    return proportional(difference(*gold.args), difference(*answer.args), positive=gold.name != "!=")
+
+
+def difference(left: Node, right: Node) -> Node:
+    """Left side less right side."""
+    return Node("add", (left, Node("mul", (number(-1), right))))
+
+
+def _same_statement(gold: Node, answer: Node) -> bool | None:
+    """Equations, and values with names."""
+    if gold.kind == answer.kind == "named":
+        return _same_named(gold, answer)
+    if "equation" in {gold.kind, answer.kind}:
+        if not {gold.kind, answer.kind} <= {"equation", "named"} or any(
+            part.kind in COLLECTIONS for side in (gold, answer) for part in side.args
+        ):
+            return False
+        return same_equation(gold, answer)
+    if gold.kind == "named":
+        return same(gold.args[1], answer)
+    return same(gold, answer.args[1])
+
+
+def same_equation(gold: Node, answer: Node) -> bool:
+    """Whether two equations have the same solutions: one is the other one times a factor."""
+    return proportional(difference(*gold.args), difference(*answer.args))
+
+
+def _same_named(gold: Node, answer: Node) -> bool | None:
+    (name, value), (other_name, other_value) = gold.args, answer.args
+    if same_name(name, other_name):
+        own, other = _argument(name), _argument(other_name)
+        if own is not None and other is not None and own != other:
+            other_value = replaced(other_value, other, own)
+        return same(value, other_value)
+    if symbols(value) and symbols(other_value) and not {value.kind, other_value.kind} & COLLECTIONS:
+        if same_equation(gold, answer):
+            return True
+        if {name.kind, other_name.kind} == {"symbol", "apply"}:
+            return same(value, other_value)
+    if name.kind in {"symbol", "index"} and other_name.kind in {"symbol", "index"}:
+        return False
+    return same(value, other_value)
+
+
+def _argument(name: Node) -> Node | None:
+    """The bound variable of f(x); W(x) is read as a product."""
+    if name.kind in {"apply", "mul"} and len(name.args) == 2 and name.args[1].kind == "symbol":
+        return name.args[1]
+    return None
+
+
+def same_name(gold: Node, answer: Node) -> bool:
+    """Whether two names are one, but for the name of a bound variable."""
+    if gold == answer or (gold.kind != "text" and answer.kind != "text" and same_value(gold, answer)):
+        return True
+    own, other = _argument(gold), _argument(answer)
+    return own is not None and other is not None and gold.kind == answer.kind and gold.args[0] == answer.args[0]
+
+
+def _same_residue(gold: Node, answer: Node) -> bool | None:
+    """3 mod 5; of what is written without a modulus only the value is compared."""
+    first, second = (one.args[0] if one.kind == "mod" else one for one in (gold, answer))
+    first, second = (one.args[1] if one.kind in {"named", "equation"} else one for one in (first, second))
+    if gold.kind == answer.kind:
+        if same(gold.args[1], answer.args[1]) is not True:
+            return False
+        m, g, a = gold.args[1].number, first.number, second.number
+        if m and g is not None and a is not None and m.denominator == g.denominator == a.denominator == 1:
+            return (g - a) % m == 0
+    return same(first, second)
+
+
+def _same_ratio(gold: Node, answer: Node) -> bool | None:
+    """Ratios may be extended; one of two parts is a fraction as well."""
+    first, second = (one.args if one.kind == "ratio" else _fraction(one) for one in (gold, answer))
+    if len(first) != len(second):
+        return False
+    if any(part.number == 0 for part in (*first, *second)):
+        return every(same(g, a) for g, a in zip(first, second, strict=True))
+    crossed = (
+        same(Node("mul", (first[0], second[i])), Node("mul", (first[i], second[0]))) for i in range(1, len(first))
+    )
+    return every(crossed)
+
+
+def _fraction(node: Node) -> tuple[Node, ...]:
+    return node.args if node.kind == "div" else (node, number(1))
+
+
+def _same_collection(gold: Node, answer: Node) -> bool | None:
+    """Lists, sets, tuples and matrices."""
+    if gold.kind == answer.kind == "matrix":
+        if [len(row.args) for row in gold.args] == [len(row.args) for row in answer.args]:
+            rows = zip(gold.args, answer.args, strict=True)
+            return every(same(g, a) for one, other in rows for g, a in zip(one.args, other.args, strict=True))
+    if gold.kind == answer.kind == "tuple" and len(gold.args) == 2 and gold.name != answer.name:
+        if "<>" not in {gold.name, answer.name}:
+            return False
+    if {gold.kind, answer.kind} == {"tuple", "set"} and "hard" in {gold.name, answer.name}:
+        return False
+    if {gold.kind, answer.kind} == {"tuple", "list"}:
+        edges = gold.name if gold.kind == "tuple" else answer.name
+        if edges in {"[)", "(]", "[]"} and len(gold.args) == 2:
+            return False
+    first, second = members(gold), members(answer)
+    if first.names and second.names and len(first.names) == len(first.values) and len(second.names) == len(second.values):
+        if len(set(first.names)) == len(first.names) > 1 and len(set(second.names)) == len(second.names):
+            return _by_name(first.names, first.values, second.names, second.values)
+        if len(set(first.names)) == len(set(second.names)) == 1 and not same_name(first.names[0], second.names[0]):
+            return False
+    if first.ordered and second.ordered:
+        if len(first.values) != len(second.values):
+            return False
+        return every(same(g, a) for g, a in zip(first.values, second.values, strict=True))
+    if "tuple" in {gold.kind, answer.kind} and not composite(gold) and not composite(answer):
+        if len(first.values) != len(second.values):
+            return False
+        return every(same(g, a) for g, a in zip(first.values, second.values, strict=True))
+    return _matched(first.values, second.values, unique="set" in {gold.kind, answer.kind} or first.unique or second.unique)
+
+
+def _by_name(names: list[Node], values: list[Node], others: list[Node], other_values: list[Node]) -> bool | None:
+    given = dict(zip(others, other_values, strict=True))
+    if set(given) != set(names):
+        return False
+    return every(same(value, given[name]) for name, value in zip(names, values, strict=True))

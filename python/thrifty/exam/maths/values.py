@@ -1,0 +1,160 @@
+"""Whether two expressions have one value: residues, floats, then 100 digits."""
+
+from __future__ import annotations
+
+import cmath
+import math
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from thrifty.exam.maths.evaluate import evaluate
+from thrifty.exam.maths.floats import Floats
+from thrifty.exam.maths.points import POINTS, Point
+from thrifty.exam.maths.precise import Z, agree, value
+from thrifty.exam.maths.residues import fingerprint
+from thrifty.exam.maths.tree import pieces, symbols
+
+if TYPE_CHECKING:
+    from thrifty.exam.maths.tree import Node
+
+__all__ = ["floated", "proportional", "real_value", "same_value", "whole_symbols"]
+
+CLOSE, REAL, ENOUGH = 1e-9, 1e-9, 3
+TINY = Decimal(10) ** -60
+OPAQUE = frozenset({"index", "apply", "big", "text", "domain", "unit"})
+
+
+def floated(node: Node, point: Point = POINTS[0], base: float = math.e) -> complex | None:
+    """Value as a complex float; None where it has none."""
+    try:
+        found = evaluate(node, Floats(point, base))
+    except (ArithmeticError, RecursionError):
+        return None
+    return found if cmath.isfinite(found) else None
+
+
+def precisely(node: Node, point: Point, base: float = math.e) -> Z | None:
+    """Value to 100 digits; None where it has none, or none is known how."""
+    try:
+        found = value(node, point, base)
+    except (ArithmeticError, RecursionError):
+        return None
+    return found if found.re.is_finite() and found.im.is_finite() else None
+
+
+def real_value(node: Node) -> Fraction | None:
+    """Value of an expression without symbols as a fraction, to 100 digits; None where it is not real."""
+    if symbols(node):
+        return None
+    found = precisely(node, POINTS[0])
+    if found is None or abs(found.im) > abs(found.re) * TINY:
+        return None
+    return Fraction(found.re) if abs(found.re.adjusted()) < 5000 else None
+
+
+def whole_symbols(node: Node) -> frozenset[str]:
+    """Names that can only be integers: in factorials and in exponents of negative numbers."""
+    found: set[str] = set()
+    for part in pieces(node):
+        if part.kind == "call" and part.name in {"factorial", "factorial2", "binom", "floor", "ceil"}:
+            found |= symbols(part)
+        elif part.kind == "pow" and part.args[0].kind == "number" and (part.args[0].number or 0) < 0:
+            found |= symbols(part.args[1])
+    return frozenset(found)
+
+
+def same_value(gold: Node, answer: Node) -> bool | None:
+    """Whether two expressions are equal wherever both are real; None where nothing here can tell."""
+    if gold == answer:
+        return True
+    first, second = fingerprint(gold), fingerprint(answer)
+    if first is not None and second is not None:
+        if first[0] == second[0]:
+            return True
+        if first[1] and second[1]:
+            return False
+    found = _at_points(gold, answer, math.e)
+    if found is not True and any(_bare_log(part) for tree in (gold, answer) for part in pieces(tree)):
+        return _at_points(gold, answer, 10.0)
+    return found
+
+
+def _bare_log(node: Node) -> bool:
+    return node.kind == "call" and node.name == "log" and len(node.args) == 1
+
+
+def _at_points(gold: Node, answer: Node, base: float) -> bool | None:
+    names = symbols(gold) | symbols(answer)
+    kinds = {part.kind for tree in (gold, answer) for part in pieces(tree)}
+    if not names and not kinds & OPAQUE:
+        return _constants(gold, answer, base)
+    imaginary = any(part.kind == "symbol" and part.name == "i" for tree in (gold, answer) for part in pieces(tree))
+    whole = whole_symbols(gold) | whole_symbols(answer)
+    agreed: list[Point] = []
+    unreal: list[Point] = []
+    for drawn in POINTS:
+        point = drawn.of(whole)
+        u, v = floated(gold, point, base), floated(answer, point, base)
+        if u is None or v is None:
+            continue
+        if not imaginary and not (_real(u) and _real(v)):
+            unreal.append(point)
+            continue
+        if not _close(u, v) and _confirmed(gold, answer, point, base) is not True:
+            return False
+        agreed.append(point)
+        if len(agreed) > 2 * ENOUGH:
+            break
+    if not agreed:
+        for point in unreal[: 2 * ENOUGH]:
+            if _confirmed(gold, answer, point, base) is not True:
+                return False
+            agreed.append(point)
+    if len(agreed) < ENOUGH:
+        return None
+    return all(_confirmed(gold, answer, point, base) is not False for point in agreed[:2])
+
+
+def _constants(gold: Node, answer: Node, base: float) -> bool | None:
+    found = _confirmed(gold, answer, POINTS[0], base)
+    if found is not None:
+        return found
+    u, v = floated(gold, base=base), floated(answer, base=base)
+    return None if u is None or v is None else _close(u, v)
+
+
+def _confirmed(gold: Node, answer: Node, point: Point, base: float) -> bool | None:
+    u, v = precisely(gold, point, base), precisely(answer, point, base)
+    return None if u is None or v is None else agree(u, v)
+
+
+def _real(number: complex) -> bool:
+    return abs(number.imag) <= REAL * (1 + abs(number.real))
+
+
+def _close(u: complex, v: complex) -> bool:
+    return abs(u - v) <= CLOSE * max(abs(u), abs(v))
+
+
+def proportional(gold: Node, answer: Node, *, positive: bool = False) -> bool:
+    """Whether one expression is the other one times a constant that is not zero, or one above zero."""
+    if symbols(gold) != symbols(answer):
+        return False
+    ratios: list[complex] = []
+    for point in POINTS:
+        u, v = floated(gold, point), floated(answer, point)
+        if u is None or v is None:
+            continue
+        if abs(u) < CLOSE or abs(v) < CLOSE:
+            if (abs(u) < CLOSE) != (abs(v) < CLOSE):
+                return False
+            continue
+        ratios.append(v / u)
+        if abs(ratios[-1] - ratios[0]) > CLOSE * abs(ratios[0]):
+            return False
+        if len(ratios) > 2 * ENOUGH:
+            break
+    if len(ratios) < ENOUGH or abs(ratios[0].imag) > REAL * abs(ratios[0]):
+        return False
+    return not positive or ratios[0].real > 0
