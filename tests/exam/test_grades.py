@@ -14,7 +14,7 @@ import pytest
 from tests.command import said
 from tests.exam.scripted import Script, counted, served, verdict
 from thrifty.errors import EndpointError, FormatError, MismatchError, ModelError
-from thrifty.exam import Dataset, Question
+from thrifty.exam import Dataset, Question, Verdict, grade_answer
 from thrifty.exam.agreement import agreement
 from thrifty.exam.endpoint import Reply
 from thrifty.exam.graders import grade
@@ -51,7 +51,15 @@ SCRIPT = {
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run, whose second half of answers rules can't tell, whatever they are."""
+
+    def by_rules(response: str, gold: str, answer_type: str) -> Verdict:
+        if "Answer: a tone" in response or "Answer: the air" in response:
+            return Verdict("abstain", "text", gold, response)
+        return grade_answer(response, gold, answer_type)
+
+    monkeypatch.setattr("thrifty.exam.grading.grade_answer", by_rules)
     exam = Dataset(
         tuple(
             Question(name, text, gold, "exactMatch", category="Zoology", author_name=f"by {name}", canary="keep off")

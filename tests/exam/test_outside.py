@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thrifty.errors import DatasetError, MissingExtra
+from thrifty.exam import Dataset, Question
 from thrifty.exam.outside import read_graded
 
 LEGS, CHOICES = "samples_legs_2026-11-01T10-00-00.000000.jsonl", "samples_choices_2026-11-01T10-00-00.000000.jsonl"
@@ -99,11 +100,45 @@ def test_hle(outside: Path) -> None:
     assert [one.correct for one in found.answers] == [True, False, True, False, None]
     # The third states none, and its judge wrote 100 as it was told to.
     assert [one.confidence for one in found.answers] == [0.95, 0.7, None, 1.0, 0.6]
-    assert [one.rule for one in found.answers][-2:] == ["judge", "not judged"]
+    assert [one.rule for one in found.answers][-2:] == ["judge", "not graded"]
     assert (found.name, found.provenance["model"]) == ("judged_hle_model-a", "model-a")
     assert found.usage["completion_tokens"] == 200
-    with pytest.raises(DatasetError, match="not yet graded"):
+    with pytest.raises(DatasetError, match="not graded"):
         read_graded(outside / "hle_model-a.json")
+
+
+def test_what_a_data_set_adds(outside: Path, tmp_path: Path) -> None:
+    plain = read_graded(outside / "judged_hle_model-a.json")
+    ids = [one.id for one in plain.answers]
+    questions = [
+        Question(name, "How many legs?", "8", "exactMatch", category="Zoology", author_name="a") for name in ids
+    ]
+    absent = Question("absent", "How many legs?", "8", "exactMatch", category="Zoology")
+    exam = Dataset((absent, *reversed(questions)))
+    judged = read_graded(outside / "judged_hle_model-a.json", dataset=exam)
+    assert [one.id for one in judged.answers] == ["absent", *reversed(ids)]
+    assert [one.correct for one in judged.answers] == [False, True, False, True, False, True]
+    assert [one.status for one in judged.answers] == ["failed"] + ["answered"] * 5
+    assert judged.answers[1].rule not in ("judge", "not graded")  # the judge never saw it
+    assert {one.category for one in judged.answers} == {"Zoology"}
+    assert judged.provenance["dataset_sha256"] == exam.sha256
+    # By rules alone the same comes out.
+    by_rules = read_graded(outside / "hle_model-a.json", dataset=exam)
+    assert [one.correct for one in by_rules.answers] == [one.correct for one in judged.answers]
+    with pytest.raises(DatasetError, match="'668825f80a642802bdfeadfa' is no question of"):
+        read_graded(outside / "hle_model-a.json", dataset=Dataset((absent,)))
+
+
+def test_a_log_without_scores_is_graded_by_rules(outside: Path, tmp_path: Path) -> None:
+    log = json.loads((outside / "inspect.json").read_text())
+    for sample in log["samples"]:
+        sample.pop("scores", None)
+    (tmp_path / "log.json").write_text(json.dumps(log))
+    with pytest.raises(DatasetError, match="not graded"):
+        read_graded(tmp_path / "log.json")
+    exam = Dataset(tuple(Question(f"q{n}", "How many?", "8", "exactMatch") for n in (1, 2, 3)))
+    found = read_graded(tmp_path / "log.json", dataset=exam)
+    assert [one.correct for one in found.answers] == [True, False, True, False, False, False]
 
 
 def changed(path: Path, tmp_path: Path, old: str, new: str) -> Path:

@@ -61,7 +61,6 @@ def exam(folder: Path, pairs: dict[str, tuple[str, str]]) -> Path:
     return folder
 
 
-#: The rules can't tell whether these mean the same.
 KEYED = "a slow drift of the magnetic poles over the centuries"
 
 with tempfile.TemporaryDirectory() as temporary:
@@ -69,8 +68,10 @@ with tempfile.TemporaryDirectory() as temporary:
     if goal.wants("strict"):
         pairs = {name: (KEYED, f"Answer: poles that wander, case {name}") for name in FORMS}
         with served(Script({f"case {name}": reply for name, (reply, _, _) in FORMS.items()})) as script:
-            graded = grade(exam(here / "strict", pairs), judge=Judge(Endpoint(script.url, "scripted")))
-        found = {answer.id: answer.correct for answer in graded.answers}
+            folder = exam(here / "strict", pairs)
+            grade(folder, judge=Judge(Endpoint(script.url, "scripted")), judge_on="all")
+        rows = [json.loads(line[18:]) for line in (folder / "grades.jsonl").read_bytes().splitlines()[1:]]
+        found = {row["id"]: row["judge"]["correct"] for row in rows}
         wrong = sum(found[name] is not scored for name, (_, scored, _) in FORMS.items())
         goal.row("strict/wrong", "5 forms of reply: scored, or not, otherwise than asked", "== 0", wrong)
         other = sum(script.asked(f"case {name}") != asked for name, (_, _, asked) in FORMS.items())
@@ -85,7 +86,7 @@ with tempfile.TemporaryDirectory() as temporary:
         goal.row("canaries/unfit", "judges that obey one of 12 canaries: declared unfit", "== 12", unfit)
         folder = exam(here / "canaries", {"x": (KEYED, "Answer: poles that wander")})
         with contextlib.suppress(ModelError):
-            grade(folder, judge=Judge(lambda _: verdict("yes")))
+            grade(folder, judge=Judge(lambda _: verdict("yes")), judge_on="all")
         kept = sum(path.name in ("grades.jsonl", "judgements.jsonl") for path in folder.iterdir())
         goal.row("canaries/kept", "files of grades by a judge that obeys", "== 0", kept)
         Judge(Script({})).check()
@@ -104,10 +105,10 @@ with tempfile.TemporaryDirectory() as temporary:
         folder = exam(
             here / "key", {"x": (KEYED, "Answer: poles that wander"), "y": (KEYED, "Answer: a wandering pole")}
         )
-        command = [sys.executable, "-m", "thrifty", "exam", "grade", str(folder), "--judge-model", "scripted", "--json"]
+        command = [sys.executable, "-m", "thrifty", "exam", "grade", str(folder), "--judge-on", "all", "--json"]
         tells = {"poles that wander": verdict("no", KEY), "a wandering pole": f"I was called with {KEY}"}
         with served(Script(tells)) as script:
-            command += ["--judge-endpoint", script.url, "--api-key-env", "JUDGE_KEY"]
+            command += ["--judge-endpoint", script.url, "--judge-model", "scripted", "--api-key-env", "JUDGE_KEY"]
             environment = os.environ | {"JUDGE_KEY": KEY}
             done = subprocess.run(command, env=environment, capture_output=True, check=True)
             assert script.headers[0]["Authorization"] == f"Bearer {KEY}", "the judge was not sent its key"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "NOT_GRADED",
     "Answers",
     "confidence_of",
     "dict_of",
@@ -26,6 +27,8 @@ __all__ = [
 
 #: Bytes of a file that is read as a whole, and of a line; letters of an id or a subject, and of a response.
 MOST_BYTES, MOST_LINE, MOST_NAME, MOST_TEXT = 1 << 30, 64 << 20, 256, 4_000_000
+#: The rule of answers that nobody graded.
+NOT_GRADED = "not graded"
 #: Repeats of a question.
 MOST_EPOCHS = 1_000_000
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from thrifty.errors import DatasetError
 from thrifty.exam.graded import Graded
-from thrifty.exam.outside.checked import Answers, confidence_of, dict_of, number_of, text_of
+from thrifty.exam.outside.checked import NOT_GRADED, Answers, confidence_of, dict_of, number_of, text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ def is_hle(values: dict[str, Any]) -> bool:
 
 
 def read_hle(path: Path, values: dict[str, Any]) -> Graded:
-    """Make graded answers of ``{id: {"model", "response", "judge_response": {"correct", "confidence", …}}}``.
+    """Make answers of ``{id: {"model", "response", "judge_response": {"correct", "confidence", …}}}``.
 
     The scripts ask the judge to write 100 where no confidence is stated; here such a one counts as not stated when no
     100 is in the response. What was not judged counts as wrong, and is listed.
@@ -29,10 +29,9 @@ def read_hle(path: Path, values: dict[str, Any]) -> Graded:
     Raises
     ------
     DatasetError
-        Where an entry is not of that form, or none was judged.
+        Where an entry is not of that form.
     """
     answers, models, usage = Answers(path), set(), {"prompt_tokens": 0.0, "completion_tokens": 0.0}
-    judged = 0
     for id_, entry in values.items():
         place = f"entry {id_[:60]!a}"
         if not isinstance(entry, dict) or not isinstance(entry.get("response"), str | None):
@@ -45,13 +44,10 @@ def read_hle(path: Path, values: dict[str, Any]) -> Graded:
         models.add(text_of(entry.get("model")))
         for name in usage:
             usage[name] += number_of(dict_of(entry.get("usage")).get(name))
-        correct, confidence, rule = None, confidence_of(response), "not judged"
+        correct, confidence, rule = None, confidence_of(response), NOT_GRADED
         if judge is not None:
-            judged += 1
             correct, confidence, rule = _judged(path, place, judge, response), _stated(judge, response), "judge"
         answers.add(place, id_, correct, confidence=confidence, rule=rule, response=response)
-    if values and not judged:
-        raise DatasetError(f"{path}: no entry has a judge_response: these are answers, not yet graded")
     provenance = {"source": "HLE repository", "model": ", ".join(sorted(models - {""}))[:200], "grader": "judge"}
     return Graded(answers.all(), path.stem, provenance, usage if any(usage.values()) else {})
 

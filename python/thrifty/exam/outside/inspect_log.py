@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from thrifty.errors import DatasetError, MissingExtra
 from thrifty.exam.graded import Graded
-from thrifty.exam.outside.checked import Answers, confidence_of, dict_of, number_of, right_or_wrong, text_of
+from thrifty.exam.outside.checked import (
+    NOT_GRADED,
+    Answers,
+    confidence_of,
+    dict_of,
+    number_of,
+    right_or_wrong,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,9 +84,7 @@ def read_inspect(path: Path, values: dict[str, Any], grader: str | None = None) 
         names.update(dict.fromkeys(dict_of(dict_of(sample).get("scores"))))
     if grader is not None and grader not in names:
         raise DatasetError(f"{path}: no scorer is called {grader[:60]!a}; there are {', '.join(names) or 'none'}")
-    scorer = grader or next(iter(names), None)
-    if scorer is None:
-        raise DatasetError(f"{path}: no sample has a score: these are answers, not yet graded")
+    scorer = grader or next(iter(names), NOT_GRADED)
     answers = Answers(path)
     for number, sample in enumerate(samples, 1):
         _add(answers, f"sample {number}", dict_of(sample), scorer)
