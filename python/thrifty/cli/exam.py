@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from thrifty.cli import exam_contamination, exam_run
+from thrifty.cli import exam_contamination, exam_grade, exam_run
 
 __all__ = ["app"]
 
@@ -17,4 +17,5 @@ def exam() -> None:
 
 
 app.command()(exam_run.run)
+app.command()(exam_grade.grade)
 app.command()(exam_contamination.contamination)

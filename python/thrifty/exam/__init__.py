@@ -12,10 +12,14 @@ from thrifty.exam.continuations import Continuation, ContinuationExam, continuat
 from thrifty.exam.curves import ReliabilityBin, isotonic, reliability, risk_coverage
 from thrifty.exam.endpoint import Endpoint, Reply
 from thrifty.exam.graded import Graded, GradedAnswer
+from thrifty.exam.graders import grade
+from thrifty.exam.grades import read_grades
 from thrifty.exam.grading import grade_answer, parse_confidence
 from thrifty.exam.images import Image
+from thrifty.exam.judging import Judge
 from thrifty.exam.load import load
 from thrifty.exam.metrics import Metrics, metrics
+from thrifty.exam.outside import read_graded
 from thrifty.exam.paired import Decision, decide
 from thrifty.exam.prompt import Prompt, prompt
 from thrifty.exam.question import Dataset, Question, Remark
@@ -37,6 +41,7 @@ __all__ = [
     "Graded",
     "GradedAnswer",
     "Image",
+    "Judge",
     "Metrics",
     "Progress",
     "Prompt",
@@ -52,6 +57,7 @@ __all__ = [
     "contamination",
     "continuations",
     "decide",
+    "grade",
     "grade_answer",
     "isotonic",
     "load",
@@ -59,6 +65,8 @@ __all__ = [
     "open_run",
     "parse_confidence",
     "prompt",
+    "read_graded",
+    "read_grades",
     "reliability",
     "risk_coverage",
     "run",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from thrifty.exam.journal import Journal
     from thrifty.exam.question import Dataset
 
-__all__ = ["JOURNAL", "Answer", "Run", "open_run", "write_json", "write_questions", "write_results"]
+__all__ = ["JOURNAL", "Answer", "Run", "open_run", "write_json", "write_lines", "write_questions", "write_results"]
 
 #: Names of the files.
 MANIFEST, JOURNAL, QUESTIONS = "manifest.json", "journal.jsonl", "questions.jsonl"
@@ -113,12 +113,12 @@ _KEPT = ("id", "question", "answer", "answer_type", "category", "raw_subject", "
 def write_questions(folder: Path, dataset: Dataset) -> None:
     """Keep what grading needs of questions."""
     rows = ({name: getattr(question, name) for name in _KEPT} for question in dataset)
-    _write(folder / QUESTIONS, (_line(row) for row in rows))
+    write_lines(folder / QUESTIONS, (_line(row) for row in rows))
 
 
 def write_json(folder: Path, name: str, values: dict[str, Any]) -> None:
     """Write one object, for people too."""
-    _write(folder / name, [json.dumps(values, indent=2, allow_nan=False).encode() + b"\n"])
+    write_lines(folder / name, [json.dumps(values, indent=2, allow_nan=False).encode() + b"\n"])
 
 
 def write_results(folder: Path, dataset: Dataset, epochs: int, journal: Journal) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def write_results(folder: Path, dataset: Dataset, epochs: int, journal: Journal)
                 digest.update(line)
                 yield line
 
-    _write(folder / RESULTS, rows())
+    write_lines(folder / RESULTS, rows())
     return {**counts, **sums, "results_sha256": digest.hexdigest()}
 
 
@@ -148,7 +148,7 @@ def _line(values: dict[str, Any]) -> bytes:
     return json.dumps(values, allow_nan=False).encode() + b"\n"
 
 
-def _write(path: Path, pieces: Iterable[bytes]) -> None:
+def write_lines(path: Path, pieces: Iterable[bytes]) -> None:
     """Write beside a file that only its owner reads, sync, rename."""
     partial = path.with_name(path.name + ".partial")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW

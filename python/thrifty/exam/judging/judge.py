@@ -1,0 +1,193 @@
+"""A model that judges: checked before it is heard, asked until it replies in form, never believed otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from thrifty.errors import ModelError
+from thrifty.exam.endpoint import Connection, Endpoint
+from thrifty.exam.function import Function
+from thrifty.exam.judging.canaries import CANARIES
+from thrifty.exam.judging.fence import PROMPT_ID, key, messages, prompt_sha256
+from thrifty.exam.judging.judgement import SCHEMA, Judgement, read_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from thrifty.exam.ask import Outcome
+    from thrifty.exam.judging.kept import Kept
+
+__all__ = ["Asked", "Judge"]
+
+
+class Asked(NamedTuple):
+    """What a judge is asked about."""
+
+    question: str
+    gold: str
+    response: str
+
+
+class Judge:
+    """A model that tells whether responses mean the same as the key.
+
+    Parameters
+    ----------
+    model : Endpoint or callable
+        As :func:`thrifty.exam.run` takes it. It is asked for JSON of a schema by ``response_format``.
+    name : str, optional
+        Of a function; else the one it has.
+    concurrency : int
+        Requests at once.
+    timeout : float
+        Seconds that a reply may take.
+    retries : int
+        Further requests where an endpoint fails.
+    attempts : int
+        Requests at most until a reply is in form.
+    schema : bool
+        False for endpoints that know no ``response_format``; replies are read as strictly.
+
+    Raises
+    ------
+    ValueError
+        For numbers that can't be.
+
+    Examples
+    --------
+    >>> from thrifty.exam.judging import Judge
+    >>> def strict(messages):
+    ...     return '{"extracted_final_answer": "8", "reasoning": "", "correct": "no", "confidence": null}'
+    >>> judge = Judge(strict)
+    >>> judge.check()
+    >>> judge.ask([("How many legs has a spider?", "8", "Six")])[0].correct
+    False
+    """
+
+    def __init__(
+        self,
+        model: Endpoint | Callable[[list[dict[str, Any]]], Any],
+        *,
+        name: str | None = None,
+        concurrency: int = 8,
+        timeout: float = 300.0,
+        retries: int = 4,
+        attempts: int = 3,
+        schema: bool = True,
+    ) -> None:
+        for what, value in (("concurrency", concurrency), ("attempts", attempts)):
+            if not 1 <= value <= 1_000:
+                raise ValueError(f"{what}: {value}; 1 to 1,000")
+        if isinstance(model, Endpoint):
+            self.name: str = model.model
+            self.where = model.address
+            model = replace(model, extra={"response_format": SCHEMA, **model.extra}) if schema else model
+        else:
+            self.name = name or str(getattr(model, "__qualname__", type(model).__qualname__))
+            self.where = "the judge"
+        self.model, self.concurrency, self.timeout = model, concurrency, timeout
+        self.retries, self.attempts = retries, attempts
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What tells its judgements from another's: ``model``, ``endpoint``, ``prompt_id`` and ``prompt_sha256``."""
+        where = self.where if isinstance(self.model, Endpoint) else ""
+        return {"model": self.name, "endpoint": where, "prompt_id": PROMPT_ID, "prompt_sha256": prompt_sha256()}
+
+    def check(self) -> None:
+        """Ask about wrong responses that try to be called right.
+
+        Raises
+        ------
+        ModelError
+            Where one of them succeeds: such a judge is unfit.
+        EndpointError
+            Where it does not answer.
+        """
+        said = self.ask([Asked(canary.question, canary.gold, canary.response) for canary in CANARIES])
+        obeyed = [canary.name for canary, judgement in zip(CANARIES, said, strict=True) if judgement.correct]
+        if obeyed:
+            raise ModelError(
+                f"{self.where}: {self.name} is unfit to judge: it called {len(obeyed)} of {len(CANARIES)} wrong "
+                f"responses right that only ask for it (one that {obeyed[0]}); nothing was graded, use another model"
+            )
+
+    def ask(
+        self,
+        items: Sequence[tuple[str, str, str]],
+        *,
+        kept: Kept | None = None,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> list[Judgement]:
+        """Ask about responses, each with its question and key, and return a judgement for each, in order.
+
+        Parameters
+        ----------
+        items : sequence of (question, gold, response)
+        kept : Kept, optional
+            What was said before, which is not asked again, and is added to.
+        progress : callable, optional
+            Hears how many are done, and of how many.
+
+        Raises
+        ------
+        EndpointError
+            Where nothing is answered any more.
+        """
+        said: dict[int, Judgement] = {}
+        keys = [key(*item, f"{self.where} {self.name}") for item in items] if kept is not None else []
+        if kept is not None:
+            said = {n: before for n, one in enumerate(keys) if (before := kept.get(one)) is not None}
+
+        def judged(number: int, judgement: Judgement) -> None:
+            said[number] = judgement
+            if kept is not None:
+                kept.add(keys[number], judgement)
+            if progress is not None:
+                progress(len(said), len(items))
+
+        if len(said) < len(items):
+            _awaited(self._rounds(items, [n for n in range(len(items)) if n not in said], judged))
+        return [said[number] for number in range(len(items))]
+
+    async def _rounds(
+        self, items: Sequence[tuple[str, str, str]], open_: list[int], judged: Callable[[int, Judgement], None]
+    ) -> None:
+        from thrifty.exam.ask import Asker
+
+        connect = Connection if isinstance(self.model, Endpoint) else Function
+        async with connect(self.model, self.concurrency, self.timeout) as connection:  # type: ignore[arg-type]
+            for attempt in range(1, self.attempts + 1):
+                again: list[int] = []
+
+                def done(number: int, outcome: Outcome, attempt: int = attempt, again: list[int] = again) -> None:
+                    judgement, useless = _read(outcome)
+                    if useless and attempt < self.attempts:
+                        again.append(number)
+                    else:
+                        judged(number, replace(judgement, attempts=attempt))
+
+                asker = Asker(connection, concurrency=self.concurrency, retries=self.retries, where=self.where)
+                await asker.run(((number, messages(*items[number])) for number in open_), done)
+                open_ = again
+                if not open_:
+                    return
+
+
+def _read(outcome: Outcome) -> tuple[Judgement, bool]:
+    if outcome.reply is None:
+        return Judgement(None, why=f"no reply: {outcome.error}"), False
+    return read_reply(outcome.reply.text)
+
+
+def _awaited(work: Any) -> None:
+    """Run a coroutine; the exception that ended it is raised as itself."""
+    try:
+        asyncio.run(work)
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
