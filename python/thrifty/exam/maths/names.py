@@ -131,10 +131,14 @@ DROPPED = frozenset(
 )
 
 #: Commands around words.
-TEXTS = frozenset("text textbf textit textrm textnormal textsf texttt mbox hbox mathrm operatorname mathit mathsf".split())
+TEXTS = frozenset(
+    "text textbf textit textrm textnormal textsf texttt mbox hbox mathrm operatorname mathit mathsf".split()
+)
 
 #: Commands around letters.
-STYLES = frozenset("mathbf boldsymbol bm vec hat widehat overrightarrow mathcal mathscr mathfrak underline tilde".split())
+STYLES = frozenset(
+    "mathbf boldsymbol bm vec hat widehat overrightarrow mathcal mathscr mathfrak underline tilde".split()
+)
 
 #: Units that follow a number; whether they convert is not known here.
 UNIT_WORDS = frozenset(
