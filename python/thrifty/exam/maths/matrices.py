@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from thrifty.exam.maths.tree import Node, NotMathsError, number, pieces
+from thrifty.exam.maths.exact import rational
+from thrifty.exam.maths.tree import MAX_NODES, Node, NotMathsError, number, pieces
 
 __all__ = ["computed"]
 
@@ -46,7 +47,16 @@ def _rows(node: Node) -> Rows:
 
 
 def _made(rows: Rows) -> Node:
-    return Node("matrix", tuple(Node("list", tuple(row), ",") for row in rows))
+    """A matrix of cells, those that are numbers as such."""
+    filled = []
+    nodes = 0
+    for row in rows:
+        cells = [cell if (value := rational(cell)) is None else number(value) for cell in row]
+        nodes += sum(sum(1 for _ in pieces(cell)) for cell in cells)
+        if nodes > MAX_NODES:
+            raise NotMathsError("too many parts")
+        filled.append(Node("list", tuple(cells), ","))
+    return Node("matrix", tuple(filled))
 
 
 def _sum(terms: list[Rows]) -> Rows:
@@ -57,23 +67,21 @@ def _sum(terms: list[Rows]) -> Rows:
 
 
 def _multiplied(factors: tuple[Node, ...]) -> Node:
-    scalars = [factor for factor in factors if factor.kind != "matrix"]
+    scalars = tuple(factor for factor in factors if factor.kind != "matrix")
     product: Rows | None = None
     for factor in factors:
-        if factor.kind != "matrix":
-            continue
-        rows = _rows(factor)
-        if product is None:
-            product = rows
-            continue
-        if len(product[0]) != len(rows):
-            raise NotMathsError("matrices of unlike shapes multiplied")
-        product = [
-            [
-                Node("add", tuple(Node("mul", (row[k], rows[k][j])) for k in range(len(rows))))
-                for j in range(len(rows[0]))
-            ]
-            for row in product
-        ]
+        if factor.kind == "matrix":
+            rows = _rows(factor)
+            product = rows if product is None else _rows(_made(_product(product, rows)))
     assert product is not None
     return _made([[Node("mul", (*scalars, cell)) if scalars else cell for cell in row] for row in product])
+
+
+def _product(left: Rows, right: Rows) -> Rows:
+    if len(left[0]) != len(right):
+        raise NotMathsError("matrices of unlike shapes multiplied")
+    columns = range(len(right[0]))
+    return [
+        [Node("add", tuple(Node("mul", (row[k], right[k][j])) for k in range(len(right)))) for j in columns]
+        for row in left
+    ]

@@ -9,7 +9,7 @@ from thrifty.exam.maths.tree import Node
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["built", "buildable", "equal"]
+__all__ = ["buildable", "built", "equal"]
 
 #: Functions by the names that sympy has for them, where they differ.
 NAMES = {
@@ -32,7 +32,27 @@ NAMES = {
     "binom": "binomial",
 }
 SAME = frozenset(
-    "sin cos tan cot sec csc sinh cosh tanh coth sech csch sqrt log floor factorial factorial2 re im".split()
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "sinh",
+        "cosh",
+        "tanh",
+        "coth",
+        "sech",
+        "csch",
+        "sqrt",
+        "log",
+        "floor",
+        "factorial",
+        "factorial2",
+        "re",
+        "im",
+    ]
 )
 KINDS = frozenset({"number", "symbol", "add", "mul", "div", "pow", "call", "big", "percent", "degree"})
 BIG = frozenset({"sum", "prod", "int", "lim"})

@@ -230,7 +230,27 @@ def _word(word: str, space: bool, found: list[Token]) -> None:
         found.append(Token("word", word, space))
 
 
-_GLUED = frozenset("arcsin arccos arctan sinh cosh tanh sqrt sin cos tan cot sec csc ln log exp pi".split())
+_GLUED = frozenset(
+    [
+        "arcsin",
+        "arccos",
+        "arctan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "sqrt",
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "ln",
+        "log",
+        "exp",
+        "pi",
+    ]
+)
 _BEFORE = re.compile(rf"([a-z]?)({'|'.join(sorted(_GLUED, key=len, reverse=True))})([a-z]?)")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cmath
 import math
-from decimal import Decimal
+from decimal import Decimal, Overflow
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -37,10 +37,20 @@ def floated(node: Node, point: Point = POINTS[0], base: float = math.e) -> compl
 def precisely(node: Node, point: Point, base: float = math.e) -> Z | None:
     """Value to 100 digits; None where it has none, or none is known how."""
     try:
-        found = value(node, point, base)
+        return value(node, point, base)
     except (ArithmeticError, RecursionError):
         return None
-    return found if found.re.is_finite() and found.im.is_finite() else None
+
+
+def overflows(node: Node) -> bool:
+    """Whether a number on the way to the value has more than 10^6 digits."""
+    try:
+        value(node, POINTS[0])
+    except (Overflow, OverflowError):
+        return True
+    except (ArithmeticError, RecursionError):
+        return False
+    return False
 
 
 def real_value(node: Node) -> Fraction | None:
@@ -135,6 +145,8 @@ def _constants(gold: Node, answer: Node, base: float) -> bool | None:
     found = _confirmed(gold, answer, POINTS[0], base)
     if found is not None:
         return found
+    if overflows(gold) or overflows(answer):
+        return False  # equal ones that can be seen to be were found before
     u, v = floated(gold, base=base), floated(answer, base=base)
     return None if u is None or v is None else _close(u, v)
 

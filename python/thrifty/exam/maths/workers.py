@@ -176,4 +176,4 @@ class Workers:
 WORKERS = Workers()
 atexit.register(WORKERS.close)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=WORKERS._forget)  # noqa: SLF001
+    os.register_at_fork(after_in_child=WORKERS._forget)
