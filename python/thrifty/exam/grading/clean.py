@@ -84,7 +84,32 @@ _FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{\s*(-?\s*[\d.,]+)\s*\}|(\d))\s*(?:\
 _DEGREE = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ)|\\degree\b|\\circ(?=\s*[CF]\b)|\^o(?=[CF]\b)")
 _COMMAND = re.compile(r"\\([A-Za-z]+|[^A-Za-z])\s?")
 _TIGHT = re.compile(r"\\!\s*")
-_GREEK = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "omicron", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"]
+_GREEK = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "iota",
+    "kappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+    "omicron",
+    "pi",
+    "rho",
+    "sigma",
+    "tau",
+    "upsilon",
+    "phi",
+    "chi",
+    "psi",
+    "omega",
+]
 _GREEK_LETTER = dict(zip(_GREEK, "αβγδεζηθικλμνξοπρστυφχψω", strict=True))
 _PLAIN = {
     **_GREEK_LETTER,
@@ -171,8 +196,12 @@ _MARKUP = re.compile(r"</?(?:b|i|em|strong|span|code|u|p|div|mark|math|mn|mi|mro
 _SCRIPTS = re.compile(r"<(su[bp])>([^<>]*)</su[bp]>", re.I)
 _ENTITIES = {"nbsp": " ", "lt": "<", "gt": ">", "deg": "°", "times": "×", "minus": "-", "micro": "μ", "quot": '"'}
 _ENTITY = re.compile(r"&(nbsp|lt|gt|deg|times|minus|micro|quot);")
-_COMMA = re.compile(r"\{\s?,\s?\}\s?")
+_COMMA = re.compile(r"\s?\{\s?,\s?\}\s?")
 _BRACED = re.compile(r"([\^_])\{([^{}]*)\}")
+
+
+def _raised(found: re.Match[str]) -> str:
+    return f"{found[1]}{found[2]}" if len(found[2]) == 1 else f"{found[1]}({found[2]})"
 
 
 def _bare(found: re.Match[str]) -> str:
@@ -199,7 +228,7 @@ def plain(text: str) -> str:
     if "&" in text:
         text = _ENTITY.sub(lambda m: _ENTITIES[m[1]], text)
     if "\\" in text:
-        text = _DEGREE.sub("°", text.replace("\\\\", "\\"))
+        text = _BRACED.sub(_raised, _DEGREE.sub("°", text.replace("\\\\", "\\")))
         for _ in range(4):
             unwrapped = _WRAP.sub(r"\1", text)
             if unwrapped == text:
@@ -210,7 +239,7 @@ def plain(text: str) -> str:
         text = _COMMAND.sub(_bare, text)
     if "{" in text:
         text = _COMMA.sub(",", text)
-        text = _BRACED.sub(lambda m: f"{m[1]}{m[2]}" if len(m[2]) == 1 else f"{m[1]}({m[2]})", text)
+        text = _BRACED.sub(_raised, text)
     if "$" in text:
         text = undollar(text)
     return squeeze(text.replace("\x00", "$"))

@@ -41,13 +41,20 @@ def strip_reasoning(text: str) -> str:
     """Leave out what a model thought before it answered; reasoning that never ends is not an answer."""
     if "think" not in text and _OPEN.search(text) is None and _CLOSE.search(text) is None:
         return text
-    last = None
-    for last in _CLOSE.finditer(text):  # noqa: B007 - the last one is wanted
-        pass
-    if last is not None:
-        text = text[last.end() :]
-    opened = _OPEN.search(text)
-    return text if opened is None else text[: opened.start()]
+    marks = sorted(
+        [(m.start(), m.end(), True) for m in _OPEN.finditer(text)]
+        + [(m.start(), m.end(), False) for m in _CLOSE.finditer(text)]
+    )
+    kept: list[str] = []
+    seen, hidden = 0, False
+    for start, end, opens in marks:
+        if opens and not hidden:
+            kept.append(text[seen:start])
+        elif not opens and not hidden:
+            # Reasoning whose beginning is not marked.
+            kept = []
+        hidden, seen = opens, end
+    return "".join(kept) if hidden else "".join([*kept, text[seen:]])
 
 
 _LABEL = (
@@ -192,7 +199,11 @@ def _boxes(text: str) -> str:
     parts = [
         text[inner : max(inner, end - 1) if text[end - 1 : end] == "}" else end] for _, inner, end in spans[first:]
     ]
-    answer = ", ".join(parts) if len(parts) > 1 else parts[0]
+    between = [text[spans[k][2] : spans[k + 1][0]] for k in range(first, len(spans) - 1)]
+    answer = parts[0]
+    for joint, part in zip(between, parts[1:], strict=True):
+        words = re.findall(r"[A-Za-z]+", _JOIN.sub(" ", joint))
+        answer += f" {'or' if 'or' in words else 'and'} {part}" if words else f", {part}"
     if len(answer) > CAP or len(parts) > 1:
         return answer[:CAP]
     return answer + _unit_behind(text[spans[-1][2] : spans[-1][2] + 60])
@@ -242,6 +253,7 @@ def _tail(text: str) -> str:
     return line
 
 
+_QUOTED = re.compile(r"\n[ \t]*>[ \t]?")
 _EDGE = "*_`~\"' \t\r\n"
 _PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'))
 
@@ -255,10 +267,14 @@ def tidy(text: str) -> str:
         text = text.replace("**", "").replace("__", "").replace("`", "")
     if "~~" in text:
         text = re.sub(r"~~[^~]*~~", " ", text)
+    if "<!--" in text:
+        text = re.sub(r"<!--(?:[^-]|-(?!->))*-->", " ", text)
+    if "\n" in text:
+        text = _QUOTED.sub("\n", text)
     lines = [line for line in text.split("\n") if line.strip()]
     if len(lines) > 1:
         text = _lines(lines, text)
-    text = text.strip().lstrip("#>:*✅✔☑ \t").strip()
+    text = text.strip().lstrip("#:*✅✔☑ \t").strip()
     while text:
         if text[-1] in ".;,!* \t" and not text.endswith(("...", "\\,", "\\!", "\\;")) and _loose(text):
             text = text[:-1].rstrip()

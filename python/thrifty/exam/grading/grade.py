@@ -2,31 +2,75 @@
 
 from __future__ import annotations
 
-from thrifty.exam.grading.clean import characters, plain
+from typing import TYPE_CHECKING
+
+from thrifty.exam.grading.choice import same_choice
+from thrifty.exam.grading.clean import CAP, characters, plain
 from thrifty.exam.grading.confidence import stated
-from thrifty.exam.grading.extract import answer_in, strip_reasoning
-from thrifty.exam.grading.number import read_number, same_number
-from thrifty.exam.maths import compare
+from thrifty.exam.grading.exact import Side, compare_exact
+from thrifty.exam.grading.extract import answer_in, strip_reasoning, tidy
+from thrifty.exam.question import ANSWER_TYPES
 from thrifty.exam.verdict import Verdict
+
+if TYPE_CHECKING:
+    from typing import Literal
 
 __all__ = ["GRADER", "grade_answer"]
 
+#: Name of these rules in what a run records: verdicts of other rules are not to be mixed with theirs.
 GRADER = "rules-1"
 
 
-def grade_answer(response: str, gold: str, answer_type: str = "exactMatch") -> Verdict:
+def grade_answer(response: str, gold: str, answer_type: str = "exactMatch", *, question: str = "") -> Verdict:
+    """Grade a response by rules.
+
+    Parameters
+    ----------
+    response : str
+        The whole response; hidden reasoning is left out, and its last marked answer counts.
+    gold : str
+        What is right.
+    answer_type : str
+        ``"exactMatch"`` or ``"multipleChoice"``.
+    question : str
+        The question, where its choices may be answered by their text instead of a letter.
+
+    Returns
+    -------
+    Verdict
+        Abstaining is for mathematics that can't be compared, and for long phrases that agree in part.
+
+    Raises
+    ------
+    ValueError
+        The answer type is none of the two.
+
+    Examples
+    --------
+    >>> grade_answer("Explanation: ...\\nExact Answer: 0.75 kg\\nConfidence: 60%", "750 g").verdict
+    'equal'
+    """
+    if answer_type not in ANSWER_TYPES:
+        raise ValueError(f"answer_type is {answer_type!r}; it is one of {', '.join(ANSWER_TYPES)}")
     text = strip_reasoning(response)
     confidence = stated(text)
-    answer = answer_in(text, letters=answer_type == "multipleChoice").text
-    g, a = plain(characters(gold)), plain(answer)
-    if not a:
-        return Verdict("different", "empty", g, a, confidence)
-    if g == a:
-        return Verdict("equal", "same", g, a, confidence)
-    gn, an = read_number(g), read_number(a)
-    if gn is not None and an is not None:
-        return Verdict("equal" if same_number(gn, an) else "different", "number", g, a, confidence)
-    found = compare(gold, answer)
-    if found is not None:
-        return Verdict(found, "maths", g, a, confidence)
-    return Verdict("abstain", "none", g, a, confidence)
+    letters = answer_type == "multipleChoice"
+    found = answer_in(text, letters=letters)
+    answer = Side(found.text, plain(found.text), found.marked)
+    right = _gold(gold)
+    verdict: Literal["equal", "different", "abstain"]
+    if not answer.text:
+        return Verdict("different", "empty", right.text, "", confidence)
+    if letters and (choice := same_choice(right.text, answer.text, question)) is not None:
+        return Verdict("equal" if choice[0] else "different", "choice", choice[1], choice[2], confidence)
+    verdict, rule = compare_exact(right, answer)
+    return Verdict(verdict, rule, right.text, answer.text, confidence)
+
+
+def _gold(gold: str) -> Side:
+    """What is right; where it is given as a whole solution, the answer in it."""
+    if "boxed" in gold or "nswer" in gold and len(gold) > 40:
+        raw = answer_in(gold).text
+    else:
+        raw = tidy(characters(gold[:CAP]))
+    return Side(raw, plain(raw))

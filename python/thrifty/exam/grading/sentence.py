@@ -1,0 +1,121 @@
+"""Plain answers within sentences: the number or the mathematics that a sentence comes to."""
+
+from __future__ import annotations
+
+import re
+
+from thrifty.exam.grading.quantity import Quantity, read_quantities
+
+__all__ = ["narrowed", "quantities_in"]
+
+_HEDGE = re.compile(
+    r"\b(?:or|either|maybe|perhaps|possibly|might|between|unsure|not sure|cannot|can't|unknown|unclear)\b|\?", re.I
+)
+_DENIAL = re.compile(r"(?<![\w'])(?:not|isn't|never|neither|nor|no)(?![\w'])", re.I)
+_CONTRAST = re.compile(
+    r"[,;\s(]*\b(?:(?:and|but)\s)?(?:not|rather\sthan|instead\sof|unlike)\s(?:(?!\bbut\b|\bwhich\sis\b|\bit's\b)[^,;()]){1,60}?"
+    r"(?=\)|,|;|$|\sbut\b|\swhich\b|\sit's\b|\sit\sis\b)\)?",
+    re.I,
+)
+_COPULA = re.compile(
+    r"\s(?:is|are|was|were|equals?|be|becomes|gives|yields|get|obtain|of|by|to|at|:|=|≈)\s+(?:equal\sto\s|about\s|approximately\s)?|[:=≈]\s?",
+    re.I,
+)
+_BECAUSE = re.compile(r",?\s(?:because|since|as\s(?:it|the|we)|so\sthat|given|which|where|when|for\swhich)\b|;", re.I)
+_ASIDE = re.compile(r"\s?\([^()]{1,200}\)|\s?\[[^\[\]]{1,200}\]")
+_NUMBER = re.compile(
+    r"(?<![\w.^_/*+=<>({\[\\-])-?\s?[$€£¥₹]?\s?-?(?:\d[\d,. ']*\d|\d|\.\d+)(?:\s?/\s?\d+)?(?:\s?(?:×|x|\*|·)\s?10\s?\^\s?\(?[+-]?\d+\)?|[eE][+-]?\d+)?"
+    r"(?:\s?(?:hundred|thousand|million|billion|trillion)\b)?(?=[^\w/^*=(\[]|[A-Za-zμΩ°]{1,6}(?:[\d^]|\b)|$)"
+)
+_WORDS = re.compile(r"[A-Za-z]{3,}")
+_SEGMENT = re.compile(r"\$\$(.{1,2000}?)\$\$|\$([^$\n]{1,1000})\$|\\\((.{1,2000}?)\\\)|\\\[(.{1,2000}?)\\\]", re.S)
+
+
+def quantities_in(text: str, *, marked: bool) -> list[Quantity]:
+    """Readings of the one quantity that a sentence comes to; none where it is undecided.
+
+    Of a text that marks its answer there must be one number, or one behind the last verb; of one that does not the
+    last counts.
+    """
+    if len(text) > 2000 or not _WORDS.search(text):
+        return []
+    kept = _CONTRAST.sub(" ", text)
+    kept = _ASIDE.sub(" ", kept).strip(" .")
+    if marked and (_HEDGE.search(kept) or _DENIAL.search(kept)):
+        return []
+    because = _BECAUSE.search(kept) if marked else None
+    if because is not None and _NUMBER.search(kept[: because.start()]):
+        kept = kept[: because.start()]
+    whole = read_quantities(kept)
+    if whole:
+        return whole
+    found = list(_NUMBER.finditer(kept))
+    if not found:
+        return _spelled(kept)
+    behind = [m.end() for m in _COPULA.finditer(kept)]
+    last = found[-1]
+    if len(found) > 1 and marked:
+        tail = [
+            m
+            for m in found
+            if behind and m.start() >= max(b for b in behind if b <= last.start() + 1 or b == behind[0]) - 1
+        ]
+        if len(tail) != 1:
+            return []
+        last = tail[0]
+    return _with_unit(kept[last.start() :].strip(), last[0].strip(" ,."))
+
+
+def _with_unit(text: str, number: str) -> list[Quantity]:
+    """The quantity that text begins with, with as many words of unit as can be read."""
+    rest = text[len(number) :] if text.startswith(number) else ""
+    words = re.split(r"(?<=\S)\s", rest.strip())
+    glued = not rest.startswith((" ", ",", ".")) and rest != ""
+    for count in range(min(4, len(words)), 0, -1):
+        unit = " ".join(words[:count]).strip(" ,.;:!")
+        readings = read_quantities(f"{number}{'' if glued else ' '}{unit}")
+        if readings and any(q.unit is not None and q.unit.kind != "thing" for q in readings):
+            return readings
+    bare = read_quantities(number)
+    if bare and words and words[0]:
+        # What is counted is told by the words that follow; without a unit among them they are only words.
+        return bare
+    return bare
+
+
+def _spelled(text: str) -> list[Quantity]:
+    """A number in words, behind the last verb or alone in the sentence."""
+    for copula in list(_COPULA.finditer(text))[-2:][::-1]:
+        readings = read_quantities(text[copula.end() :].strip(" ."))
+        if readings:
+            return readings
+    found = []
+    words = text.split(" ")
+    k = 0
+    while k < len(words) and k < 60:
+        for count in range(min(4, len(words) - k), 0, -1):
+            phrase = " ".join(words[k : k + count]).strip(",.;:")
+            if phrase.lower() in ("a", "an", "one", "second", "half"):
+                continue
+            readings = read_quantities(phrase)
+            if readings and readings[0].unit is None:
+                found.append(readings)
+                k += count - 1
+                break
+        k += 1
+    return found[0] if len(found) == 1 else []
+
+
+def narrowed(text: str) -> list[str]:
+    """Mathematics that a sentence comes to: what is between marks of mathematics in it, the last first.
+
+    >>> narrowed(r"Therefore $x > 5$ is the solution")
+    ['x > 5']
+    """
+    if len(text) > 4096:
+        return []
+    outside = _SEGMENT.sub(" ", text)
+    if outside == text or _HEDGE.search(outside) or _DENIAL.search(outside) or not outside.strip(" .,;:$"):
+        return []
+    segments = [next(part for part in m.groups() if part is not None).strip() for m in _SEGMENT.finditer(text)]
+    return segments[-1:]
