@@ -180,7 +180,10 @@ class Atoms:
             whole, _, places = text.partition(".")
             if repeated:
                 scale = 10 ** len(places)
-                return number(Fraction(int(whole + places or "0"), scale) + Fraction(int(repeated), scale * (10 ** len(repeated) - 1)))
+                return number(
+                    Fraction(int(whole + places or "0"), scale)
+                    + Fraction(int(repeated), scale * (10 ** len(repeated) - 1))
+                )
             if self.took("..."):
                 if len(places) >= 3 and len(set(places[-3:])) == 1:
                     return number(Fraction(text) + Fraction(int(places[-1]), 9 * 10 ** len(places)))

@@ -78,7 +78,11 @@ class Operands(Atoms):
         self.expect(closer)
         if conditions is not None:
             return self.made("builder", found, conditions)
-        return self.made("set", *(found.args if found.kind == "list" else (found,)), name="hard" if closer == "\\}" else "soft")
+        if closer == "}" and found.kind != "list":
+            return found
+        return self.made(
+            "set", *(found.args if found.kind == "list" else (found,)), name="hard" if closer == "\\}" else "soft"
+        )
 
     def inside(self, closer: str) -> tuple[Node, ...]:
         """Read arguments up to a closing sign."""
@@ -148,8 +152,10 @@ class Operands(Atoms):
             if self.took("["):
                 degree = self.inside("]")[0]
             inner = self.group()
-            return self.made("call", inner, name="sqrt") if degree is None else self.made(
-                "call", inner, degree, name="root"
+            return (
+                self.made("call", inner, name="sqrt")
+                if degree is None
+                else self.made("call", inner, degree, name="root")
             )
         if name in {"binom", "dbinom", "tbinom"}:
             return self.made("call", self.group(), self.group(), name="binom")
@@ -165,14 +171,16 @@ class Operands(Atoms):
         if name in {"lfloor", "lceil"}:
             found = self.items()
             self.expect(name.replace("l", "r", 1))
-            return self.made("call", found, name=name[1:5])
+            return self.made("call", found, name=name[1:])
         if name == "langle":
             found = self.items()
             self.expect("rangle")
             return found._replace(kind="tuple", name="<>") if found.kind == "list" else found
         if name == "begin":
             return self.environment()
-        raise NotMathsError(f"unknown command {name}")
+        if self.here.text == "{":
+            raise NotMathsError(f"unknown command {name}")
+        return self.made("symbol", name=name)
 
     def styled_name(self, name: str) -> Node:
         """Letters with something above or before them."""

@@ -103,7 +103,9 @@ class Parser(Operands):
             if sign == "+" and self.here.kind == "op" and self.here.text == "...":
                 raise NotMathsError("a sum that goes on")
             term = self.product()
-            terms.append(term if sign == "+" else self.negative(term) if sign == "-" else self.made("pm", term, name=sign))
+            terms.append(
+                term if sign == "+" else self.negative(term) if sign == "-" else self.made("pm", term, name=sign)
+            )
         return terms[0] if len(terms) == 1 else self.made("add", *terms)
 
     def product(self) -> Node:

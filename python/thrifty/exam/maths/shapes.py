@@ -34,7 +34,7 @@ def shaped(node: Node) -> Node:
     """
     if node.kind == "chain":
         return _chain(node.name.split(), [shaped(part) for part in node.args])
-    if node.kind in {"list", "set", "tuple"}:
+    if node.kind in {"list", "set", "tuple", "builder", "union", "meet", "minus"}:
         return node._replace(args=tuple(shaped(part) for part in node.args))
     if node.kind == "mod":
         return node._replace(args=(shaped(node.args[0]), node.args[1]))

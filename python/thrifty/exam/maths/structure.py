@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from thrifty.exam.maths.equations import difference, proportional, same_equation
 from thrifty.exam.maths.leaves import same_leaf
 from thrifty.exam.maths.members import composite, members
 from thrifty.exam.maths.regions import Interval, region
 from thrifty.exam.maths.shapes import expanded
 from thrifty.exam.maths.tree import Node, number, replaced, symbols
-from thrifty.exam.maths.values import proportional, same_value
+from thrifty.exam.maths.values import same_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,7 +30,7 @@ def same(gold: Node, answer: Node) -> bool | None:
     kinds = {gold.kind, answer.kind}
     if "text" in kinds:
         return None
-    if kinds & REGIONS or any(one.kind == "named" and one.name == "in" for one in (gold, answer)):
+    if kinds & REGIONS or _has_region(gold) or _has_region(answer):
         found = _same_region(gold, answer)
         if found is not None or kinds & REGIONS:
             return found
@@ -49,6 +50,13 @@ def same(gold: Node, answer: Node) -> bool | None:
     if len(first) > 1 or len(second) > 1:
         return _matched(first, second, unique=True)
     return same_leaf(gold, answer)
+
+
+def _has_region(node: Node) -> bool:
+    """Whether a list has inequalities, or a name is said to be in a set."""
+    if node.kind == "list":
+        return any(part.kind in REGIONS for part in node.args)
+    return node.kind == "named" and node.name == "in"
 
 
 def every(verdicts: Iterable[bool | None]) -> bool | None:
@@ -130,11 +138,6 @@ def _same_relation(gold: Node, answer: Node) -> bool | None:
     return proportional(difference(*gold.args), difference(*answer.args), positive=gold.name != "!=")
 
 
-def difference(left: Node, right: Node) -> Node:
-    """Left side less right side."""
-    return Node("add", (left, Node("mul", (number(-1), right))))
-
-
 def _same_statement(gold: Node, answer: Node) -> bool | None:
     """Equations, and values with names."""
     if gold.kind == answer.kind == "named":
@@ -150,11 +153,6 @@ def _same_statement(gold: Node, answer: Node) -> bool | None:
     return same(gold, answer.args[1])
 
 
-def same_equation(gold: Node, answer: Node) -> bool:
-    """Whether two equations have the same solutions: one is the other one times a factor."""
-    return proportional(difference(*gold.args), difference(*answer.args))
-
-
 def _same_named(gold: Node, answer: Node) -> bool | None:
     (name, value), (other_name, other_value) = gold.args, answer.args
     if same_name(name, other_name):
@@ -162,7 +160,7 @@ def _same_named(gold: Node, answer: Node) -> bool | None:
         if own is not None and other is not None and own != other:
             other_value = replaced(other_value, other, own)
         return same(value, other_value)
-    if symbols(value) and symbols(other_value) and not {value.kind, other_value.kind} & COLLECTIONS:
+    if (symbols(value) or symbols(other_value)) and not {value.kind, other_value.kind} & COLLECTIONS:
         if same_equation(gold, answer):
             return True
         if {name.kind, other_name.kind} == {"symbol", "apply"}:
@@ -233,7 +231,12 @@ def _same_collection(gold: Node, answer: Node) -> bool | None:
         if edges in {"[)", "(]", "[]"} and len(gold.args) == 2:
             return False
     first, second = members(gold), members(answer)
-    if first.names and second.names and len(first.names) == len(first.values) and len(second.names) == len(second.values):
+    if (
+        first.names
+        and second.names
+        and len(first.names) == len(first.values)
+        and len(second.names) == len(second.values)
+    ):
         if len(set(first.names)) == len(first.names) > 1 and len(set(second.names)) == len(second.names):
             return _by_name(first.names, first.values, second.names, second.values)
         if len(set(first.names)) == len(set(second.names)) == 1 and not same_name(first.names[0], second.names[0]):
@@ -246,7 +249,8 @@ def _same_collection(gold: Node, answer: Node) -> bool | None:
         if len(first.values) != len(second.values):
             return False
         return every(same(g, a) for g, a in zip(first.values, second.values, strict=True))
-    return _matched(first.values, second.values, unique="set" in {gold.kind, answer.kind} or first.unique or second.unique)
+    unique = "set" in {gold.kind, answer.kind} or first.unique or second.unique or composite(gold)
+    return _matched(first.values, second.values, unique=unique)
 
 
 def _by_name(names: list[Node], values: list[Node], others: list[Node], other_values: list[Node]) -> bool | None:

@@ -67,6 +67,7 @@ _PIECE = re.compile(
     re.S,
 )
 _SCIENTIFIC = re.compile(r"(?<![A-Za-z\d.])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,6})(?![\d.A-Za-z])")
+_GLUED_WORDS = re.compile(r"(?<=[\d)\]}])(and|or)(?=[A-Za-z\d(\\-])")
 _TAIL = re.compile(r"(?<!\.)[.;,]\s*$")
 _RAW = re.compile(r"\s*\{([^{}]*)\}")
 _SYMBOLIC = {"**": "^", "==": "=", ":=": "=", "<>": "!=", "<=>": "=>", "\\\\": ";;", "%": "%", "&": "&", "'": "'"}
@@ -83,7 +84,7 @@ def cleaned(text: str) -> str:
     if "\\\\" in text:
         text = _DOUBLED.sub(lambda m: "\\", text)
     styled = "\\" in text or "$" in text
-    text = _DELIMITERS.sub(" ", text)
+    text = _GLUED_WORDS.sub(r" \1 ", _DELIMITERS.sub(" ", text))
     text = _THOUSANDS.sub("", text)
     if not styled:
         text = _SCIENTIFIC.sub(r"(\1*10^(\2))", text)
@@ -196,7 +197,20 @@ def _word(word: str, space: bool, found: list[Token]) -> None:
         found.append(Token("letter", "pi", space))
     elif word in {"inf", "infinity", "Infinity", "oo", "infty"}:
         found.append(Token("op", "infinity", space))
-    elif word in {"theta", "alpha", "beta", "gamma", "lambda", "omega", "sigma", "phi", "mu", "delta", "rho", "epsilon"}:
+    elif word in {
+        "theta",
+        "alpha",
+        "beta",
+        "gamma",
+        "lambda",
+        "omega",
+        "sigma",
+        "phi",
+        "mu",
+        "delta",
+        "rho",
+        "epsilon",
+    }:
         found.append(Token("letter", word, space))
     elif word in {"mod", "choose", "degrees", "degree", "percent", "pct"}:
         found.append(Token("op", {"degrees": "°", "degree": "°", "percent": "%", "pct": "%"}.get(word, word), space))
@@ -216,7 +230,27 @@ def _word(word: str, space: bool, found: list[Token]) -> None:
         found.append(Token("word", word, space))
 
 
-_GLUED = frozenset("arcsin arccos arctan sinh cosh tanh sqrt sin cos tan cot sec csc ln log exp pi".split())
+_GLUED = frozenset(
+    [
+        "arcsin",
+        "arccos",
+        "arctan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "sqrt",
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "ln",
+        "log",
+        "exp",
+        "pi",
+    ]
+)
 _BEFORE = re.compile(rf"([a-z]?)({'|'.join(sorted(_GLUED, key=len, reverse=True))})([a-z]?)")
 
 
