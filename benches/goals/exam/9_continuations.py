@@ -6,10 +6,10 @@ here on the novels' beginnings with the same sizes, ids and tokens, one with a p
 tokens, about a minute each).
 
 low: the lower end of the interval of the package's PairLM, by clusters of passages that share text, in percent; chance
-is 25. order: models whose place by accuracy is that by bits a byte of the same text. pair: McNemar's p of the trained
-twins on questions that begin with the same word; more: how many questions the one with pairs has right alone, less the
-other's. blind: a model that sees one word is at chance where all options begin with the same one: distance from 25 % in
-standard errors.
+is 25. order: models whose place by accuracy is that by bits a byte of the same text. told_apart: McNemar's p of the two
+twins that are trained here on questions that begin with the same word; more: how many questions the one with pairs has
+right alone, less the other's. blind: a model that sees one word is at chance where all options begin with the same one:
+distance from 25 % in standard errors.
 
 ``--planted``: half of the answers are those of another option.
 """
@@ -116,7 +116,7 @@ def main() -> None:
         more, fewer = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
         if same_word:
             what = "McNemar's p of a network with a pair table and its twin without"
-            goal.row(f"{kind}/pair", what, "<= 0.01", mcnemar(more, fewer))
+            goal.row(f"{kind}/told_apart", what, "<= 0.01", mcnemar(more, fewer))
         goal.row(
             f"{kind}/more", "questions that the one with pairs alone has right, less the other's", ">= 1", more - fewer
         )
