@@ -263,9 +263,10 @@ def _tail(text: str) -> str:
 
 
 _EMPHASIS = re.compile(r"(?<![\w)])(?:\*\*|__)|(?:\*\*|__)(?![\w(])")
+_BREAK = re.compile(r"<(?:br|hr)\s?/?>", re.I)
 _QUOTED = re.compile(r"\n[ \t]*>[ \t]?")
 _EDGE = "*_`~\"' \t\r\n"
-_PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'))
+_PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'), ("'", "'"))
 
 
 def tidy(text: str) -> str:
@@ -273,6 +274,8 @@ def tidy(text: str) -> str:
     text = characters(text[:CAP])
     if "```" in text:
         text = _FENCE.sub("", text)
+    if "<" in text:
+        text = _BREAK.sub("\n", text)
     if "**" in text or "__" in text or "`" in text:
         text = _EMPHASIS.sub("", text).replace("`", "")
     if "~~" in text:
@@ -286,7 +289,9 @@ def tidy(text: str) -> str:
         text = _lines(lines, text)
     text = text.strip().lstrip("#:*✅✔☑ \t").strip()
     while text:
-        if text[-1] in ".;,!* \t" and not text.endswith(("...", "\\,", "\\!", "\\;")) and _loose(text):
+        if text.endswith(" |"):
+            text = text[:-2].rstrip()
+        elif text[-1] in ".;,!* \t" and not text.endswith(("...", "\\,", "\\!", "\\;")) and _loose(text):
             text = text[:-1].rstrip()
         elif (stripped := _unpaired(text)) != text:
             text = stripped
