@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from thrifty.exam.grading.clean import plain
 from thrifty.exam.grading.dates import read_moments, same_moment
-from thrifty.exam.grading.formal import compare_formal
+from thrifty.exam.grading.formal import compare_formal, is_strict, keeps_case
 from thrifty.exam.grading.lists import compare_chains, compare_ranges, compare_ratios, items_of, same_items
 from thrifty.exam.grading.number import read_number, same_number
 from thrifty.exam.grading.quantity import Quantity, read_quantities, same_quantity
@@ -90,10 +90,10 @@ def compare_exact(gold: Side, answer: Side, depth: int = 0) -> tuple[str, str]:
     found = _plain(gold, answer)
     if found is not None:
         return found
-    mathematics = is_maths(g)
-    if not mathematics:
-        return _words(gold, answer, depth)
-    return _mathematics(gold, answer, depth)
+    verdict = _mathematics(gold, answer, depth) if is_maths(g) else _words(gold, answer, depth)
+    if verdict[0] == "equal" and verdict[1] in ("text", "list") and is_strict(g) and not keeps_case(g, a):
+        return "different", "formal"
+    return verdict
 
 
 def _plain(gold: Side, answer: Side) -> tuple[str, str] | None:
@@ -214,7 +214,10 @@ def roman(text: str) -> int:
 
 
 def _compare(gold: str, answer: str) -> str | None:
-    return compare(gold, answer)
+    found = compare(gold, answer)
+    if found is None and ("\\" in gold or "\\" in answer):
+        return compare(plain(gold), plain(answer))
+    return found
 
 
 def _leaf(depth: int):  # type: ignore[no-untyped-def]

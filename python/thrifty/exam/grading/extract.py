@@ -72,9 +72,14 @@ _PROSE = re.compile(
     r"(?:[ \t](?:therefore|thus|hence|then|simply|just))?(?![A-Za-z])[ \t]?:?",
     re.I,
 )
+_SAID = re.compile(
+    r"(?:(?:so|thus|therefore|hence),?\s)?(?:(?:the|my|our)\s)?(?:(?:exact|final|correct|right|best)\s){0,2}answers?\s(?:is|are|was|would\sbe|must\sbe)"
+    r"(?:\s(?:therefore|thus|hence|then|simply|just))?\s?:?\s",
+    re.I,
+)
 _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
 _END = re.compile(
-    r"[,;(\[*_\s-]{0,4}\bconfidence\b(?:[ \t](?:level|score|percentage))?[ \t]?[*_]{0,3}[ \t]?(?:[:=(]|is\b|of\b|\d)"
+    r"(?:[,;(\[*_\s]|\s-{1,2}\s){0,4}\bconfidence\b(?:[ \t](?:level|score|percentage))?[ \t]?[*_]{0,3}[ \t]?(?:[:=(]|is\b|of\b|\d)"
     r"|[*_\s]{1,4}[^\n]?\d{1,3}(?:\.\d{1,4})?[ ]?%[ ]confiden"
     r"|\n[ \t]?[*_#>-]{0,4}[ \t]?(?:explanation|reasoning|rationale|justification|notes?|reason|certainty|because|check"
     r"|verification|question|human|user|proof|solution|step[ ]1)\b[^:\n]{0,24}:"
@@ -106,7 +111,11 @@ def answer_in(text: str, *, letters: bool = False) -> Answer:
     if found is None and len(text) > _SEEN:
         found = _marked(text[:_SEEN], letters=letters)
     if found is not None:
-        return Answer(tidy(found), True)
+        answer = tidy(found)
+        # "Final answer: the final answer is 7".
+        if (lead := _SAID.match(answer)) is not None and lead.end() < len(answer):
+            answer = tidy(answer[lead.end() :])
+        return Answer(answer, True)
     if (end := _END.search(seen)) is not None and end.start():
         seen = seen[: end.start()]
     return Answer(tidy(_tail(seen.strip())), False)
@@ -253,6 +262,7 @@ def _tail(text: str) -> str:
     return line
 
 
+_EMPHASIS = re.compile(r"(?<![\w)])(?:\*\*|__)|(?:\*\*|__)(?![\w(])")
 _QUOTED = re.compile(r"\n[ \t]*>[ \t]?")
 _EDGE = "*_`~\"' \t\r\n"
 _PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'))
@@ -264,7 +274,7 @@ def tidy(text: str) -> str:
     if "```" in text:
         text = _FENCE.sub("", text)
     if "**" in text or "__" in text or "`" in text:
-        text = text.replace("**", "").replace("__", "").replace("`", "")
+        text = _EMPHASIS.sub("", text).replace("`", "")
     if "~~" in text:
         text = re.sub(r"~~[^~]*~~", " ", text)
     if "<!--" in text:

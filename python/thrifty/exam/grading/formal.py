@@ -6,7 +6,7 @@ import re
 
 from thrifty.exam.grading.elements import ELEMENTS
 
-__all__ = ["compare_formal"]
+__all__ = ["compare_formal", "is_strict", "keeps_case"]
 
 _NAMES = {symbol: name for symbol, name in ELEMENTS.items()}
 _BY_NAME = {name: symbol for symbol, name in ELEMENTS.items()} | {"aluminium": "Al", "sulphur": "S", "caesium": "Cs"}
@@ -27,7 +27,7 @@ _FIGURINES = str.maketrans("♔♕♖♗♘♚♛♜♝♞", "KQRBNKQRBN")
 _SMILES = re.compile(r"(?:Cl|Br|[BCNOPSFIbcnops]|\[[A-Za-z0-9@+\-:]{1,16}\]|[-=#$:/\\.()]|%\d\d|\d)+")
 _SEQUENCE = re.compile(r"(?:5'?[- ]?)?(?P<letters>[ACGTUN](?:[ \-]?[ACGTUN]){3,})(?:[- ]?3'?)?", re.I)
 _CODE = re.compile(
-    r"[A-Za-z_][\w.:]*\([^\n]*\)|[a-z]+(?:_[a-z0-9]+)+|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[a-z]+(?:[A-Z][a-z0-9]+)+|[^\s]*[;{}][^\n]*|(?:[01]{2,}|[0-9A-Fa-f]{6,})"
+    r"[A-Za-z_][\w.:]*\([^\n]*\)|[a-z]+(?:_[a-z0-9]+)+|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[a-z]+(?:[A-Z][a-z0-9]+)+|[A-Za-z][^\n]*[;}]|(?:[01]{2,}|[0-9A-Fa-f]{6,})"
 )
 _HEADS = re.compile(
     r"(?:(?:the\s)?(?:answer|formula|move|best move|compound|molecule|product|ion|smiles|sequence|chemical formula|it)\s?(?:is|:)\s?)+(?:the\s)?|(?:white|black)\s(?:plays|should play|moves)\s",
@@ -241,6 +241,26 @@ def _code(gold: str, answer: str) -> str | None:
     if g == a or g.replace('"', "'") == a.replace('"', "'"):
         return "equal"
     return "different" if g.lower() == a.lower() else None
+
+
+def is_strict(gold: str) -> bool:
+    """Whether the case of the gold answer's letters counts, wherever it stands in an answer."""
+    if _moves(gold) is not None and len(gold) > 1:
+        return True
+    formula = _formula(gold)
+    if formula is not None and (_has_mark(gold) or (len(gold) == 2 and gold not in _WORDS)):
+        return True
+    return bool(_CODE.fullmatch(gold) and not gold.isdigit()) or bool(
+        len(gold) > 2 and _SMILES.fullmatch(gold) and "CC" in gold
+    )
+
+
+def keeps_case(gold: str, answer: str) -> bool:
+    """Whether an answer holds the gold one in the same case, blanks and scripts aside."""
+    return _glue(gold) in _glue(answer)
+
+
+_WORDS = ("No", "In", "As", "At", "He", "Be", "Am", "UN", "US", "UK", "OS", "PC", "HI", "OK", "IF", "IS", "IN", "NO")
 
 
 def compare_formal(gold: str, answer: str) -> str | None:

@@ -102,8 +102,8 @@ def _readings(text: str) -> list[Quantity]:
             return compound
     units = read_unit(rest.strip("()") if rest.startswith("(") and rest.endswith(")") else rest)
     quantities = [Quantity(number, unit) for unit in units]
-    if rest == "k":
-        quantities.append(Quantity(_times(number, 1000)))
+    if rest in _SUFFIXES and text.endswith(rest) and text[-len(rest) - 1].isdigit() and rest not in ("K",):
+        quantities.append(Quantity(_times(number, _SUFFIXES[rest])))
     if not units and rest[0] in "-" and (units := read_unit(rest[1:])):
         quantities = [Quantity(number, unit) for unit in units]
     return quantities
@@ -183,7 +183,7 @@ def _angle(text: str) -> list[Quantity]:
     return [Quantity(number, u) for u in read_unit(unit)]
 
 
-_CLOSE = Fraction(1, 50)
+_CLOSE = Fraction(1, 100)
 _HALF = Fraction(1, 2)
 
 
@@ -259,5 +259,5 @@ def _converted(gold: Number, g: Unit, answer: Number, a: Unit) -> bool:
         steps = [step or unit.scale for step, unit in zip(steps, (g, a), strict=True)]
         if gold.step == 0 and answer.step:
             steps[0] = Fraction(0)
-    tolerance = max(steps) * _HALF
+    tolerance = sum(steps) * _HALF
     return abs(x - y) <= min(tolerance, abs(x) * _CLOSE)

@@ -107,6 +107,7 @@ UNITS: dict[str, tuple[F, dict[str, int], bool]] = {
     "u": (F("1.66053906892e-27"), _KG, False), "amu": (F("1.66053906892e-27"), _KG, False),
     "Da": (F("1.66053906892e-27"), _KG, True), "dalton": (F("1.66053906892e-27"), _KG, True),
     # force, pressure, energy, power
+    "Nm": (F(1), _J, True), "Ns": (F(1), {"kg": 1, "m": 1, "s": -1}, False), "Js": (F(1), {"kg": 1, "m": 2, "s": -1}, False),
     "dyn": (F(1, 10**5), _N, False), "dyne": (F(1, 10**5), _N, False), "lbf": (F("4.4482216152605"), _N, False),
     "kgf": (F("9.80665"), _N, False),
     "bar": (F(10**5), _PA, True), "atm": (F(101325), _PA, False), "atmosphere": (F(101325), _PA, False),

@@ -60,7 +60,7 @@ def _single(name: str) -> _Part | None:
             return found
     lower = name.lower()
     for candidate in dict.fromkeys((lower, *_singular(lower))):
-        found = _exact(ALIASES.get(candidate, candidate)) or _spelled(candidate)
+        found = _exact(ALIASES.get(candidate, candidate if len(candidate) > 3 else ""))
         if found:
             return found
     # KM, Kg, HZ: case is wrong, and nothing else can be meant.
@@ -214,7 +214,7 @@ def by_pint(unit: Unit) -> Unit | None:
     powers = {_BASE.get(key, key): power for key, power in base.unit_items()}
     if not powers or any(power != int(power) for power in powers.values()):
         return None
-    factor = Fraction(float(base.magnitude)).limit_denominator(10**15)
+    factor = Fraction(repr(float(base.magnitude)))
     return _unit((factor, {key: int(power) for key, power in powers.items()}, Fraction(0)))
 
 
@@ -243,6 +243,8 @@ def _thing(text: str) -> list[Unit]:
     if any(word in _NOT_THINGS for word in words):
         return []
     kept = sorted({_stem(word) for word in words if word not in _STOP})
+    if not any(len(word) > 2 for word in kept):
+        return []
     return [Unit("thing", Fraction(1), tuple((word, 1) for word in kept))] if kept else []
 
 
