@@ -205,7 +205,7 @@ def _clock(text: str) -> list[int]:
         half = "h"
     hour, minute, second = int(found["h"]), int(found["m"] or 0), int(found["s"] or 0)
     part = (found["part"] or "").lower()
-    afternoon = half == "pm" or half == "noon" or any(word in part for word in ("afternoon", "evening", "night"))
+    afternoon = half in ("pm", "noon") or any(word in part for word in ("afternoon", "evening", "night"))
     morning = half in ("am", "midnight") or "morning" in part
     if hour > 24 or minute > 59 or second > 59 or ((morning or afternoon) and not 1 <= hour <= 12):
         return []

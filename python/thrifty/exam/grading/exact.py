@@ -26,6 +26,7 @@ __all__ = ["compare_exact"]
 
 # Lists within lists within lists are left to mathematics.
 _DEEPEST = 2
+_INTEGER = re.compile(r"-?\d{1,18}")
 _LETTER = re.compile(r"(?:(?:option|choice|answer)\s)?[(\[]?([A-Za-z])[)\]]?[.:]?", re.I)
 _MONTHS = re.compile(
     r"\d|january|february|march|april|may|june|july|august|september|october|november|december|noon|midnight|century",
@@ -43,6 +44,8 @@ def compare_exact(gold: Side, answer: Side, depth: int = 0) -> tuple[str, str]:
     g, a = gold.text, answer.text
     if g == a:
         return "equal", "same"
+    if _INTEGER.fullmatch(g) and _INTEGER.fullmatch(a):
+        return _told(int(g) == int(a), "number")
     x, y = read_number(g), read_number(a)
     if x is not None and y is not None and (same_number(x, y) or not ("," in g or "," in a)):
         return _told(same_number(x, y), "number")
@@ -89,7 +92,7 @@ def _moment(g: str, a: str) -> _Found:
 
 
 def _moment_in(text: str) -> list[Moment]:
-    """Readings of a date behind one of the last prepositions or verbs of a sentence."""
+    """Read a date behind one of the last prepositions or verbs of a sentence."""
     if len(text) > 400 or not _MONTHS.search(text) or _OPEN.search(text):
         return []
     for cut in list(_CUT.finditer(text))[::-1][:3]:

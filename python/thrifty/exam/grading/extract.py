@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from thrifty.exam.grading.clean import CAP, characters
+from thrifty.exam.grading.phrases import last_match
 
 __all__ = ["Answer", "final_answer", "strip_reasoning"]
 
@@ -37,10 +38,15 @@ _CLOSE = re.compile(
 )
 
 
+# What every tag begins with; a response without is not searched for them.
+_HINT = re.compile(r"<[ |/A-Za-z]")
+
+
 def strip_reasoning(text: str) -> str:
     """Leave out what a model thought before it answered; reasoning that never ends is not an answer."""
-    if "think" not in text and _OPEN.search(text) is None and _CLOSE.search(text) is None:
+    if not (("<" in text and _HINT.search(text)) or "THINK]" in text or "◁" in text):
         return text
+    text = _recent(text)
     marks = sorted(
         [(m.start(), m.end(), True) for m in _OPEN.finditer(text)]
         + [(m.start(), m.end(), False) for m in _CLOSE.finditer(text)]
@@ -55,6 +61,22 @@ def strip_reasoning(text: str) -> str:
             kept = []
         hidden, seen = opens, end
     return "".join(kept) if hidden else "".join([*kept, text[seen:]])
+
+
+_TAGS_SEEN = 1 << 17
+_NAMES = ("think", "thought", "reason", "reflection", "scratchpad", "analysis", "internal")
+
+
+def _recent(text: str) -> str:
+    """Cut to the end of a very long response, hidden from its beginning if it begins within reasoning."""
+    if len(text) <= _TAGS_SEEN:
+        return text
+    before = text[:-_TAGS_SEEN]
+    opened = max(before.rfind(f"<{name}") for name in _NAMES)
+    closed = max(before.rfind(f"</{name}") for name in _NAMES)
+    if opened < 0 and closed < 0 and not _HINT.search(text, len(before)):
+        return text
+    return ("<think>" if opened > closed else "") + text[-_TAGS_SEEN:]
 
 
 _LABEL = (
@@ -92,24 +114,17 @@ _END = re.compile(
 )
 
 
-def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    found = None
-    for found in pattern.finditer(text):  # noqa: B007 - the last one is wanted
-        pass
-    return found
-
-
 def final_answer(text: str, *, letters: bool = False) -> Answer:
-    """Find what a response gives as its answer; ``letters`` tells that choices have letters, so ``A:`` marks nothing.
+    r"""Find what a response gives as its answer; ``letters`` tells that choices have letters, so ``A:`` marks nothing.
 
-    >>> final_answer("So it is 7.\\nExact Answer: **7**\\nConfidence: 90%")
+    >>> final_answer("So it is 7.\nExact Answer: **7**\nConfidence: 90%")
     Answer(text='7', marked=True)
     """
     return answer_in(strip_reasoning(text), letters=letters)
 
 
 def answer_in(text: str, *, letters: bool = False) -> Answer:
-    """What a text without hidden reasoning gives as its answer."""
+    """Find what a text without hidden reasoning gives as its answer."""
     seen = text[-_SEEN:]
     found = _marked(seen, letters=letters)
     if found is None and len(text) > _SEEN:
@@ -126,20 +141,20 @@ def answer_in(text: str, *, letters: bool = False) -> Answer:
 
 
 def _marked(text: str, *, letters: bool) -> str | None:
-    """What stands behind the last mark, if there is one."""
+    """Find what stands behind the last mark, if there is one."""
     start, box = -1, None
     if "nswer" in text or "NSWER" in text:
         for pattern in (_LABELLED, _HEADING, _TAGGED, _JSON):
-            if (found := _last(pattern, text)) is not None and found.end() > start:
+            if (found := last_match(pattern, text)) is not None and found.end() > start:
                 start = found.end()
                 if pattern is _JSON:
                     return _json_value(text[start : start + CAP])
-    if "####" in text and (found := _last(_HASHES, text)) is not None:
+    if "####" in text and (found := last_match(_HASHES, text)) is not None:
         start = max(start, found.end())
-    if not letters and "A" in text and start < 0 and (found := _last(_SHORT, text)) is not None:
+    if not letters and "A" in text and start < 0 and (found := last_match(_SHORT, text)) is not None:
         start = found.end()
     if "\\boxed" in text or "\\fbox" in text:
-        box = _last(_BOX, text)
+        box = last_match(_BOX, text)
     if box is not None and box.start() >= start:
         block = _block(text[start : start + CAP]) if start >= 0 else ""
         if start < 0 or box.start() >= start + len(block):
@@ -147,7 +162,7 @@ def _marked(text: str, *, letters: bool) -> str | None:
     if start >= 0:
         block = _block(text[start : start + CAP])
         return _boxes(block) if _BOX.search(block) else block
-    if "nswer" in text and (found := _last(_PROSE, text)) is not None:
+    if "nswer" in text and (found := last_match(_PROSE, text := text[-4 * CAP :])) is not None:
         return _sentence(_block(text[found.end() : found.end() + CAP]))
     return None
 
@@ -164,7 +179,7 @@ _FENCE = re.compile(r"^[ \t]*```[\w+-]*[ \t]*\n?", re.M)
 
 
 def _block(text: str) -> str:
-    """The first paragraph behind a mark, up to the next field."""
+    """Cut to the first paragraph behind a mark, up to the next field."""
     begin = len(text) - len(text.lstrip(" \t\r\n*_`:#>"))
     # What is stripped may open emphasis that ends later: tidy sees to it. Code keeps its fence.
     fenced = re.match(r"[\s*_:]*```[\w+-]*[ \t]*\n", text)
@@ -199,7 +214,7 @@ _JOIN = re.compile(r"\\(?:text\w*|mbox|quad|qquad|[,;:!()\[\] ])|[\s${},;.]")
 
 
 def _boxes(text: str) -> str:
-    """The last boxed answer, with those before it that only a few words join to it, and a unit behind."""
+    """Take the last boxed answer, those before it that only a few words join to it, and a unit behind."""
     spans: list[tuple[int, int, int]] = []
     for found in _BOX.finditer(text):
         if spans and found.start() < spans[-1][2]:
@@ -285,7 +300,7 @@ def tidy(text: str) -> str:
     if "~~" in text:
         text = re.sub(r"~~[^~]*~~", " ", text)
     if "<!--" in text:
-        text = re.sub(r"<!--(?:[^-]|-(?!->))*-->", " ", text)
+        text = re.sub(r"<!--(?:[^<-]|-(?!->)|<(?!!--))*-->", " ", text)
     if "\n" in text:
         text = _QUOTED.sub("\n", text)
     lines = [line for line in text.split("\n") if line.strip()]

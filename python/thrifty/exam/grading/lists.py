@@ -12,7 +12,7 @@ from thrifty.exam.grading.quantity import Quantity, read_quantities, same_quanti
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Items", "compare_ranges", "compare_ratios", "items_of", "same_items", "compare_chains"]
+__all__ = ["Items", "compare_chains", "compare_ranges", "compare_ratios", "items_of", "same_items"]
 
 _MOST = 100
 
@@ -115,7 +115,7 @@ def same_items(gold: Items, answer: Items, same: Callable[[str, str], bool]) -> 
     golds, answers = _shared_unit(gold.texts), _shared_unit(answer.texts)
     if all(same(g, a) for g, a in zip(golds, answers, strict=True)):
         return True
-    if gold.ordered or answer.ordered and gold.ordered is not False:
+    if gold.ordered or (answer.ordered and gold.ordered is not False):
         return False
     if gold.ordered is None and answer.ordered is None and all(read_number(text) for text in golds):
         return False

@@ -171,7 +171,7 @@ def _repeating(whole: str, part: str, number: Number) -> Number:
 
 
 def spelled_number(text: str) -> tuple[Number, str] | None:
-    """A number in words and what follows it."""
+    """Read a number in words and what follows it."""
     found = spelled_prefix(text)
     return None if found is None else (Number(found[0]), found[1])
 

@@ -43,7 +43,7 @@ def _told(equal: bool, rule: str = "quantity") -> tuple[str, str]:
 
 
 def _direct(golds: list[Quantity], _gold: Side, answer: Side) -> _Found:
-    """The answer is a quantity itself, with an aside, or a chain of the same value."""
+    """Try the answer as a quantity, with an aside, or as a chain of the same value."""
     for text in dict.fromkeys((answer.text, strip_lead(answer.text))):
         if answers := read_quantities(text):
             return _told(_match(golds, answers))
@@ -65,7 +65,7 @@ def _direct(golds: list[Quantity], _gold: Side, answer: Side) -> _Found:
 
 
 def _by_maths(golds: list[Quantity], gold: Side, answer: Side) -> _Found:
-    """The answer is mathematics, or a sentence with mathematics in it."""
+    """Try the answer as mathematics, or as a sentence with mathematics in it."""
     if not has_words(answer.text) and (found := compare_maths(gold.raw, answer.raw)) is not None:
         return found, "maths"
     for segment in narrowed(answer.raw):
@@ -79,7 +79,7 @@ def _by_maths(golds: list[Quantity], gold: Side, answer: Side) -> _Found:
 
 
 def _in_sentence(golds: list[Quantity], gold: Side, answer: Side) -> _Found:
-    """The answer is a sentence that comes to a quantity."""
+    """Try the answer as a sentence that comes to a quantity."""
     if answers := quantities_in(answer.text, marked=answer.marked):
         return _told(_match(golds, answers))
     if has_words(answer.text) and (found := compare_maths(gold.raw, behind_verb(answer.raw))) is not None:
@@ -88,6 +88,6 @@ def _in_sentence(golds: list[Quantity], gold: Side, answer: Side) -> _Found:
 
 
 def behind_verb(text: str) -> str:
-    """What a sentence says behind its last verb; nothing where it leaves open or denies."""
+    """Cut to what a sentence says behind its last verb; nothing where it leaves open or denies."""
     verb = last_match(_VERB, text) if len(text) <= 2000 and not _OPEN.search(text) else None
     return text[verb.end() :].strip(" .") if verb else ""

@@ -106,7 +106,7 @@ def hash_of(name: str) -> str:
 
 def _match(a: _Graph, b: _Graph, left: list[str], right: list[str]) -> bool:
     """Find a mapping that keeps atoms and bonds, trying no more than so many steps."""
-    near_a, near_b = _neighbours(a), [dict((j, bond) for bond, j in row) for row in _neighbours(b)]
+    near_a, near_b = _neighbours(a), [{j: bond for bond, j in row} for row in _neighbours(b)]
     order = sorted(range(len(left)), key=lambda i: right.count(left[i]))
     mapping: dict[int, int] = {}
     used: set[int] = set()

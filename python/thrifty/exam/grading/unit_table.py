@@ -5,7 +5,7 @@ Sources: BIPM, The International System of Units, 9th edition; NIST Special Publ
 
 from __future__ import annotations
 
-from fractions import Fraction as F
+from fractions import Fraction as F  # noqa: N817 - a table of them
 
 __all__ = ["ALIASES", "CURRENCIES", "OFFSETS", "PREFIXES", "SPELLED_PREFIXES", "UNITS"]
 

@@ -99,7 +99,7 @@ def _spelled(name: str) -> _Part | None:
 
 
 def _singular(name: str) -> list[str]:
-    """What a plural may be one of."""
+    """List what a plural may be one of."""
     if len(name) < 3 or not name.endswith("s"):
         return []
     return [name[:-1], name[:-2]] if name.endswith(("ches", "xes")) else [name[:-1]]
@@ -133,7 +133,7 @@ def read_unit(text: str) -> tuple[Unit, ...]:
         if money is not None:
             found = [Unit("money", money[1], ((money[0], 1),))]
             return (*found, *_physical(text))
-    if lower == "pounds" or lower == "pound":
+    if singular == "pound":
         return (*_physical("lb"), Unit("money", Fraction(1), (("GBP", 1),)))
     return tuple(_physical(text)) or tuple(_thing(text))
 
