@@ -1,9 +1,12 @@
-"""Other pairs of the same kind: numbers, letters and units of a pair exchanged on both sides, so that its verdict stays."""
+"""Pairs of the same kind: numbers, letters and units exchanged on both sides, so that verdicts stay."""
 
 from __future__ import annotations
 
-import random
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
 
 _LETTERS = "bcnpqrtuvwxyz"
 _LETTER = re.compile(rf"(?<![A-Za-z\\])[{_LETTERS}](?![A-Za-z])")
@@ -18,7 +21,7 @@ def _numbers(text: str) -> set[str]:
 
 
 def exchange(gold: str, response: str, last: tuple[str, str], rng: random.Random) -> tuple[str, str]:
-    """A pair with other letters and units, and with other digits where its verdict does not rest on arithmetic or order.
+    """A pair with other letters and units, and other digits where its verdict does not rest on arithmetic or order.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 labels: verdicts that are not the label; accuracies, Wilson's interval of the best, exact McNemar p-values of two pairs.
 
-speed: a grade after a first pass over all, median; 2,500 answers; math-verify on the same answers, in alternating passes.
+speed: a grade after a first pass over all, median; 2,500 answers; math-verify on the same answers in turn.
 
 --planted grades responses without their last character.
 """

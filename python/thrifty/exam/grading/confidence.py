@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from thrifty.exam.grading.clean import characters
-from thrifty.exam.grading.extract import strip_reasoning
 from thrifty.exam.grading.phrases import last_match
+from thrifty.exam.grading.reasoning import strip_reasoning
 
 __all__ = ["parse_confidence", "stated"]
 

@@ -28,8 +28,8 @@ _CODE = re.compile(
     r"|[A-Za-z][^\n]*[;}]|[01]{2,}|[0-9A-Fa-f]{6,}"
 )
 _LEAD = re.compile(
-    r"(?:(?:the\s)?(?:answer|formula|move|best move|compound|molecule|product|ion|smiles|sequence|chemical formula|it)\s?"
-    r"(?:is|:)\s(?:the\s)?){1,3}|(?:white|black)\s(?:plays|should play|moves)\s",
+    r"(?:(?:the\s)?(?:answer|formula|move|best move|compound|molecule|product|ion|smiles|sequence"
+    r"|chemical formula|it)\s?(?:is|:)\s(?:the\s)?){1,3}|(?:white|black)\s(?:plays|should play|moves)\s",
     re.I,
 )
 # Two letters that are symbols of elements and everyday words as well.

@@ -33,7 +33,7 @@ _Verdict = Literal["equal", "different"] | None
 
 
 def glued(text: str) -> str:
-    """A formula in one piece: scripts, braces and blanks taken off."""
+    """Put a formula into one piece: scripts, braces and blanks taken off."""
     return _DRESS.sub("", _SUBSCRIPT.sub(r"\1", text)).replace("*", "·").replace(".", "·")
 
 

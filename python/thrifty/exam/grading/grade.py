@@ -9,8 +9,10 @@ from thrifty.exam.grading.choice import same_choice
 from thrifty.exam.grading.clean import CAP, characters, plain
 from thrifty.exam.grading.confidence import stated
 from thrifty.exam.grading.exact import compare_exact
-from thrifty.exam.grading.extract import answer_in, strip_reasoning, tidy
+from thrifty.exam.grading.extract import answer_in
+from thrifty.exam.grading.reasoning import strip_reasoning
 from thrifty.exam.grading.sides import Side
+from thrifty.exam.grading.tidy import tidy
 from thrifty.exam.question import ANSWER_TYPES
 from thrifty.exam.verdict import Verdict
 

@@ -37,8 +37,8 @@ _BOUNDS = {
 }  # fmt: skip
 _BOUND = re.compile("|".join(re.escape(word) for word in sorted(_BOUNDS, key=len, reverse=True)), re.I)
 _ABOUT = re.compile(
-    r"(?:(?:approximately|approx\.?|about|around|roughly|circa|ca\.|nearly|almost|exactly|precisely|just|only|some|equal to"
-    r"|equals|is|it is|it's|a total of|in total|total|the value is)\s|[~≈≃=]|\bc\.\s)+\s?",
+    r"(?:(?:approximately|approx\.?|about|around|roughly|circa|ca\.|nearly|almost|exactly|precisely|just|only|some"
+    r"|equal to|equals|is|it is|it's|a total of|in total|total|the value is)\s|[~≈≃=]|\bc\.\s)+\s?",
     re.I,
 )
 _MONEY = re.compile(

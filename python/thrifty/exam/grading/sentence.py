@@ -18,13 +18,15 @@ _CONTRAST = re.compile(
     re.I,
 )
 _COPULA = re.compile(
-    r"\s(?:is|are|was|were|equals?|be|becomes|gives|yields|get|obtain|of|by|to|at|:|=|≈)\s+(?:equal\sto\s|about\s|approximately\s)?|[:=≈]\s?",
+    r"\s(?:is|are|was|were|equals?|be|becomes|gives|yields|get|obtain|of|by|to|at|:|=|≈)\s+"
+    r"(?:equal\sto\s|about\s|approximately\s)?|[:=≈]\s?",
     re.I,
 )
 _BECAUSE = re.compile(r",?\s(?:because|since|as\s(?:it|the|we)|so\sthat|given|which|where|when|for\swhich)\b|;", re.I)
 _ASIDE = re.compile(r"\s?\([^()]{1,200}\)|\s?\[[^\[\]]{1,200}\]")
 _NUMBER = re.compile(
-    r"(?<![\w.^_/*+=<>({\[\\-])-?\s?[$€£¥₹]?\s?-?(?:\d[\d,. ']*\d|\d|\.\d+)(?:\s?/\s?\d+)?(?:\s?(?:×|x|\*|·)\s?10\s?\^\s?\(?[+-]?\d+\)?|[eE][+-]?\d+)?"
+    r"(?<![\w.^_/*+=<>({\[\\-])-?\s?[$€£¥₹]?\s?-?(?:\d[\d,. ']*\d|\d|\.\d+)(?:\s?/\s?\d+)?"
+    r"(?:\s?(?:×|x|\*|·)\s?10\s?\^\s?\(?[+-]?\d+\)?|[eE][+-]?\d+)?"
     r"(?:\s?(?:hundred|thousand|million|billion|trillion)\b)?(?=[^\w/^*=(\[]|[A-Za-zμΩ°]{1,6}(?:[\d^]|\b)|$)"
 )
 _WORDS = re.compile(r"[A-Za-z]{3,}")
