@@ -33,6 +33,8 @@ def computed(node: Node) -> Node:
     if found.kind == "div":
         return _multiplied((found.args[0], Node("div", (number(1), found.args[1]))))
     if found.kind == "pow":
+        if found.args[1].name in {"T", "top"}:
+            return _made([list(column) for column in zip(*_rows(found.args[0]), strict=True)])
         power = found.args[1].number
         if power is None or power.denominator != 1 or not 1 <= power <= MAX_POWER:
             return found

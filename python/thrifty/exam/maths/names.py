@@ -40,6 +40,7 @@ FUNCTIONS = frozenset(
         "arsinh",
         "arcosh",
         "artanh",
+        "cis",
         "ln",
         "log",
         "lg",

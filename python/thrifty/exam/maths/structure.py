@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from thrifty.exam.maths.equations import difference, proportional, same_equation
+from thrifty.exam.maths.families import same_antiderivative, same_family, without_conditions
 from thrifty.exam.maths.leaves import same_leaf
 from thrifty.exam.maths.members import composite, members
 from thrifty.exam.maths.regions import Interval, region
-from thrifty.exam.maths.shapes import expanded
+from thrifty.exam.maths.shapes import expanded, spread
 from thrifty.exam.maths.tree import Node, number, replaced, symbols
 from thrifty.exam.maths.values import same_value
+from thrifty.exam.maths.vectors import as_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,6 +29,12 @@ def same(gold: Node, answer: Node) -> bool | None:
     """Whether two trees are the same answer; None where nothing here can tell."""
     if gold == answer:
         return True
+    if (found := without_conditions(gold, answer)) is not None:
+        agreed = same(found.gold, found.answer)
+        return every((found.conditions, agreed or same_family(found.gold, found.answer) or agreed))
+    gold, answer = spread(gold), spread(answer)
+    if (vectors := as_vectors(gold, answer)) is not None:
+        return same(*vectors)
     kinds = {gold.kind, answer.kind}
     if "text" in kinds:
         return None
@@ -49,7 +57,8 @@ def same(gold: Node, answer: Node) -> bool | None:
     first, second = expanded(gold), expanded(answer)
     if len(first) > 1 or len(second) > 1:
         return _matched(first, second, unique=True)
-    return same_leaf(gold, answer)
+    verdict = same_leaf(gold, answer)
+    return verdict or same_antiderivative(gold, answer) or same_family(gold, answer) or verdict
 
 
 def _has_region(node: Node) -> bool:
@@ -165,7 +174,9 @@ def _same_named(gold: Node, answer: Node) -> bool | None:
             return True
         if {name.kind, other_name.kind} == {"symbol", "apply"}:
             return same(value, other_value)
-    if name.kind in {"symbol", "index"} and other_name.kind in {"symbol", "index"}:
+    if {name.kind, other_name.kind} == {"symbol"} and name.name.casefold() != other_name.name.casefold():
+        return False
+    if "index" in {name.kind, other_name.kind} and other_name.kind in {"symbol", "index"}:
         return False
     return same(value, other_value)
 
@@ -195,6 +206,10 @@ def _same_residue(gold: Node, answer: Node) -> bool | None:
         m, g, a = gold.args[1].number, first.number, second.number
         if m and g is not None and a is not None and m.denominator == g.denominator == a.denominator == 1:
             return (g - a) % m == 0
+    m, whole = (gold if gold.kind == "mod" else answer).args[1].number, (first.number, second.number)
+    if m and None not in whole and {first.kind, second.kind} == {"number"}:
+        bare = second.number if gold.kind == "mod" else first.number
+        return bare is not None and 0 <= bare < m and (first.number - second.number) % m == 0  # type: ignore[operator]
     return same(first, second)
 
 

@@ -18,6 +18,7 @@ from thrifty.exam.maths.names import (
     UNICODE,
     UNIT_WORDS,
 )
+from thrifty.exam.maths.phrases import CONDITIONS, QUANTIFIERS, worded
 from thrifty.exam.maths.tree import MAX_LENGTH, NotMathsError
 
 __all__ = ["Token", "tokens"]
@@ -84,6 +85,7 @@ def cleaned(text: str) -> str:
     if "\\\\" in text:
         text = _DOUBLED.sub(lambda m: "\\", text)
     styled = "\\" in text or "$" in text
+    text = worded(text)
     text = _GLUED_WORDS.sub(r" \1 ", _DELIMITERS.sub(" ", text))
     text = _THOUSANDS.sub("", text)
     if not styled:
@@ -150,6 +152,8 @@ def tokens(text: str) -> list[Token]:
 def _command(name: str, space: bool, found: list[Token]) -> None:
     if name in OPERATORS:
         found.append(Token("op", OPERATORS[name], space))
+    elif name == "choose":
+        found.append(Token("op", name, space))
     elif name in FUNCTIONS and name != "sqrt":
         found.append(Token("function", name, space))
     elif name in ALIASES:
@@ -173,7 +177,9 @@ def _words(text: str, at: int, name: str, space: bool, found: list[Token]) -> in
         return at
     inside = match[1].strip()
     bare = inside.strip(" ,;.:()").lower()
-    if bare in CONNECTIVES or not bare:
+    if bare.split(" ")[0] in CONDITIONS and set(bare.split()) <= CONDITIONS | QUANTIFIERS:
+        found.append(Token("op", ",", space))
+    elif bare in CONNECTIVES or not bare:
         found.append(Token("op", CONNECTIVES.get(bare, ","), space)) if bare or "," in inside else None
     elif inside in PLAIN_FUNCTIONS and (name != "text" or inside in _GLUED):
         found.append(Token("function", ALIASES.get(inside, inside), space))
@@ -193,6 +199,10 @@ def _word(word: str, space: bool, found: list[Token]) -> None:
     before = found[-1] if found else None
     if word.lower() in CONNECTIVES and len(word) > 1:
         found.append(Token("op", CONNECTIVES[word.lower()], space))
+    elif word in CONDITIONS:
+        found.append(Token("op", ",", space))
+    elif word in QUANTIFIERS and before is not None and before.text == ",":
+        return
     elif word in {"pi", "Pi", "PI"}:
         found.append(Token("letter", "pi", space))
     elif word in {"inf", "infinity", "Infinity", "oo", "infty"}:
