@@ -10,7 +10,7 @@ __all__ = ["unboxed"]
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
 _BRACES = re.compile(r"\\.|[{}]", re.S)
-_JOINING = re.compile(r"\b(?:and|or)\b|[,;]")
+_JOINING = re.compile(r"\b(?:and|or)\b")
 MAX_BETWEEN = 60
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["DIGITS", "Precise", "Z", "agree", "value"]
 
 DIGITS, MOST = 100, 1000
-_CONTEXT = Context(prec=DIGITS, Emax=999_999, Emin=-999_999)
+CONTEXT = Context(prec=DIGITS, Emax=999_999, Emin=-999_999)
 _PI = Decimal(
     "3.141592653589793238462643383279502884197169399375105820974944592307816406286208998628034825342117067982148086513"
 )
@@ -277,7 +277,7 @@ CALLS = {
     "sech": lambda z: div(Z(ONE), _hyperbolic(z, 1)),
     "csch": lambda z: div(Z(ONE), _hyperbolic(z, -1)),
     "arsinh": lambda z: ln(add(z, sqrt(add(_SQUARE(z), Z(ONE))))),
-    "arcosh": lambda z: ln(add(z, sqrt(add(_SQUARE(z), Z(-ONE))))),
+    "arcosh": lambda z: ln(add(z, mul(sqrt(add(z, Z(ONE))), sqrt(add(z, Z(-ONE)))))),
     "artanh": _inverse_tanh,
     "sqrt": sqrt,
     "abs": lambda z: Z(size(z)),
@@ -290,12 +290,12 @@ CALLS = {
 
 def value(node: Node, point: Point, base: float = 0.0) -> Z:
     """Value of an expression; ArithmeticError where it has none."""
-    with localcontext(_CONTEXT):
+    with localcontext(CONTEXT):
         return evaluate(node, Precise(point, base))
 
 
 def agree(a: Z, b: Z) -> bool:
     """Whether two values are one, but for rounding."""
-    with localcontext(_CONTEXT):
+    with localcontext(CONTEXT):
         largest = max(size(a), size(b))
         return largest < Decimal(10) ** -90 or size(Z(a.re - b.re, a.im - b.im)) <= largest * Decimal(10) ** -60
