@@ -102,13 +102,12 @@ def _in_words(answer: str) -> frozenset[str] | None:
     right = {m["letter"] for m in _RIGHT.finditer(_NOT.sub(" ", answer))}
     if len(right) == 1:
         return frozenset(right)
-    head = answer
-    rest = _REST.search(answer)
-    if rest is not None and _LONE.search(answer[: rest.start()]):
-        head = answer[: rest.start()]
-    kept = _NOT.sub(" ", head)
-    if kept != head and not _LONE.search(kept):
+    kept = _NOT.sub(" ", answer)
+    if kept != answer and not _LONE.search(kept):
         return frozenset()
+    rest = _REST.search(kept)
+    if rest is not None and _LONE.search(kept[: rest.start()]):
+        kept = kept[: rest.start()]
     if _NEGATED.search(kept):
         return frozenset()
     either = _EITHER.search(kept) is not None

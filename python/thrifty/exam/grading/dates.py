@@ -52,7 +52,17 @@ _ERA = r"(?:\s?(?P<era>BCE|BC|CE|AD|B\.C\.E\.?|B\.C\.?|C\.E\.?|A\.D\.?))?"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>\d{1,4})"
 _WEEKDAY = re.compile(r"(?:(?:on\s)?(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\.?,?\s)", re.I)
-_LEAD = re.compile(r"(?:on|in|at|by|during|the year|year|circa|ca?\.|around|about|approximately|since)\s", re.I)
+_LEAD = re.compile(
+    r"(?:on|in|at|by|during|the year|year|circa|ca?\.|around|about|approximately|since|the(?=\s\d))\s", re.I
+)
+_ORDINALS = (
+    {word: number for word, number in ORDINALS.items() if 0 < number <= 20}
+    | {f"twenty-{word}": 20 + number for word, number in ORDINALS.items() if 0 < number < 10}
+    | {"thirtieth": 30, "thirty-first": 31}
+)
+_ORDINAL = re.compile(
+    rf"\b(?:{'|'.join(sorted(_ORDINALS, key=len, reverse=True))})(?=\s(?:of\s|day\s)?[a-z]|,|$)", re.I
+)
 _ZONE = re.compile(r"\s?(?P<zone>Z|UTC|GMT|[A-Z]{2,4}T|[+-]\d{2}:?\d{2})$")
 _FORMS = tuple(
     re.compile(form, re.I)
@@ -97,7 +107,7 @@ def read_moments(text: str) -> list[Moment]:
     """
     if len(text) > 80:
         return []
-    text = _WEEKDAY.sub("", text).strip()
+    text = _ORDINAL.sub(lambda m: f"{_ORDINALS[m[0].lower()]}th", _WEEKDAY.sub("", text)).strip()
     led = False
     for _ in range(2):
         if (lead := _LEAD.match(text)) is not None:
@@ -147,7 +157,7 @@ def _date(text: str) -> list[Moment]:
         return [Moment(year=int(decade["year"]), finest=f"decade {(decade['part'] or '').lower()}")]
     century = _CENTURY.fullmatch(text)
     if century is not None:
-        word = century["n"].lower()
+        word = century["n"].lower().removesuffix("th") if century["n"][0].isdigit() else century["n"].lower()
         number = int(word) if word.isdigit() else ORDINALS.get(word)
         if number is None and (value := spelled(word)) is not None and value.denominator == 1:
             number = int(value)

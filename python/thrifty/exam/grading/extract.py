@@ -60,7 +60,11 @@ def strip_reasoning(text: str) -> str:
 _LABEL = (
     r"(?:(?<![A-Za-z])(?:(?:exact|final|correct|short|my|the)[ \t]{1,3}){0,2}answers?(?![A-Za-z])"
     r"[ \t]{0,3}[*_`]{0,3}(?:[ \t]{0,3}\([^()\n]{0,40}\))?[ \t]{0,3}[*_`]{0,3}"
-    r"(?:[:=](?![=:])|(?=[ \t]?(?:\$|\\\(|\\\[))|[ \t]-{1,2}[ \t]|[*_`#]{0,3}[ \t]{0,3}\n))"
+    r"(?:[:=](?![=:])|(?=[ \t]?(?:\$|\\\(|\\\[))|[ \t](?:-{1,2}>?|→)[ \t]))"
+)
+_HEADING = re.compile(
+    r"^[ \t#*_>\d.-]{0,8}(?:(?:exact|final|correct|my|the)[ \t]){0,2}answers?[ \t]{0,3}[*_:`]{0,4}[ \t]{0,3}\n",
+    re.I | re.M,
 )
 _LABELLED = re.compile(_LABEL, re.I)
 _TAGGED = re.compile(r"<answer>", re.I)
@@ -79,7 +83,7 @@ _SAID = re.compile(
 )
 _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
 _END = re.compile(
-    r"(?:[,;(\[*_\s]|\s-{1,2}\s){0,4}\bconfidence\b(?:[ \t](?:level|score|percentage))?[ \t]?[*_]{0,3}[ \t]?(?:[:=(]|is\b|of\b|\d)"
+    r"(?:[,;*_|\s]|\s-{1,2}\s){0,4}[(\[]?\bconfidence\b(?:[ \t](?:level|score|percentage))?[ \t]?[*_]{0,3}[ \t]?(?:[:=(]|is\b|of\b|\d)"
     r"|[*_\s]{1,4}[^\n]?\d{1,3}(?:\.\d{1,4})?[ ]?%[ ]confiden"
     r"|\n[ \t]?[*_#>-]{0,4}[ \t]?(?:explanation|reasoning|rationale|justification|notes?|reason|certainty|because|check"
     r"|verification|question|human|user|proof|solution|step[ ]1)\b[^:\n]{0,24}:"
@@ -125,7 +129,7 @@ def _marked(text: str, *, letters: bool) -> str | None:
     """What stands behind the last mark, if there is one."""
     start, box = -1, None
     if "nswer" in text or "NSWER" in text:
-        for pattern in (_LABELLED, _TAGGED, _JSON):
+        for pattern in (_LABELLED, _HEADING, _TAGGED, _JSON):
             if (found := _last(pattern, text)) is not None and found.end() > start:
                 start = found.end()
                 if pattern is _JSON:
@@ -263,9 +267,10 @@ def _tail(text: str) -> str:
 
 
 _EMPHASIS = re.compile(r"(?<![\w)])(?:\*\*|__)|(?:\*\*|__)(?![\w(])")
+_BREAK = re.compile(r"<(?:br|hr)\s?/?>", re.I)
 _QUOTED = re.compile(r"\n[ \t]*>[ \t]?")
 _EDGE = "*_`~\"' \t\r\n"
-_PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'))
+_PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'), ("'", "'"))
 
 
 def tidy(text: str) -> str:
@@ -273,6 +278,8 @@ def tidy(text: str) -> str:
     text = characters(text[:CAP])
     if "```" in text:
         text = _FENCE.sub("", text)
+    if "<" in text:
+        text = _BREAK.sub("\n", text)
     if "**" in text or "__" in text or "`" in text:
         text = _EMPHASIS.sub("", text).replace("`", "")
     if "~~" in text:
@@ -286,7 +293,9 @@ def tidy(text: str) -> str:
         text = _lines(lines, text)
     text = text.strip().lstrip("#:*✅✔☑ \t").strip()
     while text:
-        if text[-1] in ".;,!* \t" and not text.endswith(("...", "\\,", "\\!", "\\;")) and _loose(text):
+        if text.endswith(" |"):
+            text = text[:-2].rstrip()
+        elif text[-1] in ".;,!* \t" and not text.endswith(("...", "\\,", "\\!", "\\;")) and _loose(text):
             text = text[:-1].rstrip()
         elif (stripped := _unpaired(text)) != text:
             text = stripped

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-from thrifty.exam.grading.elements import ELEMENTS
+from thrifty.exam.grading.elements import COMPOUNDS, ELEMENTS
 
 __all__ = ["compare_formal", "is_strict", "keeps_case"]
 
-_NAMES = {symbol: name for symbol, name in ELEMENTS.items()}
 _BY_NAME = {name: symbol for symbol, name in ELEMENTS.items()} | {"aluminium": "Al", "sulphur": "S", "caesium": "Cs"}
 _SYMBOL = "|".join(sorted(ELEMENTS, key=len, reverse=True))
 _FORMULA = re.compile(
@@ -37,6 +36,7 @@ _HEADS = re.compile(
 
 def _glue(text: str) -> str:
     """A formula in one piece: scripts, braces and blanks taken off."""
+    text = re.sub(r"_\((\w{1,6})\)", r"\1", text)
     return re.sub(r"[_^{}$\s]|\\(?:mathrm|ce|text)", "", text).replace("*", "·").replace(".", "·")
 
 
@@ -75,6 +75,15 @@ def _formula(text: str) -> str | None:
             body, number = body[:-1], digit[2]
         charge, glued = f"{number if number != '1' else ''}{signs[0][0]}", body
     return glued + ("^" + charge if charge else "")
+
+
+def _named(gold: str, answer: str) -> str | None:
+    """Names of elements and common compounds against their formulas."""
+    known = _BY_NAME.get(gold.lower()) or COMPOUNDS.get(gold.lower())
+    if known is not None and _formula(answer) == known:
+        return "equal"
+    known = COMPOUNDS.get(answer.lower())
+    return "equal" if known is not None and _formula(gold) == known else None
 
 
 def _has_mark(text: str) -> bool:
@@ -272,7 +281,7 @@ def compare_formal(gold: str, answer: str) -> str | None:
     if len(gold) > 1000:
         return None
     answer = _HEADS.sub("", answer, count=1) if _HEADS.match(answer) else answer
-    for rule in (_reaction, _chess, _smiles, _substance, _sequence, _code):
+    for rule in (_named, _reaction, _chess, _smiles, _substance, _sequence, _code):
         found = rule(gold, answer)
         if found is not None:
             return found

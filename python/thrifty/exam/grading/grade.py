@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from thrifty.exam.grading.choice import same_choice
 from thrifty.exam.grading.clean import CAP, characters, plain
 from thrifty.exam.grading.confidence import stated
-from thrifty.exam.grading.exact import Side, compare_exact
+from thrifty.exam.grading.exact import compare_exact
 from thrifty.exam.grading.extract import answer_in, strip_reasoning, tidy
+from thrifty.exam.grading.sides import Side
 from thrifty.exam.question import ANSWER_TYPES
 from thrifty.exam.verdict import Verdict
 

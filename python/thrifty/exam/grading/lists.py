@@ -38,6 +38,7 @@ _LEAD = re.compile(
     r"(?:both|the\s(?:set|numbers|values|following|elements|answers|solutions)(?:\s(?:are|is|of))?|they\sare|these\sare|all\sof)\s?:?\s",
     re.I,
 )
+_BLANKS = re.compile(r"-?\d+(?:\.\d+)?(?: -?\d+(?:\.\d+)?)+")
 _AND = re.compile(r"\s?(?:,\s?)?(?:\band\b|&|\bas\swell\sas\b|\bplus\b)\s?", re.I)
 _OR = re.compile(r"\s?(?:,\s?)?\bor\b\s?", re.I)
 
@@ -54,6 +55,8 @@ def items_of(text: str) -> Items | None:
     if text[:1] in _OPEN and text[-1:] == _CLOSE[_OPEN.index(text[0])] and _whole(text):
         bracketed, ordered = True, text[0] != "{"
         text = text[1:-1].strip()
+    if _BLANKS.fullmatch(text):
+        text = ", ".join(text.split())
     mark = ";" if ";" in text else ","
     parts = _split(text, mark)
     if mark == ";" and ordered is None:

@@ -257,7 +257,7 @@ def _converted(gold: Number, g: Unit, answer: Number, a: Unit) -> bool:
     if not round_factor:
         # A whole number that was converted is one that was rounded.
         steps = [step or unit.scale for step, unit in zip(steps, (g, a), strict=True)]
-        if gold.step == 0 and answer.step:
+        if not gold.step:
             steps[0] = Fraction(0)
     tolerance = sum(steps) * _HALF
     return abs(x - y) <= min(tolerance, abs(x) * _CLOSE)

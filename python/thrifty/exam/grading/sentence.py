@@ -49,6 +49,13 @@ def quantities_in(text: str, *, marked: bool) -> list[Quantity]:
     whole = read_quantities(kept)
     if whole:
         return whole
+    if "=" in kept or "≈" in kept:
+        # What is computed comes last; several equations with commas between them are several values.
+        if re.search(r"=[^=]*[,;][^=]*=", kept) and marked:
+            return []
+        kept = re.split("[=≈]", kept)[-1].strip()
+        if whole := read_quantities(kept):
+            return whole
     found = list(_NUMBER.finditer(kept))
     if not found:
         return _spelled(kept)
