@@ -29,11 +29,12 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 from rows import Goal  # noqa: E402
 
 from thrifty.exam import grade_answer  # noqa: E402
+from thrifty.exam.maths import allowance  # noqa: E402
 from thrifty.exam.maths import workers  # noqa: E402
 
 goal = Goal(__file__, __doc__, packages=("sympy",))
 if goal.planted:
-    workers.SECONDS = workers.SECONDS_WITH_START = 5.0
+    workers.SECONDS = allowance.SECONDS = 5.0
 
 DEEP, MB2 = 10**5, 2 * 10**6
 NEVER_ENDS = (r"\sum_{k=1}^{10^{12}} \frac{\sin k}{k^{k}}", "1")

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from thrifty.exam.maths.allowance import left, spend
 from thrifty.exam.maths.symbolic import buildable
 from thrifty.exam.maths.worker import packed
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WORKERS", "Workers"]
 
-#: Seconds that a pair may take, and with the start of a worker.
-SECONDS, SECONDS_WITH_START = 1.3, 1.7
+#: Seconds that one pair may take.
+SECONDS = 1.3
 MOST_WORKERS, MOST_PAIRS = 2, 500
 VERDICTS = ("equal", "different", "unknown")
 
@@ -65,13 +66,12 @@ class Worker:
 
     def answer(self, request: bytes) -> str | None:
         """What the worker says of a pair; None where it does not in time."""
-        begun = time.monotonic()
-        until = begun + (SECONDS if self.ready else SECONDS_WITH_START)
+        until = time.monotonic() + left()
         if not self.ready:
             self.ready = self.line(until) == "ready"
             if not self.ready:
                 return None
-            until = min(until, time.monotonic() + SECONDS)
+        until = min(until, time.monotonic() + SECONDS)
         self.asked += 1
         assert self.process.stdin is not None
         try:
@@ -94,8 +94,8 @@ class Worker:
 class Workers:
     """At most two workers, started when they are first needed.
 
-    A pair takes at most 1.3 s, or 1.7 s with the start of its worker; waiting for a free worker is not counted. What
-    takes longer, more than 2 s of a processor or more than 1 GB, ends its worker, and nothing is known of the pair.
+    A pair takes at most 1.3 s, and what the budget has left; waiting for a free worker is not counted. What takes
+    longer, more than 2 s of a processor or more than 1 GB, ends its worker, and nothing is known of the pair.
     """
 
     def __init__(self) -> None:
@@ -121,14 +121,17 @@ class Workers:
         """Say ``equal``, ``different``, ``unknown`` where sympy can't tell or is not there, ``lost`` where a worker ended."""
         if not (buildable(gold) and buildable(answer) and self.there):
             return "unknown"
+        if left() <= 0:
+            return "lost"
         request = json.dumps([packed(gold), packed(answer), sorted(whole)]).encode() + b"\n"
         worker = self._take()
-        kept = False
+        kept, begun = False, time.monotonic()
         try:
             said = worker.answer(request) or ""
             starting = not said and not worker.ready and worker.process.poll() is None
             kept = starting or (said in VERDICTS and worker.asked < MOST_PAIRS)
         finally:
+            spend(time.monotonic() - begun)
             self._give(worker, kept)
         return said if said in VERDICTS else "lost"
 
