@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.exam.maths_pairs import DIFFERENT, EQUAL
 
+from tests.exam.maths_pairs import DIFFERENT, EQUAL
 from thrifty.exam.maths import compare
 
 ALL_EQUAL = [pair for pairs in EQUAL.values() for pair in pairs]

@@ -89,8 +89,30 @@ def test_no_text_raises(text: str) -> None:
     assert compare(text, text) in {"equal", "different", None}
 
 
-SIGNS = [*"0123456789xyei+-*/^_(){}[]|!%,;:=<>.'& ", r"\frac", r"\sqrt", r"\pm", r"\{", r"\}", r"\sum", r"\int", r"\sin"]
-SIGNS += [r"\begin{pmatrix}", r"\end{pmatrix}", r"\\", r"\cup", r"\infty", r"\text{or}", r"\left", r"\ln", r"\in", "^{", "_{"]
+SIGNS = [
+    *"0123456789xyei+-*/^_(){}[]|!%,;:=<>.'& ",
+    r"\frac",
+    r"\sqrt",
+    r"\pm",
+    r"\{",
+    r"\}",
+    r"\sum",
+    r"\int",
+    r"\sin",
+]
+SIGNS += [
+    r"\begin{pmatrix}",
+    r"\end{pmatrix}",
+    r"\\",
+    r"\cup",
+    r"\infty",
+    r"\text{or}",
+    r"\left",
+    r"\ln",
+    r"\in",
+    "^{",
+    "_{",
+]
 
 
 @given(st.lists(st.sampled_from(SIGNS), max_size=30).map("".join))
@@ -99,7 +121,9 @@ def test_nothing_made_of_signs_raises(text: str) -> None:
     assert compare(r"\{x, (1,2)\}", text) in {"equal", "different", None}
 
 
-@pytest.mark.parametrize(("open_", "close"), [("(", ")"), ("{", "}"), (r"\frac{1}{", "}"), (r"\sqrt{", "}"), ("|", "|")])
+@pytest.mark.parametrize(
+    ("open_", "close"), [("(", ")"), ("{", "}"), (r"\frac{1}{", "}"), (r"\sqrt{", "}"), ("|", "|")]
+)
 def test_depth_is_limited(open_: str, close: str) -> None:
     deep = open_ * 30 + "1" + close * 30
     assert parse(deep)

@@ -29,8 +29,10 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 from rows import Goal  # noqa: E402
 
 from thrifty.exam import grade_answer  # noqa: E402
-from thrifty.exam.maths import allowance  # noqa: E402
-from thrifty.exam.maths import workers  # noqa: E402
+from thrifty.exam.maths import (
+    allowance,
+    workers,
+)
 
 goal = Goal(__file__, __doc__, packages=("sympy",))
 if goal.planted:
@@ -41,7 +43,14 @@ NEVER_ENDS = (r"\sum_{k=1}^{10^{12}} \frac{\sin k}{k^{k}}", "1")
 SUM = (r"\sum_{k=1}^{n} k", r"\frac{n(n+1)}{2}")
 FOLDER = Path(tempfile.mkdtemp(prefix="thrifty-hostile-"))
 TOUCH = f"__import__('os').system('touch {FOLDER}/made')"
-CODE = [TOUCH, rf"\text{{{TOUCH}}}", f"exec({TOUCH!r})", f"$({TOUCH})$", f"Exact Answer: {TOUCH}", f"`touch {FOLDER}/made`"]
+CODE = [
+    TOUCH,
+    rf"\text{{{TOUCH}}}",
+    f"exec({TOUCH!r})",
+    f"$({TOUCH})$",
+    f"Exact Answer: {TOUCH}",
+    f"`touch {FOLDER}/made`",
+]
 CODE += ["().__class__.__bases__[0].__subclasses__()", f"lambda: {TOUCH}", f"f'{{{TOUCH}}}'", f"$(touch {FOLDER}/made)"]
 
 
@@ -76,7 +85,15 @@ def hostile() -> list[tuple[str, str]]:
         ("a" * 30 + "!") * 100,
         "," * 4000,
     ]
-    for opened, closed in (("(", ")"), ("{", "}"), ("[", "]"), (r"\frac{1}{", "}"), (r"\sqrt{", "}"), ("|", "|"), (r"\left(", r"\right)")):
+    for opened, closed in (
+        ("(", ")"),
+        ("{", "}"),
+        ("[", "]"),
+        (r"\frac{1}{", "}"),
+        (r"\sqrt{", "}"),
+        ("|", "|"),
+        (r"\left(", r"\right)"),
+    ):
         texts += [opened * n + "1" + closed * n for n in (60, 500, DEEP)]
     texts += CODE
     pairs = []
@@ -92,7 +109,7 @@ def grade(pairs: list[tuple[str, str]]) -> tuple[float, int]:
         begun = time.perf_counter()
         try:
             grade_answer(response, gold)
-        except Exception as error:  # noqa: BLE001 - counted
+        except Exception as error:
             print(f"{type(error).__name__}: {gold[:60]!r}, {response[:60]!r}", file=sys.stderr)
             raised += 1
         worst = max(worst, time.perf_counter() - begun)
@@ -121,8 +138,23 @@ if goal.wants("grading"):
     goal.row("grading/errors", "hostile pairs that raise", "== 0", errors, "pairs")
     goal.row("grading/memory", "growth of the grading process", "<= 64", grown, "MB")
 if goal.wants("long"):
-    texts = ["1+" * (MB2 // 2) + "1", "(" * MB2, "word " * (MB2 // 5) + r"\boxed{7}", "\\" * MB2, "a" * MB2, "<think>" * (MB2 // 7)]
-    texts += [" " * MB2, "\n" * MB2, "7 " * (MB2 // 2), r"\boxed{" * (MB2 // 7), "answer: " * (MB2 // 8), "$" * MB2, "9" * MB2]
+    texts = [
+        "1+" * (MB2 // 2) + "1",
+        "(" * MB2,
+        "word " * (MB2 // 5) + r"\boxed{7}",
+        "\\" * MB2,
+        "a" * MB2,
+        "<think>" * (MB2 // 7),
+    ]
+    texts += [
+        " " * MB2,
+        "\n" * MB2,
+        "7 " * (MB2 // 2),
+        r"\boxed{" * (MB2 // 7),
+        "answer: " * (MB2 // 8),
+        "$" * MB2,
+        "9" * MB2,
+    ]
     slowest = 0.0
     for text in texts:
         rounds = []
@@ -149,7 +181,9 @@ if goal.wants("workers"):
         killer.join()
         wrong += verdict != ("different" if goal.planted else "abstain")
     wrong += grade_answer(SUM[1], SUM[0]).verdict != "equal"
-    goal.row("workers/wrong", "verdicts that are wrong when workers are killed at work, of 11", "== 0", wrong, "verdicts")
+    goal.row(
+        "workers/wrong", "verdicts that are wrong when workers are killed at work, of 11", "== 0", wrong, "verdicts"
+    )
     workers.WORKERS.close()
     goal.row("workers/left", "processes left when all is graded", "== 0", children(), "processes")
 for path in FOLDER.iterdir():

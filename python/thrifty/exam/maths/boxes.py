@@ -15,7 +15,7 @@ MAX_BETWEEN = 60
 
 
 def unboxed(text: str) -> str:
-    """What stands in the box of a text, or in its last boxes, joined, where only a few words are between them."""
+    """Tell what stands in the box of a text, or in its last boxes, joined, where only a few words are between them."""
     if "\\boxed" not in text and "\\fbox" not in text:
         return text
     if len(text) > MAX_LENGTH:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from thrifty.exam.maths.boxes import unboxed
 from thrifty.exam.maths.allowance import budget
+from thrifty.exam.maths.boxes import unboxed
 from thrifty.exam.maths.matrices import computed
 from thrifty.exam.maths.parser import parse
 from thrifty.exam.maths.shapes import shaped

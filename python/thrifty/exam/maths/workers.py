@@ -50,7 +50,7 @@ class Worker:
         self.ready, self.asked, self.left = False, 0, b""
 
     def line(self, until: float) -> str | None:
-        """The next line; None where the time is over, or the process is gone."""
+        """Give the next line; None where the time is over, or the process is gone."""
         out = self.process.stdout
         assert out is not None
         while b"\n" not in self.left:
@@ -65,7 +65,7 @@ class Worker:
         return line.decode("ascii", "replace")
 
     def answer(self, request: bytes) -> str | None:
-        """What the worker says of a pair; None where it does not in time."""
+        """Tell what the worker says of a pair; None where it does not in time."""
         until = time.monotonic() + left()
         if not self.ready:
             self.ready = self.line(until) == "ready"
@@ -118,7 +118,7 @@ class Workers:
         return self._there
 
     def compare(self, gold: Node, answer: Node, whole: frozenset[str]) -> str:
-        """Say ``equal``, ``different``, ``unknown`` where sympy can't tell or is not there, ``lost`` where a worker ended."""
+        """Say ``equal`` or ``different``; ``unknown`` where sympy can't tell or is not there; ``lost`` with it."""
         if not (buildable(gold) and buildable(answer) and self.there):
             return "unknown"
         if left() <= 0:
@@ -163,7 +163,7 @@ class Workers:
             self._free.notify()
 
     def pids(self) -> list[int]:
-        """Processes that wait for work."""
+        """Give processes that wait for work."""
         with self._free:
             return [worker.process.pid for worker in self._idle]
 
