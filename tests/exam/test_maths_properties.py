@@ -13,7 +13,7 @@ from thrifty.exam.maths.exact import rational
 from thrifty.exam.maths.parser import parse
 from thrifty.exam.maths.tree import MAX_DEPTH, MAX_NODES, NotMathsError, pieces
 
-COEFFICIENTS = st.lists(st.integers(-9, 9), min_size=1, max_size=5).filter(lambda found: any(found))
+COEFFICIENTS = st.lists(st.integers(-9, 9), min_size=1, max_size=5).filter(any)
 
 
 def polynomial(coefficients: list[int], style: str = "plain") -> str:

@@ -29,7 +29,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 from rows import Goal  # noqa: E402
 
 from thrifty.exam import grade_answer  # noqa: E402
-from thrifty.exam.maths import (
+from thrifty.exam.maths import (  # noqa: E402
     allowance,
     workers,
 )
