@@ -42,11 +42,13 @@ _LONE = re.compile(r"(?<![A-Za-z'])(?P<letter>[A-Z])(?![A-Za-z'\d]|\s?[=+])")
 _SET = re.compile(r"[(\[{]?\s?[A-Z](?:\s?[)\]]?\s?(?:,\s?and|,|;|&|\+|/|\band\b|\s)\s?[(\[]?[A-Z])*\s?[)\]}]?\.?")
 _RUN = re.compile(r"[A-Z]{2,10}")
 _RIGHT = re.compile(
-    r"(?<![A-Za-z])(?P<letter>[A-Z])\)?\s(?:is|must\sbe|seems|holds|are)\s?(?:the\s)?(?:only\s)?(?:right|correct|true|best|valid|answer)"
+    r"(?<![A-Za-z])(?P<letter>[A-Z])\)?\s(?:is|must\sbe|seems|holds|are)\s?(?:the\s)?"
+    r"(?:only\s)?(?:right|correct|true|best|valid|answer)"
 )
 _BEFORE = frozenset(
-    "it's i'd i'll and or both either neither nor not so therefore thus hence definitely probably likely just only between over than now clearly "
-    "say me is be are with for that answer option choice letter choose select pick options choices".split()
+    "it's i'd i'll and or both either neither nor not so therefore thus hence definitely probably likely just only "
+    "between over than now clearly say me is be are with for that answer option choice letter choose select pick "
+    "options choices".split()
 )
 _EITHER = re.compile(r"\b(?:or|either|maybe|perhaps|possibly|between)\b|/|\?", re.I)
 _VERB = re.compile(

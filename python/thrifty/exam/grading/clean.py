@@ -217,9 +217,9 @@ def _fraction(found: re.Match[str]) -> str:
 
 
 def plain(text: str) -> str:
-    """What a reader sees: dollar signs of mathematics, text macros and spacing taken off, numeric fractions on one line.
+    r"""Turn into what a reader sees: signs of mathematics, text macros and spacing taken off, fractions on one line.
 
-    >>> plain(r"$\\frac{3}{4} \\text{ km}$")
+    >>> plain(r"$\frac{3}{4} \text{ km}$")
     '3/4 km'
     """
     if "<" in text:

@@ -15,7 +15,7 @@ from thrifty.exam.grading.phrases import strip_lead
 from thrifty.exam.grading.quantity import read_quantities
 from thrifty.exam.grading.recognise import is_maths, named_alike
 from thrifty.exam.grading.sentence import narrowed
-from thrifty.exam.grading.sides import Side, compare_maths
+from thrifty.exam.grading.sides import Same, Side, Told, compare_maths, told
 from thrifty.exam.grading.text import compare_text
 from thrifty.exam.grading.wording import same_words
 
@@ -26,6 +26,7 @@ __all__ = ["compare_exact"]
 
 # Lists within lists within lists are left to mathematics.
 _DEEPEST = 2
+_INTEGER = re.compile(r"-?\d{1,18}")
 _LETTER = re.compile(r"(?:(?:option|choice|answer)\s)?[(\[]?([A-Za-z])[)\]]?[.:]?", re.I)
 _MONTHS = re.compile(
     r"\d|january|february|march|april|may|june|july|august|september|october|november|december|noon|midnight|century",
@@ -35,17 +36,17 @@ _CUT = re.compile(r"\b(?:on|in|at|is|was|were|are)\s")
 _OPEN = re.compile(r"\bor\b|\bnot\b|n't\b")
 _LABEL = re.compile(r"([A-Za-z][\w ]{0,30}?)\s?[:=]\s?(.+)")
 
-_Found = tuple[str, str] | None
 
-
-def compare_exact(gold: Side, answer: Side, depth: int = 0) -> tuple[str, str]:
+def compare_exact(gold: Side, answer: Side, depth: int = 0) -> Told:
     """Verdict, and the rule that decided."""
     g, a = gold.text, answer.text
     if g == a:
         return "equal", "same"
+    if _INTEGER.fullmatch(g) and _INTEGER.fullmatch(a):
+        return told(int(g) == int(a), "number")
     x, y = read_number(g), read_number(a)
     if x is not None and y is not None and (same_number(x, y) or not ("," in g or "," in a)):
-        return _told(same_number(x, y), "number")
+        return told(same_number(x, y), "number")
     for rule in (_alike, _letter, _moment, _notation, _several):
         found = rule(g, a)
         if found is not None:
@@ -58,22 +59,18 @@ def compare_exact(gold: Side, answer: Side, depth: int = 0) -> tuple[str, str]:
     return verdict
 
 
-def _told(equal: bool, rule: str) -> tuple[str, str]:
-    return ("equal" if equal else "different"), rule
-
-
-def _alike(g: str, a: str) -> _Found:
+def _alike(g: str, a: str) -> Told | None:
     alike = named_alike(g, a)
-    return None if alike is None else _told(alike, "name")
+    return None if alike is None else told(alike, "name")
 
 
-def _letter(g: str, a: str) -> _Found:
+def _letter(g: str, a: str) -> Told | None:
     """One letter, perhaps of a choice: its case counts, its brackets do not."""
     letter, taken = _LETTER.fullmatch(g), _LETTER.fullmatch(a)
-    return None if letter is None or taken is None else _told(letter[1] == taken[1], "letter")
+    return None if letter is None or taken is None else told(letter[1] == taken[1], "letter")
 
 
-def _moment(g: str, a: str) -> _Found:
+def _moment(g: str, a: str) -> Told | None:
     """Dates and times of day; a year alone takes any date in it."""
     moments = read_moments(g)
     year = len(g) == 4 and g.isdigit()
@@ -81,15 +78,15 @@ def _moment(g: str, a: str) -> _Found:
         return None
     said = read_moments(a) or read_moments(strip_lead(a)) or _moment_in(a)
     if moments and said:
-        return _told(same_moment(moments, said), "date")
+        return told(same_moment(moments, said), "date")
     if year and said and said[0].year is not None and said[0].finest in ("year", "month", "day", "time"):
-        return _told(any(moment.year == int(g) for moment in said), "date")
+        return told(any(moment.year == int(g) for moment in said), "date")
     # A time of day may also be a ratio, or a quantity.
-    return _told(False, "date") if moments and moments[0].finest != "time" else None
+    return told(False, "date") if moments and moments[0].finest != "time" else None
 
 
 def _moment_in(text: str) -> list[Moment]:
-    """Readings of a date behind one of the last prepositions or verbs of a sentence."""
+    """Read a date behind one of the last prepositions or verbs of a sentence."""
     if len(text) > 400 or not _MONTHS.search(text) or _OPEN.search(text):
         return []
     for cut in list(_CUT.finditer(text))[::-1][:3]:
@@ -98,12 +95,12 @@ def _moment_in(text: str) -> list[Moment]:
     return []
 
 
-def _notation(g: str, a: str) -> _Found:
+def _notation(g: str, a: str) -> Told | None:
     found = compare_formal(g, a)
     return None if found is None else (found, "formal")
 
 
-def _several(g: str, a: str) -> _Found:
+def _several(g: str, a: str) -> Told | None:
     """Ratios, ranges and sequences."""
     for name, rule in (("ratio", compare_ratios), ("range", compare_ranges)):
         if (found := rule(g, a)) is not None:
@@ -119,7 +116,7 @@ def _same_leaf(depth: int) -> Callable[[str, str], bool]:
     return same
 
 
-def _listed(gold: Side, answer: Side, depth: int) -> str | None:
+def _listed(gold: Side, answer: Side, depth: int) -> Same | None:
     """Compare lists of plain things; None where one is no list."""
     if depth > _DEEPEST or (g := items_of(gold.text)) is None:
         return None
@@ -139,7 +136,7 @@ def _labels(items: Items) -> dict[str, str]:
     return {label[1].strip().casefold(): label[2] for label in found if label} if all(found) else {}
 
 
-def _words(gold: Side, answer: Side, depth: int) -> tuple[str, str]:
+def _words(gold: Side, answer: Side, depth: int) -> Told:
     """Compare where the gold answer is in words."""
     found = compare_text(gold.text, answer.text)
     if found == "equal":
@@ -155,7 +152,7 @@ def _words(gold: Side, answer: Side, depth: int) -> tuple[str, str]:
     return (found or listed or "abstain"), "text"
 
 
-def _mathematics(gold: Side, answer: Side, depth: int) -> tuple[str, str]:
+def _mathematics(gold: Side, answer: Side, depth: int) -> Told:
     """Compare where the gold answer is mathematics, or a list of numbers."""
     g, a = gold.text, answer.text
     if not any(c in g + a for c in "()[]{}\\=^") and (listed := _listed(gold, answer, depth)) is not None:

@@ -10,7 +10,7 @@ from thrifty.exam.grading.phrases import last_match, strip_lead
 from thrifty.exam.grading.quantity import Quantity, read_quantities, same_quantity
 from thrifty.exam.grading.recognise import has_words, is_maths
 from thrifty.exam.grading.sentence import narrowed, quantities_in
-from thrifty.exam.grading.sides import Side, compare_maths
+from thrifty.exam.grading.sides import Side, Told, compare_maths, told
 from thrifty.exam.grading.wording import roman
 
 __all__ = ["behind_verb", "compare_number"]
@@ -21,10 +21,8 @@ _ASIDE = re.compile(r"(.*\S)\s?\(([^()]{1,200})\)")
 _VERB = re.compile(r"\b(?:is|are|equals?|be)\b\s?:?\s|[a-z]:\s")
 _OPEN = re.compile(r"\b(?:not|or|isn't)\b")
 
-_Found = tuple[str, str] | None
 
-
-def compare_number(golds: list[Quantity], gold: Side, answer: Side) -> tuple[str, str]:
+def compare_number(golds: list[Quantity], gold: Side, answer: Side) -> Told:
     """Verdict and rule for a gold answer whose readings are given."""
     for rule in (_direct, _by_maths, _in_sentence):
         found = rule(golds, gold, answer)
@@ -38,56 +36,53 @@ def _match(golds: list[Quantity], answers: list[Quantity]) -> bool:
     return any(same_quantity(x, y) for x in golds for y in answers)
 
 
-def _told(equal: bool, rule: str = "quantity") -> tuple[str, str]:
-    return ("equal" if equal else "different"), rule
-
-
-def _direct(golds: list[Quantity], _gold: Side, answer: Side) -> _Found:
-    """The answer is a quantity itself, with an aside, or a chain of the same value."""
+def _direct(golds: list[Quantity], _gold: Side, answer: Side) -> Told | None:
+    """Try the answer as a quantity, with an aside, or as a chain of the same value."""
     for text in dict.fromkeys((answer.text, strip_lead(answer.text))):
         if answers := read_quantities(text):
-            return _told(_match(golds, answers))
+            return told(_match(golds, answers), "quantity")
         aside = _ASIDE.fullmatch(text)
         if aside is not None and (answers := read_quantities(aside[1])):
             # "60 mph (about 97 km/h)": the first counts, or the second where it is the same.
             others = read_quantities(aside[2])
             same = any(same_quantity(x, y) or same_quantity(y, x) for x in answers for y in others)
-            return _told(_match(golds, answers) or (same and _match(golds, others)))
+            return told(_match(golds, answers) or (same and _match(golds, others)), "quantity")
         parts = _CHAIN.split(text)
         if len(parts) > 1 and all(readings := [read_quantities(part) for part in parts]):
-            return _told(any(_match(golds, answers) for answers in readings))
+            return told(any(_match(golds, answers) for answers in readings), "quantity")
     equation = _EQUATION.fullmatch(answer.text)
     if equation is not None and (answers := read_quantities(equation[1])):
-        return _told(_match(golds, answers))
+        return told(_match(golds, answers), "quantity")
     if len(answer.text) > 1 and golds[0].unit is None and (value := roman(answer.text)) is not None:
-        return _told(golds[0].number.value == value, "roman")
+        return told(golds[0].number.value == value, "roman")
     return None
 
 
-def _by_maths(golds: list[Quantity], gold: Side, answer: Side) -> _Found:
-    """The answer is mathematics, or a sentence with mathematics in it."""
+def _by_maths(golds: list[Quantity], gold: Side, answer: Side) -> Told | None:
+    """Try the answer as mathematics, or as a sentence with mathematics in it."""
     if not has_words(answer.text) and (found := compare_maths(gold.raw, answer.raw)) is not None:
         return found, "maths"
     for segment in narrowed(answer.raw):
         text = plain(segment)
         if answers := read_quantities(text):
             behind = answer.raw[answer.raw.rfind(segment) + len(segment) :]
-            return _told(_match(golds, read_quantities(f"{text} {plain(behind).strip(' $.')}") or answers))
+            answers = read_quantities(f"{text} {plain(behind).strip(' $.')}") or answers
+            return told(_match(golds, answers), "quantity")
         if re.search(r"\d", segment) and (found := compare_maths(gold.raw, segment)) is not None:
             return found, "maths"
     return None
 
 
-def _in_sentence(golds: list[Quantity], gold: Side, answer: Side) -> _Found:
-    """The answer is a sentence that comes to a quantity."""
+def _in_sentence(golds: list[Quantity], gold: Side, answer: Side) -> Told | None:
+    """Try the answer as a sentence that comes to a quantity."""
     if answers := quantities_in(answer.text, marked=answer.marked):
-        return _told(_match(golds, answers))
+        return told(_match(golds, answers), "quantity")
     if has_words(answer.text) and (found := compare_maths(gold.raw, behind_verb(answer.raw))) is not None:
         return found, "maths"
     return None
 
 
 def behind_verb(text: str) -> str:
-    """What a sentence says behind its last verb; nothing where it leaves open or denies."""
+    """Cut to what a sentence says behind its last verb; nothing where it leaves open or denies."""
     verb = last_match(_VERB, text) if len(text) <= 2000 and not _OPEN.search(text) else None
     return text[verb.end() :].strip(" .") if verb else ""

@@ -47,8 +47,8 @@ _CONTRAST = re.compile(
 )
 _BUT = re.compile(r"\bnot\s[^,;.]{1,80}?,?\s(?:but|rather)\s(?:rather\s)?", re.I)
 _DENIED = re.compile(
-    rf"(?<![\w'])(?:{'|'.join(sorted(DENIALS))}|ruled out|excluded|unlikely|absent|absence|lacks?|lacking|denied|refuted"
-    r"|opposite|contrary)(?![\w'])",
+    rf"(?<![\w'])(?:{'|'.join(sorted(DENIALS))}|ruled out|excluded|unlikely|absent|absence|lacks?|lacking|denied"
+    r"|refuted|opposite|contrary)(?![\w'])",
     re.I,
 )
 

@@ -14,10 +14,10 @@ _SIGNS = re.compile(
 _LONG_WORD = re.compile(r"[A-Za-z]{3,}")
 _FUNCTIONS = frozenset(
     """
-    sin cos tan sec csc cot log ln exp sqrt arcsin arccos arctan sinh cosh tanh max min mod gcd lcm det dim lim inf sup arg
-    frac dfrac tfrac cfrac cdot times left right begin end pmatrix bmatrix vmatrix matrix array text mathrm infty cup cap
-    alpha beta gamma delta theta lambda sigma omega phi psi rho tau leq geq neq sum prod int binom circ mathbb mathbf quad
-    and boxed cases
+    sin cos tan sec csc cot log ln exp sqrt arcsin arccos arctan sinh cosh tanh max min mod gcd lcm det dim lim inf
+    sup arg frac dfrac tfrac cfrac cdot times left right begin end pmatrix bmatrix vmatrix matrix array text mathrm
+    infty cup cap alpha beta gamma delta theta lambda sigma omega phi psi rho tau leq geq neq sum prod int binom
+    circ mathbb mathbf quad and boxed cases
     """.split()
 )
 _ALIKE = (

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from thrifty.exam.grading.clean import plain
 from thrifty.exam.maths import compare
 
-__all__ = ["Side", "compare_maths"]
+__all__ = ["Same", "Side", "Told", "compare_maths", "told"]
+
+#: What a rule says.
+Same: TypeAlias = Literal["equal", "different"]
+#: Verdict and the name of the rule that decided.
+Told: TypeAlias = tuple[Literal["equal", "different", "abstain"], str]
 
 
 class Side(NamedTuple):
@@ -28,7 +33,12 @@ class Side(NamedTuple):
     marked: bool = True
 
 
-def compare_maths(gold: str, answer: str) -> Literal["equal", "different"] | None:
+def told(equal: bool, rule: str) -> Told:
+    """Name a rule and what it says."""
+    return ("equal" if equal else "different"), rule
+
+
+def compare_maths(gold: str, answer: str) -> Same | None:
     """Compare as mathematics, with its markup and without; None where nobody can tell."""
     found = compare(gold, answer)
     if found is None and ("\\" in gold or "\\" in answer):

@@ -100,7 +100,7 @@ def _joins(word: str, after: list[str], so_far: int, k: int) -> bool:
 
 
 def _ended(value: int, words: list[str], used: int) -> tuple[Fraction, int]:
-    """A cardinal number with what may end it: and a half, thirds, first."""
+    """Add to a cardinal number what may end it: and a half, thirds, first."""
     rest = words[used:]
     if rest[:1] == ["and"] and len(rest) > 2 and rest[1] in ("a", "one") and rest[2] in _AND_PART:
         return value + _AND_PART[rest[2]], used + 3
@@ -113,7 +113,7 @@ def _ended(value: int, words: list[str], used: int) -> tuple[Fraction, int]:
 
 
 def _alone(words: list[str]) -> tuple[Fraction, int]:
-    """An ordinal, or one part, without a number before it."""
+    """Read an ordinal, or one part, without a number before it."""
     if words[0] in ("a", "an") and len(words) > 1 and words[1] in _PARTS:
         return Fraction(1, _PARTS[words[1]]), 2
     if words[0] in ("half", "quarter"):
