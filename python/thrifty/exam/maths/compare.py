@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from thrifty.exam.maths.allowance import budget
 from thrifty.exam.maths.boxes import unboxed
 from thrifty.exam.maths.matrices import computed
 from thrifty.exam.maths.parser import parse
@@ -35,7 +36,8 @@ def compare(gold: str, answer: str) -> Literal["equal", "different"] | None:
     'different'
     """
     try:
-        verdict = same(_read(gold), _read(answer))
+        with budget():
+            verdict = same(_read(gold), _read(answer))
     except (NotMathsError, RecursionError):
         return None
     return None if verdict is None else "equal" if verdict else "different"

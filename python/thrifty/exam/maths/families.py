@@ -36,7 +36,7 @@ def _split(node: Node) -> tuple[Node, tuple[Node, ...]]:
 
 
 def without_conditions(gold: Node, answer: Node) -> Bare | None:
-    """What stands before conditions such as ``n >= 1``; None where neither answer has one.
+    """Tell what stands before conditions such as ``n >= 1``; None where neither answer has one.
 
     Conditions that only one answer has may say what the question said. Integers of both are given one name.
     """

@@ -11,8 +11,8 @@ MAX_CELLS, MAX_POWER = 100, 16
 Rows = list[list[Node]]
 
 
-def computed(node: Node) -> Node:
-    """The tree with its sums, products and powers of matrices carried out.
+def computed(node: Node) -> Node:  # noqa: PLR0911 - one a kind
+    """Give the tree with its sums, products and powers of matrices carried out.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def _rows(node: Node) -> Rows:
 
 
 def _made(rows: Rows) -> Node:
-    """A matrix of cells, those that are numbers as such."""
+    """Give a matrix of cells, those that are numbers as such."""
     filled = []
     nodes = 0
     for row in rows:

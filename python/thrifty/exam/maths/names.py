@@ -19,54 +19,12 @@ __all__ = [
 #: Functions of one argument, by name.
 FUNCTIONS = frozenset(
     [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "arccot",
-        "arcsec",
-        "arccsc",
-        "sinh",
-        "cosh",
-        "tanh",
-        "coth",
-        "sech",
-        "csch",
-        "arsinh",
-        "arcosh",
-        "artanh",
-        "cis",
-        "ln",
-        "log",
-        "lg",
-        "exp",
-        "sqrt",
-        "cbrt",
-        "abs",
-        "floor",
-        "ceil",
-        "gcd",
-        "lcm",
-        "max",
-        "min",
-        "det",
-        "dim",
-        "ker",
-        "deg",
-        "arg",
-        "re",
-        "im",
-        "sgn",
-        "trace",
-        "rank",
-        "Pr",
+        "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "arcsec", "arccsc",
+        "sinh", "cosh", "tanh", "coth", "sech", "csch", "arsinh", "arcosh", "artanh", "cis", "ln", "log", "lg",
+        "exp", "sqrt", "cbrt", "abs", "floor", "ceil", "gcd", "lcm", "max", "min", "det", "dim", "ker", "deg",
+        "arg", "re", "im", "sgn", "trace", "rank", "Pr",
     ]
-)
+)  # fmt: skip
 
 #: What else people call them.
 ALIASES = {
@@ -101,46 +59,11 @@ PLAIN_FUNCTIONS = FUNCTIONS | frozenset(ALIASES) | {"binom"}
 
 GREEK = frozenset(
     [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-        "rho",
-        "sigma",
-        "tau",
-        "upsilon",
-        "phi",
-        "chi",
-        "psi",
-        "omega",
-        "Gamma",
-        "Delta",
-        "Theta",
-        "Lambda",
-        "Xi",
-        "Pi",
-        "Sigma",
-        "Upsilon",
-        "Phi",
-        "Psi",
-        "Omega",
-        "hbar",
-        "ell",
-        "nabla",
-        "partial",
-        "aleph",
+        "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu",
+        "xi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda",
+        "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega", "hbar", "ell", "nabla", "partial", "aleph",
     ]
-)
+)  # fmt: skip
 
 #: Commands and words that are one operator.
 OPERATORS = {
@@ -211,124 +134,36 @@ CONNECTIVES = {"and": "and", "or": "or", "&": "and", "und": "and", "et": "and"}
 #: Commands that say how something looks.
 DROPPED = frozenset(
     [
-        "left",
-        "right",
-        "middle",
-        "big",
-        "Big",
-        "bigg",
-        "Bigg",
-        "bigl",
-        "bigr",
-        "Bigl",
-        "Bigr",
-        "biggl",
-        "biggr",
-        "Biggl",
-        "Biggr",
-        "displaystyle",
-        "textstyle",
-        "limits",
-        "nolimits",
-        "quad",
-        "qquad",
-        "space",
-        "nonumber",
-        "scriptstyle",
-        "thinspace",
-        "enspace",
-        "rm",
-        "bf",
-        "it",
+        "left", "right", "middle", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr",
+        "Biggl", "Biggr", "displaystyle", "textstyle", "limits", "nolimits", "quad", "qquad", "space", "nonumber",
+        "scriptstyle", "thinspace", "enspace", "rm", "bf", "it",
     ]
-)
+)  # fmt: skip
 
 #: Commands around words.
 TEXTS = frozenset(
     [
-        "text",
-        "textbf",
-        "textit",
-        "textrm",
-        "textnormal",
-        "textsf",
-        "texttt",
-        "mbox",
-        "hbox",
-        "mathrm",
-        "operatorname",
-        "mathit",
-        "mathsf",
+        "text", "textbf", "textit", "textrm", "textnormal", "textsf", "texttt", "mbox", "hbox", "mathrm",
+        "operatorname", "mathit", "mathsf",
     ]
-)
+)  # fmt: skip
 
 #: Commands around letters.
 STYLES = frozenset(
     [
-        "mathbf",
-        "boldsymbol",
-        "bm",
-        "vec",
-        "hat",
-        "widehat",
-        "overrightarrow",
-        "mathcal",
-        "mathscr",
-        "mathfrak",
-        "underline",
-        "tilde",
+        "mathbf", "boldsymbol", "bm", "vec", "hat", "widehat", "overrightarrow", "mathcal", "mathscr", "mathfrak",
+        "underline", "tilde",
     ]
-)
+)  # fmt: skip
 
 #: Units that follow a number; whether they convert is not known here.
 UNIT_WORDS = frozenset(
     [
-        "mm",
-        "cm",
-        "dm",
-        "km",
-        "nm",
-        "um",
-        "ft",
-        "yd",
-        "mi",
-        "kg",
-        "mg",
-        "lb",
-        "lbs",
-        "oz",
-        "ml",
-        "mL",
-        "kJ",
-        "kW",
-        "kWh",
-        "Hz",
-        "kHz",
-        "MHz",
-        "GHz",
-        "eV",
-        "keV",
-        "MeV",
-        "GeV",
-        "Pa",
-        "kPa",
-        "MPa",
-        "min",
-        "hr",
-        "hrs",
-        "sec",
-        "mph",
-        "mol",
-        "deg",
-        "rad",
-        "cm2",
-        "m2",
-        "km2",
-        "usd",
-        "USD",
-        "EUR",
+        "mm", "cm", "dm", "km", "nm", "um", "ft", "yd", "mi", "kg", "mg", "lb", "lbs", "oz", "ml", "mL", "kJ", "kW",
+        "kWh", "Hz", "kHz", "MHz", "GHz", "eV", "keV", "MeV", "GeV", "Pa", "kPa", "MPa", "min", "hr", "hrs", "sec",
+        "mph", "mol", "deg", "rad", "cm2", "m2", "km2", "usd", "USD", "EUR",
     ]
-)
+)  # fmt: skip
 
 UNICODE = {
     "\u2212": "-",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from thrifty.exam.maths.atoms import BIG, Atoms
 from thrifty.exam.maths.names import STYLES
 from thrifty.exam.maths.tree import Node, NotMathsError, number
@@ -22,7 +24,7 @@ FRACTIONS = frozenset({"frac", "dfrac", "tfrac", "cfrac"})
 class Operands(Atoms):
     """The middle of the parser."""
 
-    def bracket(self) -> Node:
+    def bracket(self) -> Node:  # noqa: PLR0911 - one a kind
         """Whatever an opening sign begins."""
         opened = self.here.text
         if opened in {"infinity", "..."}:
@@ -63,7 +65,7 @@ class Operands(Atoms):
         raise NotMathsError("brackets do not match")
 
     def braces(self, closer: str) -> Node:
-        """A set, by its members or by what they fulfil."""
+        """Read a set, by its members or by what they fulfil."""
         self.at += 1
         if self.took(closer):
             return self.made("set", name="hard")
@@ -107,7 +109,13 @@ class Operands(Atoms):
                 power = self.exponent()
             else:
                 base = self.group()
-        if name == "log" and base is None and self.here.kind == "number" and not self.here.space and self.next.text == "(":
+        if (
+            name == "log"
+            and base is None
+            and self.here.kind == "number"
+            and not self.here.space
+            and self.next.text == "("
+        ):
             base = self.numeral()  # log2(8)
         if power is not None and power.number == -1 and name in INVERSES:
             name, power = INVERSES[name], None
@@ -147,9 +155,10 @@ class Operands(Atoms):
         return (found,)
 
     def at_differential(self) -> bool:
+        """Whether the ``dx`` of an integral stands here."""
         return bool(self.differential) and self.here.text == "d" and self.next.kind == "letter"
 
-    def command(self) -> Node:
+    def command(self) -> Node:  # noqa: PLR0911 - one a kind
         """Read what a LaTeX command begins."""
         name = self.here.text
         self.at += 1
@@ -206,7 +215,7 @@ class Operands(Atoms):
         return inner
 
     def big(self, name: str) -> Node:
-        """A sum, product, limit or integral, with its variable, limits and body."""
+        """Read a sum, product, limit or integral, with its variable, limits and body."""
         nothing = Node("text")
         below = above = variable = nothing
         while self.here.kind == "op" and self.here.text in {"_", "^"}:
@@ -263,8 +272,9 @@ class Operands(Atoms):
         return self.made("call", found, name="det") if name == "vmatrix" else found
 
     def environment_name(self) -> str:
+        """Read the name of an environment in its braces."""
         self.expect("{")
-        parts = []
+        parts: list[str] = []
         while not self.took("}"):
             if self.here.kind == "end" or len(parts) > 12:
                 raise NotMathsError("} is missing")
@@ -273,12 +283,18 @@ class Operands(Atoms):
         return "".join(parts).rstrip("*")
 
     def close(self, name: str) -> None:
+        """Read the end of an environment."""
         self.expect("end")
         if self.environment_name() != name:
             raise NotMathsError(f"{name} does not end")
 
-    def chain(self) -> Node: ...  # type: ignore[empty-body]
-    def signed(self) -> Node: ...  # type: ignore[empty-body]
+    @abstractmethod
+    def chain(self) -> Node:
+        """Read expressions with relations between."""
+
+    @abstractmethod
+    def signed(self) -> Node:
+        """Read a power with signs before it."""
 
 
 def _is_table(node: Node) -> bool:

@@ -48,7 +48,7 @@ def place(node: Node) -> float | None:
     return found.real if found is not None and abs(found.imag) < 1e-9 else None
 
 
-def region(node: Node) -> Region | None:
+def region(node: Node) -> Region | None:  # noqa: PLR0911 - one a kind
     """Read a set of real numbers; None for what is none, or can't be solved here."""
     kind = node.kind
     if kind == "tuple" and len(node.args) == 2 and node.name in EDGES:
@@ -76,8 +76,8 @@ def region(node: Node) -> Region | None:
     return None
 
 
-def _combined(node: Node) -> Region | None:
-    found = []
+def _combined(node: Node) -> Region | None:  # noqa: PLR0911 - one a kind
+    found: list[Region] = []
     for part in node.args:
         if node.kind == "list" and part.kind == "tuple" and node.name == ",":
             return None  # points
@@ -149,7 +149,7 @@ def complement(intervals: list[Interval]) -> list[Interval] | None:
 
 
 def meet(left: list[Interval], right: list[Interval]) -> list[Interval] | None:
-    """What is in both."""
+    """Tell what is in both."""
     found = []
     for a in left:
         for b in right:
@@ -211,7 +211,7 @@ def _without_bars(intervals: list[Interval]) -> list[Interval]:
 
 
 def negative(node: Node) -> Node:
-    """The opposite number."""
+    """Give the opposite number."""
     if node == INFINITY:
         return MINUS_INFINITY
     if node == MINUS_INFINITY:

@@ -25,13 +25,13 @@ COLLECTIONS = frozenset({"list", "set", "tuple", "matrix"})
 MAX_MATCHED = 48
 
 
-def same(gold: Node, answer: Node) -> bool | None:
+def same(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - one a kind
     """Whether two trees are the same answer; None where nothing here can tell."""
     if gold == answer:
         return True
-    if (found := without_conditions(gold, answer)) is not None:
-        agreed = same(found.gold, found.answer)
-        return every((found.conditions, agreed or same_family(found.gold, found.answer) or agreed))
+    if (bare := without_conditions(gold, answer)) is not None:
+        agreed = same(bare.gold, bare.answer)
+        return every((bare.conditions, agreed or same_family(bare.gold, bare.answer) or agreed))
     gold, answer = spread(gold), spread(answer)
     if (vectors := as_vectors(gold, answer)) is not None:
         return same(*vectors)
@@ -69,7 +69,7 @@ def _has_region(node: Node) -> bool:
 
 
 def every(verdicts: Iterable[bool | None]) -> bool | None:
-    """False where one is, None where one is and no other is False."""
+    """Give false where one is, None where one is and no other is False."""
     unknown = False
     for verdict in verdicts:
         if verdict is False:
@@ -109,7 +109,7 @@ def _unique(nodes: Sequence[Node]) -> list[Node]:
     return found
 
 
-def _same_region(gold: Node, answer: Node) -> bool | None:
+def _same_region(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 - one a kind
     first, second = region(gold), region(answer)
     if first is not None and second is not None:
         if first.name is not None and second.name is not None and same(first.name, second.name) is False:
@@ -182,7 +182,7 @@ def _same_named(gold: Node, answer: Node) -> bool | None:
 
 
 def _argument(name: Node) -> Node | None:
-    """The bound variable of f(x); W(x) is read as a product."""
+    """Give the bound variable of f(x); W(x) is read as a product."""
     if name.kind in {"apply", "mul"} and len(name.args) == 2 and name.args[1].kind == "symbol":
         return name.args[1]
     return None
@@ -230,18 +230,17 @@ def _fraction(node: Node) -> tuple[Node, ...]:
     return node.args if node.kind == "div" else (node, number(1))
 
 
-def _same_collection(gold: Node, answer: Node) -> bool | None:
-    """Lists, sets, tuples and matrices."""
-    if gold.kind == answer.kind == "matrix":
-        if [len(row.args) for row in gold.args] == [len(row.args) for row in answer.args]:
-            rows = zip(gold.args, answer.args, strict=True)
-            return every(same(g, a) for one, other in rows for g, a in zip(one.args, other.args, strict=True))
-    if gold.kind == answer.kind == "tuple" and len(gold.args) == 2 and gold.name != answer.name:
-        if "<>" not in {gold.name, answer.name}:
-            return False
-    if {gold.kind, answer.kind} == {"tuple", "set"} and "hard" in {gold.name, answer.name}:
+def _same_collection(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 - one a kind
+    """Compare lists, sets, tuples and matrices."""
+    kinds, names = {gold.kind, answer.kind}, {gold.name, answer.name}
+    if kinds == {"matrix"} and [len(row.args) for row in gold.args] == [len(row.args) for row in answer.args]:
+        rows = zip(gold.args, answer.args, strict=True)
+        return every(same(g, a) for one, other in rows for g, a in zip(one.args, other.args, strict=True))
+    if kinds == {"tuple"} and len(gold.args) == 2 and len(names) == 2 and "<>" not in names:
         return False
-    if {gold.kind, answer.kind} == {"tuple", "list"}:
+    if kinds == {"tuple", "set"} and "hard" in names:
+        return False
+    if kinds == {"tuple", "list"}:
         edges = gold.name if gold.kind == "tuple" else answer.name
         if edges in {"[)", "(]", "[]"} and len(gold.args) == 2:
             return False
@@ -260,11 +259,11 @@ def _same_collection(gold: Node, answer: Node) -> bool | None:
         if len(first.values) != len(second.values):
             return False
         return every(same(g, a) for g, a in zip(first.values, second.values, strict=True))
-    if "tuple" in {gold.kind, answer.kind} and not composite(gold) and not composite(answer):
+    if "tuple" in kinds and not composite(gold) and not composite(answer):
         if len(first.values) != len(second.values):
             return False
         return every(same(g, a) for g, a in zip(first.values, second.values, strict=True))
-    unique = "set" in {gold.kind, answer.kind} or first.unique or second.unique or composite(gold)
+    unique = "set" in kinds or first.unique or second.unique or composite(gold)
     return _matched(first.values, second.values, unique=unique)
 
 

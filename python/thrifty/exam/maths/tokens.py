@@ -98,7 +98,7 @@ def _inside(text: str, at: int) -> bool:
     return any(before.count(a) > before.count(b) for a, b in ("()", "[]", "{}"))
 
 
-def tokens(text: str) -> list[Token]:
+def tokens(text: str) -> list[Token]:  # noqa: PLR0912 - one a kind
     """Tokens of an answer, an ``end`` last.
 
     Raises
@@ -194,7 +194,7 @@ def _words(text: str, at: int, name: str, space: bool, found: list[Token]) -> in
     return match.end()
 
 
-def _word(word: str, space: bool, found: list[Token]) -> None:
+def _word(word: str, space: bool, found: list[Token]) -> None:  # noqa: PLR0912 - one a kind
     """Letters without a backslash: a name that is known, a product of letters, or a word."""
     before = found[-1] if found else None
     if word.lower() in CONNECTIVES and len(word) > 1:
@@ -242,25 +242,10 @@ def _word(word: str, space: bool, found: list[Token]) -> None:
 
 _GLUED = frozenset(
     [
-        "arcsin",
-        "arccos",
-        "arctan",
-        "sinh",
-        "cosh",
-        "tanh",
-        "sqrt",
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "ln",
-        "log",
-        "exp",
-        "pi",
+        "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "sqrt", "sin", "cos", "tan", "cot", "sec", "csc",
+        "ln", "log", "exp", "pi",
     ]
-)
+)  # fmt: skip
 _BEFORE = re.compile(rf"([a-z]?)({'|'.join(sorted(_GLUED, key=len, reverse=True))})([a-z]?)")
 
 
