@@ -1,4 +1,4 @@
-"""A scripted endpoint: what it says to a request follows from the request and how often it came, so runs can be repeated.
+"""A scripted endpoint: what it says follows from the request and how often it came, so that runs can be repeated.
 
 ``python tests/exam/endpoint.py ADDRESS_FILE [--seed N] [--latency S] [--faults]`` serves until it is killed; the file
 gets the address. With ``--faults`` 5 % of requests are refused (429 with Retry-After), 3 % fail (500), 2 % get half of
@@ -13,6 +13,7 @@ import hashlib
 import json
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -60,17 +61,12 @@ def answer(request: dict[str, Any], attempt: int = 0) -> Said:
 def faulty(seed: int, latency: float, after: float = 0.2) -> Script:
     """Faults of every kind, by seed, question and attempt."""
 
+    kinds, shares = ("answered", "429", "500", "broken", "hang", "large"), (0.88, 0.05, 0.03, 0.02, 0.01, 0.01)
+
     def script(request: dict[str, Any], attempt: int) -> Said:
-        drawn = random.Random(f"{seed} {attempt} {content(request)}").random()
+        (kind,) = random.Random(f"{seed} {attempt} {content(request)}").choices(kinds, shares)
         said = answer(request)
-        said.wait = latency
-        for share, kind in ((0.05, "429"), (0.03, "500"), (0.02, "broken"), (0.01, "hang"), (0.01, "large")):
-            if drawn < share:
-                break
-            drawn -= share
-        else:
-            return said
-        said.kind = kind
+        said.wait, said.kind = latency, kind
         if kind == "429":
             said.status, said.headers, said.body = 429, {"Retry-After": f"{after:g}"}, b'{"error": "slower"}'
         elif kind == "500":
@@ -79,7 +75,7 @@ def faulty(seed: int, latency: float, after: float = 0.2) -> Script:
             said.body = said.body[: len(said.body) // 2]
         elif kind == "hang":
             said.hang = True
-        else:
+        elif kind == "large":
             said.body = b" " * 9_000_000 + said.body
         return said
 
@@ -117,13 +113,15 @@ class Server:
             writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        first, *rest = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        begun = time.perf_counter()
+        first, *rest = head.decode("latin-1").split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest if line)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         if first.startswith("GET /counts"):
             said = Said(body=json.dumps({**self.served, "questions": len(self.attempts)}).encode())
         else:
-            said = await self._scripted(headers, body)
+            said = await self._scripted(headers, body, begun)
         if said.hang:
             await reader.read(1)  # until the client goes away
             return False
@@ -133,7 +131,7 @@ class Server:
         await writer.drain()
         return not said.hang_up
 
-    async def _scripted(self, headers: dict[str, str], body: bytes) -> Said:
+    async def _scripted(self, headers: dict[str, str], body: bytes, begun: float) -> Said:
         key = hashlib.sha256(body).digest()
         self.attempts[key] += 1
         self.at_once += 1
@@ -141,8 +139,8 @@ class Server:
         try:
             request = json.loads(body)
             said = self.script(request, self.attempts[key])
-            if said.wait:
-                await asyncio.sleep(said.wait)
+            if said.wait:  # what the script took is part of it
+                await asyncio.sleep(begun + said.wait - time.perf_counter())
         finally:
             self.at_once -= 1
         self.served[said.kind] += 1

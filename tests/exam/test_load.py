@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thrifty.errors import DatasetError, MissingExtra
-from thrifty.exam import load
 from thrifty.exam import lines as lines_module
+from thrifty.exam import load
 from thrifty.exam.images import header, read_uri
 from thrifty.exam.records import FIELDS, Records
 

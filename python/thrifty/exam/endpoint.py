@@ -188,7 +188,7 @@ class Connection:
         self._request, self._broken, self._unreachable = httpx.Request, httpx.TransportError, httpx.ConnectError
 
     async def __aenter__(self) -> Connection:
-        # httpcore tries to import sniffio some times a request; where it is not there, that takes a quarter of all time.
+        # httpcore tries to import sniffio with every request; where it is not there, that takes a quarter of all time.
         self._absent = "sniffio" not in sys.modules and find_spec("sniffio") is None
         if self._absent:
             sys.modules["sniffio"] = None  # type: ignore[assignment]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from thrifty.errors import DatasetError
 from thrifty.exam.endpoint import Connection, Endpoint, Reply
 from thrifty.exam.function import Function
+from thrifty.exam.journal import Journal, line_of
 from thrifty.exam.prompt import DEFAULT, Prompt, messages, prompt
 from thrifty.exam.results import JOURNAL, MANIFEST, SUMMARY, Run, open_run, write_json, write_questions, write_results
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
     from thrifty.device import Meter
     from thrifty.exam.ask import Outcome
-    from thrifty.exam.journal import Journal
     from thrifty.exam.question import Dataset
     from thrifty.exam.spent import Spending
 
@@ -137,7 +138,6 @@ def run(
     manifest = _manifest(dataset, model, name, chosen, epochs)
     if isinstance(model, Endpoint):
         model.key()  # before anything is written
-    from thrifty.exam.journal import Journal
     from thrifty.exam.spent import Spending, total
 
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -148,7 +148,7 @@ def run(
         if any(key not in journal.answers or key in journal.failed for key in wanted):
             with Spending(meter, max(journal.spent, default=-1) + 1) as spending:
                 session = _Session(dataset, epochs, chosen, journal, spending, progress)
-                _finish(session.ask(model, concurrency, timeout, retries, rpm, tpm))
+                _finish(session, model, concurrency, timeout, retries, rpm, tpm)
         found = write_results(folder, dataset, epochs, journal)
         if usd_per_million is not None:
             tokens = found["prompt_tokens"], found["completion_tokens"]
@@ -207,10 +207,26 @@ def _manifest(dataset: Dataset, model: Any, name: str | None, chosen: Prompt, ep
     }
 
 
-def _finish(work: Any) -> None:
-    """Run a coroutine; the exception that ended it is raised as itself."""
+def _finish(session: _Session, *arguments: Any) -> None:
+    """Ask all; the exception that ended it is raised as itself."""
     try:
-        asyncio.run(work)
+        asyncio.get_running_loop()
+    except RuntimeError:
+        _asked(session, *arguments)
+        return
+    # Notebooks have a loop that runs; Ctrl-C there comes to the thread that waits.
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(_asked, session, *arguments)
+        try:
+            future.result()
+        except BaseException:
+            session.stop()
+            raise
+
+
+def _asked(session: _Session, *arguments: Any) -> None:
+    try:
+        asyncio.run(session.ask(*arguments))
     except BaseExceptionGroup as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
@@ -236,11 +252,12 @@ class _Session:
     ) -> None:
         self.dataset, self.epochs, self.prompt = dataset, epochs, chosen
         self.journal, self.spending, self.progress = journal, spending, progress
-        self._waiting: list[dict[str, Any]] = []
-        self._writing: list[dict[str, Any]] = []
+        self._waiting: list[tuple[dict[str, Any], bytes]] = []
+        self._writing: list[tuple[dict[str, Any], bytes]] = []
         self._some, self._many = asyncio.Event(), asyncio.Event()
         self._disk = ThreadPoolExecutor(1)
         self._tokens = 0
+        self._task: asyncio.Task[Any] | None = None
         self._begun = self._said = time.monotonic()
         self._before = len(journal.answers) - len(journal.failed)
 
@@ -250,6 +267,7 @@ class _Session:
         """Ask what is not answered yet, and write answers as they come."""
         from thrifty.exam.ask import Asker
 
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         where = model.address if isinstance(model, Endpoint) else "the model"
         try:
             async with _connection(model, concurrency, timeout) as connection:
@@ -261,8 +279,15 @@ class _Session:
         finally:
             # What came meanwhile is written whatever ended it: nobody asks for it again.
             self._disk.shutdown()
-            self.journal.write([*self._writing, *self._waiting, self.spending.record()])
+            self._add(self.spending.record())
+            self.journal.append([*self._writing, *self._waiting])
         self._tell()
+
+    def stop(self) -> None:
+        """End :meth:`ask` from another thread; what was answered is written."""
+        if self._task is not None:
+            with suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._task.cancel)
 
     def _items(self) -> Iterator[tuple[tuple[str, int], list[dict[str, Any]]]]:
         answered = self.journal.answers.keys() - self.journal.failed
@@ -275,7 +300,7 @@ class _Session:
         reply = outcome.reply or Reply("")
         stopped = reply.finish_reason if reply.finish_reason in ("length", "content_filter") else "answered"
         self._tokens += reply.completion_tokens or 0
-        self._waiting.append(
+        self._add(
             {
                 "kind": "answer",
                 "id": key[0],
@@ -295,6 +320,10 @@ class _Session:
         if len(self._waiting) >= GROUP:
             self._many.set()
 
+    def _add(self, values: dict[str, Any]) -> None:
+        """Have a record written with the next ones."""
+        self._waiting.append((values, line_of(values)))
+
     async def _keep(self) -> None:
         """Write answers in groups."""
         loop = asyncio.get_running_loop()
@@ -305,17 +334,17 @@ class _Session:
                     await self._many.wait()
             except TimeoutError:
                 pass
+            if time.monotonic() - self._said > 1.0:
+                self._said = time.monotonic()
+                self._add(self.spending.record())
             self._writing, self._waiting = self._waiting, []
             self._some.clear()
             self._many.clear()
-            if time.monotonic() - self._said > 1.0:
-                self._said = time.monotonic()
-                self._writing.append(self.spending.record())
             await loop.run_in_executor(self._disk, self._write)
             self._tell()
 
     def _write(self) -> None:
-        self.journal.write(self._writing)
+        self.journal.append(self._writing)
         self._writing = []
 
     def _tell(self) -> None:
