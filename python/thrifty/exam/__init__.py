@@ -6,6 +6,7 @@
 """
 
 from thrifty.exam.calibration import CalibrationError, calibration_error
+from thrifty.exam.compare import Comparison, compare
 from thrifty.exam.curves import ReliabilityBin, isotonic, reliability, risk_coverage
 from thrifty.exam.endpoint import Endpoint, Reply
 from thrifty.exam.graded import Graded, GradedAnswer
@@ -17,16 +18,20 @@ from thrifty.exam.judging import Judge
 from thrifty.exam.load import load
 from thrifty.exam.metrics import Metrics, metrics
 from thrifty.exam.outside import read_graded
+from thrifty.exam.paired import Decision, decide
 from thrifty.exam.prompt import Prompt, prompt
 from thrifty.exam.question import Dataset, Question, Remark
 from thrifty.exam.results import Answer, Run, open_run
 from thrifty.exam.run import Progress, run
+from thrifty.exam.score import Score, score
 from thrifty.exam.verdict import Verdict
 
 __all__ = [
     "Answer",
     "CalibrationError",
+    "Comparison",
     "Dataset",
+    "Decision",
     "Endpoint",
     "Graded",
     "GradedAnswer",
@@ -40,8 +45,11 @@ __all__ = [
     "Remark",
     "Reply",
     "Run",
+    "Score",
     "Verdict",
     "calibration_error",
+    "compare",
+    "decide",
     "grade",
     "grade_answer",
     "isotonic",
@@ -55,4 +63,5 @@ __all__ = [
     "reliability",
     "risk_coverage",
     "run",
+    "score",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,7 +62,7 @@ def reliability(confidence: ArrayLike, correct: ArrayLike, *, bins: int = BINS) 
         return []
     edges = width_edges(answers.value, bins)
     out = []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges.tolist()):
         count, right = int(answers.total[a:b].sum()), int(answers.right[a:b].sum())
         if count:
             mean = float((answers.value[a:b] * answers.total[a:b]).sum()) / count

@@ -45,7 +45,7 @@ class _Bins:
         self.tail = after[over] - edges[self.last]
         self.total = answers.total[over]
 
-    def cost(self, b: int, right: Any) -> Costs:
+    def cost(self, b: Any, right: Any) -> Costs:
         """Share of the error that a bin has with so many right answers, by the norm."""
         if b >= self.counted:
             return np.zeros(np.shape(right))
@@ -110,12 +110,12 @@ def _inner(bins: _Bins, b: int, count: int, right: int, *, most: bool) -> Costs:
         full, rest = np.divmod(filled, BIN)
         empty = np.maximum(count - full - 1, 0)
         part = np.where(full < count, bins.cost(b, rest), 0.0)
-        return full * bins.cost(b, BIN) + part + empty * bins.cost(b, 0)
+        return np.asarray(full * bins.cost(b, BIN) + part + empty * bins.cost(b, 0))
     even, more = np.divmod(filled, count)
     lower, upper = bins.cost(b, even), bins.cost(b, even + 1)
     if bins.p == "max":
         return np.where(more > 0, np.maximum(lower, upper), lower)
-    return (count - more) * lower + more * upper
+    return np.asarray((count - more) * lower + more * upper)
 
 
 def _largest(bins: _Bins) -> float:

@@ -152,7 +152,7 @@ def _calibration(answers: Ordered) -> dict[str, float]:
 
 
 def _log_loss(answers: Ordered) -> float:
-    """Sum logarithms as logarithms of products: a vectorised log differs between instruction sets, a product does not."""
+    """Take logarithms of products: a vectorised log differs between instruction sets, a product does not."""
     rights = np.repeat(answers.value, answers.right)
     wrongs = 1 - np.repeat(answers.value, answers.total - answers.right)
     given = np.clip(np.concatenate([rights, wrongs]), _CLIP, 1 - _CLIP)
@@ -177,7 +177,7 @@ def _mass_edges(answers: Ordered, bins: int) -> NDArray[np.int64]:
 
 
 def _over(answers: Ordered, edges: NDArray[np.int64]) -> float:
-    """Expected calibration error over bins of runs."""
+    """Return the expected calibration error over bins of runs."""
     away = np.append(answers.value * answers.total - answers.right, 0.0)
     sums = np.add.reduceat(away, edges[:-1])[edges[1:] > edges[:-1]]
     return float(np.abs(sums).sum()) / len(answers)

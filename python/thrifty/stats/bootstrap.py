@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    Counts = NDArray[np.int64]
     Values = NDArray[np.float64]
 
 __all__ = ["bca_interval", "bootstrap", "jackknife", "percentile_interval"]
@@ -26,9 +25,12 @@ __all__ = ["bca_interval", "bootstrap", "jackknife", "percentile_interval"]
 #: Resamples that share a position of the generator: part of what a seed means.
 BLOCK = 64
 
+#: Numbers in a piece of memory that is large for glibc, which calls none above 32 MB so.
+KEPT = 3 << 20
+
 
 def bootstrap(
-    statistic: Callable[[Counts], Values],
+    statistic: Callable[[Values], Values],
     rows: int,
     *,
     resamples: int = 10_000,
@@ -44,8 +46,8 @@ def bootstrap(
     Parameters
     ----------
     statistic : callable
-        From counts, int64[m, rows], how often each row was drawn in each of m resamples, to float64[m, k]. It is called
-        from several threads.
+        From counts, float64[rows, m], how often each row was drawn in each of m resamples, to float64[m, k]. It is
+        called from several threads.
     rows : int
         How many there are.
     resamples : int
@@ -72,7 +74,7 @@ def bootstrap(
     >>> import numpy as np
     >>> from thrifty.stats import bootstrap, percentile_interval
     >>> right = np.repeat([0.0, 1.0], [30, 70])
-    >>> means = bootstrap(lambda counts: (counts @ right / 100)[:, None], 100, resamples=2000)
+    >>> means = bootstrap(lambda counts: (right @ counts / 100)[:, None], 100, resamples=2000)
     >>> low, high = percentile_interval(means[:, 0])
     >>> bool(0.55 < low < 0.65 < 0.75 < high < 0.85)
     True
@@ -87,8 +89,10 @@ def bootstrap(
     def block(first: int) -> Values:
         size = min(BLOCK, resamples - first)
         counts = _drawn(units, size, seed, stream, first // BLOCK)
-        return np.asarray(statistic(counts if of is None else counts[:, of]), np.float64)
+        return np.asarray(statistic(counts if of is None else np.take(counts, of, axis=0)), np.float64)
 
+    # Freed at once: glibc then keeps what blocks free, whose pages would cost as much as the sums.
+    np.empty(KEPT)
     starts = range(0, resamples, BLOCK)
     workers = min(threads or os.cpu_count() or 1, len(starts))
     if workers == 1:
@@ -97,15 +101,16 @@ def bootstrap(
         return np.concatenate(list(pool.map(block, starts)))
 
 
-def _drawn(units: int, size: int, seed: int, stream: int, position: int) -> Counts:
+def _drawn(units: int, size: int, seed: int, stream: int, position: int) -> Values:
     """Count draws of each unit in each resample; the last block draws as many as the others, so that it may be cut."""
     kind: Any = np.uint16 if units <= 1 << 16 else np.uint32
-    draws = philox(seed, stream, position).integers(0, units, (BLOCK, units), kind)[:size]
-    places = draws + np.arange(0, size * units, units, dtype=np.int64)[:, None]
-    return np.bincount(places.ravel(), minlength=size * units).reshape(size, units)
+    draws = philox(seed, stream, position).integers(0, units, (units, BLOCK), kind)[:, :size]
+    places = np.multiply(draws, size, dtype=np.int64)
+    places += np.arange(size)
+    return np.bincount(places.ravel(), minlength=size * units).reshape(units, size).astype(np.float64)
 
 
-def jackknife(statistic: Callable[[Counts], Values], rows: int, *, clusters: ArrayLike | None = None) -> Values:
+def jackknife(statistic: Callable[[Values], Values], rows: int, *, clusters: ArrayLike | None = None) -> Values:
     """Values of a statistic with each row, or each cluster of rows, left out once; float64[rows or clusters, k].
 
     Quenouille 1956. Arguments are those of :func:`bootstrap`.
@@ -115,7 +120,7 @@ def jackknife(statistic: Callable[[Counts], Values], rows: int, *, clusters: Arr
     blocks = []
     for first in range(0, units, BLOCK):
         out = np.arange(first, min(first + BLOCK, units))
-        blocks.append(np.asarray(statistic((of != out[:, None]).astype(np.int64)), np.float64))
+        blocks.append(np.asarray(statistic((of[:, None] != out).astype(np.float64)), np.float64))
     return np.concatenate(blocks)
 
 
@@ -150,7 +155,7 @@ def bca_interval(
     >>> import numpy as np
     >>> from thrifty.stats import bca_interval, bootstrap, jackknife
     >>> times = np.array([1.0, 2.0, 2.5, 3.0, 3.5, 4.0, 9.0, 30.0])
-    >>> mean = lambda counts: (counts @ times / counts.sum(1))[:, None]
+    >>> mean = lambda counts: (times @ counts / counts.sum(0))[:, None]
     >>> low, high = bca_interval(bootstrap(mean, 8)[:, 0], times.mean(), jackknife(mean, 8)[:, 0])
     >>> bool(2.5 < low < 3.8 and 14 < high < 20)
     True
