@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -144,13 +146,11 @@ class Connection:
     Parameters
     ----------
     endpoint : Endpoint
-    concurrency : int
-        Requests at once.
     timeout : float
         Seconds until an answer must be whole.
     """
 
-    def __init__(self, endpoint: Endpoint, concurrency: int, timeout: float) -> None:
+    def __init__(self, endpoint: Endpoint, timeout: float) -> None:
         import httpx
 
         self.endpoint, self.timeout = endpoint, timeout
@@ -170,23 +170,35 @@ class Connection:
             self._headers.append((b"Authorization", b"Bearer " + self._key.encode()))
         head = {"model": endpoint.model, "messages": None, **endpoint.parameters}
         self._head, self._tail = json.dumps(head).split('"messages": null', 1)
-        # The transport alone: a client's redirects, cookies and hooks would be looked at with every request.
+        proxy = _proxy(self._url.scheme, self._url.host)
+        verify = httpx.create_ssl_context() if self._url.scheme == "https" else False
+
+        def transport() -> httpx.AsyncHTTPTransport:
+            return httpx.AsyncHTTPTransport(verify=verify, limits=httpx.Limits(max_connections=1), proxy=proxy)
+
+        # Transports alone: a client's redirects, cookies and hooks would be looked at with every request; and each of
+        # one connection: a pool looks at all that it has with every request.
+        self._transport = transport
         try:
-            self._transport = httpx.AsyncHTTPTransport(
-                verify=self._url.scheme == "https",
-                limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-                proxy=_proxy(self._url.scheme, self._url.host),
-            )
+            self._all = [transport()]
         except (ImportError, ValueError):
             raise EndpointError(f"{endpoint.address}: the proxy that the environment names can't be used") from None
+        self._idle = list(self._all)
         self._extensions = {"timeout": {"connect": min(10.0, timeout), "read": None, "write": None, "pool": None}}
         self._request, self._broken, self._unreachable = httpx.Request, httpx.TransportError, httpx.ConnectError
 
     async def __aenter__(self) -> Connection:
+        # httpcore tries to import sniffio with every request; where it is not there, that takes a quarter of all time.
+        self._absent = "sniffio" not in sys.modules and find_spec("sniffio") is None
+        if self._absent:
+            sys.modules["sniffio"] = None  # type: ignore[assignment]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._transport.aclose()
+        for transport in self._all:
+            await transport.aclose()
+        if self._absent:
+            sys.modules.pop("sniffio", None)
 
     def body(self, messages: list[dict[str, Any]]) -> bytes:
         """Return what is sent for messages, the same for every attempt."""
@@ -207,9 +219,13 @@ class Connection:
             content=body,
             extensions=self._extensions,
         )
+        if not self._idle:
+            self._idle.append(self._transport())
+            self._all.append(self._idle[-1])
+        transport = self._idle.pop()
         try:
             async with asyncio.timeout(self.timeout):
-                response = await self._transport.handle_async_request(request)
+                response = await transport.handle_async_request(request)
                 try:
                     data = await self._read(response)
                 finally:
@@ -221,6 +237,8 @@ class Connection:
         except self._broken as error:
             what = str(error) or type(error).__name__
             raise Failed("the connection broke", self._said(what.encode()), again=True, everywhere=True) from None
+        finally:
+            self._idle.append(transport)
         if response.status_code != 200:
             detail = self._said(data)
             raise Failed.status(response.status_code, detail, response.headers.get("retry-after"))

@@ -17,7 +17,7 @@ __all__ = ["MOST_BYTES", "lines", "read_csv", "read_jsonl"]
 
 #: Of a record; longer ones are passed over piece by piece.
 MOST_BYTES = 32 << 20
-_PIECE = 1 << 20
+_PIECE = 1 << 16
 
 
 def lines(file: BinaryIO, most: int = MOST_BYTES) -> Iterator[bytes | None]:
@@ -115,24 +115,24 @@ def _check_names(names: list[str], number: int, file: str) -> None:
 
 def _csv_records(file: BinaryIO) -> Iterator[tuple[int, bytes | None, bool]]:
     """Yield line, bytes (None where there are too many) and whether the last quote is closed, a record at a time."""
-    held: list[bytes] = []
+    held = bytearray()
     number, begun, size, quotes = 1, 1, 0, 0
     while piece := file.readline(_PIECE):
         quotes += piece.count(b'"')
         size += len(piece)
         if size <= MOST_BYTES:
-            held.append(piece)
+            held += piece
         else:
             held.clear()
         if not piece.endswith(b"\n"):
             continue
         number += 1
         if quotes % 2 == 0:
-            yield begun, b"".join(held) if size <= MOST_BYTES else None, True
+            yield begun, bytes(held) if size <= MOST_BYTES else None, True
             held.clear()
             begun, size, quotes = number, 0, 0
     if size:
-        yield begun, b"".join(held) if size <= MOST_BYTES else None, quotes % 2 == 0
+        yield begun, bytes(held) if size <= MOST_BYTES else None, quotes % 2 == 0
 
 
 def _values(text: str) -> list[str] | None:

@@ -67,4 +67,4 @@ class Window:
         """Count a request that was refused for being too much."""
         if self._quiet == 0:
             self._quiet = self.size
-            self._size = max(self._size * 0.7, 1.0)
+            self._size = max(self._size * 0.8, 1.0)

@@ -46,14 +46,11 @@ def read_parquet(path: Path, records: Records) -> None:
                 for row in range(batch.num_rows):
                     line += 1
                     _add(records, line, {name: values[row] for name, values in texts.items()})
-    except (pa.ArrowException, EOFError) as error:
-        why = " ".join(str(error).split())[:300]
-        raise DatasetError(f"{path}: it is no parquet file, or a damaged one: {why}") from None
-    except OSError as error:
-        if error.errno is not None:
+    except (pa.ArrowException, EOFError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
             raise
         why = " ".join(str(error).split())[:300]
-        raise DatasetError(f"{path}: a part of it can't be read: {why}") from None
+        raise DatasetError(f"{path}: it is no parquet file, or a damaged one: {why}") from None
 
 
 def _columns(path: Path, schema: Any, pa: Any) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,7 +149,7 @@ def run(
         if any(key not in journal.answers or key in journal.failed for key in wanted):
             with Spending(meter, max(journal.spent, default=-1) + 1) as spending:
                 session = _Session(dataset, epochs, chosen, journal, spending, progress)
-                _finish(session.ask(model, concurrency, timeout, retries, rpm, tpm))
+                _finish(session, model, concurrency, timeout, retries, rpm, tpm)
         found = write_results(folder, dataset, epochs, journal)
         if usd_per_million is not None:
             tokens = found["prompt_tokens"], found["completion_tokens"]
@@ -207,15 +208,35 @@ def _manifest(dataset: Dataset, model: Any, name: str | None, chosen: Prompt, ep
     }
 
 
-def _finish(work: Any) -> None:
-    """Run a coroutine; the exception that ended it is raised as itself."""
+def _finish(session: _Session, *arguments: Any) -> None:
+    """Ask all; the exception that ended it is raised as itself."""
     try:
-        asyncio.run(work)
+        asyncio.get_running_loop()
+    except RuntimeError:
+        _asked(session, *arguments)
+        return
+    # Notebooks have a loop that runs; Ctrl-C there comes to the thread that waits.
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(_asked, session, *arguments)
+        try:
+            future.result()
+        except BaseException:
+            session.stop()
+            raise
+
+
+def _asked(session: _Session, *arguments: Any) -> None:
+    try:
+        asyncio.run(session.ask(*arguments))
     except BaseExceptionGroup as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         raise error from None
+
+
+def _connection(model: Any, concurrency: int, timeout: float) -> Connection | Function:
+    return Connection(model, timeout) if isinstance(model, Endpoint) else Function(model, concurrency, timeout)
 
 
 class _Session:
@@ -237,6 +258,7 @@ class _Session:
         self._some, self._many = asyncio.Event(), asyncio.Event()
         self._disk = ThreadPoolExecutor(1)
         self._tokens = 0
+        self._task: asyncio.Task[Any] | None = None
         self._begun = self._said = time.monotonic()
         self._before = len(journal.answers) - len(journal.failed)
 
@@ -246,10 +268,10 @@ class _Session:
         """Ask what is not answered yet, and write answers as they come."""
         from thrifty.exam.ask import Asker
 
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         where = model.address if isinstance(model, Endpoint) else "the model"
-        connect = Connection if isinstance(model, Endpoint) else Function
         try:
-            async with connect(model, concurrency, timeout) as connection:
+            async with _connection(model, concurrency, timeout) as connection:
                 asker = Asker(connection, concurrency=concurrency, retries=retries, rpm=rpm, tpm=tpm, where=where)
                 async with asyncio.TaskGroup() as group:
                     keeper = group.create_task(self._keep())
@@ -260,6 +282,12 @@ class _Session:
             self._disk.shutdown()
             self.journal.write([*self._writing, *self._waiting, self.spending.record()])
         self._tell()
+
+    def stop(self) -> None:
+        """End :meth:`ask` from another thread; what was answered is written."""
+        if self._task is not None:
+            with suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._task.cancel)
 
     def _items(self) -> Iterator[tuple[tuple[str, int], list[dict[str, Any]]]]:
         answered = self.journal.answers.keys() - self.journal.failed
