@@ -71,9 +71,8 @@ def show(found: Comparison) -> None:
         if pair[0] is not None and pair[1] is not None:
             rows.append((name, f"{pair[0].value:.4g}, {pair[1].value:.4g} ({pair[1].source})"))
     for s in found.subjects if len(found.subjects) > 1 else ():
-        rows.append(
-            (s.name or "-", f"{100 * s.first:.1f} %, {100 * s.second:.1f} %, p = {s.p_holm:.3g} of all subjects'")
-        )
+        p = f"p = {s.p_holm:.3g} of all subjects'"
+        rows.append((s.name or "-", f"{100 * s.first:.1f} %, {100 * s.second:.1f} %, {p}"))
     common.table(f"{found.second or 'second'} beside {found.first or 'first'}", rows)
     if found.only_first or found.only_second:
         common.note(f"answers of one run alone are left out: {found.only_first:,} and {found.only_second:,}")

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from thrifty.cli import common
-from thrifty.cli.exam_compare import Delta
-from thrifty.cli.exam_score import Grader, Resamples, RunPath
+from thrifty.cli.exam_compare import Delta  # noqa: TC001 - the parser reads annotations
+from thrifty.cli.exam_score import Grader, Resamples, RunPath  # noqa: TC001
 
 __all__ = ["report"]
 

@@ -18,7 +18,7 @@ __all__ = ["Grader", "Resamples", "RunPath", "finite", "score"]
 
 RunPath = Annotated[
     Path,
-    typer.Argument(metavar="RUN", help="Folder of a graded run, or a file of Inspect, lm-eval, or the HLE repository."),
+    typer.Argument(metavar="RUN", help="Folder of a graded run, or a file of Inspect, lm-eval or the HLE repository."),
 ]
 Grader = Annotated[
     str | None, typer.Option("--grader", metavar="NAME", help="Whose grades, where a file of others has several.")

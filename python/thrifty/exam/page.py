@@ -190,7 +190,8 @@ def _thinned(values: np.ndarray) -> np.ndarray:
     """Keep so many points at most, the first and the last among them."""
     if len(values) <= POINTS:
         return values
-    return values[np.linspace(0, len(values) - 1, POINTS).round().astype(int)]
+    kept: np.ndarray = values[np.linspace(0, len(values) - 1, POINTS).round().astype(int)]
+    return kept
 
 
 def _lists(graded: Graded, found: Score, key: str) -> list[Table]:

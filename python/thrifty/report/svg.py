@@ -98,10 +98,11 @@ def _curve(series: Series, label: str, colour: str, x: _Axis, y: _Axis) -> list[
     if label in series.lo and label in series.hi:
         lo, hi = series.lo[label], series.hi[label]
         if alone:
+            ends = [(a, y.at(lo[i]), y.at(hi[i])) for i, (a, _) in zip(fine, points, strict=True)]
             parts += [
-                f'<line class="error {colour}" x1="{a:.1f}" x2="{a:.1f}" y1="{y.at(lo[i]):.1f}" y2="{y.at(hi[i]):.1f}"/>'
-                for i, (a, _) in zip(fine, points, strict=True)
-                if math.isfinite(lo[i]) and math.isfinite(hi[i])
+                f'<line class="error {colour}" x1="{a:.1f}" x2="{a:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
+                for a, low, high in ends
+                if math.isfinite(low) and math.isfinite(high)
             ]
         else:
             upper = [(x.at(a), y.at(b)) for a, b in zip(series.x, hi, strict=True)]
