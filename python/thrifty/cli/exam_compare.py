@@ -66,7 +66,9 @@ def show(found: Comparison) -> None:
         apart = f", the first with others is {found.first_diverging}" if found.first_diverging else ""
         rows.append(("equal responses", f"{found.equal_texts:,} of {found.texts:,}{apart}"))
     for c in found.changes:
-        rows.append((c.name, f"{c.first:.4f}, {c.second:.4f}; {c.difference:+.4f}, {c.low:+.4f} to {c.high:+.4f}"))
+        # Adding 0 takes the sign from a difference that is none.
+        gap, low, high = (round(value, 4) + 0.0 for value in (c.difference, c.low, c.high))
+        rows.append((c.name, f"{c.first:.4f}, {c.second:.4f}; {gap:+.4f}, {low:+.4f} to {high:+.4f}"))
     for name, pair in (("right a second", found.per_second), ("right a kilojoule", found.per_kilojoule)):
         if pair[0] is not None and pair[1] is not None:
             rows.append((name, f"{pair[0].value:.4g}, {pair[1].value:.4g} ({pair[1].source})"))

@@ -106,7 +106,7 @@ class Comparison:
     def sentence(self) -> str:
         """The verdict in words, with what it rests on."""
         d, points = self.decision, 100 * self.delta
-        gap = f"{100 * d.difference:+.2f} points, {100 * d.low:+.2f} to {100 * d.high:+.2f}, over {d.pairs} answers"
+        gap = f"{100 * d.difference:+.2f} points, {100 * d.low:+.2f} to {100 * d.high:+.2f}, over {d.pairs:,} answers"
         if self.verdict == "identical":
             return f"identical: all {self.texts} responses are equal byte by byte"
         if self.verdict == "equivalent":
