@@ -106,6 +106,11 @@ def test_charts_are_well_formed(tmp_path: Path) -> None:
                     assert "nan" not in value
 
 
+def test_halves_of_pairs_are_replaced(tmp_path: Path) -> None:
+    page = write(tmp_path, "r", [Section("s", "half \ud83d", "")]).read_text()
+    assert "half ?" in page
+
+
 def test_points_have_bars_and_notes(tmp_path: Path) -> None:
     charts = re.findall(r"<svg.*?</svg>", write(tmp_path, "r", sections()).read_text(), re.S)
     page = next(chart for chart in charts if 'class="error' in chart)
