@@ -59,7 +59,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             return Verdict("abstain", "text", gold, response)
         return grade_answer(response, gold, answer_type)
 
-    monkeypatch.setattr("thrifty.exam.grading.grade_answer", by_rules)
+    monkeypatch.setattr("thrifty.exam.graders.grade_answer", by_rules)
     exam = Dataset(
         tuple(
             Question(name, text, gold, "exactMatch", category="Zoology", author_name=f"by {name}", canary="keep off")

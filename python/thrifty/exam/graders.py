@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from thrifty.exam.grades import write_grades
+from thrifty.exam.grading import GRADER, grade_answer, parse_confidence
 from thrifty.exam.results import Run, open_run
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ __all__ = ["JUDGE_ON", "grade"]
 
 #: What a judge is asked about.
 JUDGE_ON = ("abstain", "all", "never")
-RULES, JUDGEMENTS = "rules-1", "judgements.jsonl"
+JUDGEMENTS = "judgements.jsonl"
 #: Letters that are kept of what rules compared.
 MOST_KEPT = 1_000
 
@@ -92,7 +93,7 @@ def grade(
         wanted = ("abstain",) if judge_on == "abstain" else ("abstain", "equal", "different")
         _by_judge(found, rows, [n for n, row in enumerate(rows) if row["verdict"] in wanted], asking, progress)
     about = {
-        "grader": RULES,
+        "grader": GRADER,
         "judge": {} if asking is None else asking.identity,
         "judge_on": "never" if asking is None else judge_on,
     }
@@ -101,8 +102,6 @@ def grade(
 
 def _by_rules(question: Question, answer: Answer) -> dict[str, Any]:
     """Return a grade as it is kept, without what a judge says."""
-    from thrifty.exam.grading import grade_answer, parse_confidence
-
     row: dict[str, Any] = {"id": answer.id, "epoch": answer.epoch, "verdict": "none", "rule": answer.status}
     row |= {"gold": "", "answer": "", "confidence_percent": None, "judge": None}
     if answer.status != "answered" or not answer.response.strip():

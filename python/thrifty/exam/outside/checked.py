@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from thrifty.errors import DatasetError
 from thrifty.exam.graded import GradedAnswer
+from thrifty.exam.grading import parse_confidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,8 +121,6 @@ def right_or_wrong(value: object, place: str) -> bool | None:
 
 def confidence_of(response: str) -> float | None:
     """Return the confidence that a response states, 0 to 1; None where it states none."""
-    from thrifty.exam.grading import parse_confidence
-
     percent = parse_confidence(response)
     return None if percent is None else percent / 100
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from thrifty.errors import DatasetError
 from thrifty.exam.graded import Graded, GradedAnswer
+from thrifty.exam.grading import grade_answer
 from thrifty.exam.outside.checked import NOT_GRADED
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ def completed(path: Path, graded: Graded, dataset: Dataset) -> Graded:
 
 
 def _completed(answer: GradedAnswer, question: Question) -> GradedAnswer:
-    from thrifty.exam.grading import grade_answer
-
     correct, rule = answer.correct, answer.rule
     if rule == NOT_GRADED and answer.status != "answered":
         correct, rule = False, answer.status
