@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -208,6 +209,13 @@ def test_over_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
         "prompt_id": "judge-like-1",
         "prompt_sha256": prompt_sha256(),
     }
+
+
+def test_inside_of_a_running_loop() -> None:
+    async def notebook() -> bool | None:
+        return Judge(Script({"Q": GOOD})).ask([("Q?", "8", "8")])[0].correct
+
+    assert asyncio.run(notebook()) is True
 
 
 def test_plain_endpoints_get_no_schema() -> None:

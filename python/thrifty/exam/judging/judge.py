@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ from thrifty.exam.judging.fence import PROMPT_ID, key, messages, prompt_sha256
 from thrifty.exam.judging.judgement import SCHEMA, Judgement, read_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from thrifty.exam.ask import Outcome
     from thrifty.exam.judging.kept import Kept
@@ -152,13 +153,17 @@ class Judge:
             _awaited(self._rounds(items, [n for n in range(len(items)) if n not in said], judged))
         return [said[number] for number in range(len(items))]
 
+    def _connection(self) -> Connection | Function:
+        if isinstance(self.model, Endpoint):
+            return Connection(self.model, self.timeout)
+        return Function(self.model, self.concurrency, self.timeout)
+
     async def _rounds(
         self, items: Sequence[tuple[str, str, str]], open_: list[int], judged: Callable[[int, Judgement], None]
     ) -> None:
         from thrifty.exam.ask import Asker
 
-        connect = Connection if isinstance(self.model, Endpoint) else Function
-        async with connect(self.model, self.concurrency, self.timeout) as connection:  # type: ignore[arg-type]
+        async with self._connection() as connection:
             for attempt in range(1, self.attempts + 1):
                 again: list[int] = []
 
@@ -182,8 +187,18 @@ def _read(outcome: Outcome) -> tuple[Judgement, bool]:
     return read_reply(outcome.reply.text)
 
 
-def _awaited(work: Any) -> None:
-    """Run a coroutine; the exception that ended it is raised as itself."""
+def _awaited(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine, also where a loop runs already, as in notebooks; what ended it is raised as itself."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        _run(work)
+        return
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_run, work).result()
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(work)
     except BaseExceptionGroup as group:
