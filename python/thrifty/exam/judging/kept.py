@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from thrifty.errors import LockedError
-from thrifty.exam.journal import line_of
+from thrifty.exam.journal import line_of, values_of
 from thrifty.exam.judging.judgement import Judgement
 
 if TYPE_CHECKING:
@@ -63,8 +61,8 @@ class Kept:
         last = b"\n"
         while line := self._file.readline(MOST_LINE):
             last = line
-            values = _values(line)
-            if values is not None:
+            values = values_of(line)
+            if values is not None and _is_one(values):
                 self._found[values["key"]] = Judgement(
                     values["correct"], values["answer"], values["reasoning"], values["confidence_percent"]
                 )
@@ -94,15 +92,6 @@ class Kept:
             raise type(error)(error.errno, error.strerror, str(self.path)) from None
 
 
-def _values(line: bytes) -> dict[str, Any] | None:
-    """Return what a line holds; None where it is damaged or not of this form."""
-    text = line[18:].rstrip(b"\n")
-    if line[:18] != b"%08x %08x " % (zlib.crc32(text), len(text)):
-        return None
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+def _is_one(values: dict[str, Any]) -> bool:
     kinds = {"key": str, "correct": bool, "answer": str, "reasoning": str, "confidence_percent": float | None}
-    whole = isinstance(values, dict) and all(isinstance(values.get(name), kind) for name, kind in kinds.items())
-    return values if whole else None
+    return all(isinstance(values.get(name), kind) for name, kind in kinds.items())
