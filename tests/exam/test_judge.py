@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import resource
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from tests.exam.scripted import Script, counted, served, verdict
 from thrifty.errors import EndpointError, LockedError, ModelError
 from thrifty.exam.endpoint import Endpoint
+from thrifty.exam.journal import line_of
 from thrifty.exam.judging import Judge, prompt_sha256
 from thrifty.exam.judging.canaries import CANARIES
 from thrifty.exam.judging.fence import MOST_RESPONSE, instructions, key, messages
@@ -185,6 +188,36 @@ def test_damaged_lines_are_asked_for_again(tmp_path: Path) -> None:
     with Kept(path) as kept:
         Judge(function, name="j").ask(items, kept=kept)
     assert not prompts
+
+
+@given(st.lists(st.binary(max_size=60), max_size=4), st.booleans())
+def test_any_bytes_are_passed_over(lines: list[bytes], checked: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "judgements.jsonl"
+        wrong = [line_of({"key": "k", "correct": True}), line_of({"key": 3})] if checked else []
+        path.write_bytes(b"\n".join([*lines, *wrong]))
+        with Kept(path) as kept:
+            kept.add("key", Judgement(True, "8", "same", 90.0))
+        with Kept(path) as kept:
+            assert kept.get("key") == Judgement(True, "8", "same", 90.0)
+            assert kept.get("k") is None
+
+
+def test_a_full_disk_is_told_and_what_was_said_stays(tmp_path: Path) -> None:
+    path = tmp_path / "judgements.jsonl"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Kept(path) as kept:
+        kept.add("first", Judgement(True, "8"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 40, hard))
+        try:
+            with pytest.raises(OSError, match="File too large") as full:
+                kept.add("second", Judgement(True, "8"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert full.value.filename == str(path)
+    with Kept(path) as kept:
+        assert kept.get("first") == Judgement(True, "8")
+        assert kept.get("second") is None
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
