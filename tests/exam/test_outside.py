@@ -86,6 +86,15 @@ def test_lm_eval(outside: Path) -> None:
         read_graded(outside / LEGS, grader="exact_match,absent")
 
 
+def test_one_array_of_samples(outside: Path, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in (outside / LEGS).read_text().splitlines()]
+    (tmp_path / "samples.jsonl").write_text(json.dumps(lines, indent=2))
+    assert graded(tmp_path / "samples.jsonl") == graded(outside / LEGS)
+    (tmp_path / "samples.jsonl").write_text(json.dumps([*lines[:2], 3]))
+    with pytest.raises(DatasetError, match="element 3: an object is needed"):
+        read_graded(tmp_path / "samples.jsonl")
+
+
 def test_ids_of_documents_are_taken(outside: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (outside / CHOICES).read_text().splitlines()]
     for number, line in enumerate(lines):
