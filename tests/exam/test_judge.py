@@ -6,7 +6,9 @@ import asyncio
 import json
 import re
 import resource
+import signal
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,13 @@ def test_order_is_that_of_the_items() -> None:
     items = [("Q?", "8", f"Answer: {'good' if n % 3 else 'bad'} {n}") for n in range(40)]
     said = Judge(script, concurrency=7).ask(items)
     assert [one.correct for one in said] == [bool(n % 3) for n in range(40)]
+
+
+def test_the_same_is_asked_once() -> None:
+    function, prompts = counted(Script({"Answer: 8": GOOD}))
+    said = Judge(function).ask([("Q?", "8", "Answer: 8"), ("Q?", "8", "Answer: 9"), ("Q?", "8", "Answer: 8")])
+    assert [one.correct for one in said] == [True, False, True]
+    assert len(prompts) == 2
 
 
 def test_canaries_are_asked_about_and_one_yes_is_enough() -> None:
@@ -249,6 +258,37 @@ def test_inside_of_a_running_loop() -> None:
         return Judge(Script({"Q": GOOD})).ask([("Q?", "8", "8")])[0].correct
 
     assert asyncio.run(notebook()) is True
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_inside_of_a_running_loop() -> None:
+    asked, stopped = threading.Event(), threading.Event()
+
+    async def never(_: list[dict[str, str]]) -> str:
+        asked.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+        return GOOD
+
+    async def notebook() -> None:
+        # In a notebook the signal comes to the thread that waits for the cell.
+        Judge(never, concurrency=2).ask([("Q?", "8", str(n)) for n in range(4)])
+
+    def interrupt() -> None:
+        asked.wait(30)
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    loop = asyncio.new_event_loop()
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(notebook())
+    loop.close()
+    thread.join()
+    assert stopped.is_set()
 
 
 def test_plain_endpoints_get_no_schema() -> None:
