@@ -16,7 +16,7 @@ from thrifty.errors import FormatError, JournalCorrupt, LockedError, ResumeMisma
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["CHECKED", "FORMAT", "VERSION", "Journal", "line_of"]
+__all__ = ["CHECKED", "FORMAT", "VERSION", "Journal", "line_of", "values_of"]
 
 FORMAT, VERSION = "thrifty.exam.journal", 1
 #: What must be the same for a run to go on.
@@ -38,6 +38,18 @@ def line_of(values: Mapping[str, Any]) -> bytes:
     """Return a line: CRC-32 and length of the JSON as 8 hexadecimal digits each, and the JSON."""
     text = json.dumps(values, allow_nan=False).encode()
     return b"%08x %08x %b\n" % (zlib.crc32(text), len(text), text)
+
+
+def values_of(line: bytes) -> dict[str, Any] | None:
+    """Return what a line holds, with its end or without; None where it is damaged or holds no object."""
+    text = line[_HEAD:].rstrip(b"\n")
+    if line[:_HEAD] != b"%08x %08x " % (zlib.crc32(text), len(text)):
+        return None
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
 
 
 class Journal:
