@@ -40,9 +40,7 @@ def test_published_cases(name: str, p: int | str) -> None:
         assert every.value == pytest.approx(expected[f"all_bins_stable_{NORMS[p]}_beta100"], abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, case in CASES.items() if "hle_p2_over_permutations" in case["expected"]]
-)
+@pytest.mark.parametrize("name", PERMUTED)
 @pytest.mark.parametrize(("mode", "key"), [("hle", "hle"), ("all", "all_bins")])
 def test_the_envelope_holds_what_permutations_gave(name: str, mode: str, key: str) -> None:
     case = CASES[name]

@@ -90,11 +90,25 @@ def test_changes_of_calibration_come_with_intervals() -> None:
     assert compare(first, Graded(silent), resamples=100).changes == ()
 
 
-@pytest.mark.parametrize("field", ["dataset_sha256", "prompt_id", "prompt_sha256", "grader", "judge"])
+@pytest.mark.parametrize("field", ["dataset_sha256", "prompt_id", "prompt_sha256", "grader"])
 def test_what_must_agree(field: str) -> None:
     with pytest.raises(MismatchError, match=f"{field}.*'one'.*'two'"):
         compare(graded(PLAIN, provenance={field: "one"}), graded(PLAIN, provenance={field: "two"}))
     assert compare(graded(PLAIN, provenance={field: "one"}), graded(PLAIN), resamples=0).verdict == "identical"
+
+
+def test_judges_must_agree() -> None:
+    one, two = ({"model": name, "prompt_sha256": "p", "endpoint": name} for name in ("one", "two"))
+    with pytest.raises(MismatchError, match="judge.*one.*two"):
+        compare(graded(PLAIN, provenance={"judge": one}), graded(PLAIN, provenance={"judge": two}))
+    moved = one | {"endpoint": "http://elsewhere"}
+    first = graded(PLAIN, provenance={"judge": one})
+    assert compare(first, graded(PLAIN, provenance={"judge": moved}), resamples=0).verdict == "identical"
+    without = graded(PLAIN, provenance={"judge": {}})
+    assert compare(first, without, resamples=0).verdict == "identical"
+    unscored = dataclasses.replace(without.answers[0], correct=None)
+    with pytest.raises(MismatchError, match="judge: plain has none and 1 answers"):
+        compare(first, dataclasses.replace(without, answers=(unscored, *without.answers[1:])))
 
 
 def test_answers_that_one_run_lacks() -> None:

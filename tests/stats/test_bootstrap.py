@@ -81,12 +81,8 @@ def test_what_is_undefined_does_not_count() -> None:
 
 
 def test_wrong_arguments() -> None:
-    for options, says in (
-        ({"resamples": 0}, "at least 1"),
-        ({"threads": -1}, "threads"),
-        ({"clusters": ["a"]}, "clusters"),
-    ):
-        with pytest.raises(ValueError, match=says):
-            bootstrap(lambda counts: counts.T, 3, **options)  # type: ignore[arg-type]
+    for name, value in (("resamples", 0), ("threads", -1), ("clusters", ["a"])):
+        with pytest.raises(ValueError, match=name):
+            bootstrap(lambda counts: counts.T, 3, **{name: value})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at least 1"):
         bootstrap(lambda counts: counts.T, 0)

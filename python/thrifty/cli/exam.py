@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from thrifty.cli import exam_grade, exam_run
+from thrifty.cli import exam_compare, exam_grade, exam_report, exam_run, exam_score
 
 __all__ = ["app"]
 
@@ -18,3 +18,6 @@ def exam() -> None:
 
 app.command()(exam_run.run)
 app.command()(exam_grade.grade)
+app.command()(exam_score.score)
+app.command()(exam_compare.compare)
+app.command()(exam_report.report)

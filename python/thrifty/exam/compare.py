@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Change", "Comparison", "SubjectChange", "compare"]
 
 #: What must be the same in both runs, where both say it.
-SAME = ("dataset_sha256", "prompt_id", "prompt_sha256", "grader", "judge")
+SAME = ("dataset_sha256", "prompt_id", "prompt_sha256", "grader")
+#: What tells judges apart; the same one may have another address.
+SAME_JUDGE = ("model", "prompt_id", "prompt_sha256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Comparison:
         In the order of their first pairs.
     only_first, only_second : int
         Answers that the other run does not have: they are left out.
+    unscored : (int, int)
+        Answers of both runs, among the pairs, that nobody could grade: they count as wrong.
     per_second, per_kilojoule : (Rate or None, Rate or None)
         Right answers of both runs for what they took.
     """
@@ -94,6 +98,7 @@ class Comparison:
     subjects: tuple[SubjectChange, ...]
     only_first: int
     only_second: int
+    unscored: tuple[int, int]
     per_second: tuple[Rate | None, Rate | None]
     per_kilojoule: tuple[Rate | None, Rate | None]
 
@@ -101,7 +106,7 @@ class Comparison:
     def sentence(self) -> str:
         """The verdict in words, with what it rests on."""
         d, points = self.decision, 100 * self.delta
-        gap = f"{100 * d.difference:+.2f} points, {100 * d.low:+.2f} to {100 * d.high:+.2f}, over {d.pairs} answers"
+        gap = f"{100 * d.difference:+.2f} points, {100 * d.low:+.2f} to {100 * d.high:+.2f}, over {d.pairs:,} answers"
         if self.verdict == "identical":
             return f"identical: all {self.texts} responses are equal byte by byte"
         if self.verdict == "equivalent":
@@ -129,7 +134,7 @@ def compare(
     Raises
     ------
     MismatchError
-        When data set, prompt, grader or judge differ, or no answer is in both.
+        When data set, prompt, grader or judge differ, or no answer is in both; the message names the field.
     ValueError
         When a run has an answer twice, or an option is outside its range.
 
@@ -142,12 +147,9 @@ def compare(
     """
     if resamples < 0:
         raise ValueError(f"resamples: 0 or more are needed, got {resamples}")
-    for field in SAME:
-        was, now = first.provenance.get(field), second.provenance.get(field)
-        if was and now and was != now:
-            raise MismatchError(f"{field}: {first.name or 'first'} has {was!r}, {second.name or 'second'} has {now!r}")
+    _agree(first, second)
     a, b = _paired(first, second)
-    clusters = clusters_of(a)
+    clusters = clusters_of(a.answers, b.answers)
     right = a.correct, b.correct
     decision = decide(*right, delta=delta, clusters=clusters)
     pairs = list(zip(a.answers, b.answers, strict=True))
@@ -170,9 +172,31 @@ def compare(
         subjects=_subjects(a, b, clusters, delta),
         only_first=len(first.answers) - len(pairs),
         only_second=len(second.answers) - len(pairs),
+        unscored=(sum(x.correct is None for x, _ in pairs), sum(y.correct is None for _, y in pairs)),
         per_second=(a_second, b_second),
         per_kilojoule=(a_joule, b_joule),
     )
+
+
+def _agree(first: Graded, second: Graded) -> None:
+    """Refuse runs that were asked or graded otherwise."""
+    names = first.name or "first", second.name or "second"
+    for field in SAME:
+        was, now = first.provenance.get(field), second.provenance.get(field)
+        if was and now and was != now:
+            raise MismatchError(f"{field}: {names[0]} has {str(was)[:80]!a}, {names[1]} has {str(now)[:80]!a}")
+    judges = [run.provenance.get("judge") for run in (first, second)]
+    known = [
+        {field: judge.get(field) for field in SAME_JUDGE} if isinstance(judge, dict) else judge for judge in judges
+    ]
+    if all(judges) and known[0] != known[1]:
+        raise MismatchError(f"judge: {names[0]} has {str(known[0])[:120]}, {names[1]} has {str(known[1])[:120]}")
+    for run, name, judge, other in zip((first, second), names, judges, judges[::-1], strict=True):
+        open_ = sum(answer.correct is None for answer in run.answers)
+        if other and not judge and open_:
+            raise MismatchError(
+                f"judge: {name} has none and {open_} answers that nobody could grade; grade both runs alike"
+            )
 
 
 def _paired(first: Graded, second: Graded) -> tuple[Graded, Graded]:
@@ -189,7 +213,7 @@ def _paired(first: Graded, second: Graded) -> tuple[Graded, Graded]:
 
 
 def _rates(run: Graded) -> tuple[Rate | None, Rate | None]:
-    clusters = clusters_of(run)
+    clusters = clusters_of(run.answers)
     mean = None if clusters is None or len(set(clusters)) < 2 else clustered_mean(run.correct, clusters)
     return rates(run, metrics(run.confidence, run.correct), mean)
 

@@ -92,7 +92,7 @@ class Resampled:
         if "brier" in wanted:
             out["brier"] = _over(np.einsum("i,ij->j", (self._c - self._y) ** 2, cells), totals)
         if wanted & {"ece", "rmsce", "rmsce_hle"}:
-            away = self._lanes.running(cells * (self._c - self._y)[:, None])
+            away = self._lanes.running(cells, self._c - self._y)
             if "ece" in wanted:
                 errors = np.diff(away[self._edges], axis=0, prepend=0.0)
                 out["ece"] = _over(np.abs(errors).sum(axis=0), totals)
@@ -137,7 +137,7 @@ class Resampled:
         return 1 - _over(twice, 2 * rights * (sums[-1] - rights))
 
     def _aurc(self, cells: Values, sums: Values) -> Values:
-        risk = self._lanes.running(cells * (1 - self._y)[:, None])
+        risk = self._lanes.running(cells, 1 - self._y)
         risk /= np.maximum(sums, 1)
         risk[self._early] = risk[self._end]
         return _over(np.einsum("ij,ij->j", risk, cells), sums[-1])
@@ -179,13 +179,21 @@ class Lanes:
         out[self._empty] = 0
         return out
 
-    def running(self, values: Values) -> Values:
-        """Sum up to each row."""
+    def running(self, values: Values, weights: Values | None = None) -> Values:
+        """Sum up to each row, each times its weight."""
         out = np.empty_like(values)
         inside, sums = (v.reshape(self.SIZE, self.groups, -1) for v in (values, out))
-        sums[0] = inside[0]
-        for i in range(1, self.SIZE):
-            np.add(sums[i - 1], inside[i], out=sums[i])
+        if weights is None:
+            sums[0] = inside[0]
+            for i in range(1, self.SIZE):
+                np.add(sums[i - 1], inside[i], out=sums[i])
+        else:
+            each = weights.reshape(self.SIZE, self.groups, 1)
+            np.multiply(inside[0], each[0], out=sums[0])
+            weighed = np.empty_like(sums[0])
+            for i in range(1, self.SIZE):
+                np.multiply(inside[i], each[i], out=weighed)
+                np.add(sums[i - 1], weighed, out=sums[i])
         sums[:, 1:] += np.cumsum(sums[-1, :-1], axis=0)
         return out
 
@@ -195,8 +203,13 @@ class Lanes:
         offset = columns * (sums[-1].max() + 1)
         ends = (sums[-self.groups :] + offset).T.ravel()
         group = np.searchsorted(ends, targets + offset) - columns * self.groups
-        lanes = np.arange(self.SIZE)[:, None, None] * self.groups
-        return np.asarray(group * self.SIZE + (sums[lanes + group, columns] < targets).sum(axis=0))
+        lane = np.zeros_like(group)
+        step = self.SIZE // 2
+        while step:
+            before = sums[(lane + step - 1) * self.groups + group, columns] < targets
+            lane += step * before
+            step //= 2
+        return np.asarray(group * self.SIZE + lane)
 
 
 def _over(sums: Values, totals: Values) -> Values:

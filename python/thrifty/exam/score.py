@@ -15,9 +15,11 @@ from thrifty.exam.resampled import MEASURES, Resampled
 from thrifty.stats import ClusteredMean, bca_interval, bootstrap, clustered_mean, jackknife, wilson
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from thrifty.exam.graded import Graded
+    from thrifty.exam.graded import Graded, GradedAnswer
 
 __all__ = ["FEW", "Rate", "Score", "Subject", "clusters_of", "rates", "score"]
 
@@ -95,9 +97,16 @@ class Score:
     label_bounds: tuple[float, float] | None = None
 
 
-def clusters_of(graded: Graded) -> NDArray[np.str_] | None:
-    """Name what each answer shares with others that it hangs together with; None where all are independent."""
-    names = [f"cluster {answer.cluster}" if answer.cluster else f"question {answer.id}" for answer in graded.answers]
+def clusters_of(answers: Sequence[GradedAnswer], others: Sequence[GradedAnswer] = ()) -> NDArray[np.str_] | None:
+    """Name what each answer shares with others that it hangs together with; None where all are independent.
+
+    ``others`` are those of another run to the same questions, which may know clusters that the first one does not. A
+    cluster that all questions are in says nothing.
+    """
+    of = [a.cluster or b.cluster for a, b in zip(answers, others or answers, strict=True)]
+    if len(set(of)) < 2:
+        of = [""] * len(of)
+    names = [f"cluster {c}" if c else f"question {a.id}" for a, c in zip(answers, of, strict=True)]
     return np.array(names) if len(set(names)) < len(names) else None
 
 
@@ -141,7 +150,7 @@ def score(graded: Graded, *, resamples: int = 10_000, seed: int = 0, label_noise
             both[mode] = calibration_error(confidence, correct, mode=mode)  # type: ignore[arg-type]
         except CalibrationUndefined as error:
             undefined = undefined or str(error)
-    clusters = clusters_of(graded)
+    clusters = clusters_of(graded.answers)
     clustered = clustered_mean(correct, clusters) if clusters is not None and len(set(clusters)) > 1 else None
     ids = [answer.id for answer in graded.answers]
     per_second, per_kilojoule = rates(graded, measured, clustered)
