@@ -179,8 +179,11 @@ class Journal:
         OSError
             Where that can't be; records before these are kept.
         """
-        lines = [line_of(values) for values in records]
-        left = memoryview(b"".join(lines))
+        self.append([(values, line_of(values)) for values in records])
+
+    def append(self, records: list[tuple[dict[str, Any], bytes]]) -> None:
+        """Add records with their lines, as :meth:`write` does: a thread that calls it leaves the interpreter alone."""
+        left = memoryview(b"".join(line for _, line in records))
         try:
             while left:
                 left = left[os.write(self._file, left) :]
@@ -191,7 +194,7 @@ class Journal:
                 os.lseek(self._file, self._length, os.SEEK_SET)
             why = f"{error.strerror}; all answers before are kept, the same command goes on once that is put right"
             raise OSError(error.errno, why, str(self.path)) from None
-        for line, values in zip(lines, records, strict=True):
+        for values, line in records:
             place = self._length, len(line)
             self._length += len(line)
             if place[0]:
