@@ -127,7 +127,9 @@ class Atoms:
             elif self.here.text == "^" and self.next.text in {"°", "'", "{"} and self.marked():
                 found = self.made("degree", found)
             elif self.took("^"):
-                found = self.made("pow", found, self.exponent())
+                raised = self.exponent()
+                transposed = found.kind == "tuple" and raised.kind == "symbol" and raised.name in {"T", "top"}
+                found = found if transposed else self.made("pow", found, raised)
             elif self.took("!"):
                 found = self.made("call", found, name="factorial2" if self.took("!") else "factorial")
             elif self.took("%"):
@@ -145,7 +147,8 @@ class Atoms:
 
     def applied(self, found: Node) -> bool:
         """Whether a bracket after this operand has arguments in it: f(x), f'(x), g_1(x)."""
-        head = found.args[0] if found.kind == "index" else found
+        inverse = found.kind == "pow" and found.args[1].number == -1
+        head = found.args[0] if found.kind == "index" or inverse else found
         return head.kind == "symbol" and head.name in {"f", "g", "F", "G", "Gamma", "zeta"}
 
     def marked(self) -> bool:
@@ -180,7 +183,10 @@ class Atoms:
             whole, _, places = text.partition(".")
             if repeated:
                 scale = 10 ** len(places)
-                return number(Fraction(int(whole + places or "0"), scale) + Fraction(int(repeated), scale * (10 ** len(repeated) - 1)))
+                return number(
+                    Fraction(int(whole + places or "0"), scale)
+                    + Fraction(int(repeated), scale * (10 ** len(repeated) - 1))
+                )
             if self.took("..."):
                 if len(places) >= 3 and len(set(places[-3:])) == 1:
                     return number(Fraction(text) + Fraction(int(places[-1]), 9 * 10 ** len(places)))

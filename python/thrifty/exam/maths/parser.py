@@ -41,13 +41,18 @@ class Parser(Operands):
         self.depth -= 1
         if len(values) == 1:
             return values[0]
-        if "," in between and set(between) & {";", ";;"}:  # p=5, q=2; p=7, q=2
-            groups: list[list[Node]] = [[values[0]]]
-            for mark, value in zip(between, values[1:], strict=True):
-                if mark == ",":
-                    groups[-1].append(value)
-                else:
-                    groups.append([value])
+        return self.grouped(values, between)
+
+    def grouped(self, values: list[Node], between: list[str]) -> Node:
+        """Make a list; p = 5, q = 2; p = 7, q = 2 is one of lists."""
+        groups: list[list[Node]] = [values[:1]]
+        for mark, value in zip(between, values[1:], strict=True):
+            if mark == ",":
+                groups[-1].append(value)
+            else:
+                groups.append([value])
+        equations = len({len(group) for group in groups}) == 1 and all(value.kind == "chain" for value in values)
+        if "," in between and len(groups) > 1 and (equations or set(between) & {";", ";;"}):
             values = [group[0] if len(group) == 1 else self.made("list", *group, name=",") for group in groups]
         mark = next(mark for mark in ("or", "and", ";", ";;", ",") if mark in between)
         return self.made("list", *values, name=";" if mark == ";;" else mark)
@@ -103,8 +108,13 @@ class Parser(Operands):
             if sign == "+" and self.here.kind == "op" and self.here.text == "...":
                 raise NotMathsError("a sum that goes on")
             term = self.product()
-            terms.append(term if sign == "+" else self.negative(term) if sign == "-" else self.made("pm", term, name=sign))
-        return terms[0] if len(terms) == 1 else self.made("add", *terms)
+            terms.append(
+                term if sign == "+" else self.negative(term) if sign == "-" else self.made("pm", term, name=sign)
+            )
+        found = terms[0] if len(terms) == 1 else self.made("add", *terms)
+        if self.took("choose"):
+            return self.made("call", found, self.sum(), name="binom")
+        return found
 
     def product(self) -> Node:
         """Factors with signs, or nothing, between."""
@@ -150,7 +160,10 @@ class Parser(Operands):
             raise NotMathsError("two numbers side by side")
         if left.kind == "text":
             raise NotMathsError("words beside mathematics")
-        return self.times(left, self.power())
+        right = self.power()
+        if left == Node("symbol", name="C") and right.kind == "tuple" and len(right.args) == 2:
+            return self.made("call", *right.args, name="binom")
+        return self.times(left, right)
 
     def mixed(self, whole: Node, fraction: Node) -> Node:
         """Two and a third; the sign is of both."""
@@ -171,7 +184,9 @@ class Parser(Operands):
             else:
                 words.append(token.text.strip(" .,"))
         name = " ".join(words).replace(" ^", "^").replace(" / ", "/")
-        return self.made("unit", value, name=name.lower() if len(name) > 3 else name) if name else value
+        if not name or name.startswith("("):  # a remark
+            return value
+        return self.made("unit", value, name=name.lower() if len(name) > 3 else name)
 
     def signed(self) -> Node:
         """A power with signs before it."""

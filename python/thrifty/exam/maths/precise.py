@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DIGITS", "Precise", "Z", "agree", "value"]
 
-DIGITS = 100
+DIGITS, MOST = 100, 1000
 _CONTEXT = Context(prec=DIGITS, Emax=999_999, Emin=-999_999)
 _PI = Decimal(
     "3.141592653589793238462643383279502884197169399375105820974944592307816406286208998628034825342117067982148086513"
@@ -240,8 +240,10 @@ def _real_power(base: Decimal, exact: Fraction) -> Decimal:
 
 
 def _whole(z: Z) -> int:
-    if z.im or z.re != int(z.re) or not 0 <= z.re <= 1000:
+    if z.im or z.re < 0 or z.re != z.re.to_integral_value():
         raise UndefinedError("no whole number")
+    if z.re > MOST:
+        raise OverflowError("too large for its factorial")
     return int(z.re)
 
 

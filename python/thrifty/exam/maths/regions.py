@@ -63,7 +63,10 @@ def region(node: Node) -> Region | None:
         return None if inner is None else Region(node.args[0], inner.intervals)
     if kind == "builder":
         inner = region(node.args[1])
-        if inner is None or inner.name is None or (inner.name != node.args[0] and node.args[0].kind != "named"):
+        member = node.args[0]
+        if member.kind == "named" and member.args[1] == Node("domain", name="R"):
+            member = member.args[0]
+        if inner is None or inner.name != member:
             return None
         return Region(None, inner.intervals)
     if kind == "relation":
@@ -79,6 +82,8 @@ def _combined(node: Node) -> Region | None:
         if node.kind == "list" and part.kind == "tuple" and node.name == ",":
             return None  # points
         one = region(part)
+        if one is None and node.kind == "minus" and found:
+            one = Region(None, [Interval(part, True, part, True)])  # all but this number
         if one is None:
             return None
         found.append(one)
@@ -97,7 +102,10 @@ def _combined(node: Node) -> Region | None:
         if met is None:
             return None
         kept = met
-    return Region(name, joined(kept))
+    kept = joined(kept)
+    if not kept and node.kind == "list" and node.name == ",":  # x < 2, x > 5
+        kept = joined([interval for one in found for interval in one.intervals])
+    return Region(name, kept)
 
 
 def joined(intervals: list[Interval]) -> list[Interval]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from thrifty.exam.maths.equations import difference, proportional, same_equation
+from thrifty.exam.maths.families import same_antiderivative, same_family, without_conditions
 from thrifty.exam.maths.leaves import same_leaf
 from thrifty.exam.maths.members import composite, members
 from thrifty.exam.maths.regions import Interval, region
-from thrifty.exam.maths.shapes import expanded
+from thrifty.exam.maths.shapes import expanded, spread
 from thrifty.exam.maths.tree import Node, number, replaced, symbols
-from thrifty.exam.maths.values import proportional, same_value
+from thrifty.exam.maths.values import same_value
+from thrifty.exam.maths.vectors import as_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,10 +29,16 @@ def same(gold: Node, answer: Node) -> bool | None:
     """Whether two trees are the same answer; None where nothing here can tell."""
     if gold == answer:
         return True
+    if (found := without_conditions(gold, answer)) is not None:
+        agreed = same(found.gold, found.answer)
+        return every((found.conditions, agreed or same_family(found.gold, found.answer) or agreed))
+    gold, answer = spread(gold), spread(answer)
+    if (vectors := as_vectors(gold, answer)) is not None:
+        return same(*vectors)
     kinds = {gold.kind, answer.kind}
     if "text" in kinds:
         return None
-    if kinds & REGIONS or any(one.kind == "named" and one.name == "in" for one in (gold, answer)):
+    if kinds & REGIONS or _has_region(gold) or _has_region(answer):
         found = _same_region(gold, answer)
         if found is not None or kinds & REGIONS:
             return found
@@ -48,7 +57,15 @@ def same(gold: Node, answer: Node) -> bool | None:
     first, second = expanded(gold), expanded(answer)
     if len(first) > 1 or len(second) > 1:
         return _matched(first, second, unique=True)
-    return same_leaf(gold, answer)
+    verdict = same_leaf(gold, answer)
+    return verdict or same_antiderivative(gold, answer) or same_family(gold, answer) or verdict
+
+
+def _has_region(node: Node) -> bool:
+    """Whether a list has inequalities, or a name is said to be in a set."""
+    if node.kind == "list":
+        return any(part.kind in REGIONS for part in node.args)
+    return node.kind == "named" and node.name == "in"
 
 
 def every(verdicts: Iterable[bool | None]) -> bool | None:
@@ -130,11 +147,6 @@ def _same_relation(gold: Node, answer: Node) -> bool | None:
     return proportional(difference(*gold.args), difference(*answer.args), positive=gold.name != "!=")
 
 
-def difference(left: Node, right: Node) -> Node:
-    """Left side less right side."""
-    return Node("add", (left, Node("mul", (number(-1), right))))
-
-
 def _same_statement(gold: Node, answer: Node) -> bool | None:
     """Equations, and values with names."""
     if gold.kind == answer.kind == "named":
@@ -150,11 +162,6 @@ def _same_statement(gold: Node, answer: Node) -> bool | None:
     return same(gold, answer.args[1])
 
 
-def same_equation(gold: Node, answer: Node) -> bool:
-    """Whether two equations have the same solutions: one is the other one times a factor."""
-    return proportional(difference(*gold.args), difference(*answer.args))
-
-
 def _same_named(gold: Node, answer: Node) -> bool | None:
     (name, value), (other_name, other_value) = gold.args, answer.args
     if same_name(name, other_name):
@@ -162,12 +169,14 @@ def _same_named(gold: Node, answer: Node) -> bool | None:
         if own is not None and other is not None and own != other:
             other_value = replaced(other_value, other, own)
         return same(value, other_value)
-    if symbols(value) and symbols(other_value) and not {value.kind, other_value.kind} & COLLECTIONS:
+    if (symbols(value) or symbols(other_value)) and not {value.kind, other_value.kind} & COLLECTIONS:
         if same_equation(gold, answer):
             return True
         if {name.kind, other_name.kind} == {"symbol", "apply"}:
             return same(value, other_value)
-    if name.kind in {"symbol", "index"} and other_name.kind in {"symbol", "index"}:
+    if {name.kind, other_name.kind} == {"symbol"} and name.name.casefold() != other_name.name.casefold():
+        return False
+    if "index" in {name.kind, other_name.kind} and other_name.kind in {"symbol", "index"}:
         return False
     return same(value, other_value)
 
@@ -197,6 +206,10 @@ def _same_residue(gold: Node, answer: Node) -> bool | None:
         m, g, a = gold.args[1].number, first.number, second.number
         if m and g is not None and a is not None and m.denominator == g.denominator == a.denominator == 1:
             return (g - a) % m == 0
+    m, whole = (gold if gold.kind == "mod" else answer).args[1].number, (first.number, second.number)
+    if m and None not in whole and {first.kind, second.kind} == {"number"}:
+        bare = second.number if gold.kind == "mod" else first.number
+        return bare is not None and 0 <= bare < m and (first.number - second.number) % m == 0  # type: ignore[operator]
     return same(first, second)
 
 
@@ -233,7 +246,12 @@ def _same_collection(gold: Node, answer: Node) -> bool | None:
         if edges in {"[)", "(]", "[]"} and len(gold.args) == 2:
             return False
     first, second = members(gold), members(answer)
-    if first.names and second.names and len(first.names) == len(first.values) and len(second.names) == len(second.values):
+    if (
+        first.names
+        and second.names
+        and len(first.names) == len(first.values)
+        and len(second.names) == len(second.values)
+    ):
         if len(set(first.names)) == len(first.names) > 1 and len(set(second.names)) == len(second.names):
             return _by_name(first.names, first.values, second.names, second.values)
         if len(set(first.names)) == len(set(second.names)) == 1 and not same_name(first.names[0], second.names[0]):
@@ -246,7 +264,8 @@ def _same_collection(gold: Node, answer: Node) -> bool | None:
         if len(first.values) != len(second.values):
             return False
         return every(same(g, a) for g, a in zip(first.values, second.values, strict=True))
-    return _matched(first.values, second.values, unique="set" in {gold.kind, answer.kind} or first.unique or second.unique)
+    unique = "set" in {gold.kind, answer.kind} or first.unique or second.unique or composite(gold)
+    return _matched(first.values, second.values, unique=unique)
 
 
 def _by_name(names: list[Node], values: list[Node], others: list[Node], other_values: list[Node]) -> bool | None:
