@@ -20,7 +20,7 @@ __all__ = [
 _BY_NAME = {name: symbol for symbol, name in ELEMENTS.items()} | {"aluminium": "Al", "sulphur": "S", "caesium": "Cs"}
 _SYMBOL = "|".join(sorted(ELEMENTS, key=len, reverse=True))
 _FORMULA = re.compile(
-    rf"(?=[^A-Z]*[A-Z])(?:\d{{1,3}}\s?)?(?:\(|\[|(?:{_SYMBOL}|D)\d{{0,4}}n?|[)\]]\d{{0,4}}n?|·\d{{0,3}})+(?P<charge>\d?[+-]{{1,4}})?"
+    rf"(?=[^A-Z]*[A-Z])(?:\d{{1,3}}\s?)?(?:\(|\[|(?:{_SYMBOL}|D)(?:[1-9]\d{{0,3}})?n?|[)\]](?:[1-9]\d{{0,3}})?n?|·\d{{0,3}})+(?P<charge>\d?[+-]{{1,4}})?"
 )
 _STATE = re.compile(r"\s?\((?:aq|s|l|g|solid|liquid|gas|aqueous)\)")
 _RAISED = re.compile(r"\^\(?\s?(\d{0,2})\s?([+-]{1,4})\s?\)?$|\((\d?)([+-])\)$|\s(\d?)([+-])$")

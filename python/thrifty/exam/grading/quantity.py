@@ -39,6 +39,9 @@ _BOUNDS = {
     "not more than": "<=", "up to": "<=", "maximum of": "<=", "a maximum of": "<=", "⩾": ">=", "⩽": "<=",
 }  # fmt: skip
 _BOUND = re.compile("|".join(re.escape(word) for word in sorted(_BOUNDS, key=len, reverse=True)), re.I)
+_BEYOND = re.compile(
+    r"(?<=\d)\+$|\s(?:or|and)\s(?:(?P<less>less|fewer|below|lower|under)|more|above|higher|greater|over)$", re.I
+)
 _ABOUT = re.compile(
     r"(?:(?:approximately|approx\.?|about|around|roughly|circa|ca\.|nearly|almost|exactly|precisely|just|only|some"
     r"|equal to|equals|is|it is|it's|a total of|in total|total|the value is)\s|[~≈≃=]|\bc\.\s)+\s?",
@@ -78,8 +81,8 @@ def read_quantities(text: str) -> list[Quantity]:
     found = _BOUND.match(text)
     if found:
         bound, text = _BOUNDS[found[0].lower()], text[found.end() :].lstrip()
-    elif text.endswith((" or more", " or less")):
-        bound, text = (">=" if text.endswith("more") else "<="), text[:-8]
+    elif (beyond := _BEYOND.search(text)) is not None:
+        bound, text = ("<=" if beyond["less"] else ">="), text[: beyond.start()]
     heading = _DIRECTION.search(text) if text[-1:].isalpha() else None
     direction = ""
     if heading is not None and heading.start():

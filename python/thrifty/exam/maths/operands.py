@@ -107,7 +107,13 @@ class Operands(Atoms):
                 power = self.exponent()
             else:
                 base = self.group()
-        if name == "log" and base is None and self.here.kind == "number" and not self.here.space and self.next.text == "(":
+        if (
+            name == "log"
+            and base is None
+            and self.here.kind == "number"
+            and not self.here.space
+            and self.next.text == "("
+        ):
             base = self.numeral()  # log2(8)
         if power is not None and power.number == -1 and name in INVERSES:
             name, power = INVERSES[name], None
