@@ -198,6 +198,7 @@ UNICODE = {
     "\u22ef": "...",
     "\u221a": " sqrt",
     "\u221b": " cbrt",
+    "\u221c": r"\sqrt[4]",
     "\u00b0": r"\degree ",
     "\u00ba": r"\degree ",
     "\u2032": "'",

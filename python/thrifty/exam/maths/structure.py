@@ -10,7 +10,7 @@ from thrifty.exam.maths.leaves import same_leaf
 from thrifty.exam.maths.members import composite, members
 from thrifty.exam.maths.regions import Interval, region
 from thrifty.exam.maths.shapes import expanded, spread
-from thrifty.exam.maths.tree import Node, number, replaced, symbols
+from thrifty.exam.maths.tree import Node, number, pieces, replaced, symbols
 from thrifty.exam.maths.values import same_value
 from thrifty.exam.maths.vectors import as_vectors
 
@@ -35,6 +35,7 @@ def same(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - o
     gold, answer = spread(gold), spread(answer)
     if (vectors := as_vectors(gold, answer)) is not None:
         return same(*vectors)
+    gold, answer = _domain(gold, answer), _domain(answer, gold)
     kinds = {gold.kind, answer.kind}
     if "text" in kinds:
         return None
@@ -59,6 +60,13 @@ def same(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - o
         return _matched(first, second, unique=True)
     verdict = same_leaf(gold, answer)
     return verdict or same_antiderivative(gold, answer) or same_family(gold, answer) or verdict
+
+
+def _domain(node: Node, other: Node) -> Node:
+    """The letter R beside a set of real numbers is all of them."""
+    if node == Node("symbol", name="R") and (other.kind in REGIONS or (other.kind == "tuple" and len(other.args) == 2)):
+        return Node("domain", name="R")
+    return node
 
 
 def _has_region(node: Node) -> bool:
@@ -118,10 +126,8 @@ def _same_region(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 - on
             return False
         return every(_same_interval(g, a) for g, a in zip(first.intervals, second.intervals, strict=True))
     if gold.kind == answer.kind == "relation":
-        if first is not None or second is not None:
-            return False
         return _same_relation(gold, answer)
-    if gold.kind == answer.kind == "union":
+    if gold.kind == answer.kind and gold.kind in {"union", "meet"}:
         return _matched(gold.args, answer.args)
     if gold.kind == answer.kind and len(gold.args) == len(answer.args):
         return every(same(g, a) for g, a in zip(gold.args, answer.args, strict=True))
@@ -236,6 +242,12 @@ def _same_collection(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 
     if kinds == {"matrix"} and [len(row.args) for row in gold.args] == [len(row.args) for row in answer.args]:
         rows = zip(gold.args, answer.args, strict=True)
         return every(same(g, a) for one, other in rows for g, a in zip(one.args, other.args, strict=True))
+    if (
+        "set" in kinds
+        and not kinds <= COLLECTIONS
+        and not any(part.kind == "pm" for part in (*pieces(gold), *pieces(answer)))
+    ):
+        return False
     if kinds == {"tuple"} and len(gold.args) == 2 and len(names) == 2 and "<>" not in names:
         return False
     if kinds == {"tuple", "set"} and "hard" in names:

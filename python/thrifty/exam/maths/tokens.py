@@ -69,6 +69,8 @@ _PIECE = re.compile(
 )
 _SCIENTIFIC = re.compile(r"(?<![A-Za-z\d.])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,6})(?![\d.A-Za-z])")
 _GLUED_WORDS = re.compile(r"(?<=[\d)\]}])(and|or)(?=[A-Za-z\d(\\-])")
+_MEMBER = re.compile(r"(?<![A-Za-z])([A-Za-z])\s{1,3}in\s{1,3}(?=[(\[{\\])")
+_WITHOUT = re.compile(r"(?<=[A-Z})\]])\s?\\\s?(?=\\?\{)")
 _TAIL = re.compile(r"(?<!\.)[.;,]\s*$")
 _RAW = re.compile(r"\s*\{([^{}]*)\}")
 _SYMBOLIC = {"**": "^", "==": "=", ":=": "=", "<>": "!=", "<=>": "=>", "\\\\": ";;", "%": "%", "&": "&", "'": "'"}
@@ -85,7 +87,8 @@ def cleaned(text: str) -> str:
     if "\\\\" in text:
         text = _DOUBLED.sub(lambda m: "\\", text)
     styled = "\\" in text or "$" in text
-    text = worded(text)
+    text = _MEMBER.sub(r"\1 \\in ", text)
+    text = worded(_WITHOUT.sub(r" \\setminus ", text))
     text = _GLUED_WORDS.sub(r" \1 ", _DELIMITERS.sub(" ", text))
     text = _THOUSANDS.sub("", text)
     if not styled:
@@ -152,7 +155,7 @@ def tokens(text: str) -> list[Token]:  # noqa: PLR0912 - one a kind
 def _command(name: str, space: bool, found: list[Token]) -> None:
     if name in OPERATORS:
         found.append(Token("op", OPERATORS[name], space))
-    elif name == "choose":
+    elif name in {"choose", "over"}:
         found.append(Token("op", name, space))
     elif name in FUNCTIONS and name != "sqrt":
         found.append(Token("function", name, space))
