@@ -129,6 +129,8 @@ def _same_region(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 - on
         return _same_relation(gold, answer)
     if gold.kind == answer.kind and gold.kind in {"union", "meet"}:
         return _matched(gold.args, answer.args)
+    if gold.kind == answer.kind == "domain":
+        return gold.name == answer.name
     if gold.kind == answer.kind and len(gold.args) == len(answer.args):
         return every(same(g, a) for g, a in zip(gold.args, answer.args, strict=True))
     if gold.kind == "named" and answer.kind == "named":
