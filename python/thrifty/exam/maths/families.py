@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import NamedTuple
 
 from thrifty.exam.maths.points import POINTS
 from thrifty.exam.maths.tree import Node, number, pieces, replaced, symbols
 from thrifty.exam.maths.values import floated, same_value
 
-__all__ = ["same_antiderivative", "same_family", "without_conditions"]
+__all__ = ["same_antiderivative", "same_constants", "same_family", "without_conditions"]
 
 INTEGERS = frozenset({"k", "n", "m", "l"})
 CONSTANTS = frozenset({"C", "c", "K", "k"})
+GOLD_CONSTANTS, CONSTANT_NAMES, MOST_CONSTANTS = (
+    frozenset({"C", "c", "K"}),
+    frozenset({"A", "B", "C", "D", "K", "c", "k"}),
+    3,
+)
 CLOSE, ENOUGH = 1e-9, 3
 
 
@@ -105,6 +111,31 @@ def same_antiderivative(gold: Node, answer: Node) -> bool:
         if u is not None and v is not None and max(abs(u.imag), abs(v.imag)) < CLOSE:
             apart.append(u - v)
     return len(apart) >= ENOUGH and all(abs(one - apart[0]) <= CLOSE * (1 + abs(apart[0])) for one in apart)
+
+
+def same_constants(gold: Node, answer: Node) -> bool:
+    """Whether two expressions with arbitrary constants, C or C_1 and C_2, are one but for the names of those."""
+    own, other = _arbitrary(gold, GOLD_CONSTANTS), _arbitrary(answer, CONSTANT_NAMES)
+    shared = symbols(gold) & symbols(answer) - CONSTANT_NAMES
+    if not own or len(own) != len(other) or len(own) > MOST_CONSTANTS or not shared:
+        return False
+    for names in permutations(own):
+        renamed = answer
+        for i, name in enumerate(other):
+            renamed = replaced(renamed, name, Node("text", name=f"constant {i}"))
+        for i, name in enumerate(names):
+            renamed = replaced(renamed, Node("text", name=f"constant {i}"), name)
+        if same_value(gold, renamed):
+            return True
+    return False
+
+
+def _arbitrary(node: Node, names: frozenset[str]) -> list[Node]:
+    """Give the constants of an expression, each once."""
+    indexed = [part for part in pieces(node) if part.kind == "index" and part.args[0].name in names]
+    bases = {part.args[0] for part in indexed}
+    letters = [part for part in pieces(node) if part.kind == "symbol" and part.name in names and part not in bases]
+    return sorted(set(indexed + letters), key=repr)
 
 
 def _without_constant(node: Node) -> Node | None:

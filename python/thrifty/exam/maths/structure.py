@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from thrifty.exam.maths.equations import difference, proportional, same_equation
-from thrifty.exam.maths.families import same_antiderivative, same_family, without_conditions
+from thrifty.exam.maths.families import same_antiderivative, same_constants, same_family, without_conditions
 from thrifty.exam.maths.leaves import same_leaf
 from thrifty.exam.maths.members import composite, members
 from thrifty.exam.maths.regions import Interval, region
@@ -22,7 +22,7 @@ __all__ = ["same"]
 REGIONS = frozenset({"relation", "union", "meet", "minus", "builder", "domain"})
 COLLECTIONS = frozenset({"list", "set", "tuple", "matrix"})
 #: Members of lists without an order that are matched against each other at most.
-MAX_MATCHED = 48
+MAX_MATCHED, MAX_ALIKE = 48, 8
 
 
 def same(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - one a kind
@@ -59,11 +59,13 @@ def same(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - o
     if len(first) > 1 or len(second) > 1:
         return _matched(first, second, unique=True)
     verdict = same_leaf(gold, answer)
-    return verdict or same_antiderivative(gold, answer) or same_family(gold, answer) or verdict
+    if verdict or any(alike(gold, answer) for alike in (same_antiderivative, same_family, same_constants)):
+        return True
+    return verdict
 
 
 def _domain(node: Node, other: Node) -> Node:
-    """The letter R beside a set of real numbers is all of them."""
+    """Take the letter R beside a set of real numbers for all of them."""
     if node == Node("symbol", name="R") and (other.kind in REGIONS or (other.kind == "tuple" and len(other.args) == 2)):
         return Node("domain", name="R")
     return node
@@ -90,6 +92,8 @@ def _matched(gold: Sequence[Node], answer: Sequence[Node], *, unique: bool = Fal
     """Whether two collections have the same members, whatever their order."""
     if unique:
         gold, answer = _unique(gold), _unique(answer)
+        if len(gold) != len(answer) and max(len(gold), len(answer)) <= MAX_ALIKE:
+            gold, answer = _unlike(gold), _unlike(answer)
     if len(gold) != len(answer):
         return False
     if len(gold) > MAX_MATCHED:
@@ -105,6 +109,15 @@ def _matched(gold: Sequence[Node], answer: Sequence[Node], *, unique: bool = Fal
         else:
             return None if unknown else False
     return True
+
+
+def _unlike(nodes: Sequence[Node]) -> list[Node]:
+    """Leave out values that are the same as one before: 7/2 or 3.5."""
+    found: list[Node] = []
+    for node in nodes:
+        if not any(same(other, node) for other in found):
+            found.append(node)
+    return found
 
 
 def _unique(nodes: Sequence[Node]) -> list[Node]:
@@ -238,7 +251,7 @@ def _fraction(node: Node) -> tuple[Node, ...]:
     return node.args if node.kind == "div" else (node, number(1))
 
 
-def _same_collection(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 - one a kind
+def _same_collection(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - one a kind
     """Compare lists, sets, tuples and matrices."""
     kinds, names = {gold.kind, answer.kind}, {gold.name, answer.name}
     if kinds == {"matrix"} and [len(row.args) for row in gold.args] == [len(row.args) for row in answer.args]:
@@ -277,7 +290,7 @@ def _same_collection(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 
         if len(first.values) != len(second.values):
             return False
         return every(same(g, a) for g, a in zip(first.values, second.values, strict=True))
-    unique = "set" in kinds or first.unique or second.unique or composite(gold)
+    unique = "set" in kinds or "or" in names or first.unique or second.unique or composite(gold)
     return _matched(first.values, second.values, unique=unique)
 
 
