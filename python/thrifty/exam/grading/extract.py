@@ -214,7 +214,7 @@ def _tail(text: str) -> str:
     """Of a response without a mark: all if it is short, else its last sentence."""
     if len(text) <= 200 and "\n" not in text:
         return text
-    lines = [line for line in text[-4 * CAP :].split("\n") if line.strip()]
+    lines = [line for line in text[-4 * CAP :].split("\n") if line.strip() and not line.strip().startswith("```")]
     if not lines:
         return ""
     if (len(text) <= CAP and is_open(lines[-1])) or re.match(r"\s*(?:\\\]|\$\$|\\end|\\\))", lines[-1]):

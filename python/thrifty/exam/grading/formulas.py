@@ -7,12 +7,20 @@ from typing import Literal
 
 from thrifty.exam.grading.elements import COMPOUNDS, ELEMENTS
 
-__all__ = ["compare_names", "compare_reactions", "compare_substances", "formula_of", "glued", "is_symbolic"]
+__all__ = [
+    "compare_isotopes",
+    "compare_names",
+    "compare_reactions",
+    "compare_substances",
+    "formula_of",
+    "glued",
+    "is_symbolic",
+]
 
 _BY_NAME = {name: symbol for symbol, name in ELEMENTS.items()} | {"aluminium": "Al", "sulphur": "S", "caesium": "Cs"}
 _SYMBOL = "|".join(sorted(ELEMENTS, key=len, reverse=True))
 _FORMULA = re.compile(
-    rf"(?=[^A-Z]*[A-Z])(?:\d{{1,3}}\s?)?(?:\(|\[|(?:{_SYMBOL}|D)\d{{0,4}}n?|[)\]]\d{{0,4}}n?|·\d{{0,3}})+(?P<charge>\d?[+-]{{1,4}})?"
+    rf"(?=[^A-Z]*[A-Z])(?:\d{{1,3}}\s?)?(?:\(|\[|(?:{_SYMBOL}|D)(?:[1-9]\d{{0,3}})?n?|[)\]](?:[1-9]\d{{0,3}})?n?|·\d{{0,3}})+(?P<charge>\d?[+-]{{1,4}})?"
 )
 _STATE = re.compile(r"\s?\((?:aq|s|l|g|solid|liquid|gas|aqueous)\)")
 _RAISED = re.compile(r"\^\(?\s?(\d{0,2})\s?([+-]{1,4})\s?\)?$|\((\d?)([+-])\)$|\s(\d?)([+-])$")
@@ -96,6 +104,31 @@ def compare_names(gold: str, answer: str) -> _Verdict:
         return "equal" if formula_of(answer) == formula else None
     formula = COMPOUNDS.get(answer.lower())
     return "equal" if formula is not None and formula_of(gold) == formula else None
+
+
+_ISOTOPE = re.compile(
+    rf"\^?\(?(?P<a>\d{{1,3}})\)?(?:_\(?\d{{1,3}}\)?)?\s?(?P<b>{_SYMBOL})|(?P<c>[A-Za-z]{{1,13}})[- ]?(?P<d>\d{{1,3}})"
+)
+
+
+def _isotope(text: str) -> tuple[str, str] | None:
+    """Symbol and mass number of an isotope: 14C, carbon-14."""
+    found = _ISOTOPE.fullmatch(text)
+    if found is None:
+        return None
+    if found["a"]:
+        return found["b"], found["a"]
+    symbol = found["c"] if found["c"] in ELEMENTS else _BY_NAME.get(found["c"].lower())
+    # C2 is a molecule; C-2 might be an isotope.
+    return (symbol, found["d"]) if symbol and (len(found["c"]) > 2 or not text[len(found["c"])].isdigit()) else None
+
+
+def compare_isotopes(gold: str, answer: str) -> _Verdict:
+    """Compare isotopes by element and mass; None where one is none."""
+    g, a = _isotope(gold), _isotope(answer)
+    if g is None or a is None:
+        return None
+    return "equal" if g == a else "different"
 
 
 def compare_substances(gold: str, answer: str) -> _Verdict:

@@ -22,7 +22,7 @@ _LEAD = re.compile(
 _KIND = re.compile(
     r"(?:the\s)?(?:city|town|country|state|island|planet|element|word|term|process|phenomenon|concept|river|gas|compound"
     r"|molecule|theory|disease|language|author|composer|number|letter|name|color|colour|protein|enzyme|gene|species|genus"
-    r"|metal|philosopher|scientist|novel|book|film|movie|play|poem|painting)\s(?:(?:of|called|named|known\sas)\s)?(?=\S)",
+    r"|metal|philosopher|scientist|battle|treaty|siege|novel|book|film|movie|play|poem|painting)\s(?:(?:of|called|named|known\sas)\s)?(?=\S)",
     re.I,
 )
 _PREPOSITION = re.compile(r"(?:to|on|in|at|by|from|with|into|inside|through|via)\s(?:the\s)?(?=\w)", re.I)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ARTICLES", "DENIALS", "KINDS", "PARTICLES", "PLACES", "QUALIFIERS", "SHORT", "TITLES", "VERBS"]
+__all__ = ["ARTICLES", "DENIALS", "KINDS", "PARTICLES", "PLACES", "QUALIFIERS", "SHORT", "SYNONYMS", "TITLES", "VERBS"]
 
 
 def _words(text: str) -> frozenset[str]:
@@ -84,6 +84,30 @@ PLACES = frozenset(
     washington, west virginia, wisconsin, wyoming, europe, asia, africa, north america, south america
     """.split(",")
 )
+#: Other names of the same, by name: groups of countries, wars, molecules, verdicts.
+SYNONYMS = {
+    " ".join(name.split()): number
+    for number, names in enumerate(
+        (
+            "us, usa, united states, united states of america, america",
+            "uk, united kingdom, great britain, britain",
+            "ussr, soviet union",
+            "uae, united arab emirates",
+            "netherlands, holland",
+            "czechia, czech republic",
+            "myanmar, burma",
+            "world war i, world war 1, wwi, ww1, first world war, great war",
+            "world war ii, world war 2, wwii, ww2, second world war",
+            "dna, deoxyribonucleic acid",
+            "rna, ribonucleic acid",
+            "atp, adenosine triphosphate",
+            "cannot be determined, can not be determined, not enough information, insufficient information",
+            "none of above, none of these",
+            "all of above, all of these",
+        )
+    )
+    for name in names.split(",")
+}
 #: Abbreviations.
 SHORT = {
     "st": "saint", "mt": "mount", "dr": "doctor", "mr": "mister", "prof": "professor", "no": "no", "vs": "versus",

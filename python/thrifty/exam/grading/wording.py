@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import pairwise
 
 from thrifty.exam.grading.vocabulary import ARTICLES, SHORT
 from thrifty.exam.grading.words import ORDINALS, spelled
@@ -127,7 +128,7 @@ def same_words(gold: str, answer: str) -> bool:
     g, a = words_of(gold), words_of(answer)
     if not g or not a:
         return bool(_squashed(gold)) and _squashed(gold) == _squashed(answer)
-    if "".join(g) == "".join(a):
+    if _joined(g) == _joined(a):
         return True
     g, a = _numbered(gold), _numbered(answer)
     if g == a:
@@ -139,6 +140,14 @@ def same_words(gold: str, answer: str) -> bool:
         or [*map(_plain_vowels, g)] == [*map(_plain_vowels, a)]
         or _same_end(g, a)
     )
+
+
+def _joined(words: list[str]) -> str:
+    """Words in one piece, but for digits that would run together."""
+    text = words[0]
+    for before, word in pairwise(words):
+        text += f",{word}" if before[-1].isdigit() and word[0].isdigit() else word
+    return text
 
 
 def _squashed(text: str) -> str:
