@@ -55,7 +55,7 @@ def test_work_is_linear_in_the_text(name: str) -> None:
         grade_answer(f"Answer: {piece * 100}", gold)
         for size in (500, 1000, 2000, 4000):
             count = calls(f"Answer: {piece * (size // len(piece))}", gold)
-            assert count <= 25 * size + 3000, (gold, size, count)
+            assert count <= 100 * size, (gold, size, count)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
