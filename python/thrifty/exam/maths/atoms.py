@@ -199,6 +199,8 @@ class Atoms(ABC):
                 return number(int(str(base.number), int(below.number)))
             except ValueError as error:
                 raise NotMathsError("a digit that the base does not have") from error
+        if below.kind == "mul" and all(part.kind == "symbol" for part in below.args):
+            below = below._replace(kind="list")  # ij is not ji
         return self.made("index", base, below)
 
     def numeral(self) -> Node:

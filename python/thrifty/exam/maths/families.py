@@ -13,11 +13,10 @@ __all__ = ["same_antiderivative", "same_constants", "same_family", "without_cond
 
 INTEGERS = frozenset({"k", "n", "m", "l"})
 CONSTANTS = frozenset({"C", "c", "K", "k"})
-GOLD_CONSTANTS, CONSTANT_NAMES, MOST_CONSTANTS = (
-    frozenset({"C", "c", "K"}),
-    frozenset({"A", "B", "C", "D", "K", "c", "k"}),
-    3,
-)
+#: Letters of arbitrary constants, alone and with an index, in what is right and in answers.
+GOLD_LETTERS, GOLD_INDEXED = frozenset({"C"}), frozenset({"C", "c"})
+LETTERS = frozenset({"A", "B", "C", "D", "K", "c", "k"})
+MOST_CONSTANTS = 3
 CLOSE, ENOUGH = 1e-9, 3
 
 
@@ -100,7 +99,7 @@ def _line(node: Node, name: str) -> tuple[complex, complex] | None:
 
 def same_antiderivative(gold: Node, answer: Node) -> bool:
     """Whether both have a constant of integration, and else differ by a constant at most."""
-    first, second = _without_constant(gold), _without_constant(answer)
+    first, second = _without_constant(gold, GOLD_LETTERS), _without_constant(answer, CONSTANTS)
     if first is None or second is None or symbols(first) != symbols(second) or not symbols(first):
         return False
     if same_value(first, second):
@@ -114,10 +113,17 @@ def same_antiderivative(gold: Node, answer: Node) -> bool:
 
 
 def same_constants(gold: Node, answer: Node) -> bool:
-    """Whether two expressions with arbitrary constants, C or C_1 and C_2, are one but for the names of those."""
-    own, other = _arbitrary(gold, GOLD_CONSTANTS), _arbitrary(answer, CONSTANT_NAMES)
-    shared = symbols(gold) & symbols(answer) - CONSTANT_NAMES
-    if not own or len(own) != len(other) or len(own) > MOST_CONSTANTS or not shared:
+    """Whether solutions with arbitrary constants, C or C_1 and C_2, are one but for the names of those."""
+    own, other = _arbitrary(gold, GOLD_LETTERS, GOLD_INDEXED), _arbitrary(answer, LETTERS, LETTERS)
+    shared = symbols(gold) & symbols(answer) - LETTERS
+    if not 0 < len(own) == len(other) <= MOST_CONSTANTS:
+        return False
+    inside, others = _inside(gold), _inside(answer)
+    if (
+        not (shared & inside and shared & others)
+        or {one.name for one in own} & inside
+        or {one.name for one in other} & others
+    ):
         return False
     for names in permutations(own):
         renamed = answer
@@ -130,18 +136,27 @@ def same_constants(gold: Node, answer: Node) -> bool:
     return False
 
 
-def _arbitrary(node: Node, names: frozenset[str]) -> list[Node]:
+def _inside(node: Node) -> set[str]:
+    """Symbols in functions and in exponents."""
+    found: set[str] = set()
+    for part in pieces(node):
+        if part.kind in {"call", "pow"}:
+            found |= symbols(part.args[1] if part.kind == "pow" else part)
+    return found
+
+
+def _arbitrary(node: Node, letters: frozenset[str], indexed: frozenset[str]) -> list[Node]:
     """Give the constants of an expression, each once."""
-    indexed = [part for part in pieces(node) if part.kind == "index" and part.args[0].name in names]
-    bases = {part.args[0] for part in indexed}
-    letters = [part for part in pieces(node) if part.kind == "symbol" and part.name in names and part not in bases]
-    return sorted(set(indexed + letters), key=repr)
+    found = {part for part in pieces(node) if part.kind == "index" and part.args[0].name in indexed}
+    bases = {part.args[0] for part in found}
+    found |= {part for part in pieces(node) if part.kind == "symbol" and part.name in letters and part not in bases}
+    return sorted(found, key=repr)
 
 
-def _without_constant(node: Node) -> Node | None:
+def _without_constant(node: Node, names: frozenset[str]) -> Node | None:
     if node.kind != "add":
         return None
-    constants = [part for part in node.args if part.kind == "symbol" and part.name in CONSTANTS]
+    constants = [part for part in node.args if part.kind == "symbol" and part.name in names]
     rest = tuple(part for part in node.args if part not in constants)
     if len(constants) != 1 or not rest or any(constants[0] in pieces(part) for part in rest):
         return None

@@ -195,16 +195,34 @@ def _same_named(gold: Node, answer: Node) -> bool | None:
             return True
         if {name.kind, other_name.kind} == {"symbol", "apply"}:
             return same(value, other_value)
-    if {name.kind, other_name.kind} == {"symbol"} and name.name.casefold() != other_name.name.casefold():
+    if not _alike(name, other_name):
         return False
     if "index" in {name.kind, other_name.kind} and other_name.kind in {"symbol", "index"}:
         return False
     return same(value, other_value)
 
 
+def _alike(name: Node, other: Node) -> bool:
+    """Whether two names may be of one thing: x and X, |AB| and AB, a word and a letter."""
+    if {name.kind, other.kind} == {"symbol"}:
+        return name.name.casefold() == other.name.casefold()
+    if "text" in {name.kind, other.kind}:
+        return name.kind != other.kind
+    if name.kind == other.kind == "call" and name.name != other.name:
+        return False
+    first, second = symbols(name), symbols(other)
+    angles = all(one.kind == "call" and one.name == "angle" for one in (name, other))
+    return first == second or (angles and (first < second or second < first))
+
+
 def _argument(name: Node) -> Node | None:
     """Give the bound variable of f(x); W(x) is read as a product."""
-    if name.kind in {"apply", "mul"} and len(name.args) == 2 and name.args[1].kind == "symbol":
+    if (
+        name.kind in {"apply", "mul"}
+        and len(name.args) == 2
+        and name.args[1].kind == "symbol"
+        and name.args[1].name.islower()
+    ):
         return name.args[1]
     return None
 
