@@ -56,7 +56,7 @@ def items_of(text: str) -> Items | None:
     text = _LEAD.sub("", text, count=1) if _LEAD.match(text) else text
     ordered: bool | None = None
     bracketed = False
-    if text and text[0] in _OPEN and text[-1:] == _CLOSE[_OPEN.index(text[0])] and _whole(text):
+    if text and text[0] in _OPEN and text[-1] == _CLOSE[_OPEN.index(text[0])] and _whole(text):
         bracketed, ordered = True, text[0] != "{"
         text = text[1:-1].strip()
     if _BLANKS.fullmatch(text):
