@@ -71,6 +71,7 @@ def test_what_a_request_says(monkeypatch: pytest.MonkeyPatch) -> None:
         (Said(body=b"[]"), "the answer has no message", True),
         (Said(body=b" " * 9_000_000), "the answer has more than 8 MiB", True),
         (Said(body=b"x", hang_up=True), "the connection broke", True),
+        (Said(503, b"x" * 9_000_000, {"Content-Encoding": "gzip"}), "HTTP 503", True),
         (Said(hang=True), "no whole answer in time", True),
         (Said(headers={"Content-Encoding": "gzip"}, body=b"x"), "the answer is compressed", False),
     ],
@@ -146,7 +147,9 @@ def test_addresses_that_are_none(url: str) -> None:
     assert "s3cret" not in str(error.value)
 
 
-@pytest.mark.parametrize("given", [{"max_tokens": 0}, {"temperature": 3.0}, {"temperature": float("nan")}])
+@pytest.mark.parametrize(
+    "given", [{"max_tokens": 0}, {"temperature": 3.0}, {"temperature": float("nan")}, {"extra": {"stream": True}}]
+)
 def test_numbers_that_are_none(given: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(given))):
         Endpoint("http://localhost/v1", "small", **given)

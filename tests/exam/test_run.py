@@ -253,6 +253,13 @@ def test_a_folder_that_was_changed_is_told(tmp_path: Path) -> None:
         open_run(tmp_path / "nothing")
 
 
+def test_importing_costs_little() -> None:
+    heavy = ("httpx", "scipy", "pyarrow", "typer", "rich", "torch")
+    code = f"import sys, thrifty.exam; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 # The command, and processes that die.
 
 

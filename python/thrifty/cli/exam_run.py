@@ -14,6 +14,8 @@ from thrifty.cli import common
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rich.progress import TaskID
+
     from thrifty.exam import Dataset, Progress, Run
 
 __all__ = ["run"]
@@ -61,8 +63,8 @@ def run(
     common.writable(out.absolute(), "the run", folder=True)
     exam = load(dataset, subset=subset, limit=limit, sample_seed=sample_seed)
     remarks(exam)
-    with shown() as progress:
-        try:
+    try:
+        with shown() as progress:
             done = asked(
                 exam,
                 chosen,
@@ -77,9 +79,9 @@ def run(
                 usd_per_million=None if usd_in is None or usd_out is None else (usd_in, usd_out),
                 progress=progress,
             )
-        except KeyboardInterrupt:
-            common.note(f"{out} has all that was answered; the same command goes on")
-            raise
+    except KeyboardInterrupt:
+        common.note(f"{out} has all that was answered; the same command goes on")
+        raise
     if json_:
         common.emit({"out": str(out), **done.manifest, **done.summary})
     else:
@@ -112,11 +114,13 @@ def shown() -> Iterator[Callable[[Progress], None] | None]:
 
     columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bars(*columns, TextColumn("{task.fields[rest]}"), console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("", total=None, rest="")
+        tasks: list[TaskID] = []
 
         def draw(now: Progress) -> None:
+            if not tasks:  # what earlier sessions did says nothing of the time that is left
+                tasks.append(bars.add_task("", total=now.total, completed=now.before, rest=""))
             speed = now.completion_tokens / now.seconds if now.seconds > 0 else 0.0
-            bars.update(task, completed=now.done, total=now.total, rest=f"{now.failed} failed, {speed:,.0f} tokens/s")
+            bars.update(tasks[0], completed=now.done, rest=f"{now.failed:,} failed, {speed:,.0f} tokens/s")
 
         yield draw
 

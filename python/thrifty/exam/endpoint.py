@@ -23,6 +23,8 @@ __all__ = ["Connection", "Endpoint", "Reply"]
 
 #: Bytes of a longer answer are not read.
 MOST_BODY = 8 << 20
+#: Bytes of what is said of an error.
+MOST_ERROR = 1 << 16
 #: Keys that are shorter are no secrets: servers that want none are given words such as ``none``.
 SECRET = 8
 
@@ -94,6 +96,8 @@ class Endpoint:
             raise ValueError(f"max_tokens: {self.max_tokens}; at least 1")
         if self.temperature is not None and not 0 <= self.temperature <= 2:
             raise ValueError(f"temperature: {self.temperature}; 0 to 2")
+        if own := self.extra.keys() & {"messages", "model", "stream", "n"}:
+            raise ValueError(f"extra: {min(own)} is what a run says itself")
         json.dumps(dict(self.extra), allow_nan=False)
 
     def _parts(self) -> SplitResult:
@@ -245,15 +249,18 @@ class Connection:
         return self._reply(data)
 
     async def _read(self, response: httpx.Response) -> bytes:
-        """Return the body of a response, which is no longer than it may be."""
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
+        """Return the body of a response, which is no longer than it may be; of an error its beginning."""
+        good = response.status_code == 200
+        if good and response.headers.get("content-encoding", "identity").lower() != "identity":
             raise Failed("the answer is compressed, which it was asked not to be", everywhere=True)
         pieces, size = [], 0
         async for piece in response.stream:  # type: ignore[union-attr]
             size += len(piece)
-            if size > MOST_BODY:
-                raise Failed(f"the answer has more than {MOST_BODY >> 20} MiB", again=True)
             pieces.append(piece)
+            if size > MOST_BODY and good:
+                raise Failed(f"the answer has more than {MOST_BODY >> 20} MiB", again=True)
+            if size > MOST_ERROR and not good:
+                break
         return b"".join(pieces)
 
     def _reply(self, data: bytes) -> Reply:
