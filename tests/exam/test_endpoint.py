@@ -117,6 +117,21 @@ def test_the_key_is_taken_out_of_what_is_said(monkeypatch: pytest.MonkeyPatch) -
         assert str(failed.value).isprintable()
 
 
+def test_the_proxy_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(keep=True) as server:
+        monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
+        assert ask(Endpoint("http://example.invalid/v1", "small")).finish_reason == "stop"
+        assert server.requests[0][0]["host"] == "example.invalid"
+        monkeypatch.setenv("no_proxy", "example.invalid")
+        with pytest.raises(Failed, match="no connection"):
+            ask(Endpoint("http://example.invalid/v1", "small"))
+        monkeypatch.setenv("no_proxy", "")
+        monkeypatch.setenv("http_proxy", "gopher://user:s3cret@localhost")
+        with pytest.raises(EndpointError, match="the proxy that the environment names") as error:
+            ask(Endpoint("http://example.invalid/v1", "small"))
+        assert "s3cret" not in str(error.value)
+
+
 @pytest.mark.parametrize("value", ["", "  ", "a\nb", "ключ"])
 def test_keys_that_are_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("A_KEY", value)

@@ -222,6 +222,7 @@ def test_arguments_that_make_no_sense(tmp_path: Path) -> None:
         ({"concurrency": 0}, "concurrency"),
         ({"rpm": 0}, "rpm"),
         ({"tpm": float("nan")}, "tpm"),
+        ({"usd_per_million": (1.0, float("inf"))}, "usd_per_million"),
         ({"timeout": 0}, "timeout"),
         ({"retries": -1}, "retries"),
         ({"instructions": "../x"}, "prompt"),
@@ -345,7 +346,7 @@ def test_killed_and_gone_on_with_is_as_if_nothing_was(tmp_path: Path) -> None:
     with serving(slowly) as server:
         options = ["--concurrency", "8", "--timeout", "5"]
         journal = tmp_path / "killed" / "journal.jsonl"
-        for after in (1, 60, 130, 200, 270):
+        for after in (1, 100, 220):
             process = subprocess.Popen(command(data, server.url, tmp_path / "killed", *options), stderr=subprocess.PIPE)
             wait_for_lines(journal, after, process)
             process.kill()
@@ -358,7 +359,7 @@ def test_killed_and_gone_on_with_is_as_if_nothing_was(tmp_path: Path) -> None:
         whole = subprocess.run(command(data, server.url, tmp_path / "whole", *options), capture_output=True, check=True)
         assert b"300 whole" in whole.stdout
         assert server.served["answered"] == good + 300
-    assert 300 <= good <= 300 + 5 * (64 + 8)
+    assert 300 <= good <= 300 + 3 * (64 + 8)
     names = ("results.jsonl", "questions.jsonl", "manifest.json")
     for name in names:
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -154,7 +154,7 @@ class Asker:
         except StopIteration:
             self._left = False
             return None
-        return _Item(key, self.model.body(messages), _tokens(messages) if self._tokens else 0.0)
+        return _Item(key, self.model.body(messages), _estimate(messages) if self._tokens else 0.0)
 
     async def _once(self, item: _Item) -> None:
         """Make an attempt."""
@@ -210,7 +210,7 @@ class Asker:
 LETTERS, PICTURE = 4, 1_000
 
 
-def _tokens(messages: list[dict[str, Any]]) -> float:
+def _estimate(messages: list[dict[str, Any]]) -> float:
     """Return about how many tokens messages are."""
     total = 0.0
     for message in messages:

@@ -157,7 +157,7 @@ class Connection:
     def __init__(self, endpoint: Endpoint, timeout: float) -> None:
         import httpx
 
-        self.endpoint, self.timeout = endpoint, timeout
+        self.timeout = timeout
         self._key = endpoint.key()
         try:
             self._url = httpx.URL(endpoint.request_url)

@@ -29,6 +29,21 @@ CHECKED = (
     "endpoint",
     "parameters",
 )
+#: What became of a question.
+STATUSES = ("answered", "length", "content_filter", "failed")
+#: Fields of records, and what they are.
+ANSWER: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("id", "response", "status", "finish_reason", "error"), (str,)),
+    **dict.fromkeys(("epoch", "attempts"), (int,)),
+    **dict.fromkeys(("prompt_tokens", "completion_tokens"), (int, type(None))),
+}
+SPENT: dict[str, tuple[type, ...]] = {
+    "session": (int,),
+    "seconds": (float, int),
+    "cpu_seconds": (float, int),
+    "joules": (float, int, type(None)),
+    "source": (str,),
+}
 #: Bytes of a line: an answer of the longest body, each of whose bytes is written as six.
 MOST_BYTES = 64 << 20
 _HEAD = 18
@@ -95,6 +110,7 @@ class Journal:
             if self.fresh:
                 self.manifest = dict(manifest)
                 self.write([{"kind": "run", "format": FORMAT, "version": VERSION, **manifest}])
+                sync(self.path.parent)
             else:
                 self._same(manifest)
         except BaseException:
@@ -141,12 +157,12 @@ class Journal:
             if values.get("version") != VERSION:
                 raise FormatError(f"{self.path}: version {values.get('version')}, this thrifty reads {VERSION}")
             self.manifest = {name: value for name, value in values.items() if name not in ("kind", "format", "version")}
-        elif kind == "answer" and isinstance(values.get("id"), str) and type(values.get("epoch")) is int:
+        elif kind == "answer" and _typed(values, ANSWER) and values["status"] in STATUSES:
             key = values["id"], values["epoch"]
             if key not in self.answers or key in self.failed:
                 self.answers[key] = place
                 (self.failed.add if values.get("status") == "failed" else self.failed.discard)(key)
-        elif kind == "spent" and type(values.get("session")) is int:
+        elif kind == "spent" and _typed(values, SPENT):
             self.spent[values["session"]] = values
         else:
             raise JournalCorrupt(f"{self.path}, offset {place[0]}: {kind!r} is no record of a run")
@@ -203,3 +219,16 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _typed(values: dict[str, Any], kinds: dict[str, tuple[type, ...]]) -> bool:
+    return all(name in values and type(values[name]) in kind for name, kind in kinds.items())
+
+
+def sync(folder: Path) -> None:
+    """Have the names in a folder on disk."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
