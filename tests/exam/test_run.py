@@ -282,6 +282,10 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         told = json.loads(done.stdout)
         assert (told["answered"], told["questions"], told["parameters"]) == (14, 7, {"max_tokens": 9})
         assert "exam.jsonl, line 31: question: it is missing" in done.stderr
+        assert server.requests[0][1]["max_tokens"] == 9
+        sets = ["--set", "max_completion_tokens=5", "--set", "reasoning_effort=low"]
+        assert said(*words, "--out", tmp_path / "set", "--limit", 1, *sets).returncode == 0
+        assert {"max_completion_tokens": 5, "reasoning_effort": "low"}.items() <= server.requests[-1][1].items()
         plain = said(*words[:-1], "--out", tmp_path / "plain", "--usd-in", 1, "--usd-out", 2)
         assert "30 whole, 0 cut off, 0 filtered, 0 failed" in plain.stdout
         assert "USD" in plain.stdout
@@ -303,6 +307,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("more", "status", "error"),
     [
+        (["--set", "effort"], 2, "--set 'effort'; a name and a value"),
+        (["--set", "stream=true"], 2, "extra: stream is what a run says itself"),
+        (["--set", "effort=NaN"], 2, "extra: "),
         (["--usd-in", "1"], 2, "--usd-in and --usd-out are given together"),
         (["--sample-seed", "1"], 2, "sample_seed: it says which"),
         (["--concurrency", "0"], 2, "concurrency"),

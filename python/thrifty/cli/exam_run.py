@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - the parser reads annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -44,6 +45,10 @@ def run(
     tpm: Annotated[float | None, typer.Option("--tpm", min=0.001, help="Tokens a minute at most.")] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Of an answer.")] = None,
     temperature: Annotated[float | None, typer.Option("--temperature", min=0, max=2)] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="What else requests say, as JSON or text; may repeat."),
+    ] = None,
     api_key_env: Annotated[
         str | None, typer.Option("--api-key-env", metavar="NAME", help="The environment variable that has the key.")
     ] = None,
@@ -59,7 +64,7 @@ def run(
 
     if (usd_in is None) != (usd_out is None):
         raise typer.BadParameter("--usd-in and --usd-out are given together")
-    chosen = Endpoint(endpoint, model, api_key_env, max_tokens, temperature)
+    chosen = Endpoint(endpoint, model, api_key_env, max_tokens, temperature, settings(more or []))
     common.writable(out.absolute(), "the run", folder=True)
     exam = load(dataset, subset=subset, limit=limit, sample_seed=sample_seed)
     remarks(exam)
@@ -86,6 +91,20 @@ def run(
         common.emit({"out": str(out), **done.manifest, **done.summary})
     else:
         show(done)
+
+
+def settings(texts: list[str]) -> dict[str, Any]:
+    """Read what else requests say: max_completion_tokens=8192, reasoning_effort=low."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise typer.BadParameter(f"--set '{text}'; a name and a value, as reasoning_effort=low")
+        try:
+            found[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            found[name] = value
+    return found
 
 
 #: Remarks that are printed; the rest is counted.

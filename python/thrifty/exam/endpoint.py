@@ -98,7 +98,10 @@ class Endpoint:
             raise ValueError(f"temperature: {self.temperature}; 0 to 2")
         if own := self.extra.keys() & {"messages", "model", "stream", "n"}:
             raise ValueError(f"extra: {min(own)} is what a run says itself")
-        json.dumps(dict(self.extra), allow_nan=False)
+        try:
+            json.dumps(dict(self.extra), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"extra: {error}") from None
 
     def _parts(self) -> SplitResult:
         try:
