@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import resource
 import signal
 import stat
@@ -182,6 +183,36 @@ def test_a_run_inside_of_a_running_loop(tmp_path: Path) -> None:
     assert asyncio.run(notebook()) == 3
 
 
+def test_ctrl_c_inside_of_a_running_loop(tmp_path: Path, interruptible: None) -> None:
+    asked = threading.Event()
+
+    async def slow(messages: list[dict[str, Any]]) -> str:
+        if "0 + 0" in messages[1]["content"]:
+            return "Answer: 0"
+        asked.set()
+        await asyncio.sleep(60)
+        return "Answer: 1"
+
+    def interrupt() -> None:
+        asked.wait(20)
+        while lines_in(tmp_path / "run" / "journal.jsonl") < 2:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    async def notebook() -> None:
+        run(questions(3), slow, tmp_path / "run", name="m")
+
+    thread, loop = threading.Thread(target=interrupt), asyncio.new_event_loop()
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(notebook())
+    loop.close()
+    thread.join()
+    calls: list[int] = []
+    run(questions(3), lambda messages: calls.append(1) or "Answer: 1", tmp_path / "run", name="m")
+    assert len(calls) == 2
+
+
 def test_energy_is_summed_over_sessions(tmp_path: Path) -> None:
     class Counter_:
         name, period, step = "a counter", None, 0.01
@@ -307,6 +338,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("more", "status", "error"),
     [
+        (["--api-key-env", "sk-Secret"], 2, "api_key_env: what was given is no name"),
         (["--set", "effort"], 2, "--set 'effort'; a name and a value"),
         (["--set", "stream=true"], 2, "extra: stream is what a run says itself"),
         (["--set", "effort=NaN"], 2, "extra: "),
@@ -326,6 +358,7 @@ def test_wrong_usage_of_the_command(tmp_path: Path, more: list[str], status: int
     assert done.returncode == status
     assert error in done.stderr
     assert "Traceback" not in done.stderr
+    assert "Secret" not in done.stderr
     assert not (tmp_path / "run").exists()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -90,6 +91,9 @@ class Endpoint:
             raise ValueError("endpoint: an address is http://HOST/v1 or https://HOST/v1")
         if parts.username is not None or parts.password is not None:
             raise ValueError("endpoint: no key belongs into the address; name an environment variable that has it")
+        if self.api_key_env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.api_key_env):
+            # It may well be the key: it is not said.
+            raise ValueError("api_key_env: what was given is no name of an environment variable")
         if not self.model:
             raise ValueError("model: it has no name")
         if self.max_tokens is not None and self.max_tokens < 1:
