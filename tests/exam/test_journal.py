@@ -166,24 +166,51 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert (tmp_path / "there").read_text() == "dear"
 
 
-def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_what_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "journal.jsonl"
     with Journal(path, MANIFEST) as journal:
         journal.write([record("a")])
         whole = path.read_bytes()
+        room = len(line_of(record("b"))) + 50
         real = os.write
 
         def full(file: int, data: Any) -> int:
-            if len(data) > 50:
-                return real(file, data[:50])
-            raise OSError(28, "No space left on device")
+            nonlocal room
+            if room == 0:
+                raise OSError(28, "No space left on device")
+            written = real(file, data[:room])
+            room -= written
+            return written
 
         monkeypatch.setattr(os, "write", full)
+        records = [(one, line_of(one)) for one in (record("b"), record("c"))]
         with pytest.raises(OSError, match="No space left on device; all answers before are kept") as error:
-            journal.write([record("b"), record("c")])
+            journal.append(records)
         assert error.value.filename == str(path)
+        assert [one["id"] for one, _ in records] == ["c"]
         monkeypatch.undo()
-        assert path.read_bytes() == whole
-        journal.write([record("b")])
+        assert path.read_bytes() == whole + line_of(record("b"))
+        journal.append(records)
+        assert records == []
     with Journal(path, MANIFEST) as journal:
-        assert set(journal.answers) == {("a", 0), ("b", 0)}
+        assert set(journal.answers) == {("a", 0), ("b", 0), ("c", 0)}
+
+
+def test_what_can_not_be_synced_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, MANIFEST) as journal:
+        journal.write([record("a")])
+
+        faults = [OSError(5, "Input/output error")]
+
+        def broken(file: int) -> None:
+            if faults:
+                raise faults.pop()
+
+        monkeypatch.setattr(os, "fsync", broken)
+        with pytest.raises(OSError, match="Input/output error; all answers before are kept"):
+            journal.write([record("b")])
+        monkeypatch.undo()
+        assert set(journal.answers) == {("a", 0)}
+    with Journal(path, MANIFEST) as journal:
+        assert set(journal.answers) == {("a", 0)}

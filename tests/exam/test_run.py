@@ -451,7 +451,7 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
         done = subprocess.run([*words, "--json"], capture_output=True, check=True)
         assert json.loads(done.stdout)["answered"] == 300
         assert lines_in(journal) >= 301
-        assert 65 < kept < 170
+        assert 130 < kept < 170
 
 
 def test_two_processes_do_not_write_one_run(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
 import re
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -186,23 +186,50 @@ class Journal:
         self.append([(values, line_of(values)) for values in records])
 
     def append(self, records: list[tuple[dict[str, Any], bytes]]) -> None:
-        """Add records with their lines, as :meth:`write` does: a thread that calls it leaves the interpreter alone."""
-        left = memoryview(b"".join(line for _, line in records))
-        try:
-            while left:
-                left = left[os.write(self._file, left) :]
-            os.fsync(self._file)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._file, self._length)
-                os.lseek(self._file, self._length, os.SEEK_SET)
+        """Add records with their lines, as :meth:`write` does: a thread that calls it leaves the interpreter alone.
+
+        Records that are on disk leave the list, also where others raise.
+        """
+        data = b"".join(line for _, line in records)
+        there, error = self._put(data)
+        whole = there if error is None else self._cut(data[:there].rfind(b"\n") + 1)
+        taken, end = 0, 0
+        for values, line in records:
+            if end + len(line) > whole:
+                break
+            if self._length:
+                self._take((self._length, len(line)), values)
+            self._length += len(line)
+            end += len(line)
+            taken += 1
+        del records[:taken]
+        if error is not None:
             why = f"{error.strerror}; all answers before are kept, the same command goes on once that is put right"
             raise OSError(error.errno, why, str(self.path)) from None
-        for values, line in records:
-            place = self._length, len(line)
-            self._length += len(line)
-            if place[0]:
-                self._take(place, values)
+
+    def _put(self, data: bytes) -> tuple[int, OSError | None]:
+        """Write and sync; returns how many bytes are there, and what went wrong."""
+        there = 0
+        try:
+            while there < len(data):
+                there += os.write(self._file, memoryview(data)[there:])
+        except OSError as error:
+            return there, error
+        try:
+            os.fsync(self._file)
+        except OSError as error:  # the next one may say nothing of what this one lost
+            return 0, error
+        return there, None
+
+    def _cut(self, whole: int) -> int:
+        """Leave so many bytes of a write that failed, or none where these can't be synced; returns how many."""
+        for length in (whole, 0):
+            with suppress(OSError):
+                os.ftruncate(self._file, self._length + length)
+                os.lseek(self._file, self._length + length, os.SEEK_SET)
+                os.fsync(self._file)
+                return length
+        return 0
 
     def read(self, key: tuple[str, int]) -> dict[str, Any]:
         """Return the answer of an (id, epoch) that is on disk."""
