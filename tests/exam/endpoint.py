@@ -13,6 +13,7 @@ import hashlib
 import json
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -112,13 +113,15 @@ class Server:
             writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        first, *rest = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        begun = time.perf_counter()
+        first, *rest = head.decode("latin-1").split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest if line)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         if first.startswith("GET /counts"):
             said = Said(body=json.dumps({**self.served, "questions": len(self.attempts)}).encode())
         else:
-            said = await self._scripted(headers, body)
+            said = await self._scripted(headers, body, begun)
         if said.hang:
             await reader.read(1)  # until the client goes away
             return False
@@ -128,7 +131,7 @@ class Server:
         await writer.drain()
         return not said.hang_up
 
-    async def _scripted(self, headers: dict[str, str], body: bytes) -> Said:
+    async def _scripted(self, headers: dict[str, str], body: bytes, begun: float) -> Said:
         key = hashlib.sha256(body).digest()
         self.attempts[key] += 1
         self.at_once += 1
@@ -136,8 +139,8 @@ class Server:
         try:
             request = json.loads(body)
             said = self.script(request, self.attempts[key])
-            if said.wait:
-                await asyncio.sleep(said.wait)
+            if said.wait:  # what the script took is part of it
+                await asyncio.sleep(begun + said.wait - time.perf_counter())
         finally:
             self.at_once -= 1
         self.served[said.kind] += 1

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import resource
+import signal
+import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +18,7 @@ from hypothesis import strategies as st
 from tests.exam.scripted import Script, counted, served, verdict
 from thrifty.errors import EndpointError, LockedError, ModelError
 from thrifty.exam.endpoint import Endpoint
+from thrifty.exam.journal import line_of
 from thrifty.exam.judging import Judge, prompt_sha256
 from thrifty.exam.judging.canaries import CANARIES
 from thrifty.exam.judging.fence import MOST_RESPONSE, instructions, key, messages
@@ -81,6 +87,13 @@ def test_order_is_that_of_the_items() -> None:
     items = [("Q?", "8", f"Answer: {'good' if n % 3 else 'bad'} {n}") for n in range(40)]
     said = Judge(script, concurrency=7).ask(items)
     assert [one.correct for one in said] == [bool(n % 3) for n in range(40)]
+
+
+def test_the_same_is_asked_once() -> None:
+    function, prompts = counted(Script({"Answer: 8": GOOD}))
+    said = Judge(function).ask([("Q?", "8", "Answer: 8"), ("Q?", "8", "Answer: 9"), ("Q?", "8", "Answer: 8")])
+    assert [one.correct for one in said] == [True, False, True]
+    assert len(prompts) == 2
 
 
 def test_canaries_are_asked_about_and_one_yes_is_enough() -> None:
@@ -186,6 +199,36 @@ def test_damaged_lines_are_asked_for_again(tmp_path: Path) -> None:
     assert not prompts
 
 
+@given(st.lists(st.binary(max_size=60), max_size=4), st.booleans())
+def test_any_bytes_are_passed_over(lines: list[bytes], checked: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "judgements.jsonl"
+        wrong = [line_of({"key": "k", "correct": True}), line_of({"key": 3})] if checked else []
+        path.write_bytes(b"\n".join([*lines, *wrong]))
+        with Kept(path) as kept:
+            kept.add("key", Judgement(True, "8", "same", 90.0))
+        with Kept(path) as kept:
+            assert kept.get("key") == Judgement(True, "8", "same", 90.0)
+            assert kept.get("k") is None
+
+
+def test_a_full_disk_is_told_and_what_was_said_stays(tmp_path: Path) -> None:
+    path = tmp_path / "judgements.jsonl"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Kept(path) as kept:
+        kept.add("first", Judgement(True, "8"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 40, hard))
+        try:
+            with pytest.raises(OSError, match="File too large") as full:
+                kept.add("second", Judgement(True, "8"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert full.value.filename == str(path)
+    with Kept(path) as kept:
+        assert kept.get("first") == Judgement(True, "8")
+        assert kept.get("second") is None
+
+
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     with Kept(tmp_path / "k"), pytest.raises(LockedError, match="another process"):
         Kept(tmp_path / "k")
@@ -208,6 +251,44 @@ def test_over_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
         "prompt_id": "judge-like-1",
         "prompt_sha256": prompt_sha256(),
     }
+
+
+def test_inside_of_a_running_loop() -> None:
+    async def notebook() -> bool | None:
+        return Judge(Script({"Q": GOOD})).ask([("Q?", "8", "8")])[0].correct
+
+    assert asyncio.run(notebook()) is True
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_inside_of_a_running_loop() -> None:
+    asked, stopped = threading.Event(), threading.Event()
+
+    async def never(_: list[dict[str, str]]) -> str:
+        asked.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+        return GOOD
+
+    async def notebook() -> None:
+        # In a notebook the signal comes to the thread that waits for the cell.
+        Judge(never, concurrency=2).ask([("Q?", "8", str(n)) for n in range(4)])
+
+    def interrupt() -> None:
+        asked.wait(30)
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    loop = asyncio.new_event_loop()
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(notebook())
+    loop.close()
+    thread.join()
+    assert stopped.is_set()
 
 
 def test_plain_endpoints_get_no_schema() -> None:

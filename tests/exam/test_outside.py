@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from thrifty.errors import DatasetError, MissingExtra
 from thrifty.exam import Dataset, Question
+from thrifty.exam.grading import GRADER
 from thrifty.exam.outside import read_graded
 
 LEGS, CHOICES = "samples_legs_2026-11-01T10-00-00.000000.jsonl", "samples_choices_2026-11-01T10-00-00.000000.jsonl"
@@ -86,6 +87,15 @@ def test_lm_eval(outside: Path) -> None:
         read_graded(outside / LEGS, grader="exact_match,absent")
 
 
+def test_one_array_of_samples(outside: Path, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in (outside / LEGS).read_text().splitlines()]
+    (tmp_path / "samples.jsonl").write_text(json.dumps(lines, indent=2))
+    assert graded(tmp_path / "samples.jsonl") == graded(outside / LEGS)
+    (tmp_path / "samples.jsonl").write_text(json.dumps([*lines[:2], 3]))
+    with pytest.raises(DatasetError, match="element 3: an object is needed"):
+        read_graded(tmp_path / "samples.jsonl")
+
+
 def test_ids_of_documents_are_taken(outside: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (outside / CHOICES).read_text().splitlines()]
     for number, line in enumerate(lines):
@@ -122,8 +132,10 @@ def test_what_a_data_set_adds(outside: Path, tmp_path: Path) -> None:
     assert judged.answers[1].rule not in ("judge", "not graded")  # the judge never saw it
     assert {one.category for one in judged.answers} == {"Zoology"}
     assert judged.provenance["dataset_sha256"] == exam.sha256
+    assert judged.provenance["grader"] == f"judge, else {GRADER}"
     # By rules alone the same comes out.
     by_rules = read_graded(outside / "hle_model-a.json", dataset=exam)
+    assert by_rules.provenance["grader"] == GRADER
     assert [one.correct for one in by_rules.answers] == [one.correct for one in judged.answers]
     with pytest.raises(DatasetError, match="'668825f80a642802bdfeadfa' is no question of"):
         read_graded(outside / "hle_model-a.json", dataset=Dataset((absent,)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from thrifty.cli import exam_compare, exam_grade, exam_report, exam_run, exam_score
+from thrifty.cli import exam_compare, exam_contamination, exam_grade, exam_report, exam_run, exam_score
 
 __all__ = ["app"]
 
@@ -20,4 +20,5 @@ app.command()(exam_run.run)
 app.command()(exam_grade.grade)
 app.command()(exam_score.score)
 app.command()(exam_compare.compare)
+app.command()(exam_contamination.contamination)
 app.command()(exam_report.report)

@@ -7,6 +7,8 @@
 
 from thrifty.exam.calibration import CalibrationError, calibration_error
 from thrifty.exam.compare import Comparison, compare
+from thrifty.exam.contamination import Contamination, contamination
+from thrifty.exam.continuations import Continuation, ContinuationExam, continuations
 from thrifty.exam.curves import ReliabilityBin, isotonic, reliability, risk_coverage
 from thrifty.exam.endpoint import Endpoint, Reply
 from thrifty.exam.graded import Graded, GradedAnswer
@@ -30,6 +32,9 @@ __all__ = [
     "Answer",
     "CalibrationError",
     "Comparison",
+    "Contamination",
+    "Continuation",
+    "ContinuationExam",
     "Dataset",
     "Decision",
     "Endpoint",
@@ -49,6 +54,8 @@ __all__ = [
     "Verdict",
     "calibration_error",
     "compare",
+    "contamination",
+    "continuations",
     "decide",
     "grade",
     "grade_answer",

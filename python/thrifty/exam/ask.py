@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Asker", "Asking", "Outcome"]
 
+#: Seconds between the first requests, and for all of them at most: those sent together would come back, be read and be
+#: sent together ever after, each waiting for all.
+APART, RAMP = 0.003, 0.1
 #: So many failures in a row that have nothing to do with the questions end a run.
 IN_A_ROW = 20
 
@@ -113,12 +116,13 @@ class Asker:
         self._items, self._done = items, done
         self._left = True
         async with asyncio.TaskGroup() as group:
-            for _ in range(self.concurrency):
-                group.create_task(self._work())
+            for number in range(self.concurrency):
+                group.create_task(self._work(number * min(APART, RAMP / self.concurrency)))
         if self._in_a_row and not self._answered_any:
             raise self._hopeless
 
-    async def _work(self) -> None:
+    async def _work(self, pause: float) -> None:
+        await asyncio.sleep(pause)
         while True:
             item = self._take()
             if item is None:

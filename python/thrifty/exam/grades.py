@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from thrifty.errors import FormatError, MismatchError
 from thrifty.exam.agreement import agreement
 from thrifty.exam.graded import Graded, GradedAnswer
-from thrifty.exam.journal import line_of
+from thrifty.exam.journal import line_of, values_of
 from thrifty.exam.results import Run, open_run, write_lines
 
 if TYPE_CHECKING:
@@ -121,15 +119,9 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         number = 0
         while line := file.readline(MOST_LINE):
             number += 1
-            text = line[18:].rstrip(b"\n")
-            if line[:18] != b"%08x %08x " % (zlib.crc32(text), len(text)):
+            values = values_of(line)
+            if values is None:
                 raise FormatError(f"{path}, line {number}: its checksum is wrong; grade the run again")
-            try:
-                values = json.loads(text)
-            except (ValueError, RecursionError):
-                values = None
-            if not isinstance(values, dict):
-                raise FormatError(f"{path}, line {number}: it is no JSON object; grade the run again")
             yield values
 
 

@@ -16,7 +16,7 @@ from thrifty.errors import FormatError, JournalCorrupt, LockedError, ResumeMisma
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["CHECKED", "FORMAT", "VERSION", "Journal", "line_of"]
+__all__ = ["CHECKED", "FORMAT", "VERSION", "Journal", "line_of", "values_of"]
 
 FORMAT, VERSION = "thrifty.exam.journal", 1
 #: What must be the same for a run to go on.
@@ -38,6 +38,18 @@ def line_of(values: Mapping[str, Any]) -> bytes:
     """Return a line: CRC-32 and length of the JSON as 8 hexadecimal digits each, and the JSON."""
     text = json.dumps(values, allow_nan=False).encode()
     return b"%08x %08x %b\n" % (zlib.crc32(text), len(text), text)
+
+
+def values_of(line: bytes) -> dict[str, Any] | None:
+    """Return what a line holds, with its end or without; None where it is damaged or holds no object."""
+    text = line[_HEAD:].rstrip(b"\n")
+    if line[:_HEAD] != b"%08x %08x " % (zlib.crc32(text), len(text)):
+        return None
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
 
 
 class Journal:
@@ -167,8 +179,11 @@ class Journal:
         OSError
             Where that can't be; records before these are kept.
         """
-        lines = [line_of(values) for values in records]
-        left = memoryview(b"".join(lines))
+        self.append([(values, line_of(values)) for values in records])
+
+    def append(self, records: list[tuple[dict[str, Any], bytes]]) -> None:
+        """Add records with their lines, as :meth:`write` does: a thread that calls it leaves the interpreter alone."""
+        left = memoryview(b"".join(line for _, line in records))
         try:
             while left:
                 left = left[os.write(self._file, left) :]
@@ -179,7 +194,7 @@ class Journal:
                 os.lseek(self._file, self._length, os.SEEK_SET)
             why = f"{error.strerror}; all answers before are kept, the same command goes on once that is put right"
             raise OSError(error.errno, why, str(self.path)) from None
-        for line, values in zip(lines, records, strict=True):
+        for values, line in records:
             place = self._length, len(line)
             self._length += len(line)
             if place[0]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from thrifty.errors import DatasetError
 from thrifty.exam.endpoint import Connection, Endpoint, Reply
 from thrifty.exam.function import Function
+from thrifty.exam.journal import Journal, line_of
 from thrifty.exam.prompt import DEFAULT, Prompt, messages, prompt
 from thrifty.exam.results import JOURNAL, MANIFEST, SUMMARY, Run, open_run, write_json, write_questions, write_results
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from thrifty.device import Meter
     from thrifty.exam.ask import Outcome
-    from thrifty.exam.journal import Journal
     from thrifty.exam.question import Dataset
     from thrifty.exam.spent import Spending
 
@@ -138,7 +138,6 @@ def run(
     manifest = _manifest(dataset, model, name, chosen, epochs)
     if isinstance(model, Endpoint):
         model.key()  # before anything is written
-    from thrifty.exam.journal import Journal
     from thrifty.exam.spent import Spending, total
 
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -253,8 +252,8 @@ class _Session:
     ) -> None:
         self.dataset, self.epochs, self.prompt = dataset, epochs, chosen
         self.journal, self.spending, self.progress = journal, spending, progress
-        self._waiting: list[dict[str, Any]] = []
-        self._writing: list[dict[str, Any]] = []
+        self._waiting: list[tuple[dict[str, Any], bytes]] = []
+        self._writing: list[tuple[dict[str, Any], bytes]] = []
         self._some, self._many = asyncio.Event(), asyncio.Event()
         self._disk = ThreadPoolExecutor(1)
         self._tokens = 0
@@ -280,7 +279,8 @@ class _Session:
         finally:
             # What came meanwhile is written whatever ended it: nobody asks for it again.
             self._disk.shutdown()
-            self.journal.write([*self._writing, *self._waiting, self.spending.record()])
+            self._add(self.spending.record())
+            self.journal.append([*self._writing, *self._waiting])
         self._tell()
 
     def stop(self) -> None:
@@ -300,7 +300,7 @@ class _Session:
         reply = outcome.reply or Reply("")
         stopped = reply.finish_reason if reply.finish_reason in ("length", "content_filter") else "answered"
         self._tokens += reply.completion_tokens or 0
-        self._waiting.append(
+        self._add(
             {
                 "kind": "answer",
                 "id": key[0],
@@ -320,6 +320,10 @@ class _Session:
         if len(self._waiting) >= GROUP:
             self._many.set()
 
+    def _add(self, values: dict[str, Any]) -> None:
+        """Have a record written with the next ones."""
+        self._waiting.append((values, line_of(values)))
+
     async def _keep(self) -> None:
         """Write answers in groups."""
         loop = asyncio.get_running_loop()
@@ -330,17 +334,17 @@ class _Session:
                     await self._many.wait()
             except TimeoutError:
                 pass
+            if time.monotonic() - self._said > 1.0:
+                self._said = time.monotonic()
+                self._add(self.spending.record())
             self._writing, self._waiting = self._waiting, []
             self._some.clear()
             self._many.clear()
-            if time.monotonic() - self._said > 1.0:
-                self._said = time.monotonic()
-                self._writing.append(self.spending.record())
             await loop.run_in_executor(self._disk, self._write)
             self._tell()
 
     def _write(self) -> None:
-        self.journal.write(self._writing)
+        self.journal.append(self._writing)
         self._writing = []
 
     def _tell(self) -> None:

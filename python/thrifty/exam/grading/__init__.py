@@ -1,7 +1,7 @@
-"""Grading by rules: the final answer of a response, compared with what is right.
+r"""Grading by rules: the final answer of a response, compared with what is right.
 
 >>> from thrifty.exam.grading import grade_answer
->>> grade_answer("Answer: 1.5 km\\nConfidence: 80%", "1500 m").verdict
+>>> grade_answer("Answer: 1.5 km\nConfidence: 80%", "1500 m").verdict
 'equal'
 """
 

@@ -25,7 +25,7 @@ _REST = re.compile(
     re.I,
 )
 _NOT = re.compile(
-    r"(?:,?\s?\(?\b(?:but\s)?(?:not|rather\sthan|instead\sof|over|and\snot|unlike|except)\s(?:the\s)?(?:options?|choices?|answers?)?\s?"
+    r"(?:,?\s?\(?\b(?:but\s)?(?i:not|rather\sthan|instead\sof|over|and\snot|unlike|except)\s(?:the\s)?(?:options?|choices?|answers?)?\s?"
     r"[(\[]?[A-Z][)\]]?(?![A-Za-z])\)?)|\(?\b[A-Z]\)?\s(?:is|are|was)\s(?:wrong|incorrect|false|not\b[^,.;]{0,40})"
     r"|(?:isn't|aren't|cannot\sbe|can't\sbe|could\snot\sbe|is\snot)\s(?:options?\s|choices?\s)?[(\[]?[A-Z][)\]]?(?![A-Za-z])"
 )
@@ -38,15 +38,17 @@ _CUED = re.compile(
     r"(?:option|choice|answer|letter|choose|chose|select|pick|is|be|are|with|for|say)s?:?\s[(\[*]*(?P<a>[A-Z])(?![A-Za-z'])"
     r"|[(\[](?P<b>[A-Z])[)\]]",
 )
-_LONE = re.compile(r"(?<![A-Za-z'])(?P<letter>[A-Z])(?![A-Za-z']|\s?[=+])")
+_LONE = re.compile(r"(?<![A-Za-z'])(?P<letter>[A-Z])(?![A-Za-z'\d]|\s?[=+])")
 _SET = re.compile(r"[(\[{]?\s?[A-Z](?:\s?[)\]]?\s?(?:,\s?and|,|;|&|\+|/|\band\b|\s)\s?[(\[]?[A-Z])*\s?[)\]}]?\.?")
 _RUN = re.compile(r"[A-Z]{2,10}")
 _RIGHT = re.compile(
-    r"(?<![A-Za-z])(?P<letter>[A-Z])\)?\s(?:is|must\sbe|seems|holds|are)\s?(?:the\s)?(?:only\s)?(?:right|correct|true|best|valid|answer)"
+    r"(?<![A-Za-z])(?P<letter>[A-Z])\)?\s(?:is|must\sbe|seems|holds|are)\s?(?:the\s)?"
+    r"(?:only\s)?(?:right|correct|true|best|valid|answer)"
 )
 _BEFORE = frozenset(
-    "and or both either neither nor not so therefore thus hence definitely probably likely just only between over than now clearly "
-    "say me is be are with for that answer option choice letter choose select pick options choices".split()
+    "it's i'd i'll and or both either neither nor not so therefore thus hence definitely probably likely just only "
+    "between over than now clearly say me is be are with for that answer option choice letter choose select pick "
+    "options choices".split()
 )
 _EITHER = re.compile(r"\b(?:or|either|maybe|perhaps|possibly|between)\b|/|\?", re.I)
 _VERB = re.compile(
@@ -68,21 +70,21 @@ def gold_letters(gold: str) -> tuple[frozenset[str], str] | None:
     return None
 
 
-def chosen(answer: str) -> frozenset[str] | None:
+def chosen(answer: str, *, several: bool = False) -> frozenset[str] | None:
     """Tell which letters an answer chooses; none where it is undecided, None where it names no letter.
 
     >>> sorted(chosen("The answer is (C), since A is wrong"))
     ['C']
     """
-    answer = answer.translate(_ALIKE).replace("*", "").strip()
+    answer = answer.translate(_ALIKE).replace("*", "").strip(" '\"")
     whole = _WHOLE.fullmatch(answer)
     if whole is not None:
         return frozenset(whole["letter"].upper())
     turns = list(_TURN.finditer(answer))
     if turns and _LONE.search(answer[turns[-1].end() :]):
         answer = answer[turns[-1].end() :].strip(" ,.:;-")
-        return chosen(answer)
-    if _RUN.fullmatch(answer) and list(answer) == sorted(set(answer)):
+        return chosen(answer, several=several)
+    if _RUN.fullmatch(answer) and len(set(answer)) == len(answer) and (several or list(answer) == sorted(answer)):
         return frozenset(answer)
     if _SET.fullmatch(answer):
         return frozenset(re.findall(r"[A-Z]", answer))
@@ -102,13 +104,12 @@ def _in_words(answer: str) -> frozenset[str] | None:
     right = {m["letter"] for m in _RIGHT.finditer(_NOT.sub(" ", answer))}
     if len(right) == 1:
         return frozenset(right)
-    head = answer
-    rest = _REST.search(answer)
-    if rest is not None and _LONE.search(answer[: rest.start()]):
-        head = answer[: rest.start()]
-    kept = _NOT.sub(" ", head)
-    if kept != head and not _LONE.search(kept):
+    kept = _NOT.sub(" ", answer)
+    if kept != answer and not _LONE.search(kept):
         return frozenset()
+    rest = _REST.search(kept)
+    if rest is not None and _LONE.search(kept[: rest.start()]):
+        kept = kept[: rest.start()]
     if _NEGATED.search(kept):
         return frozenset()
     either = _EITHER.search(kept) is not None
@@ -169,7 +170,7 @@ def same_choice(gold: str, answer: str, question: str = "") -> tuple[bool, str, 
         return None
     letters, text = right
     name = "".join(sorted(letters))
-    took = chosen(answer)
+    took = chosen(answer, several=len(letters) > 1)
     choices = choices_of(question) if question else {}
     if len(letters) == 1 and text:
         choices.setdefault(name, text)

@@ -35,7 +35,7 @@ _LOOKALIKE = {
 }
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
-    "\U000e0000-\U000e0fff]+"
+    "\U000e0000-\U000e0fff\u2600-\u2653\u2660-\u26ff\u2700-\u27bf\u2b50\U0001f300-\U0001faff]+"
 )
 _SPACES = re.compile(r"\s+")
 
@@ -217,9 +217,9 @@ def _fraction(found: re.Match[str]) -> str:
 
 
 def plain(text: str) -> str:
-    """What a reader sees: dollar signs of mathematics, text macros and spacing taken off, numeric fractions on one line.
+    r"""Turn into what a reader sees: signs of mathematics, text macros and spacing taken off, fractions on one line.
 
-    >>> plain(r"$\\frac{3}{4} \\text{ km}$")
+    >>> plain(r"$\frac{3}{4} \text{ km}$")
     '3/4 km'
     """
     if "<" in text:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from thrifty.exam.grading.clean import characters
-from thrifty.exam.grading.extract import strip_reasoning
+from thrifty.exam.grading.phrases import last_match
+from thrifty.exam.grading.reasoning import strip_reasoning
 
 __all__ = ["parse_confidence", "stated"]
 
@@ -24,7 +25,7 @@ _BEFORE = re.compile(r"(?P<value>\d{1,3}(?:\.\d{1,6})?)[ ]?(?:\\?%|percent)[ ](?
 
 
 def parse_confidence(response: str) -> float | None:
-    """Tell how sure a response says it is.
+    r"""Tell how sure a response says it is.
 
     Parameters
     ----------
@@ -39,9 +40,9 @@ def parse_confidence(response: str) -> float | None:
 
     Examples
     --------
-    >>> parse_confidence("Answer: 7\\nConfidence: 85%")
+    >>> parse_confidence("Answer: 7\nConfidence: 85%")
     85.0
-    >>> parse_confidence("Answer: 7\\nConfidence: 0.85")
+    >>> parse_confidence("Answer: 7\nConfidence: 0.85")
     85.0
 
     Notes
@@ -52,16 +53,13 @@ def parse_confidence(response: str) -> float | None:
 
 
 def stated(text: str) -> float | None:
-    """The same of a text without hidden reasoning."""
+    """Tell the same of a text without hidden reasoning."""
     if "onfiden" not in text and "ONFIDEN" not in text and " sure" not in text and " certain" not in text:
         return None
     text = characters(text[-_SEEN:])
-    found = None
-    for found in _STATED.finditer(text):  # noqa: B007 - the last one is wanted
-        pass
+    found = last_match(_STATED, text)
     if found is None:
-        for found in _BEFORE.finditer(text):  # noqa: B007
-            pass
+        found = last_match(_BEFORE, text)
         if found is None:
             return None
         value = float(found["value"])

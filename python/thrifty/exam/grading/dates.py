@@ -52,7 +52,17 @@ _ERA = r"(?:\s?(?P<era>BCE|BC|CE|AD|B\.C\.E\.?|B\.C\.?|C\.E\.?|A\.D\.?))?"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>\d{1,4})"
 _WEEKDAY = re.compile(r"(?:(?:on\s)?(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\.?,?\s)", re.I)
-_LEAD = re.compile(r"(?:on|in|at|by|during|the year|year|circa|ca?\.|around|about|approximately|since)\s", re.I)
+_LEAD = re.compile(
+    r"(?:on|in|at|by|during|the year|year|circa|ca?\.|around|about|approximately|since|the(?=\s\d))\s", re.I
+)
+_ORDINALS = (
+    {word: number for word, number in ORDINALS.items() if 0 < number <= 20}
+    | {f"twenty-{word}": 20 + number for word, number in ORDINALS.items() if 0 < number < 10}
+    | {"thirtieth": 30, "thirty-first": 31}
+)
+_ORDINAL = re.compile(
+    rf"\b(?:{'|'.join(sorted(_ORDINALS, key=len, reverse=True))})(?=\s(?:of\s|day\s)?[a-z]|,|$)", re.I
+)
 _ZONE = re.compile(r"\s?(?P<zone>Z|UTC|GMT|[A-Z]{2,4}T|[+-]\d{2}:?\d{2})$")
 _FORMS = tuple(
     re.compile(form, re.I)
@@ -97,7 +107,7 @@ def read_moments(text: str) -> list[Moment]:
     """
     if len(text) > 80:
         return []
-    text = _WEEKDAY.sub("", text).strip()
+    text = _ORDINAL.sub(lambda m: f"{_ORDINALS[m[0].lower()]}th", _WEEKDAY.sub("", text)).strip()
     led = False
     for _ in range(2):
         if (lead := _LEAD.match(text)) is not None:
@@ -131,31 +141,31 @@ def _date(text: str) -> list[Moment]:
     if numeric is not None:
         a, b, year = int(numeric["a"]), int(numeric["b"]), int(numeric["year"])
         return [m for m in (_moment(year, a, b), _moment(year, b, a)) if m] if a != b else _list(_moment(year, a, b))
-    for form in _FORMS:
-        found = form.fullmatch(text)
-        if found is not None:
-            parts = found.groupdict()
-            month = (
-                _MONTHS[parts["month"].lower()] if parts.get("month") else int(parts["m"]) if parts.get("m") else None
-            )
-            year = int(parts["year"]) if parts.get("year") else None
-            if year is not None and (parts.get("era") or "").replace(".", "").upper() in ("BC", "BCE"):
-                year = -year
-            return _list(_moment(year, month, int(parts["day"]) if parts.get("day") else None))
+    found = next((match for form in _FORMS if (match := form.fullmatch(text)) is not None), None)
+    if found is not None:
+        return _list(_written(found.groupdict()))
     decade = _DECADE.fullmatch(text)
     if decade is not None:
         return [Moment(year=int(decade["year"]), finest=f"decade {(decade['part'] or '').lower()}")]
     century = _CENTURY.fullmatch(text)
     if century is not None:
         word = century["n"].lower()
-        number = int(word) if word.isdigit() else ORDINALS.get(word)
-        if number is None and (value := spelled(word)) is not None and value.denominator == 1:
-            number = int(value)
+        number = ORDINALS.get(word) or _count(word.removesuffix("th") if word[0].isdigit() else word)
         if number is None:
             return []
         before = (century["era"] or "").upper() in ("BC", "BCE")
         return [Moment(year=-number if before else number, finest="century")]
     return []
+
+
+def _written(parts: dict[str, str | None]) -> Moment | None:
+    """Make a moment of the named parts of a form."""
+    name, number, said, day = (parts.get(key) for key in ("month", "m", "year", "day"))
+    month = _MONTHS[name.lower()] if name else int(number) if number else None
+    year = int(said) if said else None
+    if year is not None and (parts.get("era") or "").replace(".", "").upper() in ("BC", "BCE"):
+        year = -year
+    return _moment(year, month, int(day) if day else None)
 
 
 def _list(moment: Moment | None) -> list[Moment]:
@@ -195,7 +205,7 @@ def _clock(text: str) -> list[int]:
         half = "h"
     hour, minute, second = int(found["h"]), int(found["m"] or 0), int(found["s"] or 0)
     part = (found["part"] or "").lower()
-    afternoon = half == "pm" or half == "noon" or any(word in part for word in ("afternoon", "evening", "night"))
+    afternoon = half in ("pm", "noon") or any(word in part for word in ("afternoon", "evening", "night"))
     morning = half in ("am", "midnight") or "morning" in part
     if hour > 24 or minute > 59 or second > 59 or ((morning or afternoon) and not 1 <= hour <= 12):
         return []
@@ -209,14 +219,8 @@ def _clock(text: str) -> list[int]:
 def _past(found: re.Match[str]) -> list[int]:
     """Half past three, ten to four."""
     what = found["what"].removeprefix("a ")
-    minutes = {"half": 30, "quarter": 15}.get(what)
-    values = [
-        int(v) if v.isdigit() else int(w) if (w := spelled(v)) is not None and w.denominator == 1 else None
-        for v in (what if minutes is None else "0", found["h"])
-    ]
-    if minutes is None:
-        minutes = values[0]
-    hour = values[1]
+    minutes = {"half": 30, "quarter": 15}.get(what) or _count(what)
+    hour = _count(found["h"])
     if minutes is None or hour is None or not 1 <= hour <= 12 or not 0 < minutes < 60:
         return []
     total = hour % 12 * 60 + (-minutes if found["way"] == "to" else minutes)
@@ -227,6 +231,14 @@ def _past(found: re.Match[str]) -> list[int]:
     if not half:
         times.append((total + 720) % 1440 * 60)
     return times
+
+
+def _count(word: str) -> int | None:
+    """Read a small number in digits or words."""
+    if word.isdigit():
+        return int(word)
+    value = spelled(word)
+    return int(value) if value is not None and value.denominator == 1 else None
 
 
 def same_moment(gold: list[Moment], answer: list[Moment]) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from thrifty.exam.grading.clean import CAP, characters
+from thrifty.exam.grading.clean import CAP
+from thrifty.exam.grading.phrases import last_match
+from thrifty.exam.grading.reasoning import strip_reasoning
+from thrifty.exam.grading.tidy import is_open, tidy
 
-__all__ = ["Answer", "final_answer", "strip_reasoning"]
+__all__ = ["Answer", "answer_in", "final_answer"]
 
 # How much of a response is searched for marks, from its end, and then from its beginning.
 _SEEN = 1 << 16
@@ -28,39 +31,14 @@ class Answer(NamedTuple):
     marked: bool
 
 
-_TAG = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|analysis|internal|begin_of_thought)"
-_OPEN = re.compile(rf"<\s?\|?{_TAG}\|?\s?>|\[THINK\]|◁think▷|<\|channel\|>\s?analysis", re.I)
-_CLOSE = re.compile(
-    r"<\s?\|?/(?:seed:)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|analysis|internal)\|?\s?>"
-    r"|<\|end_of_thought\|>|\[/THINK\]|◁/think▷|<\|channel\|>\s?final\s?(?:<\|message\|>)?",
-    re.I,
-)
-
-
-def strip_reasoning(text: str) -> str:
-    """Leave out what a model thought before it answered; reasoning that never ends is not an answer."""
-    if "think" not in text and _OPEN.search(text) is None and _CLOSE.search(text) is None:
-        return text
-    marks = sorted(
-        [(m.start(), m.end(), True) for m in _OPEN.finditer(text)]
-        + [(m.start(), m.end(), False) for m in _CLOSE.finditer(text)]
-    )
-    kept: list[str] = []
-    seen, hidden = 0, False
-    for start, end, opens in marks:
-        if opens and not hidden:
-            kept.append(text[seen:start])
-        elif not opens and not hidden:
-            # Reasoning whose beginning is not marked.
-            kept = []
-        hidden, seen = opens, end
-    return "".join(kept) if hidden else "".join([*kept, text[seen:]])
-
-
 _LABEL = (
     r"(?:(?<![A-Za-z])(?:(?:exact|final|correct|short|my|the)[ \t]{1,3}){0,2}answers?(?![A-Za-z])"
     r"[ \t]{0,3}[*_`]{0,3}(?:[ \t]{0,3}\([^()\n]{0,40}\))?[ \t]{0,3}[*_`]{0,3}"
-    r"(?:[:=](?![=:])|(?=[ \t]?(?:\$|\\\(|\\\[))|[ \t]-{1,2}[ \t]|[*_`#]{0,3}[ \t]{0,3}\n))"
+    r"(?:[:=](?![=:])|(?=[ \t]?(?:\$|\\\(|\\\[))|[ \t](?:-{1,2}>?|→)[ \t]))"
+)
+_HEADING = re.compile(
+    r"^[ \t#*_>\d.-]{0,8}(?:(?:exact|final|correct|my|the)[ \t]){0,2}answers?[ \t]{0,3}[*_:`]{0,4}[ \t]{0,3}\n",
+    re.I | re.M,
 )
 _LABELLED = re.compile(_LABEL, re.I)
 _TAGGED = re.compile(r"<answer>", re.I)
@@ -68,13 +46,20 @@ _JSON = re.compile(r'"(?:[a-z]{1,12}_)?answer"\s?:\s?', re.I)
 _HASHES = re.compile(r"####[ \t]?(?=[^\s#])")
 _SHORT = re.compile(r"^[ \t]?[*_]{0,2}A[*_]{0,2}:[*_]{0,2}[ \t]", re.M)
 _PROSE = re.compile(
-    r"\banswers?\b(?:[ \t](?:to|for|of)[^.\n:]{1,100}?)?[ \t]{1,2}(?:is|are|was|would[ ]be|should[ ]be|must[ ]be|will[ ]be|=)"
+    r"\banswers?\b(?:[ \t](?:to|for|of)[^.\n:]{1,100}?)?[ \t]{1,2}(?:is|are|was|(?:would|should|must|will)[ ]be|=)"
     r"(?:[ \t](?:therefore|thus|hence|then|simply|just))?(?![A-Za-z])[ \t]?:?",
+    re.I,
+)
+_SAID = re.compile(
+    r"(?:(?:so|thus|therefore|hence),?\s)?(?:(?:the|my|our)\s)?(?:(?:exact|final|correct|right|best)\s){0,2}answers?\s"
+    r"(?:is|are|was|would\sbe|must\sbe)"
+    r"(?:\s(?:therefore|thus|hence|then|simply|just))?\s?:?\s",
     re.I,
 )
 _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
 _END = re.compile(
-    r"[,;(\[*_\s-]{0,4}\bconfidence\b(?:[ \t](?:level|score|percentage))?[ \t]?[*_]{0,3}[ \t]?(?:[:=(]|is\b|of\b|\d)"
+    r"(?:[,;*_|\s]|\s-{1,2}\s){0,4}[(\[]?\bconfidence\b(?:[ \t](?:level|score|percentage))?[ \t]?[*_]{0,3}[ \t]?"
+    r"(?:[:=(]|is\b|of\b|\d)"
     r"|[*_\s]{1,4}[^\n]?\d{1,3}(?:\.\d{1,4})?[ ]?%[ ]confiden"
     r"|\n[ \t]?[*_#>-]{0,4}[ \t]?(?:explanation|reasoning|rationale|justification|notes?|reason|certainty|because|check"
     r"|verification|question|human|user|proof|solution|step[ ]1)\b[^:\n]{0,24}:"
@@ -83,50 +68,47 @@ _END = re.compile(
 )
 
 
-def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    found = None
-    for found in pattern.finditer(text):  # noqa: B007 - the last one is wanted
-        pass
-    return found
-
-
 def final_answer(text: str, *, letters: bool = False) -> Answer:
-    """Find what a response gives as its answer; ``letters`` tells that choices have letters, so ``A:`` marks nothing.
+    r"""Find what a response gives as its answer; ``letters`` tells that choices have letters, so ``A:`` marks nothing.
 
-    >>> final_answer("So it is 7.\\nExact Answer: **7**\\nConfidence: 90%")
+    >>> final_answer("So it is 7.\nExact Answer: **7**\nConfidence: 90%")
     Answer(text='7', marked=True)
     """
     return answer_in(strip_reasoning(text), letters=letters)
 
 
 def answer_in(text: str, *, letters: bool = False) -> Answer:
-    """What a text without hidden reasoning gives as its answer."""
+    """Find what a text without hidden reasoning gives as its answer."""
     seen = text[-_SEEN:]
     found = _marked(seen, letters=letters)
     if found is None and len(text) > _SEEN:
         found = _marked(text[:_SEEN], letters=letters)
     if found is not None:
-        return Answer(tidy(found), True)
+        answer = tidy(found)
+        # "Final answer: the final answer is 7".
+        if (lead := _SAID.match(answer)) is not None and lead.end() < len(answer):
+            answer = tidy(answer[lead.end() :])
+        return Answer(answer, True)
     if (end := _END.search(seen)) is not None and end.start():
         seen = seen[: end.start()]
     return Answer(tidy(_tail(seen.strip())), False)
 
 
 def _marked(text: str, *, letters: bool) -> str | None:
-    """What stands behind the last mark, if there is one."""
+    """Find what stands behind the last mark, if there is one."""
     start, box = -1, None
     if "nswer" in text or "NSWER" in text:
-        for pattern in (_LABELLED, _TAGGED, _JSON):
-            if (found := _last(pattern, text)) is not None and found.end() > start:
+        for pattern in (_LABELLED, _HEADING, _TAGGED, _JSON):
+            if (found := last_match(pattern, text)) is not None and found.end() > start:
                 start = found.end()
                 if pattern is _JSON:
                     return _json_value(text[start : start + CAP])
-    if "####" in text and (found := _last(_HASHES, text)) is not None:
+    if "####" in text and (found := last_match(_HASHES, text)) is not None:
         start = max(start, found.end())
-    if not letters and "A" in text and start < 0 and (found := _last(_SHORT, text)) is not None:
+    if not letters and "A" in text and start < 0 and (found := last_match(_SHORT, text)) is not None:
         start = found.end()
     if "\\boxed" in text or "\\fbox" in text:
-        box = _last(_BOX, text)
+        box = last_match(_BOX, text)
     if box is not None and box.start() >= start:
         block = _block(text[start : start + CAP]) if start >= 0 else ""
         if start < 0 or box.start() >= start + len(block):
@@ -134,7 +116,7 @@ def _marked(text: str, *, letters: bool) -> str | None:
     if start >= 0:
         block = _block(text[start : start + CAP])
         return _boxes(block) if _BOX.search(block) else block
-    if "nswer" in text and (found := _last(_PROSE, text)) is not None:
+    if "nswer" in text and (found := last_match(_PROSE, text := text[-4 * CAP :])) is not None:
         return _sentence(_block(text[found.end() : found.end() + CAP]))
     return None
 
@@ -146,12 +128,8 @@ def _json_value(text: str) -> str:
     return re.split(r"[,}\n]", text, maxsplit=1)[0]
 
 
-_BULLET = re.compile(r"^[ \t]*(?:[-*·+]|\d{1,2}[.)])[ \t]+")
-_FENCE = re.compile(r"^[ \t]*```[\w+-]*[ \t]*\n?", re.M)
-
-
 def _block(text: str) -> str:
-    """The first paragraph behind a mark, up to the next field."""
+    """Cut to the first paragraph behind a mark, up to the next field."""
     begin = len(text) - len(text.lstrip(" \t\r\n*_`:#>"))
     # What is stripped may open emphasis that ends later: tidy sees to it. Code keeps its fence.
     fenced = re.match(r"[\s*_:]*```[\w+-]*[ \t]*\n", text)
@@ -162,14 +140,9 @@ def _block(text: str) -> str:
             return text[: end.start()]
         text = text[: end.start()]
     paragraph = re.search(r"\S[ \t]*\n[ \t]*\n", text[begin:])
-    if paragraph and not _open(text[: begin + paragraph.start() + 1]):
+    if paragraph and not is_open(text[: begin + paragraph.start() + 1]):
         text = text[: begin + paragraph.start() + 1]
     return text
-
-
-def _open(text: str) -> bool:
-    """Whether a text stops within mathematics or brackets."""
-    return text.count("\\[") > text.count("\\]") or text.count("$$") % 2 == 1 or text.count("{") > text.count("}")
 
 
 def _closing(text: str, start: int) -> int:
@@ -186,7 +159,7 @@ _JOIN = re.compile(r"\\(?:text\w*|mbox|quad|qquad|[,;:!()\[\] ])|[\s${},;.]")
 
 
 def _boxes(text: str) -> str:
-    """The last boxed answer, with those before it that only a few words join to it, and a unit behind."""
+    """Take the last boxed answer, those before it that only a few words join to it, and a unit behind."""
     spans: list[tuple[int, int, int]] = []
     for found in _BOX.finditer(text):
         if spans and found.start() < spans[-1][2]:
@@ -244,72 +217,10 @@ def _tail(text: str) -> str:
     lines = [line for line in text[-4 * CAP :].split("\n") if line.strip()]
     if not lines:
         return ""
-    if (len(text) <= CAP and _open(lines[-1])) or re.match(r"\s*(?:\\\]|\$\$|\\end|\\\))", lines[-1]):
+    if (len(text) <= CAP and is_open(lines[-1])) or re.match(r"\s*(?:\\\]|\$\$|\\end|\\\))", lines[-1]):
         return text[-CAP:]
     line = lines[-1].strip()
     ends = list(re.finditer(r"(?<![A-Z])[.!?][\"'*_)$]*\s+(?=[A-Z\\$*])", line[-CAP:]))
     if ends and len(line) > 200:
         line = line[-CAP:][ends[-1].end() :]
     return line
-
-
-_QUOTED = re.compile(r"\n[ \t]*>[ \t]?")
-_EDGE = "*_`~\"' \t\r\n"
-_PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'))
-
-
-def tidy(text: str) -> str:
-    """Take off markup and marks around an answer, that are no part of it."""
-    text = characters(text[:CAP])
-    if "```" in text:
-        text = _FENCE.sub("", text)
-    if "**" in text or "__" in text or "`" in text:
-        text = text.replace("**", "").replace("__", "").replace("`", "")
-    if "~~" in text:
-        text = re.sub(r"~~[^~]*~~", " ", text)
-    if "<!--" in text:
-        text = re.sub(r"<!--(?:[^-]|-(?!->))*-->", " ", text)
-    if "\n" in text:
-        text = _QUOTED.sub("\n", text)
-    lines = [line for line in text.split("\n") if line.strip()]
-    if len(lines) > 1:
-        text = _lines(lines, text)
-    text = text.strip().lstrip("#:*✅✔☑ \t").strip()
-    while text:
-        if text[-1] in ".;,!* \t" and not text.endswith(("...", "\\,", "\\!", "\\;")) and _loose(text):
-            text = text[:-1].rstrip()
-        elif (stripped := _unpaired(text)) != text:
-            text = stripped
-        else:
-            break
-    return text
-
-
-def _loose(text: str) -> bool:
-    """Whether the last character is only punctuation: a factorial and an abbreviation keep theirs."""
-    if text[-1] == "!":
-        return not re.search(r"(?:\d|\)|\b[a-z])!+$", text) or bool(re.search(r"[A-Za-z]{2,}\s\d+!$", text))
-    return True
-
-
-def _unpaired(text: str) -> str:
-    for left, right in _PAIRS:
-        if (
-            len(text) >= len(left) + len(right)
-            and text.startswith(left)
-            and text.endswith(right)
-            and text.find(right, len(left)) == len(text) - len(right)
-        ):
-            return text[len(left) : -len(right)].strip()
-    return text
-
-
-def _lines(lines: list[str], text: str) -> str:
-    """One line of several: of a list its items, else the first, unless it is mathematics that goes on."""
-    if all(_BULLET.match(line) for line in lines):
-        return ", ".join(_BULLET.sub("", line).strip() for line in lines)
-    if all(_BULLET.match(line) for line in lines[1:]) and lines[0].rstrip().endswith(":"):
-        return ", ".join(_BULLET.sub("", line).strip() for line in lines[1:])
-    if _open(lines[0]) or "\\begin" in lines[0] or lines[0].strip() in ("$$", "\\[", "\\(", "$"):
-        return text
-    return lines[0]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from thrifty.exam.grading.choice import same_choice
 from thrifty.exam.grading.clean import CAP, characters, plain
 from thrifty.exam.grading.confidence import stated
-from thrifty.exam.grading.exact import Side, compare_exact
-from thrifty.exam.grading.extract import answer_in, strip_reasoning, tidy
+from thrifty.exam.grading.exact import compare_exact
+from thrifty.exam.grading.extract import answer_in
+from thrifty.exam.grading.reasoning import strip_reasoning
+from thrifty.exam.grading.sides import Side
+from thrifty.exam.grading.tidy import tidy
+from thrifty.exam.maths import budget
 from thrifty.exam.question import ANSWER_TYPES
 from thrifty.exam.verdict import Verdict
 
@@ -22,7 +27,7 @@ GRADER = "rules-1"
 
 
 def grade_answer(response: str, gold: str, answer_type: str = "exactMatch", *, question: str = "") -> Verdict:
-    """Grade a response by rules.
+    r"""Grade a response by rules.
 
     Parameters
     ----------
@@ -47,7 +52,7 @@ def grade_answer(response: str, gold: str, answer_type: str = "exactMatch", *, q
 
     Examples
     --------
-    >>> grade_answer("Explanation: ...\\nExact Answer: 0.75 kg\\nConfidence: 60%", "750 g").verdict
+    >>> grade_answer("Explanation: ...\nExact Answer: 0.75 kg\nConfidence: 60%", "750 g").verdict
     'equal'
     """
     if answer_type not in ANSWER_TYPES:
@@ -63,13 +68,15 @@ def grade_answer(response: str, gold: str, answer_type: str = "exactMatch", *, q
         return Verdict("different", "empty", right.text, "", confidence)
     if letters and (choice := same_choice(right.text, answer.text, question)) is not None:
         return Verdict("equal" if choice[0] else "different", "choice", choice[1], choice[2], confidence)
-    verdict, rule = compare_exact(right, answer)
+    with budget():
+        verdict, rule = compare_exact(right, answer)
     return Verdict(verdict, rule, right.text, answer.text, confidence)
 
 
+@lru_cache(maxsize=8192)
 def _gold(gold: str) -> Side:
-    """What is right; where it is given as a whole solution, the answer in it."""
-    if "boxed" in gold or "nswer" in gold and len(gold) > 40:
+    """Read what is right; where it is given as a whole solution, the answer in it."""
+    if "boxed" in gold or ("nswer" in gold and len(gold) > 40):
         raw = answer_in(gold).text
     else:
         raw = tidy(characters(gold[:CAP]))

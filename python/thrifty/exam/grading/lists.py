@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
 from thrifty.exam.grading.number import read_number, same_number
@@ -11,8 +10,11 @@ from thrifty.exam.grading.quantity import Quantity, read_quantities, same_quanti
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from fractions import Fraction
 
-__all__ = ["Items", "compare_ranges", "compare_ratios", "items_of", "same_items", "compare_chains"]
+    from thrifty.exam.grading.sides import Same
+
+__all__ = ["Items", "compare_chains", "compare_ranges", "compare_ratios", "items_of", "same_items"]
 
 _MOST = 100
 
@@ -38,6 +40,7 @@ _LEAD = re.compile(
     r"(?:both|the\s(?:set|numbers|values|following|elements|answers|solutions)(?:\s(?:are|is|of))?|they\sare|these\sare|all\sof)\s?:?\s",
     re.I,
 )
+_BLANKS = re.compile(r"-?\d+(?:\.\d+)?(?: -?\d+(?:\.\d+)?)+")
 _AND = re.compile(r"\s?(?:,\s?)?(?:\band\b|&|\bas\swell\sas\b|\bplus\b)\s?", re.I)
 _OR = re.compile(r"\s?(?:,\s?)?\bor\b\s?", re.I)
 
@@ -51,9 +54,11 @@ def items_of(text: str) -> Items | None:
     text = _LEAD.sub("", text, count=1) if _LEAD.match(text) else text
     ordered: bool | None = None
     bracketed = False
-    if text[:1] in _OPEN and text[-1:] == _CLOSE[_OPEN.index(text[0])] and _whole(text):
+    if text and text[0] in _OPEN and text[-1:] == _CLOSE[_OPEN.index(text[0])] and _whole(text):
         bracketed, ordered = True, text[0] != "{"
         text = text[1:-1].strip()
+    if _BLANKS.fullmatch(text):
+        text = ", ".join(text.split())
     mark = ";" if ";" in text else ","
     parts = _split(text, mark)
     if mark == ";" and ordered is None:
@@ -105,14 +110,14 @@ def _outside(text: str, joint: re.Pattern[str]) -> list[str]:
 def same_items(gold: Items, answer: Items, same: Callable[[str, str], bool]) -> bool:
     """Whether two lists hold the same things, in the same order where order counts.
 
-    Order counts in round and square brackets, and between numbers where neither ``and``, ``;`` nor braces say otherwise.
+    Order counts in round and square brackets, and between numbers where no ``and``, ``;`` or brace says otherwise.
     """
     if len(gold.texts) != len(answer.texts):
         return False
     golds, answers = _shared_unit(gold.texts), _shared_unit(answer.texts)
     if all(same(g, a) for g, a in zip(golds, answers, strict=True)):
         return True
-    if gold.ordered or answer.ordered and gold.ordered is not False:
+    if gold.ordered or (answer.ordered and gold.ordered is not False):
         return False
     if gold.ordered is None and answer.ordered is None and all(read_number(text) for text in golds):
         return False
@@ -154,7 +159,7 @@ def _ratio(text: str) -> list[Fraction] | None:
     return values
 
 
-def compare_ratios(gold: str, answer: str) -> str | None:
+def compare_ratios(gold: str, answer: str) -> Same | None:
     """Compare ratios by what they come to; None where the gold answer is none, or the other no number either."""
     g = _ratio(gold)
     if g is None:
@@ -192,7 +197,7 @@ def _range(text: str) -> tuple[list[Quantity], list[Quantity]] | None:
     return low, high
 
 
-def compare_ranges(gold: str, answer: str) -> str | None:
+def compare_ranges(gold: str, answer: str) -> Same | None:
     """Compare ranges by their ends; a single number is none of them."""
     g, a = _range(gold), _range(answer)
     if g is None and a is None:
@@ -209,7 +214,7 @@ _LESS = re.compile(r"\s?<\s?")
 _MORE = re.compile(r"\s?>\s?")
 
 
-def compare_chains(gold: str, answer: str, same: Callable[[str, str], bool]) -> str | None:
+def compare_chains(gold: str, answer: str, same: Callable[[str, str], bool]) -> Same | None:
     """Compare sequences joined by arrows, or by signs of order between words."""
     for pattern in (_ARROW, _LESS, _MORE):
         g = pattern.split(gold)

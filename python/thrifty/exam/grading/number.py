@@ -100,42 +100,45 @@ def _unsigned(text: str) -> tuple[Number, str] | None:
         return spelled_number(text)
     if len(body[0]) > _DIGITS:
         return None
-    ten = _TEN.match(text)
-    if ten is not None:
-        exponent = int((ten[1] or ten[2] or ten[3]).replace(" ", ""))
-        if abs(exponent) > _EXPONENT:
-            return None
-        return Number(Fraction(10) ** exponent), text[ten.end() :]
+    if (ten := _TEN.match(text)) is not None:
+        exponent = _exponent(ten[1] or ten[2] or ten[3])
+        return None if exponent is None else (Number(Fraction(10) ** exponent), text[ten.end() :])
     whole, part = _parts(body)
-    end = body.end()
-    exponent = 0
-    power = _POWER.match(text, end)
+    power = _POWER.match(text, body.end())
     if power is not None:
-        exponent = int((power["e"] or power["a"] or power["b"] or power["c"] or power["d"]).replace(" ", ""))
-        if abs(exponent) > _EXPONENT:
-            return None
-        end = power.end()
-    number = _decimal(whole, part, exponent)
-    if power is None:
-        dots = _DOTS.match(text, end)
-        if dots is not None and part:
-            number, end = _repeating(whole, part, number), dots.end()
-        elif not part and (mixed := _MIXED.match(text, end)) is not None and int(mixed[2]) > int(mixed[1]):
-            # A numerator that is smaller than its denominator makes it a mixed number.
-            return Number(number.value + Fraction(int(mixed[1]), int(mixed[2]))), text[mixed.end() :]
-        elif (over := _OVER.match(text, end)) is not None:
-            below = _decimal(*over[1].partition(".")[::2]).value
-            if not below or len(over[1]) > _DIGITS:
-                return None
-            return Number(number.value / below), text[over.end() :]
-        elif (ordinal := _ORDINAL.match(text, end)) is not None and not part:
-            end = ordinal.end()
+        exponent = _exponent(power["e"] or power["a"] or power["b"] or power["c"] or power["d"])
+        found = None if exponent is None else (_decimal(whole, part, exponent), power.end())
+    else:
+        found = _followed(whole, part, text, body.end())
+    if found is None:
+        return None
+    number, end = found
     scale = _SCALE.match(text, end)
     if scale is not None:
         factor = SCALES[scale[1].lower()]
-        number = Number(number.value * factor, number.step * factor, number.digits)
-        end = scale.end()
+        number, end = Number(number.value * factor, number.step * factor, number.digits), scale.end()
     return number, text[end:]
+
+
+def _exponent(digits: str) -> int | None:
+    exponent = int(digits.replace(" ", ""))
+    return exponent if abs(exponent) <= _EXPONENT else None
+
+
+def _followed(whole: str, part: str, text: str, end: int) -> tuple[Number, int] | None:
+    """Read a number without a power of ten, with what follows its digits: dots, a fraction, an ordinal's ending."""
+    number = _decimal(whole, part)
+    if part and (dots := _DOTS.match(text, end)) is not None:
+        return _repeating(whole, part, number), dots.end()
+    mixed = None if part else _MIXED.match(text, end)
+    # A numerator that is smaller than its denominator makes it a mixed number.
+    if mixed is not None and int(mixed[2]) > int(mixed[1]):
+        return Number(number.value + Fraction(int(mixed[1]), int(mixed[2]))), mixed.end()
+    if (over := _OVER.match(text, end)) is not None:
+        below = _decimal(*over[1].partition(".")[::2]).value if len(over[1]) <= _DIGITS else 0
+        return (Number(number.value / below), over.end()) if below else None
+    ordinal = None if part else _ORDINAL.match(text, end)
+    return number, ordinal.end() if ordinal is not None else end
 
 
 def _parts(body: re.Match[str]) -> tuple[str, str]:
@@ -171,7 +174,7 @@ def _repeating(whole: str, part: str, number: Number) -> Number:
 
 
 def spelled_number(text: str) -> tuple[Number, str] | None:
-    """A number in words and what follows it."""
+    """Read a number in words and what follows it."""
     found = spelled_prefix(text)
     return None if found is None else (Number(found[0]), found[1])
 

@@ -37,8 +37,8 @@ _BOUNDS = {
 }  # fmt: skip
 _BOUND = re.compile("|".join(re.escape(word) for word in sorted(_BOUNDS, key=len, reverse=True)), re.I)
 _ABOUT = re.compile(
-    r"(?:(?:approximately|approx\.?|about|around|roughly|circa|ca\.|nearly|almost|exactly|precisely|just|only|some|equal to"
-    r"|equals|is|it is|it's|a total of|in total|total|the value is)\s|[~≈≃=]|\bc\.\s)+\s?",
+    r"(?:(?:approximately|approx\.?|about|around|roughly|circa|ca\.|nearly|almost|exactly|precisely|just|only|some"
+    r"|equal to|equals|is|it is|it's|a total of|in total|total|the value is)\s|[~≈≃=]|\bc\.\s)+\s?",
     re.I,
 )
 _MONEY = re.compile(
@@ -71,7 +71,7 @@ def read_quantities(text: str) -> list[Quantity]:
     found = _BOUND.match(text)
     if found:
         bound, text = _BOUNDS[found[0].lower()], text[found.end() :].lstrip()
-    elif text.endswith(" or more") or text.endswith(" or less"):
+    elif text.endswith((" or more", " or less")):
         bound, text = (">=" if text.endswith("more") else "<="), text[:-8]
     readings = _readings(text.strip())
     return [q._replace(bound=bound) for q in readings] if bound else readings
@@ -92,7 +92,7 @@ def _readings(text: str) -> list[Quantity]:
     number, rest = found
     if not rest:
         return [Quantity(number)]
-    if (angle := _angle(text)) and "π" in text or re.match(r"[\d./\s*·]*pi\b", text):
+    if ((angle := _angle(text)) and "π" in text) or re.match(r"[\d./\s*·]*pi\b", text):
         return angle
     if rest[0].isdigit() or rest[0] in ".,/^_=<>+:":
         return []
@@ -102,8 +102,8 @@ def _readings(text: str) -> list[Quantity]:
             return compound
     units = read_unit(rest.strip("()") if rest.startswith("(") and rest.endswith(")") else rest)
     quantities = [Quantity(number, unit) for unit in units]
-    if rest == "k":
-        quantities.append(Quantity(_times(number, 1000)))
+    if rest in _SUFFIXES and text.endswith(rest) and text[-len(rest) - 1].isdigit() and rest not in ("K",):
+        quantities.append(Quantity(_times(number, _SUFFIXES[rest])))
     if not units and rest[0] in "-" and (units := read_unit(rest[1:])):
         quantities = [Quantity(number, unit) for unit in units]
     return quantities
@@ -183,7 +183,7 @@ def _angle(text: str) -> list[Quantity]:
     return [Quantity(number, u) for u in read_unit(unit)]
 
 
-_CLOSE = Fraction(1, 50)
+_CLOSE = Fraction(1, 100)
 _HALF = Fraction(1, 2)
 
 
@@ -243,7 +243,7 @@ def _same_thing(g: Unit, a: Unit) -> bool:
     """Whether words name the same things: all of one are among those of the other."""
     gold, answer = ({word for word, _ in unit.dimensions} for unit in (g, a))
     vague = {"unit"}
-    return bool(gold <= answer or answer <= gold or gold == vague or answer == vague)
+    return bool(gold <= answer or answer <= gold or vague in (gold, answer))
 
 
 def _converted(gold: Number, g: Unit, answer: Number, a: Unit) -> bool:
@@ -257,7 +257,7 @@ def _converted(gold: Number, g: Unit, answer: Number, a: Unit) -> bool:
     if not round_factor:
         # A whole number that was converted is one that was rounded.
         steps = [step or unit.scale for step, unit in zip(steps, (g, a), strict=True)]
-        if gold.step == 0 and answer.step:
+        if not gold.step:
             steps[0] = Fraction(0)
-    tolerance = max(steps) * _HALF
+    tolerance = sum(steps) * _HALF
     return abs(x - y) <= min(tolerance, abs(x) * _CLOSE)

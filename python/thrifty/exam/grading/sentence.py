@@ -18,13 +18,15 @@ _CONTRAST = re.compile(
     re.I,
 )
 _COPULA = re.compile(
-    r"\s(?:is|are|was|were|equals?|be|becomes|gives|yields|get|obtain|of|by|to|at|:|=|≈)\s+(?:equal\sto\s|about\s|approximately\s)?|[:=≈]\s?",
+    r"\s(?:is|are|was|were|equals?|be|becomes|gives|yields|get|obtain|of|by|to|at|:|=|≈)\s+"
+    r"(?:equal\sto\s|about\s|approximately\s)?|[:=≈]\s?",
     re.I,
 )
 _BECAUSE = re.compile(r",?\s(?:because|since|as\s(?:it|the|we)|so\sthat|given|which|where|when|for\swhich)\b|;", re.I)
 _ASIDE = re.compile(r"\s?\([^()]{1,200}\)|\s?\[[^\[\]]{1,200}\]")
 _NUMBER = re.compile(
-    r"(?<![\w.^_/*+=<>({\[\\-])-?\s?[$€£¥₹]?\s?-?(?:\d[\d,. ']*\d|\d|\.\d+)(?:\s?/\s?\d+)?(?:\s?(?:×|x|\*|·)\s?10\s?\^\s?\(?[+-]?\d+\)?|[eE][+-]?\d+)?"
+    r"(?<![\w.^_/*+=<>({\[\\-])-?\s?[$€£¥₹]?\s?-?(?:\d[\d,. ']*\d|\d|\.\d+)(?:\s?/\s?\d+)?"
+    r"(?:\s?(?:×|x|\*|·)\s?10\s?\^\s?\(?[+-]?\d+\)?|[eE][+-]?\d+)?"
     r"(?:\s?(?:hundred|thousand|million|billion|trillion)\b)?(?=[^\w/^*=(\[]|[A-Za-zμΩ°]{1,6}(?:[\d^]|\b)|$)"
 )
 _WORDS = re.compile(r"[A-Za-z]{3,}")
@@ -32,7 +34,7 @@ _SEGMENT = re.compile(r"\$\$(.{1,2000}?)\$\$|\$([^$\n]{1,1000})\$|\\\((.{1,2000}
 
 
 def quantities_in(text: str, *, marked: bool) -> list[Quantity]:
-    """Readings of the one quantity that a sentence comes to; none where it is undecided.
+    """Read the one quantity that a sentence comes to; nothing where it is undecided.
 
     Of a text that marks its answer there must be one number, or one behind the last verb; of one that does not the
     last counts.
@@ -49,6 +51,13 @@ def quantities_in(text: str, *, marked: bool) -> list[Quantity]:
     whole = read_quantities(kept)
     if whole:
         return whole
+    if "=" in kept or "≈" in kept:
+        # What is computed comes last; several equations with commas between them are several values.
+        if re.search(r"=[^=]*[,;][^=]*=", kept) and marked:
+            return []
+        kept = re.split("[=≈]", kept)[-1].strip()
+        if whole := read_quantities(kept):
+            return whole
     found = list(_NUMBER.finditer(kept))
     if not found:
         return _spelled(kept)
@@ -67,7 +76,7 @@ def quantities_in(text: str, *, marked: bool) -> list[Quantity]:
 
 
 def _with_unit(text: str, number: str) -> list[Quantity]:
-    """The quantity that text begins with, with as many words of unit as can be read."""
+    """Read the quantity that text begins with, with as many words of unit as can be read."""
     rest = text[len(number) :] if text.startswith(number) else ""
     words = re.split(r"(?<=\S)\s", rest.strip())
     glued = not rest.startswith((" ", ",", ".")) and rest != ""
@@ -84,7 +93,7 @@ def _with_unit(text: str, number: str) -> list[Quantity]:
 
 
 def _spelled(text: str) -> list[Quantity]:
-    """A number in words, behind the last verb or alone in the sentence."""
+    """Read a number in words, behind the last verb or alone in the sentence."""
     for copula in list(_COPULA.finditer(text))[-2:][::-1]:
         readings = read_quantities(text[copula.end() :].strip(" ."))
         if readings:

@@ -19,45 +19,58 @@ class _Graph(NamedTuple):
     bonds: dict[tuple[int, int], str]
 
 
+class _Reader:
+    """Reads a line token by token."""
+
+    def __init__(self) -> None:
+        self.atoms: list[str] = []
+        self.bonds: dict[tuple[int, int], str] = {}
+        self.rings: dict[str, tuple[int, str]] = {}
+        self.stack: list[int] = []
+        self.last, self.bond = -1, ""
+
+    def read(self, token: re.Match[str]) -> bool:
+        """Take one token; whether it may stand there."""
+        if token["bond"]:
+            self.bond = token["bond"]
+        elif token["dot"]:
+            self.last = -1
+        elif token["open"]:
+            self.stack.append(self.last)
+        elif token["close"]:
+            if not self.stack:
+                return False
+            self.last = self.stack.pop()
+        elif token["ring"]:
+            self.ring(token["ring"])
+        else:
+            self.atoms.append(token["bracket"] or token["atom"])
+            if self.last >= 0:
+                self.bonds[self.last, len(self.atoms) - 1] = self.bond
+            self.last, self.bond = len(self.atoms) - 1, ""
+        return len(self.atoms) <= _ATOMS
+
+    def ring(self, name: str) -> None:
+        """Open a ring, or close the one of this name."""
+        if name in self.rings:
+            other, bond = self.rings.pop(name)
+            self.bonds[min(other, self.last), max(other, self.last)] = self.bond or bond
+        else:
+            self.rings[name] = (self.last, self.bond)
+        self.bond = ""
+
+
 def _parse(text: str) -> _Graph | None:
     """Atoms and bonds; None where the text is no SMILES."""
-    atoms: list[str] = []
-    bonds: dict[tuple[int, int], str] = {}
-    stack: list[int] = []
-    rings: dict[str, tuple[int, str]] = {}
-    last, bond, position = -1, "", 0
+    reader, position = _Reader(), 0
     while position < len(text):
         token = _TOKEN.match(text, position)
-        if token is None:
+        if token is None or not reader.read(token):
             return None
         position = token.end()
-        if token["bond"]:
-            bond = token["bond"]
-        elif token["dot"]:
-            last = -1
-        elif token["open"]:
-            stack.append(last)
-        elif token["close"]:
-            if not stack:
-                return None
-            last = stack.pop()
-        elif token["ring"]:
-            if token["ring"] in rings:
-                other, before = rings.pop(token["ring"])
-                bonds[min(other, last), max(other, last)] = bond or before
-            else:
-                rings[token["ring"]] = (last, bond)
-            bond = ""
-        else:
-            atoms.append(token["bracket"] or token["atom"])
-            if last >= 0:
-                bonds[last, len(atoms) - 1] = bond
-            last, bond = len(atoms) - 1, ""
-        if len(atoms) > _ATOMS:
-            return None
-    return (
-        None if stack or rings or not atoms else _Graph(atoms, {key: "" if b == "-" else b for key, b in bonds.items()})
-    )
+    if reader.stack or reader.rings or not reader.atoms:
+        return None
+    return _Graph(reader.atoms, {ends: "" if bond == "-" else bond for ends, bond in reader.bonds.items()})
 
 
 def same_molecule(one: str, other: str) -> bool:
@@ -106,7 +119,7 @@ def hash_of(name: str) -> str:
 
 def _match(a: _Graph, b: _Graph, left: list[str], right: list[str]) -> bool:
     """Find a mapping that keeps atoms and bonds, trying no more than so many steps."""
-    near_a, near_b = _neighbours(a), [dict((j, bond) for bond, j in row) for row in _neighbours(b)]
+    near_a, near_b = _neighbours(a), [{j: bond for bond, j in row} for row in _neighbours(b)]
     order = sorted(range(len(left)), key=lambda i: right.count(left[i]))
     mapping: dict[int, int] = {}
     used: set[int] = set()

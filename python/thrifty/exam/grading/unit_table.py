@@ -5,7 +5,7 @@ Sources: BIPM, The International System of Units, 9th edition; NIST Special Publ
 
 from __future__ import annotations
 
-from fractions import Fraction as F
+from fractions import Fraction as F  # noqa: N817 - a table of them
 
 __all__ = ["ALIASES", "CURRENCIES", "OFFSETS", "PREFIXES", "SPELLED_PREFIXES", "UNITS"]
 
@@ -32,6 +32,7 @@ _W = {"kg": 1, "m": 2, "s": -3}
 _C = {"A": 1, "s": 1}
 _V = {"kg": 1, "m": 2, "s": -3, "A": -1}
 _OHM = {"kg": 1, "m": 2, "s": -3, "A": -2}
+_SIEMENS = {"kg": -1, "m": -2, "s": 3, "A": 2}
 _M2, _M3 = {"m": 2}, {"m": 3}
 _PI = F("3.14159265358979323846264338327950288419716939937510")
 
@@ -56,7 +57,7 @@ UNITS: dict[str, tuple[F, dict[str, int], bool]] = {
     "V": (F(1), _V, True), "volt": (F(1), _V, True),
     "F": (F(1), {"kg": -1, "m": -2, "s": 4, "A": 2}, True), "farad": (F(1), {"kg": -1, "m": -2, "s": 4, "A": 2}, True),
     "Ω": (F(1), _OHM, True), "ohm": (F(1), _OHM, True),
-    "S": (F(1), {"kg": -1, "m": -2, "s": 3, "A": 2}, True), "siemens": (F(1), {"kg": -1, "m": -2, "s": 3, "A": 2}, True),
+    "S": (F(1), _SIEMENS, True), "siemens": (F(1), _SIEMENS, True),
     "Wb": (F(1), {"kg": 1, "m": 2, "s": -2, "A": -1}, True), "weber": (F(1), {"kg": 1, "m": 2, "s": -2, "A": -1}, True),
     "T": (F(1), {"kg": 1, "s": -2, "A": -1}, True), "tesla": (F(1), {"kg": 1, "s": -2, "A": -1}, True),
     "H": (F(1), {"kg": 1, "m": 2, "s": -2, "A": -2}, True), "henry": (F(1), {"kg": 1, "m": 2, "s": -2, "A": -2}, True),
@@ -107,6 +108,8 @@ UNITS: dict[str, tuple[F, dict[str, int], bool]] = {
     "u": (F("1.66053906892e-27"), _KG, False), "amu": (F("1.66053906892e-27"), _KG, False),
     "Da": (F("1.66053906892e-27"), _KG, True), "dalton": (F("1.66053906892e-27"), _KG, True),
     # force, pressure, energy, power
+    "Nm": (F(1), _J, True), "Ns": (F(1), {"kg": 1, "m": 1, "s": -1}, False),
+    "Js": (F(1), {"kg": 1, "m": 2, "s": -1}, False),
     "dyn": (F(1, 10**5), _N, False), "dyne": (F(1, 10**5), _N, False), "lbf": (F("4.4482216152605"), _N, False),
     "kgf": (F("9.80665"), _N, False),
     "bar": (F(10**5), _PA, True), "atm": (F(101325), _PA, False), "atmosphere": (F(101325), _PA, False),
@@ -124,7 +127,8 @@ UNITS: dict[str, tuple[F, dict[str, int], bool]] = {
     "gauss": (F(1, 10**4), {"kg": 1, "s": -2, "A": -1}, True),
     "M": (F(1000), {"mol": 1, "m": -3}, True), "molar": (F(1000), {"mol": 1, "m": -3}, True),
     "P": (F(1, 10), {"kg": 1, "m": -1, "s": -1}, True), "poise": (F(1, 10), {"kg": 1, "m": -1, "s": -1}, True),
-    "D": (F("3.33564e-30"), {"A": 1, "s": 1, "m": 1}, False), "debye": (F("3.33564e-30"), {"A": 1, "s": 1, "m": 1}, False),
+    "D": (F("3.33564e-30"), {"A": 1, "s": 1, "m": 1}, False),
+    "debye": (F("3.33564e-30"), {"A": 1, "s": 1, "m": 1}, False),
     # speed
     "mph": (F("0.44704"), {"m": 1, "s": -1}, False), "kph": (F(5, 18), {"m": 1, "s": -1}, False),
     "kmph": (F(5, 18), {"m": 1, "s": -1}, False), "mps": (F(1), {"m": 1, "s": -1}, False),
@@ -163,7 +167,8 @@ ALIASES = {
     "celsius": "°C", "centigrade": "°C", "fahrenheit": "°F", "degree celsius": "°C", "degree centigrade": "°C",
     "degree fahrenheit": "°F", "degree kelvin": "K", "°K": "K", "° C": "°C", "° F": "°F", "degC": "°C", "degF": "°F",
     "degree C": "°C", "degree F": "°F", "deg C": "°C", "deg F": "°F", "° celsius": "°C", "° fahrenheit": "°F",
-    "'": "ft", "''": "in", '"': "in", "Ohm": "ohm", "Angstrom": "angstrom", "ångström": "angstrom", "atmospheres": "atm",
+    "'": "ft", "''": "in", '"': "in", "Ohm": "ohm", "Angstrom": "angstrom", "ångström": "angstrom",
+    "atmospheres": "atm",
     "degrees": "degree", "minute of arc": "arcmin", "second of arc": "arcsec", "arc minute": "arcmin",
     "arc second": "arcsec", "millimeter of mercury": "mmHg", "mm Hg": "mmHg", "atomic mass unit": "u",
     "nautical miles": "nmi", "fl oz": "floz", "kWhr": "kWh", "revolution per minute": "rpm", "cycle per second": "Hz",

@@ -60,7 +60,7 @@ def _single(name: str) -> _Part | None:
             return found
     lower = name.lower()
     for candidate in dict.fromkeys((lower, *_singular(lower))):
-        found = _exact(ALIASES.get(candidate, candidate)) or _spelled(candidate)
+        found = _exact(ALIASES.get(candidate, candidate if len(candidate) > 3 else ""))
         if found:
             return found
     # KM, Kg, HZ: case is wrong, and nothing else can be meant.
@@ -99,7 +99,7 @@ def _spelled(name: str) -> _Part | None:
 
 
 def _singular(name: str) -> list[str]:
-    """What a plural may be one of."""
+    """List what a plural may be one of."""
     if len(name) < 3 or not name.endswith("s"):
         return []
     return [name[:-1], name[:-2]] if name.endswith(("ches", "xes")) else [name[:-1]]
@@ -110,6 +110,7 @@ _TOKEN = re.compile(
     r"|(?P<open>\()|(?P<close>\))|(?P<name>(?:°\s?)?[A-Za-zμΩÅ°ω'\"%‰]+)(?P<digits>-?\d(?![\d.]))?)\s*"
 )
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
+_SQUARED, _CUBED = re.compile(r"\b([A-Za-z]{1,20}) squared\b"), re.compile(r"\b([A-Za-z]{1,20}) cubed\b")
 _LONG = 60
 
 
@@ -133,7 +134,7 @@ def read_unit(text: str) -> tuple[Unit, ...]:
         if money is not None:
             found = [Unit("money", money[1], ((money[0], 1),))]
             return (*found, *_physical(text))
-    if lower == "pounds" or lower == "pound":
+    if singular == "pound":
         return (*_physical("lb"), Unit("money", Fraction(1), (("GBP", 1),)))
     return tuple(_physical(text)) or tuple(_thing(text))
 
@@ -156,51 +157,43 @@ def _unit(part: _Part) -> Unit:
 
 
 def _product(text: str) -> _Part | None:
-    """Read a product of powers; what follows a slash divides, up to the next multiplication sign or bracket."""
+    """Read a product of powers; all that follows a slash divides: J/kg·K means J/(kg K) to those who write it."""
+    text = _CUBED.sub(r"\1^3", _SQUARED.sub(r"\1^2", text))
     scale, dimensions = Fraction(1), dict[str, int]()
     position, sign, inside, wait, seen = 0, 1, 0, 0, 0
-    text = re.sub(r"\bmeters? squared\b|\bmetres? squared\b", "m^2", text)
-    text = re.sub(r"\b([A-Za-z]+) squared\b", r"\1^2", text)
-    text = re.sub(r"\b([A-Za-z]+) cubed\b", r"\1^3", text)
     while position < len(text):
         token = _TOKEN.match(text, position)
-        if token is None or token.end() == position:
+        if token is None or token.end() == position or token["power"]:
             return None
         position = token.end()
         if token["over"]:
             sign = -1
-        elif token["times"]:
-            # J/kg·K and J/kg*K mean J/(kg K) to those who write them.
-            pass
-        elif token["open"]:
-            inside += 1
-        elif token["close"]:
-            inside -= 1
-        elif token["power"]:
-            return None
-        elif token["name"].lower() in _POWERS:
+        inside += (token["open"] is not None) - (token["close"] is not None)
+        if not token["name"]:
+            continue
+        if token["name"].lower() in _POWERS:
             wait = _POWERS[token["name"].lower()]
-        else:
-            name, power = token["name"], wait or 1
-            wait = 0
-            if token["digits"]:
-                power = int(token["digits"])
-            elif (raised := _TOKEN.match(text, position)) is not None and raised["power"]:
-                power = int(raised["n"].replace(" ", ""))
-                position = raised.end()
-            part = _single(name)
-            if part is None:
-                return None
-            seen += 1
-            power *= sign
-            if abs(power) > 12 or seen > 8:
-                return None
-            scale *= part[0] ** power
-            for dimension, exponent in part[1].items():
-                dimensions[dimension] = dimensions.get(dimension, 0) + exponent * power
-    if inside or wait or not seen:
-        return None
-    return scale, dimensions, Fraction(0)
+            continue
+        power, position = _power(token, text, position)
+        part, seen = _single(token["name"]), seen + 1
+        power = sign * (wait or power)
+        if part is None or abs(power) > 12 or seen > 8:
+            return None
+        wait = 0
+        scale *= part[0] ** power
+        for dimension, exponent in part[1].items():
+            dimensions[dimension] = dimensions.get(dimension, 0) + exponent * power
+    return None if inside or wait or not seen else (scale, dimensions, Fraction(0))
+
+
+def _power(token: re.Match[str], text: str, position: int) -> tuple[int, int]:
+    """Exponent of a name, and where reading goes on."""
+    if token["digits"]:
+        return int(token["digits"]), position
+    raised = _TOKEN.match(text, position)
+    if raised is not None and raised["power"]:
+        return int(raised["n"].replace(" ", "")), raised.end()
+    return 1, position
 
 
 def by_pint(unit: Unit) -> Unit | None:
@@ -214,7 +207,7 @@ def by_pint(unit: Unit) -> Unit | None:
     powers = {_BASE.get(key, key): power for key, power in base.unit_items()}
     if not powers or any(power != int(power) for power in powers.values()):
         return None
-    factor = Fraction(float(base.magnitude)).limit_denominator(10**15)
+    factor = Fraction(repr(float(base.magnitude)))
     return _unit((factor, {key: int(power) for key, power in powers.items()}, Fraction(0)))
 
 
@@ -243,6 +236,8 @@ def _thing(text: str) -> list[Unit]:
     if any(word in _NOT_THINGS for word in words):
         return []
     kept = sorted({_stem(word) for word in words if word not in _STOP})
+    if not any(len(word) > 2 for word in kept):
+        return []
     return [Unit("thing", Fraction(1), tuple((word, 1) for word in kept))] if kept else []
 
 

@@ -7,32 +7,16 @@ from fractions import Fraction
 
 __all__ = ["ORDINALS", "SCALES", "spelled", "spelled_prefix"]
 
-_UNITS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS = dict(
-    zip(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], range(20, 100, 10), strict=True)
-)
-_VALUES = {word: value for value, word in enumerate(_UNITS)} | _TENS | {"fourty": 40, "nought": 0, "nil": 0}
+_SMALL = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
+nineteen
+""".split()
+_FIRST = """
+zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth
+sixteenth seventeenth eighteenth nineteenth
+""".split()
+_TENS = {word: 10 * k for k, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+_VALUES = {word: value for value, word in enumerate(_SMALL)} | _TENS | {"fourty": 40, "nought": 0, "nil": 0}
 #: Words that multiply what is before them.
 SCALES = {
     "dozen": 12,
@@ -43,41 +27,16 @@ SCALES = {
     "trillion": 10**12,
     "quadrillion": 10**15,
 }
-_FIRST = [
-    "zeroth",
-    "first",
-    "second",
-    "third",
-    "fourth",
-    "fifth",
-    "sixth",
-    "seventh",
-    "eighth",
-    "ninth",
-    "tenth",
-    "eleventh",
-    "twelfth",
-    "thirteenth",
-    "fourteenth",
-    "fifteenth",
-    "sixteenth",
-    "seventeenth",
-    "eighteenth",
-    "nineteenth",
-]
 #: Ordinal words and what they count.
 ORDINALS = (
     {word: value for value, word in enumerate(_FIRST)}
     | {word[:-1] + "ieth": value for word, value in _TENS.items()}
     | {"hundredth": 100, "thousandth": 1000, "millionth": 10**6}
 )
-_PARTS = {word: value for word, value in ORDINALS.items() if value > 2} | {
-    "half": 2,
-    "halve": 2,
-    "quarter": 4,
-}
-_WORD = re.compile(r"[a-z]+")
-_TOKENS = re.compile(r"\s*[-\s]\s*")
+_PARTS = {word: value for word, value in ORDINALS.items() if value > 2} | {"half": 2, "halve": 2, "quarter": 4}
+_AND_PART = {"half": Fraction(1, 2), "quarter": Fraction(1, 4), "third": Fraction(1, 3)}
+_TOKEN = re.compile(r"(?:\s*-\s*|\s+|^)([A-Za-z]+)")
+_SEEN = 200
 
 
 def spelled(text: str) -> Fraction | None:
@@ -92,78 +51,73 @@ def spelled(text: str) -> Fraction | None:
 
 def spelled_prefix(text: str) -> tuple[Fraction, str] | None:
     """Value of the number in words that text begins with, and what is left of it."""
-    lower = text[:200].lower()
-    first = _WORD.match(lower)
-    if first is None or not _begins(first[0]):
-        return None
-    words: list[tuple[str, int]] = [(m[0], m.end()) for m in re.finditer(r"[a-z]+", lower)]
-    total = Fraction(0)
-    current: int | None = None
-    end = i = 0
+    words: list[str] = []
+    ends: list[int] = []
     position = 0
-    while i < len(words):
-        word, stop = words[i]
-        between = lower[position : stop - len(word)]
-        if i and not re.fullmatch(r"\s*-\s*|\s+", between):
-            break
-        if word == "and":
-            # "two hundred and five", "two and a half": what follows decides.
-            if (current is None and not total) or i + 1 >= len(words):
-                break
-            rest = [w for w, _ in words[i + 1 : i + 4]]
-            if rest[:2] in (["a", "half"], ["one", "half"]):
-                total, current, end = total + (current or 0) + Fraction(1, 2), 0, words[i + 2][1]
-                break
-            if rest[:2] in (["a", "quarter"], ["one", "quarter"]):
-                total, current, end = total + (current or 0) + Fraction(1, 4), 0, words[i + 2][1]
-                break
-            if (current or total) < 100 or rest[0] not in _VALUES:
-                break
-        elif word in ("a", "an"):
-            if i or len(words) == 1 or not (words[1][0] in SCALES or words[1][0] in _PARTS):
-                break
-            current = 1
-        elif word in _VALUES:
-            value = _VALUES[word]
-            if current is None:
-                current = value
-            elif (current % 100 == 0 and current) or (current % 10 == 0 and current % 100 >= 20 and 0 < value < 10):
-                current += value
-            else:
-                break
-            end = stop
-        elif word in SCALES or (word.endswith("s") and word[:-1] in SCALES and word != "dozens"):
-            scale = SCALES[word.removesuffix("s")]
-            if scale <= 100:
-                current = (1 if current is None else current) * scale
-            else:
-                total, current = total + (1 if current is None else current) * scale, None
-            end = stop
-        elif (part := word if word in _PARTS else word.removesuffix("s")) in _PARTS and current and not total:
-            if part not in ("half", "quarter") and word in ORDINALS and current >= 20 and current % 10 == 0:
-                return Fraction(current + ORDINALS[word]), text[stop:].strip()
-            if word in ORDINALS and current > 1:
-                break
-            return Fraction(current, _PARTS[part]), text[stop:].strip()
-        elif word in ORDINALS:
-            if current is None:
-                total, current = total + ORDINALS[word], None
-            elif current % 10 == 0 and ORDINALS[word] < 10:
-                total, current = total + current + ORDINALS[word], None
-            else:
-                break
-            end = stop
-            break
-        elif word in ("half", "quarter") and not i:
-            return Fraction(1, _PARTS[word]), text[stop:].strip()
+    while position < _SEEN and (token := _TOKEN.match(text, position)) is not None:
+        words.append(token[1].lower())
+        ends.append(token.end())
+        position = token.end()
+    if not words:
+        return None
+    value, used = _cardinal(words)
+    number, used = _ended(value, words, used) if used else _alone(words)
+    return (number, text[ends[used - 1] :].strip()) if used else None
+
+
+def _cardinal(words: list[str]) -> tuple[int, int]:
+    """Value of the cardinal number that words begin with, and of how many it is."""
+    total, current, used = 0, None, 0
+    for k, word in enumerate(words):
+        scale = SCALES.get(word.removesuffix("s"))
+        if word in _VALUES and _fits(current, _VALUES[word]):
+            current = (current or 0) + _VALUES[word]
+        elif scale is not None and scale <= 100:
+            current = (1 if current is None else current) * scale
+        elif scale is not None:
+            total, current = total + (1 if current is None else current) * scale, None
+        elif _joins(word, words[k + 1 : k + 2], total + (current or 0), k):
+            current = 1 if word != "and" else current
+            continue
         else:
             break
-        position = stop
-        i += 1
-    if not end:
-        return None
-    return total + (current or 0), text[end:].strip()
+        used = k + 1
+    return total + (current or 0), used
 
 
-def _begins(word: str) -> bool:
-    return word in _VALUES or word in SCALES or word in ORDINALS or word in ("a", "an", "half", "quarter")
+def _fits(current: int | None, value: int) -> bool:
+    """Whether a word adds to the number before it: forty-two, one hundred two, but not two five."""
+    if current is None:
+        return True
+    return bool(current) and (current % 100 == 0 or (current % 10 == 0 and current % 100 >= 20 and 0 < value < 10))
+
+
+def _joins(word: str, after: list[str], so_far: int, k: int) -> bool:
+    """Whether ``and`` or an article belongs to the number: two hundred and five, a million."""
+    if word == "and":
+        return so_far >= 100 and bool(after) and after[0] in _VALUES
+    return word in ("a", "an") and k == 0 and bool(after) and after[0] in SCALES
+
+
+def _ended(value: int, words: list[str], used: int) -> tuple[Fraction, int]:
+    """Add to a cardinal number what may end it: and a half, thirds, first."""
+    rest = words[used:]
+    if rest[:1] == ["and"] and len(rest) > 2 and rest[1] in ("a", "one") and rest[2] in _AND_PART:
+        return value + _AND_PART[rest[2]], used + 3
+    if rest and rest[0] in ORDINALS and value >= 20 and value % 10 == 0 and ORDINALS[rest[0]] < 10:
+        return Fraction(value + ORDINALS[rest[0]]), used + 1
+    part = _PARTS.get(rest[0].removesuffix("s")) if rest else None
+    if part is not None and value and (value == 1) != rest[0].endswith("s"):
+        return Fraction(value, part), used + 1
+    return Fraction(value), used
+
+
+def _alone(words: list[str]) -> tuple[Fraction, int]:
+    """Read an ordinal, or one part, without a number before it."""
+    if words[0] in ("a", "an") and len(words) > 1 and words[1] in _PARTS:
+        return Fraction(1, _PARTS[words[1]]), 2
+    if words[0] in ("half", "quarter"):
+        return Fraction(1, _PARTS[words[0]]), 1
+    if words[0] in ORDINALS:
+        return Fraction(ORDINALS[words[0]]), 1
+    return Fraction(0), 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +16,7 @@ from thrifty.exam.judging.fence import PROMPT_ID, key, messages, prompt_sha256
 from thrifty.exam.judging.judgement import SCHEMA, Judgement, read_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from thrifty.exam.ask import Outcome
     from thrifty.exam.judging.kept import Kept
@@ -136,41 +138,45 @@ class Judge:
         EndpointError
             Where nothing is answered any more.
         """
-        said: dict[int, Judgement] = {}
-        keys = [key(*item, f"{self.where} {self.name}") for item in items] if kept is not None else []
-        if kept is not None:
-            said = {n: before for n, one in enumerate(keys) if (before := kept.get(one)) is not None}
+        keys = [key(*item, f"{self.where} {self.name}") for item in items]
+        said = {} if kept is None else {one: before for one in keys if (before := kept.get(one)) is not None}
+        # The same response to the same question, in another repeat, is asked about once.
+        open_ = {one: item for one, item in zip(keys, items, strict=True) if one not in said}
+        total = len(said) + len(open_)
 
-        def judged(number: int, judgement: Judgement) -> None:
-            said[number] = judgement
+        def judged(one: str, judgement: Judgement) -> None:
+            said[one] = judgement
             if kept is not None:
-                kept.add(keys[number], judgement)
+                kept.add(one, judgement)
             if progress is not None:
-                progress(len(said), len(items))
+                progress(len(said), total)
 
-        if len(said) < len(items):
-            _awaited(self._rounds(items, [n for n in range(len(items)) if n not in said], judged))
-        return [said[number] for number in range(len(items))]
+        if open_:
+            _awaited(self._rounds(open_, judged))
+        return [said[one] for one in keys]
 
-    async def _rounds(
-        self, items: Sequence[tuple[str, str, str]], open_: list[int], judged: Callable[[int, Judgement], None]
-    ) -> None:
+    def _connection(self) -> Connection | Function:
+        if isinstance(self.model, Endpoint):
+            return Connection(self.model, self.timeout)
+        return Function(self.model, self.concurrency, self.timeout)
+
+    async def _rounds(self, items: dict[str, tuple[str, str, str]], judged: Callable[[str, Judgement], None]) -> None:
         from thrifty.exam.ask import Asker
 
-        connect = Connection if isinstance(self.model, Endpoint) else Function
-        async with connect(self.model, self.concurrency, self.timeout) as connection:  # type: ignore[arg-type]
+        open_ = items
+        async with self._connection() as connection:
             for attempt in range(1, self.attempts + 1):
-                again: list[int] = []
+                again: dict[str, tuple[str, str, str]] = {}
 
-                def done(number: int, outcome: Outcome, attempt: int = attempt, again: list[int] = again) -> None:
+                def done(one: str, outcome: Outcome, attempt: int = attempt, again: dict[str, Any] = again) -> None:
                     judgement, useless = _read(outcome)
                     if useless and attempt < self.attempts:
-                        again.append(number)
+                        again[one] = items[one]
                     else:
-                        judged(number, replace(judgement, attempts=attempt))
+                        judged(one, replace(judgement, attempts=attempt))
 
                 asker = Asker(connection, concurrency=self.concurrency, retries=self.retries, where=self.where)
-                await asker.run(((number, messages(*items[number])) for number in open_), done)
+                await asker.run(((one, messages(*item)) for one, item in open_.items()), done)
                 open_ = again
                 if not open_:
                     return
@@ -182,8 +188,31 @@ def _read(outcome: Outcome) -> tuple[Judgement, bool]:
     return read_reply(outcome.reply.text)
 
 
-def _awaited(work: Any) -> None:
-    """Run a coroutine; the exception that ended it is raised as itself."""
+def _awaited(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine, also where a loop runs already, as in notebooks; what ended it is raised as itself."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        _run(work)
+        return
+    begun: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
+
+    async def told() -> None:
+        begun.append((asyncio.get_running_loop(), asyncio.ensure_future(work)))
+        await begun[0][1]
+
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(_run, told())
+        try:
+            future.result()
+        except BaseException:
+            for loop, task in begun:
+                with suppress(RuntimeError):  # it has ended
+                    loop.call_soon_threadsafe(task.cancel)
+            raise
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(work)
     except BaseExceptionGroup as group:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from thrifty.errors import LockedError
-from thrifty.exam.journal import line_of
+from thrifty.exam.journal import line_of, values_of
 from thrifty.exam.judging.judgement import Judgement
 
 if TYPE_CHECKING:
@@ -21,6 +19,7 @@ __all__ = ["Kept"]
 FORMAT, VERSION = "thrifty.exam.judgements", 1
 #: Bytes of a line; longer ones are damaged.
 MOST_LINE = 1 << 20
+_SAID = {"correct": bool, "answer": str, "reasoning": str, "confidence_percent": float | None}
 
 
 class Kept:
@@ -42,34 +41,43 @@ class Kept:
     def __init__(self, path: Path, canary: str = "") -> None:
         self.path = path
         self._found: dict[str, Judgement] = {}
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-        self._file = os.fdopen(os.open(path, flags, 0o600), "r+b")
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            last = self._read()
+            if not last:
+                self._write(line_of({"format": FORMAT, "version": VERSION, "canary": canary}))
+            elif not last.endswith(b"\n"):
+                self._write(b"\n")
         except BlockingIOError:
-            self._file.close()
+            os.close(self._file)
             raise LockedError(f"{path}: another process grades this run; wait for it") from None
-        self._read()
-        if not self._file.tell():
-            self._file.write(line_of({"format": FORMAT, "version": VERSION, "canary": canary}))
+        except BaseException:
+            os.close(self._file)
+            raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        os.close(self._file)
 
-    def _read(self) -> None:
-        last = b"\n"
-        while line := self._file.readline(MOST_LINE):
-            last = line
-            values = _values(line)
-            if values is not None:
-                self._found[values["key"]] = Judgement(
-                    values["correct"], values["answer"], values["reasoning"], values["confidence_percent"]
-                )
-        if not last.endswith(b"\n"):
-            self._file.write(b"\n")
+    def _read(self) -> bytes:
+        """Read what is there; returns the last line."""
+        last = b""
+        with open(self._file, "rb", closefd=False) as file:
+            while line := file.readline(MOST_LINE):
+                last, values = line, values_of(line)
+                if values is not None and _is_one(values):
+                    self._found[values["key"]] = Judgement(**{name: values[name] for name in _SAID})
+        return last
+
+    def _write(self, line: bytes) -> None:
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, str(self.path)) from None
 
     def get(self, key: str) -> Judgement | None:
         """Return what was said under a key."""
@@ -80,29 +88,9 @@ class Kept:
         if judgement.correct is None:
             return
         self._found[key] = replace(judgement, attempts=0)
-        values = {
-            "key": key,
-            "correct": judgement.correct,
-            "answer": judgement.answer,
-            "reasoning": judgement.reasoning,
-            "confidence_percent": judgement.confidence_percent,
-        }
-        try:
-            self._file.write(line_of(values))
-            self._file.flush()
-        except OSError as error:
-            raise type(error)(error.errno, error.strerror, str(self.path)) from None
+        self._write(line_of({"key": key, **{name: getattr(judgement, name) for name in _SAID}}))
 
 
-def _values(line: bytes) -> dict[str, Any] | None:
-    """Return what a line holds; None where it is damaged or not of this form."""
-    text = line[18:].rstrip(b"\n")
-    if line[:18] != b"%08x %08x " % (zlib.crc32(text), len(text)):
-        return None
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    kinds = {"key": str, "correct": bool, "answer": str, "reasoning": str, "confidence_percent": float | None}
-    whole = isinstance(values, dict) and all(isinstance(values.get(name), kind) for name, kind in kinds.items())
-    return values if whole else None
+def _is_one(values: dict[str, Any]) -> bool:
+    kinds = {"key": str, **_SAID}
+    return all(name in values and isinstance(values[name], kind) for name, kind in kinds.items())

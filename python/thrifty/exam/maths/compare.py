@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from thrifty.exam.maths.allowance import budget
 from thrifty.exam.maths.boxes import unboxed
+from thrifty.exam.maths.matrices import computed
 from thrifty.exam.maths.parser import parse
 from thrifty.exam.maths.shapes import shaped
 from thrifty.exam.maths.structure import same
-from thrifty.exam.maths.tree import NotMathsError
+from thrifty.exam.maths.tree import Node, NotMathsError
 
 __all__ = ["compare"]
 
@@ -34,7 +36,12 @@ def compare(gold: str, answer: str) -> Literal["equal", "different"] | None:
     'different'
     """
     try:
-        verdict = same(shaped(parse(unboxed(gold))), shaped(parse(unboxed(answer))))
+        with budget():
+            verdict = same(_read(gold), _read(answer))
     except (NotMathsError, RecursionError):
         return None
     return None if verdict is None else "equal" if verdict else "different"
+
+
+def _read(text: str) -> Node:
+    return shaped(computed(parse(unboxed(text))))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from thrifty.exam.maths.exact import rational
-from thrifty.exam.maths.tree import Node
 from thrifty.exam.maths.values import real_value, same_value
+
+if TYPE_CHECKING:
+    from thrifty.exam.maths.tree import Node
 
 __all__ = ["same_leaf", "written"]
 
@@ -64,7 +67,7 @@ def _finite(denominator: int) -> bool:
     return denominator == 1
 
 
-def same_leaf(gold: Node, answer: Node) -> bool | None:
+def same_leaf(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 - one a kind
     """Whether two values are the same; None where nothing can tell."""
     if gold.kind == "unit" and answer.kind == "unit":
         if gold.name.rstrip("s") != answer.name.rstrip("s"):

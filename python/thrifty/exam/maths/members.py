@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from thrifty.exam.maths.shapes import expanded
-from thrifty.exam.maths.tree import Node
+
+if TYPE_CHECKING:
+    from thrifty.exam.maths.tree import Node
 
 __all__ = ["Members", "composite", "members"]
 

@@ -18,9 +18,13 @@ __all__ = [
 
 #: Functions of one argument, by name.
 FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch arsinh arcosh "
-    "artanh ln log lg exp sqrt cbrt abs floor ceil gcd lcm max min det dim ker deg arg re im sgn trace rank Pr".split()
-)
+    [
+        "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "arcsec", "arccsc",
+        "sinh", "cosh", "tanh", "coth", "sech", "csch", "arsinh", "arcosh", "artanh", "cis", "ln", "log", "lg",
+        "exp", "sqrt", "cbrt", "abs", "floor", "ceil", "gcd", "lcm", "max", "min", "det", "dim", "ker", "deg",
+        "arg", "re", "im", "sgn", "trace", "rank", "Pr",
+    ]
+)  # fmt: skip
 
 #: What else people call them.
 ALIASES = {
@@ -54,9 +58,12 @@ ALIASES = {
 PLAIN_FUNCTIONS = FUNCTIONS | frozenset(ALIASES) | {"binom"}
 
 GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega hbar ell nabla partial aleph".split()
-)
+    [
+        "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu",
+        "xi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda",
+        "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega", "hbar", "ell", "nabla", "partial", "aleph",
+    ]
+)  # fmt: skip
 
 #: Commands and words that are one operator.
 OPERATORS = {
@@ -126,21 +133,37 @@ CONNECTIVES = {"and": "and", "or": "or", "&": "and", "und": "and", "et": "and"}
 
 #: Commands that say how something looks.
 DROPPED = frozenset(
-    "left right middle big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle limits "
-    "nolimits quad qquad space nonumber scriptstyle thinspace enspace rm bf it".split()
-)
+    [
+        "left", "right", "middle", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr",
+        "Biggl", "Biggr", "displaystyle", "textstyle", "limits", "nolimits", "quad", "qquad", "space", "nonumber",
+        "scriptstyle", "thinspace", "enspace", "rm", "bf", "it",
+    ]
+)  # fmt: skip
 
 #: Commands around words.
-TEXTS = frozenset("text textbf textit textrm textnormal textsf texttt mbox hbox mathrm operatorname mathit mathsf".split())
+TEXTS = frozenset(
+    [
+        "text", "textbf", "textit", "textrm", "textnormal", "textsf", "texttt", "mbox", "hbox", "mathrm",
+        "operatorname", "mathit", "mathsf",
+    ]
+)  # fmt: skip
 
 #: Commands around letters.
-STYLES = frozenset("mathbf boldsymbol bm vec hat widehat overrightarrow mathcal mathscr mathfrak underline tilde".split())
+STYLES = frozenset(
+    [
+        "mathbf", "boldsymbol", "bm", "vec", "hat", "widehat", "overrightarrow", "mathcal", "mathscr", "mathfrak",
+        "underline", "tilde",
+    ]
+)  # fmt: skip
 
 #: Units that follow a number; whether they convert is not known here.
 UNIT_WORDS = frozenset(
-    "mm cm dm km nm um ft yd mi kg mg lb lbs oz ml mL kJ kW kWh Hz kHz MHz GHz eV keV MeV GeV Pa kPa MPa min hr hrs sec "
-    "mph mol deg rad cm2 m2 km2 usd USD EUR".split()
-)
+    [
+        "mm", "cm", "dm", "km", "nm", "um", "ft", "yd", "mi", "kg", "mg", "lb", "lbs", "oz", "ml", "mL", "kJ", "kW",
+        "kWh", "Hz", "kHz", "MHz", "GHz", "eV", "keV", "MeV", "GeV", "Pa", "kPa", "MPa", "min", "hr", "hrs", "sec",
+        "mph", "mol", "deg", "rad", "cm2", "m2", "km2", "usd", "USD", "EUR",
+    ]
+)  # fmt: skip
 
 UNICODE = {
     "\u2212": "-",
@@ -227,10 +250,41 @@ UNICODE |= dict(
         "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ",
         [
             f"\\{name} "
-            for name in (
-                "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi "
-                "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
-            ).split()
+            for name in [
+                "alpha",
+                "beta",
+                "gamma",
+                "delta",
+                "epsilon",
+                "zeta",
+                "eta",
+                "theta",
+                "iota",
+                "kappa",
+                "lambda",
+                "mu",
+                "nu",
+                "xi",
+                "pi",
+                "rho",
+                "sigma",
+                "tau",
+                "upsilon",
+                "phi",
+                "chi",
+                "psi",
+                "omega",
+                "Gamma",
+                "Delta",
+                "Theta",
+                "Lambda",
+                "Xi",
+                "Pi",
+                "Sigma",
+                "Phi",
+                "Psi",
+                "Omega",
+            ]
         ],
         strict=True,
     )

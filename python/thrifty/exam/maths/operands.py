@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from thrifty.exam.maths.atoms import BIG, Atoms
 from thrifty.exam.maths.names import STYLES
 from thrifty.exam.maths.tree import Node, NotMathsError, number
@@ -15,13 +17,14 @@ INVERSES = {name: f"arc{name}" for name in ("sin", "cos", "tan", "cot", "sec", "
 }
 MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "smallmatrix", "array"})
 ROWS = frozenset({"cases", "aligned", "align", "gathered", "gather", "equation", "split", "dcases"})
+NAMED = frozenset({"overline", "bar", "angle", "triangle", "overarc", "measuredangle", "dot", "ddot"})
 FRACTIONS = frozenset({"frac", "dfrac", "tfrac", "cfrac"})
 
 
 class Operands(Atoms):
     """The middle of the parser."""
 
-    def bracket(self) -> Node:
+    def bracket(self) -> Node:  # noqa: PLR0911 - one a kind
         """Whatever an opening sign begins."""
         opened = self.here.text
         if opened in {"infinity", "..."}:
@@ -53,6 +56,8 @@ class Operands(Atoms):
             return found._replace(kind="tuple", name="<>")
         if opened in {"(", "[", "]"} and closed in {")", "]", "["} and self.tokens[self.at - 1].kind == "op":
             if found.kind == "list":
+                if opened + closed == "[]" and _is_table(found):
+                    return found._replace(kind="matrix", args=tuple(row._replace(kind="list") for row in found.args))
                 left, right = "(" if opened in {"(", "]"} else "[", "]" if closed == "]" else ")"
                 return found._replace(kind="tuple", name=left + right)
             if opened + closed in {"()", "[]"}:
@@ -60,7 +65,7 @@ class Operands(Atoms):
         raise NotMathsError("brackets do not match")
 
     def braces(self, closer: str) -> Node:
-        """A set, by its members or by what they fulfil."""
+        """Read a set, by its members or by what they fulfil."""
         self.at += 1
         if self.took(closer):
             return self.made("set", name="hard")
@@ -78,7 +83,11 @@ class Operands(Atoms):
         self.expect(closer)
         if conditions is not None:
             return self.made("builder", found, conditions)
-        return self.made("set", *(found.args if found.kind == "list" else (found,)), name="hard" if closer == "\\}" else "soft")
+        if closer == "}" and found.kind != "list":
+            return found
+        return self.made(
+            "set", *(found.args if found.kind == "list" else (found,)), name="hard" if closer == "\\}" else "soft"
+        )
 
     def inside(self, closer: str) -> tuple[Node, ...]:
         """Read arguments up to a closing sign."""
@@ -100,6 +109,14 @@ class Operands(Atoms):
                 power = self.exponent()
             else:
                 base = self.group()
+        if (
+            name == "log"
+            and base is None
+            and self.here.kind == "number"
+            and not self.here.space
+            and self.next.text == "("
+        ):
+            base = self.numeral()  # log2(8)
         if power is not None and power.number == -1 and name in INVERSES:
             name, power = INVERSES[name], None
         arguments = self.arguments(name)
@@ -110,6 +127,9 @@ class Operands(Atoms):
         """One form for functions that have several."""
         if name == "exp":
             return self.made("pow", self.made("symbol", name="e"), *arguments[:1])
+        if name == "cis":
+            turned = self.made("mul", self.made("symbol", name="i"), *arguments[:1])
+            return self.made("pow", self.made("symbol", name="e"), turned)
         if name == "cbrt":
             return self.made("call", *arguments[:1], number(3), name="root")
         if name == "lg":
@@ -135,9 +155,10 @@ class Operands(Atoms):
         return (found,)
 
     def at_differential(self) -> bool:
+        """Whether the ``dx`` of an integral stands here."""
         return bool(self.differential) and self.here.text == "d" and self.next.kind == "letter"
 
-    def command(self) -> Node:
+    def command(self) -> Node:  # noqa: PLR0911 - one a kind
         """Read what a LaTeX command begins."""
         name = self.here.text
         self.at += 1
@@ -148,14 +169,16 @@ class Operands(Atoms):
             if self.took("["):
                 degree = self.inside("]")[0]
             inner = self.group()
-            return self.made("call", inner, name="sqrt") if degree is None else self.made(
-                "call", inner, degree, name="root"
+            return (
+                self.made("call", inner, name="sqrt")
+                if degree is None
+                else self.made("call", inner, degree, name="root")
             )
         if name in {"binom", "dbinom", "tbinom"}:
             return self.made("call", self.group(), self.group(), name="binom")
         if name in {"boxed", "fbox"}:
             return self.group()
-        if name in STYLES or name in {"overline", "bar", "angle", "triangle", "overarc", "measuredangle"}:
+        if name in STYLES or name in NAMED:
             return self.styled_name(name)
         if name == "mathbb":
             found = self.group()
@@ -165,14 +188,16 @@ class Operands(Atoms):
         if name in {"lfloor", "lceil"}:
             found = self.items()
             self.expect(name.replace("l", "r", 1))
-            return self.made("call", found, name=name[1:5])
+            return self.made("call", found, name=name[1:])
         if name == "langle":
             found = self.items()
             self.expect("rangle")
             return found._replace(kind="tuple", name="<>") if found.kind == "list" else found
         if name == "begin":
             return self.environment()
-        raise NotMathsError(f"unknown command {name}")
+        if self.here.text == "{":
+            raise NotMathsError(f"unknown command {name}")
+        return self.made("symbol", name=name)
 
     def styled_name(self, name: str) -> Node:
         """Letters with something above or before them."""
@@ -181,6 +206,8 @@ class Operands(Atoms):
             while self.here.kind == "letter" and not self.here.space:
                 inner = self.times(inner, self.group())
             return self.made("call", inner, name="angle" if "angle" in name and name != "triangle" else name)
+        if name in {"dot", "ddot"}:
+            return self.made("call", inner, name=name)
         if name in {"overline", "bar", "overarc"}:
             return self.made("call", inner, name="bar")
         if inner.kind == "symbol" and inner.name in {"i", "j", "k"}:
@@ -188,7 +215,7 @@ class Operands(Atoms):
         return inner
 
     def big(self, name: str) -> Node:
-        """A sum, product, limit or integral, with its variable, limits and body."""
+        """Read a sum, product, limit or integral, with its variable, limits and body."""
         nothing = Node("text")
         below = above = variable = nothing
         while self.here.kind == "op" and self.here.text in {"_", "^"}:
@@ -245,8 +272,9 @@ class Operands(Atoms):
         return self.made("call", found, name="det") if name == "vmatrix" else found
 
     def environment_name(self) -> str:
+        """Read the name of an environment in its braces."""
         self.expect("{")
-        parts = []
+        parts: list[str] = []
         while not self.took("}"):
             if self.here.kind == "end" or len(parts) > 12:
                 raise NotMathsError("} is missing")
@@ -255,9 +283,20 @@ class Operands(Atoms):
         return "".join(parts).rstrip("*")
 
     def close(self, name: str) -> None:
+        """Read the end of an environment."""
         self.expect("end")
         if self.environment_name() != name:
             raise NotMathsError(f"{name} does not end")
 
-    def chain(self) -> Node: ...  # type: ignore[empty-body]
-    def signed(self) -> Node: ...  # type: ignore[empty-body]
+    @abstractmethod
+    def chain(self) -> Node:
+        """Read expressions with relations between."""
+
+    @abstractmethod
+    def signed(self) -> Node:
+        """Read a power with signs before it."""
+
+
+def _is_table(node: Node) -> bool:
+    """Whether these are rows of one length in square brackets."""
+    return len({(row.kind, row.name, len(row.args)) for row in node.args}) == 1 and node.args[0].name == "[]"

@@ -28,7 +28,8 @@ class Parser(Operands):
     def items(self) -> Node:
         """Values with commas, semicolons or words between; one value alone is itself."""
         self.deeper()
-        values, between = [self.chain()], []
+        values = [self.chain()]
+        between: list[str] = []
         while self.here.kind == "op" and self.here.text in SEPARATORS:
             marks = set()
             while self.here.kind == "op" and self.here.text in SEPARATORS:
@@ -41,13 +42,18 @@ class Parser(Operands):
         self.depth -= 1
         if len(values) == 1:
             return values[0]
-        if "," in between and set(between) & {";", ";;"}:  # p=5, q=2; p=7, q=2
-            groups: list[list[Node]] = [[values[0]]]
-            for mark, value in zip(between, values[1:], strict=True):
-                if mark == ",":
-                    groups[-1].append(value)
-                else:
-                    groups.append([value])
+        return self.grouped(values, between)
+
+    def grouped(self, values: list[Node], between: list[str]) -> Node:
+        """Make a list; p = 5, q = 2; p = 7, q = 2 is one of lists."""
+        groups: list[list[Node]] = [values[:1]]
+        for mark, value in zip(between, values[1:], strict=True):
+            if mark == ",":
+                groups[-1].append(value)
+            else:
+                groups.append([value])
+        equations = len({len(group) for group in groups}) == 1 and all(value.kind == "chain" for value in values)
+        if "," in between and len(groups) > 1 and (equations or set(between) & {";", ";;"}):
             values = [group[0] if len(group) == 1 else self.made("list", *group, name=",") for group in groups]
         mark = next(mark for mark in ("or", "and", ";", ";;", ",") if mark in between)
         return self.made("list", *values, name=";" if mark == ";;" else mark)
@@ -65,7 +71,7 @@ class Parser(Operands):
         return found if modulus is None else self.made("mod", found, modulus)
 
     def modulus(self) -> Node | None:
-        """Read what follows ``\\pmod``, ``mod``, or ``(mod``."""
+        r"""Read what follows ``\pmod``, ``mod``, or ``(mod``."""
         opened = self.here.text == "(" and self.next.text in {"mod", "bmod"}
         self.at += opened
         if self.here.text not in {"mod", "bmod", "pmod"} or self.here.kind not in {"command", "op"}:
@@ -77,7 +83,7 @@ class Parser(Operands):
         return found
 
     def union(self) -> Node:
-        """Sets with unions, intersections and differences between."""
+        """Read sets with unions, intersections and differences between."""
         left = self.ratio()
         while self.here.kind == "op" and self.here.text in {"cup", "cap", "minus"}:
             kind = {"cup": "union", "cap": "meet", "minus": "minus"}[self.here.text]
@@ -87,7 +93,7 @@ class Parser(Operands):
         return left
 
     def ratio(self) -> Node:
-        """Sums with colons between."""
+        """Read sums with colons between."""
         parts = [self.sum()]
         while self.here.text == ":" and self.here.kind == "op" and not self.in_set:
             self.at += 1
@@ -103,8 +109,13 @@ class Parser(Operands):
             if sign == "+" and self.here.kind == "op" and self.here.text == "...":
                 raise NotMathsError("a sum that goes on")
             term = self.product()
-            terms.append(term if sign == "+" else self.negative(term) if sign == "-" else self.made("pm", term, name=sign))
-        return terms[0] if len(terms) == 1 else self.made("add", *terms)
+            terms.append(
+                term if sign == "+" else self.negative(term) if sign == "-" else self.made("pm", term, name=sign)
+            )
+        found = terms[0] if len(terms) == 1 else self.made("add", *terms)
+        if self.took("choose"):
+            return self.made("call", found, self.sum(), name="binom")
+        return found
 
     def product(self) -> Node:
         """Factors with signs, or nothing, between."""
@@ -117,7 +128,7 @@ class Parser(Operands):
             elif token.kind == "op" and token.text == "/":
                 self.at += 1
                 found = self.made("div", found, self.denominator())
-            elif token.kind in {"text", "word"} and found.kind != "text" and found.kind != "symbol":
+            elif token.kind in {"text", "word"} and found.kind not in {"text", "symbol"}:
                 found = self.unit(found)
             elif self.starts() and not (self.differential and token.text == "d" and self.next.kind == "letter"):
                 found = self.juxtaposed(found)
@@ -125,14 +136,14 @@ class Parser(Operands):
                 return found
 
     def denominator(self) -> Node:
-        """What stands below a slash: letters that stand together belong together, as in ``1/xy``."""
+        """Read what stands below a slash: letters that stand together belong together, as in ``1/xy``."""
         found = self.signed()
         while found.kind != "number" and self.here.kind == "letter" and not self.here.space:
             found = self.times(found, self.power())
         return found
 
     def juxtaposed(self, left: Node) -> Node:
-        """A factor without a sign before it, or the fraction of a mixed number."""
+        """Read a factor without a sign before it, or the fraction of a mixed number."""
         is_number = self.here.kind == "number"
         if left.kind == "number" and left.places < 0 and left.number is not None and left.number.denominator == 1:
             if self.here.text in {"frac", "dfrac", "tfrac", "cfrac"} and self.here.kind == "command":
@@ -150,7 +161,10 @@ class Parser(Operands):
             raise NotMathsError("two numbers side by side")
         if left.kind == "text":
             raise NotMathsError("words beside mathematics")
-        return self.times(left, self.power())
+        right = self.power()
+        if left == Node("symbol", name="C") and right.kind == "tuple" and len(right.args) == 2:
+            return self.made("call", *right.args, name="binom")
+        return self.times(left, right)
 
     def mixed(self, whole: Node, fraction: Node) -> Node:
         """Two and a third; the sign is of both."""
@@ -161,7 +175,7 @@ class Parser(Operands):
         """Words after a value: units, or what is counted."""
         if self.here.kind == "word" and not any(part.kind == "number" for part in pieces(value)):
             raise NotMathsError("words beside letters")
-        words = []
+        words: list[str] = []
         while self.here.kind in {"text", "word"} or (words and self.here.text in {"/", "^"} and self.here.kind == "op"):
             token = self.here
             self.at += 1
@@ -171,10 +185,12 @@ class Parser(Operands):
             else:
                 words.append(token.text.strip(" .,"))
         name = " ".join(words).replace(" ^", "^").replace(" / ", "/")
-        return self.made("unit", value, name=name.lower() if len(name) > 3 else name) if name else value
+        if not name or name.startswith("("):  # a remark
+            return value
+        return self.made("unit", value, name=name.lower() if len(name) > 3 else name)
 
     def signed(self) -> Node:
-        """A power with signs before it."""
+        """Read a power with signs before it."""
         minus = False
         while self.here.kind == "op" and self.here.text in {"+", "-"}:
             minus ^= self.here.text == "-"

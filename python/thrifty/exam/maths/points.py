@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 __all__ = ["POINTS", "Point"]
 
-SMALL, LARGE, MIXED, WHOLE = "small", "large", "mixed", "whole"
+SMALL, LARGE, MIXED, NEGATIVE = "small", "large", "mixed", "negative"
 
 
 @lru_cache(maxsize=8192)
@@ -25,7 +25,7 @@ class Point:
     ----------
     seed : int
     range : str
-        Values in (0, 1), in (1, 5), of either sign in (-3, 3), or integers from 3 to 12.
+        Values in (0, 1), in (1, 5), of either sign in (-3, 3), or in (-3, 0).
     whole : frozenset of str
         Symbols that are integers whatever the range.
     """
@@ -37,19 +37,19 @@ class Point:
     def value(self, name: str) -> Fraction:
         """Value of a name."""
         drawn = _drawn(self.seed, name)
-        if name in self.whole or self.range == WHOLE:
+        if name in self.whole:
             return Fraction(3 + drawn % 10)
         part = Fraction(1 + drawn % 1020, 1021)
         if self.range == SMALL:
             return part
         if self.range == LARGE:
             return 1 + 4 * part
-        return (part * 3) * (-1 if drawn >> 40 & 1 else 1)
+        return (part * 3) * (-1 if self.range == NEGATIVE or drawn >> 40 & 1 else 1)
 
     def of(self, whole: frozenset[str]) -> Point:
-        """The same point with these symbols integers."""
+        """Give the same point with these symbols integers."""
         return Point(self.seed, self.range, whole)
 
 
 #: Where two expressions are compared, in this order.
-POINTS = tuple(Point(seed, kind) for seed, kind in enumerate([SMALL, LARGE, MIXED] * 6))
+POINTS = tuple(Point(seed, kind) for seed, kind in enumerate([SMALL, LARGE, MIXED, NEGATIVE] * 5))

@@ -48,7 +48,7 @@ def place(node: Node) -> float | None:
     return found.real if found is not None and abs(found.imag) < 1e-9 else None
 
 
-def region(node: Node) -> Region | None:
+def region(node: Node) -> Region | None:  # noqa: PLR0911 - one a kind
     """Read a set of real numbers; None for what is none, or can't be solved here."""
     kind = node.kind
     if kind == "tuple" and len(node.args) == 2 and node.name in EDGES:
@@ -63,7 +63,10 @@ def region(node: Node) -> Region | None:
         return None if inner is None else Region(node.args[0], inner.intervals)
     if kind == "builder":
         inner = region(node.args[1])
-        if inner is None or inner.name is None or (inner.name != node.args[0] and node.args[0].kind != "named"):
+        member = node.args[0]
+        if member.kind == "named" and member.args[1] == Node("domain", name="R"):
+            member = member.args[0]
+        if inner is None or inner.name != member:
             return None
         return Region(None, inner.intervals)
     if kind == "relation":
@@ -73,12 +76,14 @@ def region(node: Node) -> Region | None:
     return None
 
 
-def _combined(node: Node) -> Region | None:
-    found = []
+def _combined(node: Node) -> Region | None:  # noqa: PLR0911 - one a kind
+    found: list[Region] = []
     for part in node.args:
         if node.kind == "list" and part.kind == "tuple" and node.name == ",":
             return None  # points
         one = region(part)
+        if one is None and node.kind == "minus" and found:
+            one = Region(None, [Interval(part, True, part, True)])  # all but this number
         if one is None:
             return None
         found.append(one)
@@ -97,7 +102,10 @@ def _combined(node: Node) -> Region | None:
         if met is None:
             return None
         kept = met
-    return Region(name, joined(kept))
+    kept = joined(kept)
+    if not kept and node.kind == "list" and node.name == ",":  # x < 2, x > 5
+        kept = joined([interval for one in found for interval in one.intervals])
+    return Region(name, kept)
 
 
 def joined(intervals: list[Interval]) -> list[Interval]:
@@ -141,7 +149,7 @@ def complement(intervals: list[Interval]) -> list[Interval] | None:
 
 
 def meet(left: list[Interval], right: list[Interval]) -> list[Interval] | None:
-    """What is in both."""
+    """Tell what is in both."""
     found = []
     for a in left:
         for b in right:
@@ -203,7 +211,7 @@ def _without_bars(intervals: list[Interval]) -> list[Interval]:
 
 
 def negative(node: Node) -> Node:
-    """The opposite number."""
+    """Give the opposite number."""
     if node == INFINITY:
         return MINUS_INFINITY
     if node == MINUS_INFINITY:

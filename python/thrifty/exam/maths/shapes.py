@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from thrifty.exam.maths.tree import Node, number, pieces, symbols
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["expanded", "is_name", "shaped"]
+__all__ = ["expanded", "is_name", "shaped", "spread"]
 
 ORDERS = frozenset({"<", "<=", ">", ">="})
+MAX_SPREAD = 16
 FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
 
 
@@ -27,21 +23,21 @@ def is_name(node: Node) -> bool:
 
 
 def shaped(node: Node) -> Node:
-    """The tree with its chains told apart.
+    """Give the tree with its chains told apart.
 
     ``named`` has a name and a value, ``equation`` two sides, ``relation`` sides with operators between that are all
     ``<`` or ``<=``, or one ``!=``. Of ``x = 5 + 6 = 11`` the last value counts, and what is only near to it does not.
     """
     if node.kind == "chain":
         return _chain(node.name.split(), [shaped(part) for part in node.args])
-    if node.kind in {"list", "set", "tuple"}:
+    if node.kind in {"list", "set", "tuple", "builder", "union", "meet", "minus"}:
         return node._replace(args=tuple(shaped(part) for part in node.args))
     if node.kind == "mod":
         return node._replace(args=(shaped(node.args[0]), node.args[1]))
     return node
 
 
-def _chain(operators: list[str], sides: list[Node]) -> Node:
+def _chain(operators: list[str], sides: list[Node]) -> Node:  # noqa: PLR0911 - one a kind
     while "=>" in operators or "->" in operators:
         at = next(i for i, op in enumerate(operators) if op in {"=>", "->"})
         operators, sides = operators[at + 1 :], sides[at + 1 :]
@@ -97,10 +93,13 @@ def _signed(node: Node, sign: int) -> Node:
     return node._replace(args=tuple(_signed(part, sign) for part in node.args)) if node.args else node
 
 
-def leaves(node: Node) -> Iterator[Node]:
-    """Members of a list, with both values of those that have plus or minus signs."""
+def spread(node: Node) -> Node:
+    """Give a tuple with plus or minus signs as the list of the tuples that it stands for."""
+    if node.kind != "tuple" or not any(part.kind == "pm" for part in pieces(node)):
+        return node
+    found: list[tuple[Node, ...]] = [()]
     for part in node.args:
-        if part.kind == "named":
-            yield from (part._replace(args=(part.args[0], one)) for one in expanded(part.args[1]))
-        else:
-            yield from expanded(part)
+        found = [(*before, one) for before in found for one in expanded(part)]
+        if len(found) > MAX_SPREAD:
+            return node
+    return Node("list", tuple(node._replace(args=args) for args in found), "and")

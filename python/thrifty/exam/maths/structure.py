@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from thrifty.exam.maths.equations import difference, proportional, same_equation
+from thrifty.exam.maths.families import same_antiderivative, same_family, without_conditions
 from thrifty.exam.maths.leaves import same_leaf
 from thrifty.exam.maths.members import composite, members
 from thrifty.exam.maths.regions import Interval, region
-from thrifty.exam.maths.shapes import expanded
+from thrifty.exam.maths.shapes import expanded, spread
 from thrifty.exam.maths.tree import Node, number, replaced, symbols
-from thrifty.exam.maths.values import proportional, same_value
+from thrifty.exam.maths.values import same_value
+from thrifty.exam.maths.vectors import as_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,14 +25,20 @@ COLLECTIONS = frozenset({"list", "set", "tuple", "matrix"})
 MAX_MATCHED = 48
 
 
-def same(gold: Node, answer: Node) -> bool | None:
+def same(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - one a kind
     """Whether two trees are the same answer; None where nothing here can tell."""
     if gold == answer:
         return True
+    if (bare := without_conditions(gold, answer)) is not None:
+        agreed = same(bare.gold, bare.answer)
+        return every((bare.conditions, agreed or same_family(bare.gold, bare.answer) or agreed))
+    gold, answer = spread(gold), spread(answer)
+    if (vectors := as_vectors(gold, answer)) is not None:
+        return same(*vectors)
     kinds = {gold.kind, answer.kind}
     if "text" in kinds:
         return None
-    if kinds & REGIONS or any(one.kind == "named" and one.name == "in" for one in (gold, answer)):
+    if kinds & REGIONS or _has_region(gold) or _has_region(answer):
         found = _same_region(gold, answer)
         if found is not None or kinds & REGIONS:
             return found
@@ -48,11 +57,19 @@ def same(gold: Node, answer: Node) -> bool | None:
     first, second = expanded(gold), expanded(answer)
     if len(first) > 1 or len(second) > 1:
         return _matched(first, second, unique=True)
-    return same_leaf(gold, answer)
+    verdict = same_leaf(gold, answer)
+    return verdict or same_antiderivative(gold, answer) or same_family(gold, answer) or verdict
+
+
+def _has_region(node: Node) -> bool:
+    """Whether a list has inequalities, or a name is said to be in a set."""
+    if node.kind == "list":
+        return any(part.kind in REGIONS for part in node.args)
+    return node.kind == "named" and node.name == "in"
 
 
 def every(verdicts: Iterable[bool | None]) -> bool | None:
-    """False where one is, None where one is and no other is False."""
+    """Give false where one is, None where one is and no other is False."""
     unknown = False
     for verdict in verdicts:
         if verdict is False:
@@ -92,7 +109,7 @@ def _unique(nodes: Sequence[Node]) -> list[Node]:
     return found
 
 
-def _same_region(gold: Node, answer: Node) -> bool | None:
+def _same_region(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 - one a kind
     first, second = region(gold), region(answer)
     if first is not None and second is not None:
         if first.name is not None and second.name is not None and same(first.name, second.name) is False:
@@ -130,11 +147,6 @@ def _same_relation(gold: Node, answer: Node) -> bool | None:
     return proportional(difference(*gold.args), difference(*answer.args), positive=gold.name != "!=")
 
 
-def difference(left: Node, right: Node) -> Node:
-    """Left side less right side."""
-    return Node("add", (left, Node("mul", (number(-1), right))))
-
-
 def _same_statement(gold: Node, answer: Node) -> bool | None:
     """Equations, and values with names."""
     if gold.kind == answer.kind == "named":
@@ -150,11 +162,6 @@ def _same_statement(gold: Node, answer: Node) -> bool | None:
     return same(gold, answer.args[1])
 
 
-def same_equation(gold: Node, answer: Node) -> bool:
-    """Whether two equations have the same solutions: one is the other one times a factor."""
-    return proportional(difference(*gold.args), difference(*answer.args))
-
-
 def _same_named(gold: Node, answer: Node) -> bool | None:
     (name, value), (other_name, other_value) = gold.args, answer.args
     if same_name(name, other_name):
@@ -162,18 +169,20 @@ def _same_named(gold: Node, answer: Node) -> bool | None:
         if own is not None and other is not None and own != other:
             other_value = replaced(other_value, other, own)
         return same(value, other_value)
-    if symbols(value) and symbols(other_value) and not {value.kind, other_value.kind} & COLLECTIONS:
+    if (symbols(value) or symbols(other_value)) and not {value.kind, other_value.kind} & COLLECTIONS:
         if same_equation(gold, answer):
             return True
         if {name.kind, other_name.kind} == {"symbol", "apply"}:
             return same(value, other_value)
-    if name.kind in {"symbol", "index"} and other_name.kind in {"symbol", "index"}:
+    if {name.kind, other_name.kind} == {"symbol"} and name.name.casefold() != other_name.name.casefold():
+        return False
+    if "index" in {name.kind, other_name.kind} and other_name.kind in {"symbol", "index"}:
         return False
     return same(value, other_value)
 
 
 def _argument(name: Node) -> Node | None:
-    """The bound variable of f(x); W(x) is read as a product."""
+    """Give the bound variable of f(x); W(x) is read as a product."""
     if name.kind in {"apply", "mul"} and len(name.args) == 2 and name.args[1].kind == "symbol":
         return name.args[1]
     return None
@@ -197,6 +206,10 @@ def _same_residue(gold: Node, answer: Node) -> bool | None:
         m, g, a = gold.args[1].number, first.number, second.number
         if m and g is not None and a is not None and m.denominator == g.denominator == a.denominator == 1:
             return (g - a) % m == 0
+    m, whole = (gold if gold.kind == "mod" else answer).args[1].number, (first.number, second.number)
+    if m and None not in whole and {first.kind, second.kind} == {"number"}:
+        bare = second.number if gold.kind == "mod" else first.number
+        return bare is not None and 0 <= bare < m and (first.number - second.number) % m == 0  # type: ignore[operator]
     return same(first, second)
 
 
@@ -217,23 +230,27 @@ def _fraction(node: Node) -> tuple[Node, ...]:
     return node.args if node.kind == "div" else (node, number(1))
 
 
-def _same_collection(gold: Node, answer: Node) -> bool | None:
-    """Lists, sets, tuples and matrices."""
-    if gold.kind == answer.kind == "matrix":
-        if [len(row.args) for row in gold.args] == [len(row.args) for row in answer.args]:
-            rows = zip(gold.args, answer.args, strict=True)
-            return every(same(g, a) for one, other in rows for g, a in zip(one.args, other.args, strict=True))
-    if gold.kind == answer.kind == "tuple" and len(gold.args) == 2 and gold.name != answer.name:
-        if "<>" not in {gold.name, answer.name}:
-            return False
-    if {gold.kind, answer.kind} == {"tuple", "set"} and "hard" in {gold.name, answer.name}:
+def _same_collection(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 - one a kind
+    """Compare lists, sets, tuples and matrices."""
+    kinds, names = {gold.kind, answer.kind}, {gold.name, answer.name}
+    if kinds == {"matrix"} and [len(row.args) for row in gold.args] == [len(row.args) for row in answer.args]:
+        rows = zip(gold.args, answer.args, strict=True)
+        return every(same(g, a) for one, other in rows for g, a in zip(one.args, other.args, strict=True))
+    if kinds == {"tuple"} and len(gold.args) == 2 and len(names) == 2 and "<>" not in names:
         return False
-    if {gold.kind, answer.kind} == {"tuple", "list"}:
+    if kinds == {"tuple", "set"} and "hard" in names:
+        return False
+    if kinds == {"tuple", "list"}:
         edges = gold.name if gold.kind == "tuple" else answer.name
         if edges in {"[)", "(]", "[]"} and len(gold.args) == 2:
             return False
     first, second = members(gold), members(answer)
-    if first.names and second.names and len(first.names) == len(first.values) and len(second.names) == len(second.values):
+    if (
+        first.names
+        and second.names
+        and len(first.names) == len(first.values)
+        and len(second.names) == len(second.values)
+    ):
         if len(set(first.names)) == len(first.names) > 1 and len(set(second.names)) == len(second.names):
             return _by_name(first.names, first.values, second.names, second.values)
         if len(set(first.names)) == len(set(second.names)) == 1 and not same_name(first.names[0], second.names[0]):
@@ -242,11 +259,12 @@ def _same_collection(gold: Node, answer: Node) -> bool | None:
         if len(first.values) != len(second.values):
             return False
         return every(same(g, a) for g, a in zip(first.values, second.values, strict=True))
-    if "tuple" in {gold.kind, answer.kind} and not composite(gold) and not composite(answer):
+    if "tuple" in kinds and not composite(gold) and not composite(answer):
         if len(first.values) != len(second.values):
             return False
         return every(same(g, a) for g, a in zip(first.values, second.values, strict=True))
-    return _matched(first.values, second.values, unique="set" in {gold.kind, answer.kind} or first.unique or second.unique)
+    unique = "set" in kinds or first.unique or second.unique or composite(gold)
+    return _matched(first.values, second.values, unique=unique)
 
 
 def _by_name(names: list[Node], values: list[Node], others: list[Node], other_values: list[Node]) -> bool | None:

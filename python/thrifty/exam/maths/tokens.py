@@ -18,6 +18,7 @@ from thrifty.exam.maths.names import (
     UNICODE,
     UNIT_WORDS,
 )
+from thrifty.exam.maths.phrases import CONDITIONS, QUANTIFIERS, worded
 from thrifty.exam.maths.tree import MAX_LENGTH, NotMathsError
 
 __all__ = ["Token", "tokens"]
@@ -67,6 +68,7 @@ _PIECE = re.compile(
     re.S,
 )
 _SCIENTIFIC = re.compile(r"(?<![A-Za-z\d.])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,6})(?![\d.A-Za-z])")
+_GLUED_WORDS = re.compile(r"(?<=[\d)\]}])(and|or)(?=[A-Za-z\d(\\-])")
 _TAIL = re.compile(r"(?<!\.)[.;,]\s*$")
 _RAW = re.compile(r"\s*\{([^{}]*)\}")
 _SYMBOLIC = {"**": "^", "==": "=", ":=": "=", "<>": "!=", "<=>": "=>", "\\\\": ";;", "%": "%", "&": "&", "'": "'"}
@@ -83,7 +85,8 @@ def cleaned(text: str) -> str:
     if "\\\\" in text:
         text = _DOUBLED.sub(lambda m: "\\", text)
     styled = "\\" in text or "$" in text
-    text = _DELIMITERS.sub(" ", text)
+    text = worded(text)
+    text = _GLUED_WORDS.sub(r" \1 ", _DELIMITERS.sub(" ", text))
     text = _THOUSANDS.sub("", text)
     if not styled:
         text = _SCIENTIFIC.sub(r"(\1*10^(\2))", text)
@@ -95,7 +98,7 @@ def _inside(text: str, at: int) -> bool:
     return any(before.count(a) > before.count(b) for a, b in ("()", "[]", "{}"))
 
 
-def tokens(text: str) -> list[Token]:
+def tokens(text: str) -> list[Token]:  # noqa: PLR0912 - one a kind
     """Tokens of an answer, an ``end`` last.
 
     Raises
@@ -149,6 +152,8 @@ def tokens(text: str) -> list[Token]:
 def _command(name: str, space: bool, found: list[Token]) -> None:
     if name in OPERATORS:
         found.append(Token("op", OPERATORS[name], space))
+    elif name == "choose":
+        found.append(Token("op", name, space))
     elif name in FUNCTIONS and name != "sqrt":
         found.append(Token("function", name, space))
     elif name in ALIASES:
@@ -172,7 +177,9 @@ def _words(text: str, at: int, name: str, space: bool, found: list[Token]) -> in
         return at
     inside = match[1].strip()
     bare = inside.strip(" ,;.:()").lower()
-    if bare in CONNECTIVES or not bare:
+    if bare.split(" ")[0] in CONDITIONS and set(bare.split()) <= CONDITIONS | QUANTIFIERS:
+        found.append(Token("op", ",", space))
+    elif bare in CONNECTIVES or not bare:
         found.append(Token("op", CONNECTIVES.get(bare, ","), space)) if bare or "," in inside else None
     elif inside in PLAIN_FUNCTIONS and (name != "text" or inside in _GLUED):
         found.append(Token("function", ALIASES.get(inside, inside), space))
@@ -187,16 +194,33 @@ def _words(text: str, at: int, name: str, space: bool, found: list[Token]) -> in
     return match.end()
 
 
-def _word(word: str, space: bool, found: list[Token]) -> None:
+def _word(word: str, space: bool, found: list[Token]) -> None:  # noqa: PLR0912 - one a kind
     """Letters without a backslash: a name that is known, a product of letters, or a word."""
     before = found[-1] if found else None
     if word.lower() in CONNECTIVES and len(word) > 1:
         found.append(Token("op", CONNECTIVES[word.lower()], space))
+    elif word in CONDITIONS:
+        found.append(Token("op", ",", space))
+    elif word in QUANTIFIERS and before is not None and before.text == ",":
+        return
     elif word in {"pi", "Pi", "PI"}:
         found.append(Token("letter", "pi", space))
     elif word in {"inf", "infinity", "Infinity", "oo", "infty"}:
         found.append(Token("op", "infinity", space))
-    elif word in {"theta", "alpha", "beta", "gamma", "lambda", "omega", "sigma", "phi", "mu", "delta", "rho", "epsilon"}:
+    elif word in {
+        "theta",
+        "alpha",
+        "beta",
+        "gamma",
+        "lambda",
+        "omega",
+        "sigma",
+        "phi",
+        "mu",
+        "delta",
+        "rho",
+        "epsilon",
+    }:
         found.append(Token("letter", word, space))
     elif word in {"mod", "choose", "degrees", "degree", "percent", "pct"}:
         found.append(Token("op", {"degrees": "°", "degree": "°", "percent": "%", "pct": "%"}.get(word, word), space))
@@ -216,7 +240,12 @@ def _word(word: str, space: bool, found: list[Token]) -> None:
         found.append(Token("word", word, space))
 
 
-_GLUED = frozenset("arcsin arccos arctan sinh cosh tanh sqrt sin cos tan cot sec csc ln log exp pi".split())
+_GLUED = frozenset(
+    [
+        "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "sqrt", "sin", "cos", "tan", "cot", "sec", "csc",
+        "ln", "log", "exp", "pi",
+    ]
+)  # fmt: skip
 _BEFORE = re.compile(rf"([a-z]?)({'|'.join(sorted(_GLUED, key=len, reverse=True))})([a-z]?)")
 
 

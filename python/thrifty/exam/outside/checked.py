@@ -42,14 +42,13 @@ def json_object(path: Path) -> dict[str, Any]:
     DatasetError
         Where it does not.
     """
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise DatasetError(f"{path}: {size:,} bytes; a file of at most {MOST_BYTES:,} is read as a whole")
-    return _parsed(path.read_bytes(), str(path))
+    return _object(_parsed(_whole(path), str(path)), str(path))
 
 
 def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the lines of a JSON Lines file with their numbers, from 1; blank ones are passed over.
+
+    A file that is one array, as old versions of lm-eval wrote it, gives its elements with theirs.
 
     Raises
     ------
@@ -57,24 +56,43 @@ def json_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         Where a line is no object, or too long; the message names it.
     """
     with path.open("rb") as file:
+        if file.read(1) == b"[":
+            yield from enumerate(_array(path), 1)
+            return
+        file.seek(0)
         number = 0
         while line := file.readline(MOST_LINE + 1):
             number += 1
             if len(line) > MOST_LINE:
                 raise DatasetError(f"{path}: line {number} has more than {MOST_LINE:,} bytes")
             if line.strip():
-                yield number, _parsed(line, f"{path}: line {number}")
+                place = f"{path}: line {number}"
+                yield number, _object(_parsed(line, place), place)
 
 
-def _parsed(data: bytes, place: str) -> dict[str, Any]:
+def _array(path: Path) -> list[dict[str, Any]]:
+    return [_object(one, f"{path}: element {n}") for n, one in enumerate(_parsed(_whole(path), str(path)), 1)]
+
+
+def _whole(path: Path) -> bytes:
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise DatasetError(f"{path}: {size:,} bytes; a file of at most {MOST_BYTES:,} is read as a whole")
+    return path.read_bytes()
+
+
+def _parsed(data: bytes, place: str) -> Any:
     try:
-        found = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once)
+        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once)
     except UnicodeDecodeError as error:
         raise DatasetError(f"{place}: it is not UTF-8, at byte {error.start}") from None
     except RecursionError:
         raise DatasetError(f"{place}: the JSON is nested too deeply") from None
     except ValueError as error:
         raise DatasetError(f"{place}: it is not JSON, or cut off: {str(error)[:200]}") from None
+
+
+def _object(found: Any, place: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise DatasetError(f"{place}: an object is needed, got {type(found).__name__}")
     return found

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from thrifty.errors import DatasetError
 from thrifty.exam.graded import Graded, GradedAnswer
-from thrifty.exam.grading import grade_answer
+from thrifty.exam.grading import GRADER, grade_answer
 from thrifty.exam.outside.checked import NOT_GRADED
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ def completed(path: Path, graded: Graded, dataset: Dataset) -> Graded:
         for epoch in epochs:
             absent = GradedAnswer(question.id, epoch, False, status="failed", rule="not answered")
             answers.append(_completed(found.get((question.id, epoch), absent), question))
-    provenance = graded.provenance | {"dataset_sha256": dataset.sha256}
+    grader = str(graded.provenance["grader"])
+    if any(answer.rule == NOT_GRADED for answer in graded.answers):
+        grader = GRADER if grader == NOT_GRADED else f"{grader}, else {GRADER}"
+    provenance = graded.provenance | {"dataset_sha256": dataset.sha256, "grader": grader}
     return replace(graded, answers=tuple(answers), provenance=provenance, canary=dataset.canary)
 
 

@@ -48,11 +48,16 @@ def read_hle(path: Path, values: dict[str, Any]) -> Graded:
         if judge is not None:
             correct, confidence, rule = _judged(path, place, judge, response), _stated(judge, response), "judge"
         answers.add(place, id_, correct, confidence=confidence, rule=rule, response=response)
-    provenance = {"source": "HLE repository", "model": ", ".join(sorted(models - {""}))[:200], "grader": "judge"}
-    return Graded(answers.all(), path.stem, provenance, usage if any(usage.values()) else {})
+    found = answers.all()
+    provenance = {
+        "source": "HLE repository",
+        "model": ", ".join(sorted(models - {""}))[:200],
+        "grader": "judge" if any(answer.rule == "judge" for answer in found) else NOT_GRADED,
+    }
+    return Graded(found, path.stem, provenance, usage if any(usage.values()) else {})
 
 
-def _judged(path: Path, place: str, judge: dict[str, Any], response: str) -> bool | None:
+def _judged(path: Path, place: str, judge: dict[str, Any], response: str) -> bool:
     said = judge.get("correct")
     if said not in ("yes", "no"):
         raise DatasetError(f"{path}: {place}: field judge_response.correct: {str(said)[:60]!a}, not yes or no")

@@ -52,7 +52,8 @@ def read_graded(path: str | PathLike[str], *, grader: str | None = None, dataset
     graded = _of_file(path, grader)
     if dataset is not None:
         return completed(path, graded, dataset)
-    if all(answer.rule in (NOT_GRADED, "failed") for answer in graded.answers):
+    rules = {answer.rule for answer in graded.answers}
+    if NOT_GRADED in rules and rules <= {NOT_GRADED, "failed"}:
         raise DatasetError(f"{path}: its answers were not graded; rules can do that where the data set is given")
     return graded
 

@@ -1,0 +1,81 @@
+"""Names of persons, organisations and places: short for long."""
+
+from __future__ import annotations
+
+import re
+
+from thrifty.exam.grading.vocabulary import KINDS, PARTICLES, QUALIFIERS, TITLES
+from thrifty.exam.grading.wording import fold, words_of
+
+__all__ = ["same_acronym", "same_kind", "same_name"]
+
+_CONNECTIVES = frozenset(("of", "the", "and", "for", "in", "on", "to", "a"))
+
+
+def same_name(gold: str, answer: str) -> bool:
+    """Whether two names are one person's: a surname stands for the whole name, initials for first names."""
+    g, a = _name(gold), _name(answer)
+    if g is None or a is None or len(g) == len(a) == 1:
+        return False
+    if _turned(answer) == g or _turned(gold) == a:
+        return True
+    long, short = (g, a) if len(g) >= len(a) else (a, g)
+    if _surname(long) != _surname(short) or any(fold(word) in QUALIFIERS | KINDS for word in long):
+        return False
+    if len(short) == 1:
+        return len(long) <= 3 and len(short[0]) > 3
+    firsts, given = long[:-1], short[:-1]
+    # More first names than the other has may only be initials: John Quincy Adams is not John Adams.
+    return all(map(_same_first, firsts, given)) and all(len(word) <= 2 for word in firsts[len(given) :])
+
+
+def _name(text: str) -> list[str] | None:
+    """Words of a name without titles and particles; None where the text is no name."""
+    words = [word.strip(".,") for word in re.split(r"[\s.]+", text) if word.strip(".,")]
+    words = words[:1] + [word for word in words[1:] if word not in PARTICLES]
+    while words and fold(words[0]) in TITLES:
+        words = words[1:]
+    if not 1 <= len(words) <= 4 or not all(w[0].isupper() and re.sub("['-]", "", w).isalpha() for w in words):
+        return None
+    return words
+
+
+def _turned(text: str) -> list[str] | None:
+    """Newton, Isaac the other way round."""
+    parts = text.split(",")
+    return _name(f"{parts[1].strip()} {parts[0]}") if len(parts) == 2 else None
+
+
+def _surname(words: list[str]) -> str:
+    return fold(words[-1]).rsplit("-", 1)[-1]
+
+
+def _same_first(x: str, y: str) -> bool:
+    """Whether two first names agree, one perhaps as an initial."""
+    short, long = sorted((x, y), key=len)
+    return fold(x) == fold(y) or (
+        len(short) == 1 and len(long) > 2 and long[1:].islower() and fold(long).startswith(fold(short))
+    )
+
+
+def same_acronym(gold: str, answer: str) -> bool:
+    """Whether one is made of the first letters of the other's words."""
+    short, long = sorted((re.sub(r"^the\s", "", text, flags=re.I) for text in (gold, answer)), key=len)
+    short = short.replace(".", "")
+    if not 2 <= len(short) <= 8 or not short.isupper() or not short.isalpha():
+        return False
+    words = re.findall(r"[^\W\d_]+", long)
+    every = "".join(word[0] for word in words).upper()
+    main = "".join(word[0] for word in words if word.lower() not in _CONNECTIVES).upper()
+    return len(words) > 1 and short in (every, main)
+
+
+def same_kind(gold: str, answer: str) -> bool:
+    """Whether one only adds the kind of thing to the other's name: the Pacific, and the Pacific Ocean."""
+    g, a = words_of(gold), words_of(answer)
+    long, short = (g, a) if len(g) > len(a) else (a, g)
+    if len(long) != len(short) + 1 or not short or all(word in KINDS for word in short):
+        return False
+    if gold[:1].islower() and answer[:1].islower():
+        return False
+    return (long[-1] in KINDS and long[:-1] == short) or (long[0] in KINDS | TITLES and long[1:] == short)

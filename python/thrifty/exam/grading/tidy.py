@@ -1,0 +1,82 @@
+"""Markup and marks around an answer that are no part of it."""
+
+from __future__ import annotations
+
+import re
+
+from thrifty.exam.grading.clean import CAP, characters
+
+__all__ = ["is_open", "tidy"]
+
+_BULLET = re.compile(r"^[ \t]*(?:[-*·+]|\d{1,2}[.)])[ \t]+")
+_FENCE = re.compile(r"^[ \t]*```[\w+-]*[ \t]*\n?", re.M)
+_EMPHASIS = re.compile(r"(?<![\w)])(?:\*\*|__)|(?:\*\*|__)(?![\w(])")
+_BREAK = re.compile(r"<(?:br|hr)\s?/?>", re.I)
+_QUOTED = re.compile(r"\n[ \t]*>[ \t]?")
+_PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'), ("'", "'"))
+
+
+def is_open(text: str) -> bool:
+    """Whether a text stops within mathematics or brackets."""
+    return text.count("\\[") > text.count("\\]") or text.count("$$") % 2 == 1 or text.count("{") > text.count("}")
+
+
+def tidy(text: str) -> str:
+    """Take off markup and marks around an answer, that are no part of it."""
+    text = characters(text[:CAP])
+    if "```" in text:
+        text = _FENCE.sub("", text)
+    if "<" in text:
+        text = _BREAK.sub("\n", text)
+    if "**" in text or "__" in text or "`" in text:
+        text = _EMPHASIS.sub("", text).replace("`", "")
+    if "~~" in text:
+        text = re.sub(r"~~[^~]*~~", " ", text)
+    if "<!--" in text:
+        text = re.sub(r"<!--(?:[^<-]|-(?!->)|<(?!!--))*-->", " ", text)
+    if "\n" in text:
+        text = _QUOTED.sub("\n", text)
+    lines = [line for line in text.split("\n") if line.strip()]
+    if len(lines) > 1:
+        text = _lines(lines, text)
+    text = text.strip().lstrip("#:*✅✔☑ \t").strip()
+    while text:
+        if text.endswith(" |"):
+            text = text[:-2].rstrip()
+        elif text[-1] in ".;,!* \t" and not text.endswith(("...", "\\,", "\\!", "\\;")) and _loose(text):
+            text = text[:-1].rstrip()
+        elif (stripped := _unpaired(text)) != text:
+            text = stripped
+        else:
+            break
+    return text
+
+
+def _loose(text: str) -> bool:
+    """Whether the last character is only punctuation: a factorial and an abbreviation keep theirs."""
+    if text[-1] == "!":
+        return not re.search(r"(?:\d|\)|\b[a-z])!+$", text) or bool(re.search(r"[A-Za-z]{2,}\s\d+!$", text))
+    return True
+
+
+def _unpaired(text: str) -> str:
+    for left, right in _PAIRS:
+        if (
+            len(text) >= len(left) + len(right)
+            and text.startswith(left)
+            and text.endswith(right)
+            and text.find(right, len(left)) == len(text) - len(right)
+        ):
+            return text[len(left) : -len(right)].strip()
+    return text
+
+
+def _lines(lines: list[str], text: str) -> str:
+    """One line of several: of a list its items, else the first, unless it is mathematics that goes on."""
+    if all(_BULLET.match(line) for line in lines):
+        return ", ".join(_BULLET.sub("", line).strip() for line in lines)
+    if all(_BULLET.match(line) for line in lines[1:]) and lines[0].rstrip().endswith(":"):
+        return ", ".join(_BULLET.sub("", line).strip() for line in lines[1:])
+    if is_open(lines[0]) or "\\begin" in lines[0] or lines[0].strip() in ("$$", "\\[", "\\(", "$"):
+        return text
+    return lines[0]
