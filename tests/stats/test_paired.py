@@ -35,6 +35,14 @@ def test_mcnemar_is_the_binomial_test(first: int, second: int) -> None:
         assert mid == pytest.approx(min(1.0, twin), rel=1e-8)
 
 
+@pytest.mark.parametrize(("first", "second"), [(0, 30_000), (1, 30_000), (14_800, 15_300), (15_000, 15_000)])
+def test_mcnemar_of_many_pairs(first: int, second: int) -> None:
+    n = first + second
+    assert mcnemar(first, second) == pytest.approx(binomtest(first, n).pvalue, rel=1e-9)
+    twin = 2 * binom.cdf(first, n, 0.5) - binom.pmf(first, n, 0.5)
+    assert mcnemar(first, second, mid=True) == pytest.approx(min(1.0, twin), rel=1e-6)
+
+
 def likeliest(first: int, second: int, trials: int, difference: float) -> float:
     """The share that only the first gets right, where the likelihood is largest with this difference."""
 

@@ -70,7 +70,12 @@ def told(graded: Graded, found: Score) -> dict[str, Any]:
     """Return a score as JSON has it: measures side by side, null where one is undefined."""
     values = asdict(found)
     measures = values.pop("metrics")
-    rest = {"usage": graded.usage, "joules": graded.joules, "joules_source": graded.joules_source}
+    rest = {
+        "rejected": graded.provenance.get("rejected"),
+        "usage": graded.usage,
+        "joules": graded.joules,
+        "joules_source": graded.joules_source,
+    }
     whole: dict[str, Any] = finite(measures | values | rest | {"provenance": graded.provenance})
     return whole
 

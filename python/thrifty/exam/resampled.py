@@ -139,7 +139,7 @@ class Resampled:
             inside -= np.einsum("es,esm->me", before, right[group])
         at = away[:, group] + inside
         errors: Values = np.abs(np.diff(at, axis=1, prepend=0.0, append=away[:, -1:]))
-        return errors.sum(axis=1)
+        return np.asarray(errors.sum(axis=1))
 
     def _binned(self, total: Values, right: Values | None, count: Values, away: Values) -> tuple[Values, Values]:
         """Errors over bins of 100, from the most confident one on, which takes what remains.

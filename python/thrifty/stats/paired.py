@@ -13,7 +13,7 @@ from statistics import NormalDist
 __all__ = ["Equivalence", "equivalence", "mcnemar", "paired_difference", "paired_score"]
 
 #: Differing questions up to which ways are counted in whole numbers.
-MOST_EXACT = 2000
+MOST_EXACT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,8 @@ def mcnemar(first: int, second: int, *, mid: bool = False) -> float:
     if trials == 0:
         return 1.0
     if trials > MOST_EXACT:
-        tail, here = float(bdtr(fewer, trials, 0.5)), float(bdtr(fewer, trials, 0.5) - bdtr(fewer - 1, trials, 0.5))
+        tail = here = float(bdtr(fewer, trials, 0.5))
+        here -= float(bdtr(fewer - 1, trials, 0.5)) if fewer else 0.0
     else:
         ways = below = 1
         for i in range(fewer):
