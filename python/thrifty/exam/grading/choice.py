@@ -51,10 +51,13 @@ _BEST = re.compile(
     r"[(\[]?(?P<letter>[A-Z])(?![A-Za-z'\d])[)\]]?(?!\s?(?:,|/|&|\bor\b|\band\b)\s?[(\[]?[A-Z](?![A-Za-z]))"
 )
 _BEFORE = frozenset(
-    "it's i'd i'll but and or both either neither nor not so therefore thus hence definitely probably likely just only "
-    "between over than now clearly say me is be are with for that answer option choice letter choose select pick "
-    "options choices".split()
+    """
+    it's i'd i'll think believe guess choosing selecting picking chose chosen but and or both either neither nor not
+    so therefore thus hence definitely probably likely just only between over than now clearly say me is be are with
+    for that answer option choice letter choose select pick options choices
+    """.split()
 )
+_OR_ELSE = re.compile(r"\b[A-Z]\)?,?\sor\s(?:none|neither|something|another|other)\b")
 _EITHER = re.compile(r"\b(?:or|either|maybe|perhaps|possibly|between)\b|/|\?", re.I)
 _VERB = re.compile(
     r"\s(?:is|was|are|were|has|have|will|can|may|would|gives|holds|shows|describes|applies|works|seems)\b"
@@ -116,7 +119,10 @@ def _in_words(answer: str) -> frozenset[str] | None:
     rest = _REST.search(kept)
     if rest is not None and _LONE.search(kept[: rest.start()]):
         kept = kept[: rest.start()]
-    if _NEGATED.search(kept):
+    first = _LONE.search(kept)
+    if _NEGATED.search(kept[: first.start()] if first else kept):
+        return frozenset()
+    if _OR_ELSE.search(kept):
         return frozenset()
     either = _EITHER.search(kept) is not None
     letters = [m["a"] or m["b"] for m in _CUED.finditer(kept) if not _article(kept, m.end("a"), m["a"] or "")]

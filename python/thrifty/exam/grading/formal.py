@@ -15,7 +15,7 @@ from thrifty.exam.grading.formulas import (
     glued,
     is_symbolic,
 )
-from thrifty.exam.grading.smiles import same_molecule
+from thrifty.exam.grading.smiles import is_molecule, same_molecule
 
 __all__ = ["compare_formal", "is_strict", "keeps_case"]
 
@@ -79,7 +79,7 @@ def keeps_case(gold: str, answer: str) -> bool:
 
 
 def _is_smiles(text: str) -> bool:
-    return len(text) > 2 and bool(_SMILES.fullmatch(text) and _BONDS.search(text) and re.search("[A-Za-z]", text))
+    return len(text) > 2 and bool(_SMILES.fullmatch(text) and _BONDS.search(text)) and is_molecule(text)
 
 
 def _smiles(gold: str, answer: str) -> _Verdict:

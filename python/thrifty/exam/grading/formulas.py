@@ -31,6 +31,7 @@ _ARROW = re.compile(r"\s?(?:<?[-=]+>|→|⟶|⇌|⇄|↔|⟹|⇒|=)\s?")
 _PLUS = re.compile(r"\s\+\s?|(?<=[A-Za-z0-9)])\+(?=\s?[A-Z0-9(])")
 _COUNTED = re.compile(r"(\d{0,3})\s?(.+)")
 _ASIDE = re.compile(r"([^()]*\S)\s\(([^()]+)\)")
+_NAMED = re.compile(r",\s|;\s|:\s|\s[-=]\s")
 _SUBSCRIPT = re.compile(r"_\((\w{1,6})\)")
 _DRESS = re.compile(r"[_^{}$\s]|\\(?:mathrm|ce|text)")
 # Symbols that are words, letters or units as well.
@@ -86,7 +87,7 @@ def _split_charge(body: str, charge: str) -> tuple[str, str]:
     lone = _LONE.fullmatch(body)
     if not number and lone is not None:
         body, number = lone[1], lone[2]
-    elif not number and re.search(r"\d\d$", body):
+    elif not number and re.search(r"(?:\d|\])\d$", body):
         body, number = body[:-1], body[-1]
     return body, _charge(number, signs)
 
@@ -141,6 +142,8 @@ def compare_substances(gold: str, answer: str) -> _Verdict:
         named = re.search("[a-z]{4}", aside[1]) is not None and formula_of(aside[2]) is not None
         answer = aside[2] if named else aside[1]
     a = formula_of(answer)
+    if a is None and len(told := [f for part in _NAMED.split(answer[:_LONGEST]) if (f := formula_of(part))]) == 1:
+        a = told[0]
     if g in ELEMENTS and (a is None or answer.lower() in _BY_NAME):
         same = _BY_NAME.get(answer.lower()) == g
         return "equal" if same else None if gold in _WORDS else "different"

@@ -58,6 +58,8 @@ _DIRECTION = re.compile(
     re.I,
 )
 _NEXT = re.compile(r"(?P<unit>[^\d,]*?)[,\s]*(?:\band\s)?(?=\d)")
+_MONTH, _SECOND = (("month", 1),), (("s", 1),)
+_IN = re.compile(r"\s(?:in|out\sof|over)\s(?:every\s)?", re.I)
 _HEX = re.compile(r"0(?:[xX](?P<x>[0-9a-fA-F]{1,64})|[bB](?P<b>[01]{1,256})|[oO](?P<o>[0-7]{1,128}))")
 _PI = Fraction("3.14159265358979323846264338327950288419716939937510")
 _ANGLE = re.compile(
@@ -87,7 +89,7 @@ def read_quantities(text: str) -> list[Quantity]:
     direction = ""
     if heading is not None and heading.start():
         direction, text = heading["way"].lower(), text[: heading.start()]
-    readings = _readings(text.strip())
+    readings = _readings(text.strip()) or _chance(text.strip())
     return [q._replace(bound=bound, direction=direction) for q in readings] if bound or direction else readings
 
 
@@ -121,6 +123,15 @@ def _readings(text: str) -> list[Quantity]:
     if not units and rest[0] in "-" and (units := read_unit(rest[1:])):
         quantities = [Quantity(number, unit) for unit in units]
     return quantities
+
+
+def _chance(text: str) -> list[Quantity]:
+    """One in six, 1 out of 6."""
+    parts = _IN.split(text) if len(text) < 100 else []
+    numbers = [read_number(part) for part in parts]
+    if len(numbers) != 2 or numbers[0] is None or numbers[1] is None or not numbers[1].value:
+        return []
+    return [Quantity(Number(numbers[0].value / numbers[1].value))]
 
 
 def _times(number: Number, factor: int | Fraction) -> Number:
@@ -158,6 +169,8 @@ def _compound(number: Number, rest: str) -> list[Quantity]:
         name = joint["unit"].strip(" ,") if joint else rest.strip()
         if first is not None and first.dimensions == (("rad", 1),) and name in ("'", "''", '"'):
             name = "arcmin" if name == "'" else "arcsec"
+        if first is not None and first.dimensions == _SECOND and name == "m":
+            name = "min"
         units = [u for u in read_unit(name) if u.kind == "physical" and not u.offset]
         if not units or (first is not None and units[0].dimensions != first.dimensions):
             return []
@@ -198,7 +211,6 @@ def _angle(text: str) -> list[Quantity]:
 
 
 _CLOSE = Fraction(1, 100)
-_MONTH, _SECOND = (("month", 1),), (("s", 1),)
 # A year has 365 or 365.25 days where days are asked for.
 _YEARS = (Fraction(365 * 86400, 12), Fraction(36525 * 864, 12))
 _HALF = Fraction(1, 2)

@@ -20,9 +20,10 @@ DENIALS = _words(
 #: What makes another place or thing of the name behind it.
 QUALIFIERS = _words(
     """
-    st mt ft north south east west northern southern eastern western new old great greater upper lower central saint
-    san santa los las el la le non anti pre post semi sub super inner outer first second third young elder little
-    big equatorial papua democratic republic french british american dutch
+    blue white black red green yellow golden grand royal holy common dead triple dark giant dwarf false true st mt
+    ft north south east west northern southern eastern western new old great greater upper lower central saint san
+    santa los las el la le non anti pre post semi sub super inner outer first second third young elder little big
+    equatorial papua democratic republic french british american dutch
     """
 )
 #: Kinds of things, which may stand beside a name.

@@ -41,11 +41,12 @@ def words_of(text: str) -> list[str]:
     """
     if "." in text:
         text = _DOTTED.sub(lambda m: m[0].replace(".", ""), text)
-    words = (
+    words = [
         word.removesuffix("'s").replace("'", "")
         for word in _WORD.findall(fold(text.replace("-", " ").replace("/", " / ")))
-    )
-    return [SHORT.get(word, word) for word in words if word not in ARTICLES]
+    ]
+    # An "a" at the end is a letter: vitamin A.
+    return [SHORT.get(word, word) for k, word in enumerate(words) if word not in ARTICLES or k == len(words) - 1 > 0]
 
 
 def roman(text: str) -> int | None:
