@@ -45,6 +45,9 @@ def compare(gold: str, answer: str) -> Literal["equal", "different"] | None:
 
 def _read(text: str) -> Node:
     found = shaped(computed(parse(unboxed(text))))
-    if found.kind in {"set", "list"} and len(found.args) == 1 and found.args[0].kind not in {"set", "list"}:
-        return found.args[0]
+    while found.kind in {"set", "list"} and len(found.args) == 1:
+        inner = found.args[0]
+        if found.name == "hard" and inner.kind in {"set", "list"}:
+            break  # a set that has a set in it
+        found = inner
     return found
