@@ -26,8 +26,11 @@ _REST = re.compile(
 )
 _NOT = re.compile(
     r"\b(?i:neither)\s[(\[]?[A-Z][)\]]?\s(?i:nor)\s[(\[]?[A-Z](?![A-Za-z])\)?|"
-    r"(?:,?\s?\(?\b(?:but\s)?(?i:not|rather\sthan|instead\sof|over|and\snot|unlike|except)\s(?:the\s)?(?:options?|choices?|answers?)?\s?"
-    r"[(\[]?[A-Z][)\]]?(?![A-Za-z])\)?)|\(?\b[A-Z]\)?\s(?:is|are|was)\s(?:wrong|incorrect|false|not\b[^,.;]{0,40})"
+    r"(?:,?\s?\(?\b(?:but\s)?(?i:not|rather\sthan|instead\sof|over|and\snot|unlike|except)\s"
+    r"(?:the\s)?(?:options?|choices?|answers?)?\s?"
+    r"[(\[]?[A-Z][)\]]?(?![A-Za-z])\)?)|\(?\b[A-Z]\)?(?:(?:,\s\(?[A-Z]\)?){0,6},?\sand\s\(?[A-Z]\)?)?\s(?:is|are|was|were|can\sbe|may\sbe)\s"
+    r"(?:both\s|all\s|also\s)?(?:wrong|incorrect|false|ruled\sout|eliminated|excluded|a\sdistractor|tempting|close"
+    r"|not\b[^,.;]{0,40})"
     r"|(?:isn't|aren't|cannot\sbe|can't\sbe|could\snot\sbe|is\snot)\s(?:options?\s|choices?\s)?[(\[]?[A-Z][)\]]?(?![A-Za-z])"
 )
 _NEGATED = re.compile(r"(?:^|\b)(?:not|neither|anything\sbut|everything\sexcept|all\sexcept|all\sbut)\b", re.I)

@@ -22,7 +22,7 @@ _LEAD = re.compile(
 _KIND = re.compile(
     r"(?:the\s)?(?:city|town|country|state|island|planet|element|word|term|process|phenomenon|concept|river|gas|compound"
     r"|molecule|theory|disease|language|author|composer|number|letter|name|color|colour|protein|enzyme|gene|species|genus"
-    r"|metal|philosopher|scientist|battle|treaty|siege|novel|book|film|movie|play|poem|painting)\s(?:(?:of|called|named|known\sas)\s)?(?=\S)",
+    r"|metal|republic|kingdom|philosopher|scientist|battle|treaty|siege|novel|book|film|movie|play|poem|painting)\s(?:(?:of|called|named|known\sas)\s)?(?=\S)",
     re.I,
 )
 _PREPOSITION = re.compile(r"(?:to|on|in|at|by|from|with|into|inside|through|via)\s(?:the\s)?(?=\w)", re.I)
@@ -30,7 +30,7 @@ _ASIDE = re.compile(r"\s[(\[]([^()\[\]]{1,200})[)\]]")
 _OTHERWISE = re.compile(r"\b(?:was|thought|formerly|wrong)\b", re.I)
 _ALSO = re.compile(r"(?:or|aka|also known as|also called|i\.e\.,?|=)\s", re.I)
 _TRAIL = re.compile(
-    r"\s?(?:\bbecause\b|,\s?(?:which|who|since|as\b|because|where|also\scalled|also\sknown|i\.e\.|the\s|a\s|an\s)|\bsince\b"
+    r"\s?(?:\bbecause\b|,\s?(?:which|who|since|as\b|because|where|also\scalled|also\sknown|i\.e\.|(?:the|a|an|in|at|on|from|during)\s)|\bsince\b"
     r"|;|\s-{1,3}\s|:\s|\.\s(?=[A-Z])|\bis\s(?:the|my)\s(?:correct\s|final\s|right\s)?(?:answer|solution|result)\b"
     r"|\sby\s(?=[A-Z])|\balso\s(?:known|called)\b|\bdue\sto\b|\bas\sit\b)",
     re.I,

@@ -237,8 +237,18 @@ def same_quantity(gold: Quantity, answer: Quantity) -> bool:
     if g.dimensions != a.dimensions:
         return False
     if g.scale == a.scale and g.offset == a.offset:
-        return same_number(gold.number, answer.number)
+        return same_number(gold.number, answer.number) or _rounded(gold.number, answer.number)
     return _converted(gold.number, g, answer.number, a)
+
+
+def _rounded(gold: Number, answer: Number) -> bool:
+    """Whether a decimal is the gold quantity of several parts rounded: 8 min 20 s, 8.33 min."""
+    return bool(
+        gold.value.denominator != 1
+        and not gold.step
+        and answer.digits >= 3
+        and abs(gold.value - answer.value) * 2 <= answer.step
+    )
 
 
 def _same_years(gold: Number, g: Unit, answer: Number, a: Unit) -> bool:
@@ -281,6 +291,8 @@ def _scaled(number: Number, factor: Fraction) -> Number:
 def _same_thing(g: Unit, a: Unit) -> bool:
     """Whether words name the same things: all of one are among those of the other."""
     gold, answer = ({word for word, _ in unit.dimensions} for unit in (g, a))
+    if ("per" in gold) != ("per" in answer):
+        return False
     vague = {"unit"}
     return bool(gold <= answer or answer <= gold or vague in (gold, answer))
 
