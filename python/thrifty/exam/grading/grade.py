@@ -11,8 +11,9 @@ from thrifty.exam.grading.confidence import stated
 from thrifty.exam.grading.exact import compare_exact
 from thrifty.exam.grading.extract import answer_in
 from thrifty.exam.grading.reasoning import strip_reasoning
-from thrifty.exam.grading.sides import Side, begin_grade
+from thrifty.exam.grading.sides import Side
 from thrifty.exam.grading.tidy import tidy
+from thrifty.exam.maths import budget
 from thrifty.exam.question import ANSWER_TYPES
 from thrifty.exam.verdict import Verdict
 
@@ -69,8 +70,8 @@ def grade_answer(response: str, gold: str, answer_type: str = "exactMatch", *, q
         return Verdict("different", "empty", right.text, "", confidence)
     if letters and (choice := same_choice(right.text, answer.text, question)) is not None:
         return Verdict("equal" if choice[0] else "different", "choice", choice[1], choice[2], confidence)
-    begin_grade()
-    verdict, rule = compare_exact(right, answer)
+    with budget():
+        verdict, rule = compare_exact(right, answer)
     return Verdict(verdict, rule, right.text, answer.text, confidence)
 
 

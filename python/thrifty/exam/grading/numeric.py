@@ -19,6 +19,7 @@ _EQUATION = re.compile(r"\s?(?:(?!not\b|or\b)[A-Za-z][\w()']{0,12}\s?)?(?:=|≈|
 _CHAIN = re.compile(r"\s?[≈=]\s?|,?\s(?:or|i\.e\.,?|that is,?)\s(?:about|approximately|roughly)\s")
 _ASIDE = re.compile(r"(.*\S)\s?\(([^()]{1,200})\)")
 _VERB = re.compile(r"\b(?:is|are|equals?|be)\b\s?:?\s|[a-z]:\s")
+_CIRCLE = re.compile(r"π|\bpi\b")
 _OPEN = re.compile(r"\b(?:not|or|isn't)\b")
 
 
@@ -45,11 +46,12 @@ def _near(one: list[Quantity], other: list[Quantity]) -> bool:
     ) or _match(one, other)
 
 
-def _direct(golds: list[Quantity], _gold: Side, answer: Side) -> Told | None:
+def _direct(golds: list[Quantity], gold: Side, answer: Side) -> Told | None:
     """Try the answer as a quantity, with an aside, or as a chain of the same value."""
     for text in dict.fromkeys((answer.text, strip_lead(answer.text))):
         if answers := read_quantities(text):
-            return told(_match(golds, answers), "quantity")
+            near = _CIRCLE.search(gold.text) is not None and compare_maths(gold.raw, answer.raw) == "equal"
+            return told(near or _match(golds, answers), "quantity")
         aside = _ASIDE.fullmatch(text)
         if aside is not None and (answers := read_quantities(aside[1])):
             # "60 mph (about 97 km/h)": the first counts, or the second where it is the same.

@@ -10,6 +10,7 @@ __all__ = ["has_words", "is_maths", "named_alike"]
 
 _SIGNS = re.compile(
     r"[=^_{}\[\]|+*/<>≤≥≠∪∩∞√π±\\×÷∈∅]|(?<=[\dA-Za-z)])-(?=[\dA-Za-z(])|\d[a-z]\b|[A-Za-zΘΩ]\(|\d,\s?-?\d|\)\("
+    r"|\b(?:\d{1,9}|[a-z])!|\b(?:sin|cos|tan|ln|log)\s?[a-z\d(]"
 )
 _LONG_WORD = re.compile(r"[A-Za-z]{3,}")
 _FUNCTIONS = frozenset(

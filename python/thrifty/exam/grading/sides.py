@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import Literal, NamedTuple, TypeAlias
 
 from thrifty.exam.grading.clean import plain
 from thrifty.exam.maths import compare
 
-__all__ = ["Same", "Side", "Told", "begin_grade", "compare_maths", "told"]
+__all__ = ["Same", "Side", "Told", "compare_maths", "told"]
 
 #: What a rule says.
 Same: TypeAlias = Literal["equal", "different"]
@@ -40,33 +38,9 @@ def told(equal: bool, rule: str) -> Told:
     return ("equal" if equal else "different"), rule
 
 
-class _Spent(threading.local):
-    seconds = 0.0
-
-
-_SPENT = _Spent()
-# Mathematics may take a second and a half once; what comes after so much is not begun.
-_ENOUGH = 0.4
-
-
-def begin_grade() -> None:
-    """Forget what mathematics took in the grade before."""
-    _SPENT.seconds = 0.0
-
-
 def compare_maths(gold: str, answer: str) -> Same | None:
-    """Compare as mathematics, with its markup and without; None where nobody can tell, or too much time went by."""
-    found = _timed(gold, answer)
+    """Compare as mathematics, with its markup and without; None where nobody can tell."""
+    found = compare(gold, answer)
     if found is None and ("\\" in gold or "\\" in answer):
-        return _timed(plain(gold), plain(answer))
+        return compare(plain(gold), plain(answer))
     return found
-
-
-def _timed(gold: str, answer: str) -> Same | None:
-    if _SPENT.seconds > _ENOUGH:
-        return None
-    begun = time.perf_counter()
-    try:
-        return compare(gold, answer)
-    finally:
-        _SPENT.seconds += time.perf_counter() - begun

@@ -5,6 +5,7 @@
 'equal'
 """
 
+from thrifty.exam.maths.allowance import budget
 from thrifty.exam.maths.compare import compare
 
-__all__ = ["compare"]
+__all__ = ["budget", "compare"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -17,37 +18,60 @@ CLOSERS = frozenset({")", "]", "}", "\\}", "|", ">", "rangle", "rfloor", "rceil"
 MAX_DIGITS = 2000
 
 
-class Atoms:
+class Atoms(ABC):
     """The lower half of the parser; what is above it is read through methods of the class that extends it."""
 
     def __init__(self, found: list[Token], *, styled: bool) -> None:
         self.tokens, self.styled, self.at, self.depth, self.nodes = found, styled, 0, 0, 0
         self.bars, self.angle, self.in_set, self.differential = 0, 0, 0, 0
 
-    # what the upper half gives
-    def items(self) -> Node: ...  # type: ignore[empty-body]
-    def sum(self) -> Node: ...  # type: ignore[empty-body]
-    def product(self) -> Node: ...  # type: ignore[empty-body]
-    def function(self) -> Node: ...  # type: ignore[empty-body]
-    def command(self) -> Node: ...  # type: ignore[empty-body]
-    def bracket(self) -> Node: ...  # type: ignore[empty-body]
-    def inside(self, closer: str) -> tuple[Node, ...]: ...  # type: ignore[empty-body]
+    @abstractmethod
+    def items(self) -> Node:
+        """Read values with separators between."""
+
+    @abstractmethod
+    def sum(self) -> Node:
+        """Read terms with signs between."""
+
+    @abstractmethod
+    def product(self) -> Node:
+        """Read factors, with signs between or none."""
+
+    @abstractmethod
+    def function(self) -> Node:
+        """Read a function and its argument."""
+
+    @abstractmethod
+    def command(self) -> Node:
+        """Read what a command begins."""
+
+    @abstractmethod
+    def bracket(self) -> Node:
+        """Read what an opening sign begins."""
+
+    @abstractmethod
+    def inside(self, closer: str) -> tuple[Node, ...]:
+        """Read arguments up to a closing sign."""
 
     @property
     def here(self) -> Token:
+        """The token that is read next."""
         return self.tokens[self.at]
 
     @property
     def next(self) -> Token:
+        """The token behind it."""
         return self.tokens[min(self.at + 1, len(self.tokens) - 1)]
 
     def made(self, kind: str, *args: Node, name: str = "") -> Node:
+        """Make a node, and count it."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
             raise NotMathsError("too many parts")
         return Node(kind, args, name)
 
     def negative(self, node: Node) -> Node:
+        """Make the opposite."""
         if node.kind == "number" and node.number is not None:
             return number(-node.number, node.places)
         if node.kind == "unit":
@@ -55,14 +79,17 @@ class Atoms:
         return self.made("mul", number(-1), node)
 
     def times(self, left: Node, right: Node) -> Node:
+        """Make a product."""
         return self.made("mul", *(left.args if left.kind == "mul" else (left,)), right)
 
     def deeper(self) -> None:
+        """Count a level of nesting."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise NotMathsError("too deep")
 
     def expect(self, text: str) -> None:
+        """Read this sign, or fail."""
         if self.here.text != text or self.here.kind not in {"op", "command"}:
             raise NotMathsError(f"{text} is missing")
         self.at += 1
@@ -75,6 +102,7 @@ class Atoms:
         return False
 
     def ended(self) -> bool:
+        """Whether nothing more belongs to what is read."""
         return self.here.kind == "end" or self.here.text in CLOSERS
 
     def starts(self) -> bool:
@@ -106,7 +134,7 @@ class Atoms:
         return found
 
     def exponent(self) -> Node:
-        """What follows ``^``."""
+        """Read what follows ``^``."""
         self.deeper()
         minus = False
         while self.here.kind == "op" and self.here.text in {"-", "+"}:
@@ -119,8 +147,10 @@ class Atoms:
         return self.negative(found) if minus else found
 
     def power(self) -> Node:
-        """An operand with what is written on it: indices, powers, factorials, percent, degrees."""
+        """Read an operand with what is written on it: indices, powers, factorials, percent, degrees."""
         found = self.atom()
+        if found.kind == "symbol" and self.here.kind == "number" and not self.here.space and self.here.text.isdigit():
+            found = self.index(found, self.numeral())  # x1
         while self.here.kind == "op":
             if self.took("_"):
                 found = self.index(found, self.group())
@@ -152,7 +182,7 @@ class Atoms:
         return head.kind == "symbol" and head.name in {"f", "g", "F", "G", "Gamma", "zeta"}
 
     def marked(self) -> bool:
-        """Read ``^\\circ`` or ``^{\\circ}``; anything else is left."""
+        r"""Read ``^\circ`` or ``^{\circ}``; anything else is left."""
         texts = [token.text for token in self.tokens[self.at + 1 : self.at + 4]]
         for pattern in (["°"], ["{", "°", "}"]):
             if texts[: len(pattern)] == pattern:
@@ -161,7 +191,7 @@ class Atoms:
         return False
 
     def index(self, base: Node, below: Node) -> Node:
-        """A subscript: the base of a number, else a part of the name."""
+        """Read a subscript: the base of a number, else a part of the name."""
         if base.kind == "number" and base.places < 0 and base.number is not None:
             if below.number is None or not 2 <= below.number <= 36 or below.number.denominator != 1:
                 raise NotMathsError("no such base")
@@ -169,10 +199,12 @@ class Atoms:
                 return number(int(str(base.number), int(below.number)))
             except ValueError as error:
                 raise NotMathsError("a digit that the base does not have") from error
+        if below.kind == "mul" and all(part.kind == "symbol" for part in below.args):
+            below = below._replace(kind="list")  # ij is not ji
         return self.made("index", base, below)
 
     def numeral(self) -> Node:
-        """Digits, with repeating ones behind: 0.1\\overline{6}, 0.333..."""
+        r"""Digits, with repeating ones behind: 0.1\overline{6}, 0.333..."""
         text = self.here.text
         if len(text) > MAX_DIGITS:
             raise NotMathsError("too many digits")

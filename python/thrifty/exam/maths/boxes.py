@@ -10,12 +10,12 @@ __all__ = ["unboxed"]
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
 _BRACES = re.compile(r"\\.|[{}]", re.S)
-_JOINING = re.compile(r"\b(?:and|or)\b|[,;]")
+_JOINING = re.compile(r"\b(?:and|or)\b")
 MAX_BETWEEN = 60
 
 
 def unboxed(text: str) -> str:
-    """What stands in the box of a text, or in its last boxes, joined, where only a few words are between them."""
+    """Tell what stands in the box of a text, or in its last boxes, joined, where only a few words are between them."""
     if "\\boxed" not in text and "\\fbox" not in text:
         return text
     if len(text) > MAX_LENGTH:
@@ -24,6 +24,8 @@ def unboxed(text: str) -> str:
     for found in _BOX.finditer(text):
         if not spans or found.start() >= spans[-1][2]:
             spans.append((found.start(), found.end(), _closing(text, found.end())))
+    if not spans:
+        return text
     first = len(spans) - 1
     while first and _joined(text[spans[first - 1][2] + 1 : spans[first][0]]):
         first -= 1

@@ -75,11 +75,12 @@ def _root(node: Node, name: Node, seed: int) -> complex | None:
         if found is None:
             return None
         values.append(found)
-    p, q, r, *others = map(float, PLACES)
+    p, q, r, *others = (float(place) for place in PLACES)
     u, v, w = values[:3]
     try:
-        for x, y in zip(others, values[3:], strict=True):
-            if abs(_cross(x, p, q, r) - _cross(y, u, v, w)) > LOOSE * (1 + abs(_cross(x, p, q, r))):
+        for place, y in zip(others, values[3:], strict=True):
+            own = _cross(place, p, q, r)
+            if abs(own - _cross(y, u, v, w)) > LOOSE * (1 + abs(own)):
                 return None
         cross = _cross(0, u, v, w)
         return (p * (q - r) - cross * r * (q - p)) / ((q - r) - cross * (q - p))
@@ -88,5 +89,5 @@ def _root(node: Node, name: Node, seed: int) -> complex | None:
 
 
 def _cross(x: complex, p: complex, q: complex, r: complex) -> complex:
-    """The cross-ratio, which quotients of linear expressions keep."""
+    """Give the cross-ratio, which quotients of linear expressions keep."""
     return (x - p) * (q - r) / ((x - r) * (q - p))

@@ -23,17 +23,32 @@ T = TypeVar("T")
 class Field(Protocol[T]):
     """What a kind of numbers can do; every method may raise ArithmeticError."""
 
-    def rational(self, value: Fraction) -> T: ...
-    def symbol(self, name: str) -> T: ...
-    def atom(self, *key: object) -> T: ...
-    def add(self, terms: list[T]) -> T: ...
-    def mul(self, factors: list[T]) -> T: ...
-    def div(self, above: T, below: T) -> T: ...
-    def power(self, base: T, exponent: T, exact: Fraction | None) -> T: ...
-    def call(self, name: str, arguments: list[T], exact: list[Fraction | None]) -> T: ...
+    def rational(self, value: Fraction) -> T:
+        """Give a rational number."""
+
+    def symbol(self, name: str) -> T:
+        """Give the value of a name."""
+
+    def atom(self, *key: object) -> T:
+        """Give the value of what is not computed, by what it is made of."""
+
+    def add(self, terms: list[T]) -> T:
+        """Add."""
+
+    def mul(self, factors: list[T]) -> T:
+        """Multiply."""
+
+    def div(self, above: T, below: T) -> T:
+        """Divide."""
+
+    def power(self, base: T, exponent: T, exact: Fraction | None) -> T:
+        """Raise to a power, whose exact value is given where it has one."""
+
+    def call(self, name: str, arguments: list[T], exact: list[Fraction | None]) -> T:
+        """Apply a function, with the exact values of its arguments where they have one."""
 
 
-def evaluate(node: Node, field: Field[T], bound: tuple[str, ...] = ()) -> T:
+def evaluate(node: Node, field: Field[T], bound: tuple[str, ...] = ()) -> T:  # noqa: PLR0911 - one a kind
     """Value of an expression.
 
     Raises
@@ -76,7 +91,7 @@ def evaluate(node: Node, field: Field[T], bound: tuple[str, ...] = ()) -> T:
 
 
 def opaque(node: Node, bound: tuple[str, ...]) -> tuple[object, ...]:
-    """What tells an expression that is not computed from others: its kind and the residues of its parts."""
+    """Tell what tells an expression that is not computed from others: its kind and the residues of its parts."""
     from thrifty.exam.maths.residues import Residues
 
     field, parts, inner = Residues(), node.args, bound

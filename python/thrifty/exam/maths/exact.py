@@ -37,7 +37,7 @@ def rational(node: Node) -> Fraction | None:
     return found
 
 
-def _combined(kind: str, name: str, values: list[Fraction]) -> Fraction | None:
+def _combined(kind: str, name: str, values: list[Fraction]) -> Fraction | None:  # noqa: PLR0911 - one a kind
     if kind == "add":
         return sum(values, Fraction(0))
     if kind == "mul":

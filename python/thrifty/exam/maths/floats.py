@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import cmath
 import math
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from thrifty.exam.maths.evaluate import UndefinedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from fractions import Fraction
 
     from thrifty.exam.maths.points import Point
 
@@ -20,7 +20,7 @@ REAL = 1e-9
 
 
 def real(value: complex) -> float:
-    """The value as a real number; what is none has no value."""
+    """Give the value as a real number; what is none has no value."""
     if abs(value.imag) > REAL * (1 + abs(value.real)):
         raise UndefinedError("not real")
     return value.real
@@ -85,9 +85,11 @@ class Floats:
         self.point, self.base = point, base
 
     def rational(self, value: Fraction) -> complex:
+        """Give a rational number."""
         return complex(float(value))
 
     def symbol(self, name: str) -> complex:
+        """Give the value of a name."""
         if name == "pi":
             return complex(math.pi)
         if name == "e":
@@ -99,18 +101,23 @@ class Floats:
         return complex(float(self.point.value(name)))
 
     def atom(self, *key: object) -> complex:
+        """Give the value of what is not computed, by what it is made of."""
         return complex(float(self.point.value(repr(key))))
 
     def add(self, terms: list[complex]) -> complex:
+        """Add."""
         return sum(terms, 0j)
 
     def mul(self, factors: list[complex]) -> complex:
+        """Multiply."""
         return math.prod(factors, start=1 + 0j)
 
     def div(self, above: complex, below: complex) -> complex:
+        """Divide."""
         return above / below
 
     def power(self, base: complex, exponent: complex, exact: Fraction | None) -> complex:
+        """Raise to a power, whose exact value is given where it has one."""
         if exact is not None and exact.denominator == 1:
             return base ** int(exact)
         if exact is not None and exact.denominator % 2 and base.real < 0 and base.imag == 0:
@@ -129,12 +136,13 @@ class Floats:
         return cmath.exp(exponent * cmath.log(base))
 
     def call(self, name: str, arguments: list[complex], exact: list[Fraction | None]) -> complex:
+        """Apply a function, with the exact values of its arguments where they have one."""
         try:
             return self._call(name, arguments, exact)
         except ValueError as error:  # what cmath says of poles
             raise UndefinedError(str(error)) from error
 
-    def _call(self, name: str, arguments: list[complex], exact: list[Fraction | None]) -> complex:
+    def _call(self, name: str, arguments: list[complex], exact: list[Fraction | None]) -> complex:  # noqa: PLR0911 - one a kind
         first = arguments[0]
         if name in {"ln", "log"}:
             found = cmath.log(first)

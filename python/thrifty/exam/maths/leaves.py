@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from thrifty.exam.maths.exact import rational
-from thrifty.exam.maths.tree import Node
 from thrifty.exam.maths.values import real_value, same_value
+
+if TYPE_CHECKING:
+    from thrifty.exam.maths.tree import Node
 
 __all__ = ["same_leaf", "written"]
 
 #: Significant digits that a decimal for an exact value must have; with this many it may be cut instead of rounded.
-DIGITS, CUT = 3, 5
+DIGITS, CUT = 4, 5
+RADIANS = frozenset({"rad", "radian", "radians"})
 
 
 def written(node: Node) -> tuple[Fraction, Fraction] | None:
@@ -37,7 +41,7 @@ def near(gold: Node, answer: Node) -> bool:
     """Whether one is a decimal that stands for the other.
 
     A decimal in the gold answer accepts what rounds to it. A decimal for an exact gold value that has no finite decimal
-    needs three significant digits and must be rounded right; with five it may be cut.
+    needs four significant digits and must be rounded right; with five it may be cut.
     """
     exact, given = written(gold), written(answer)
     if exact is not None:
@@ -64,12 +68,17 @@ def _finite(denominator: int) -> bool:
     return denominator == 1
 
 
-def same_leaf(gold: Node, answer: Node) -> bool | None:
+def same_leaf(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 - one a kind
     """Whether two values are the same; None where nothing can tell."""
     if gold.kind == "unit" and answer.kind == "unit":
         if gold.name.rstrip("s") != answer.name.rstrip("s"):
             return None
         return same_leaf(gold.args[0], answer.args[0])
+    if gold.kind == "unit" and gold.name in RADIANS and answer.kind != "unit":
+        gold = gold.args[0]
+    if answer.kind == "unit" and answer.name in RADIANS and gold.kind != "unit":
+        inner = answer.args[0]
+        return same_value(gold, inner) or near(gold, inner)
     if answer.kind == "unit":
         return same_leaf(gold, answer.args[0])
     if gold.kind == "unit":

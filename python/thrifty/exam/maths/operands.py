@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from thrifty.exam.maths.atoms import BIG, Atoms
 from thrifty.exam.maths.names import STYLES
 from thrifty.exam.maths.tree import Node, NotMathsError, number
@@ -16,13 +18,13 @@ INVERSES = {name: f"arc{name}" for name in ("sin", "cos", "tan", "cot", "sec", "
 MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "smallmatrix", "array"})
 ROWS = frozenset({"cases", "aligned", "align", "gathered", "gather", "equation", "split", "dcases"})
 NAMED = frozenset({"overline", "bar", "angle", "triangle", "overarc", "measuredangle", "dot", "ddot"})
-FRACTIONS = frozenset({"frac", "dfrac", "tfrac", "cfrac"})
+FRACTIONS = frozenset({"frac", "dfrac", "tfrac", "cfrac", "nicefrac", "sfrac", "rfrac"})
 
 
 class Operands(Atoms):
     """The middle of the parser."""
 
-    def bracket(self) -> Node:
+    def bracket(self) -> Node:  # noqa: PLR0911 - one a kind
         """Whatever an opening sign begins."""
         opened = self.here.text
         if opened in {"infinity", "..."}:
@@ -63,7 +65,8 @@ class Operands(Atoms):
         raise NotMathsError("brackets do not match")
 
     def braces(self, closer: str) -> Node:
-        """A set, by its members or by what they fulfil."""
+        """Read a set, by its members or by what they fulfil."""
+        below = self.tokens[self.at - 1].text == "/" and self.at > 0
         self.at += 1
         if self.took(closer):
             return self.made("set", name="hard")
@@ -81,8 +84,8 @@ class Operands(Atoms):
         self.expect(closer)
         if conditions is not None:
             return self.made("builder", found, conditions)
-        if closer == "}" and found.kind != "list":
-            return found
+        if closer == "}" and found.kind != "list" and (below or self.here.text in {"/", "^"}):
+            return found  # {3}/{4}
         return self.made(
             "set", *(found.args if found.kind == "list" else (found,)), name="hard" if closer == "\\}" else "soft"
         )
@@ -153,9 +156,10 @@ class Operands(Atoms):
         return (found,)
 
     def at_differential(self) -> bool:
+        """Whether the ``dx`` of an integral stands here."""
         return bool(self.differential) and self.here.text == "d" and self.next.kind == "letter"
 
-    def command(self) -> Node:
+    def command(self) -> Node:  # noqa: PLR0911 - one a kind
         """Read what a LaTeX command begins."""
         name = self.here.text
         self.at += 1
@@ -212,7 +216,7 @@ class Operands(Atoms):
         return inner
 
     def big(self, name: str) -> Node:
-        """A sum, product, limit or integral, with its variable, limits and body."""
+        """Read a sum, product, limit or integral, with its variable, limits and body."""
         nothing = Node("text")
         below = above = variable = nothing
         while self.here.kind == "op" and self.here.text in {"_", "^"}:
@@ -269,8 +273,9 @@ class Operands(Atoms):
         return self.made("call", found, name="det") if name == "vmatrix" else found
 
     def environment_name(self) -> str:
+        """Read the name of an environment in its braces."""
         self.expect("{")
-        parts = []
+        parts: list[str] = []
         while not self.took("}"):
             if self.here.kind == "end" or len(parts) > 12:
                 raise NotMathsError("} is missing")
@@ -279,12 +284,18 @@ class Operands(Atoms):
         return "".join(parts).rstrip("*")
 
     def close(self, name: str) -> None:
+        """Read the end of an environment."""
         self.expect("end")
         if self.environment_name() != name:
             raise NotMathsError(f"{name} does not end")
 
-    def chain(self) -> Node: ...  # type: ignore[empty-body]
-    def signed(self) -> Node: ...  # type: ignore[empty-body]
+    @abstractmethod
+    def chain(self) -> Node:
+        """Read expressions with relations between."""
+
+    @abstractmethod
+    def signed(self) -> Node:
+        """Read a power with signs before it."""
 
 
 def _is_table(node: Node) -> bool:

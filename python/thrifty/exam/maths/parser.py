@@ -7,11 +7,12 @@ from functools import lru_cache
 
 from thrifty.exam.maths.operands import Operands
 from thrifty.exam.maths.tokens import tokens
-from thrifty.exam.maths.tree import Node, NotMathsError, number, pieces
+from thrifty.exam.maths.tree import Node, NotMathsError, number, pieces, symbols
 
 __all__ = ["parse"]
 
 RELATIONS = frozenset({"=", "<", "<=", ">", ">=", "!=", "~", "in", "notin", "==", "->", "=>"})
+DOMAINS = frozenset("RZQNC")
 SEPARATORS = frozenset({",", ";", "and", "or", ";;"})
 
 
@@ -28,7 +29,8 @@ class Parser(Operands):
     def items(self) -> Node:
         """Values with commas, semicolons or words between; one value alone is itself."""
         self.deeper()
-        values, between = [self.chain()], []
+        values = [self.chain()]
+        between: list[str] = []
         while self.here.kind == "op" and self.here.text in SEPARATORS:
             marks = set()
             while self.here.kind == "op" and self.here.text in SEPARATORS:
@@ -64,13 +66,14 @@ class Parser(Operands):
         while self.here.kind == "op" and self.here.text in RELATIONS and not (self.angle and self.here.text == ">"):
             operators.append(self.here.text)
             self.at += 1
-            sides.append(self.union())
+            side = self.union()
+            sides.append(self.domain(side) if operators[-1] in {"in", "notin"} else side)
         found = self.made("chain", *sides, name=" ".join(operators)) if operators else first
         modulus = self.modulus()
         return found if modulus is None else self.made("mod", found, modulus)
 
     def modulus(self) -> Node | None:
-        """Read what follows ``\\pmod``, ``mod``, or ``(mod``."""
+        r"""Read what follows ``\pmod``, ``mod``, or ``(mod``."""
         opened = self.here.text == "(" and self.next.text in {"mod", "bmod"}
         self.at += opened
         if self.here.text not in {"mod", "bmod", "pmod"} or self.here.kind not in {"command", "op"}:
@@ -82,17 +85,22 @@ class Parser(Operands):
         return found
 
     def union(self) -> Node:
-        """Sets with unions, intersections and differences between."""
+        """Read sets with unions, intersections and differences between."""
         left = self.ratio()
         while self.here.kind == "op" and self.here.text in {"cup", "cap", "minus"}:
             kind = {"cup": "union", "cap": "meet", "minus": "minus"}[self.here.text]
             self.at += 1
             right = self.ratio()
+            left = self.domain(left) if kind == "minus" else left
             left = self.made(kind, *(left.args if left.kind == kind == "union" else (left,)), right)
         return left
 
+    def domain(self, node: Node) -> Node:
+        """Make a set of numbers of its letter, where a set is meant."""
+        return self.made("domain", name=node.name) if node.kind == "symbol" and node.name in DOMAINS else node
+
     def ratio(self) -> Node:
-        """Sums with colons between."""
+        """Read sums with colons between."""
         parts = [self.sum()]
         while self.here.text == ":" and self.here.kind == "op" and not self.in_set:
             self.at += 1
@@ -114,6 +122,8 @@ class Parser(Operands):
         found = terms[0] if len(terms) == 1 else self.made("add", *terms)
         if self.took("choose"):
             return self.made("call", found, self.sum(), name="binom")
+        if self.took("over"):
+            return self.made("div", found, self.sum())
         return found
 
     def product(self) -> Node:
@@ -127,22 +137,30 @@ class Parser(Operands):
             elif token.kind == "op" and token.text == "/":
                 self.at += 1
                 found = self.made("div", found, self.denominator())
-            elif token.kind in {"text", "word"} and found.kind != "text" and found.kind != "symbol":
+            elif token.kind in {"text", "word"} and found.kind not in {"text", "symbol"}:
                 found = self.unit(found)
+            elif self.here.text == "(" and self.next.kind in {"word", "text"} and not symbols(found):
+                self.remark()
             elif self.starts() and not (self.differential and token.text == "d" and self.next.kind == "letter"):
                 found = self.juxtaposed(found)
             else:
                 return found
 
+    def remark(self) -> None:
+        """Pass over words in brackets."""
+        while self.here.kind in {"word", "text", "letter"} or self.here.text == "(":
+            self.at += 1
+        self.expect(")")
+
     def denominator(self) -> Node:
-        """What stands below a slash: letters that stand together belong together, as in ``1/xy``."""
+        """Read what stands below a slash: letters that stand together belong together, as in ``1/xy``."""
         found = self.signed()
         while found.kind != "number" and self.here.kind == "letter" and not self.here.space:
             found = self.times(found, self.power())
         return found
 
     def juxtaposed(self, left: Node) -> Node:
-        """A factor without a sign before it, or the fraction of a mixed number."""
+        """Read a factor without a sign before it, or the fraction of a mixed number."""
         is_number = self.here.kind == "number"
         if left.kind == "number" and left.places < 0 and left.number is not None and left.number.denominator == 1:
             if self.here.text in {"frac", "dfrac", "tfrac", "cfrac"} and self.here.kind == "command":
@@ -174,7 +192,7 @@ class Parser(Operands):
         """Words after a value: units, or what is counted."""
         if self.here.kind == "word" and not any(part.kind == "number" for part in pieces(value)):
             raise NotMathsError("words beside letters")
-        words = []
+        words: list[str] = []
         while self.here.kind in {"text", "word"} or (words and self.here.text in {"/", "^"} and self.here.kind == "op"):
             token = self.here
             self.at += 1
@@ -189,7 +207,7 @@ class Parser(Operands):
         return self.made("unit", value, name=name.lower() if len(name) > 3 else name)
 
     def signed(self) -> Node:
-        """A power with signs before it."""
+        """Read a power with signs before it."""
         minus = False
         while self.here.kind == "op" and self.here.text in {"+", "-"}:
             minus ^= self.here.text == "-"

@@ -12,8 +12,8 @@ QUANTIFIERS = frozenset({"all", "any", "every", "each", "some", "that"})
 
 _DOMAINS = {"real": "R", "integer": "Z", "whole": "Z", "rational": "Q", "complex": "C", "natural": "N"}
 _SET = re.compile(
-    r"(?:\\text\s?\{\s?)?\b(?:the set of )?all (real|integer|rational|complex|natural)(?: number)?s?\b(?: numbers?)?(\s?except\b"
-    r"(?: for| when| at)?)?(?:\s?\})?(?:\s?[a-z]\s?(?:=|\\neq?\b|!=))?",
+    r"(?:\\text\s?\{\s?)?\b(?:the set of )?all (real|integer|rational|complex|natural)(?: number)?s?\b(?: numbers?)?"
+    r"(\s?except\b(?: for| when| at)?)?(?:\s?\})?(?:\s?[a-z]\s?(?:=|\\neq?\b|!=))?",
     re.I,
 )
 _BARE = re.compile(r"\s{0,3}(?:the )?(?:set of )?(?:reals|real numbers)\s{0,3}", re.I)

@@ -47,7 +47,7 @@ class Point:
         return (part * 3) * (-1 if self.range == NEGATIVE or drawn >> 40 & 1 else 1)
 
     def of(self, whole: frozenset[str]) -> Point:
-        """The same point with these symbols integers."""
+        """Give the same point with these symbols integers."""
         return Point(self.seed, self.range, whole)
 
 

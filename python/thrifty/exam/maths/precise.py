@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from thrifty.exam.maths.evaluate import UndefinedError, evaluate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from fractions import Fraction
 
     from thrifty.exam.maths.points import Point
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["DIGITS", "Precise", "Z", "agree", "value"]
 
 DIGITS, MOST = 100, 1000
-_CONTEXT = Context(prec=DIGITS, Emax=999_999, Emin=-999_999)
+CONTEXT = Context(prec=DIGITS, Emax=999_999, Emin=-999_999)
 _PI = Decimal(
     "3.141592653589793238462643383279502884197169399375105820974944592307816406286208998628034825342117067982148086513"
 )
@@ -88,7 +89,7 @@ def arctan(x: Decimal) -> Decimal:
         total += power / k
         if abs(power) < Decimal(10) ** -(DIGITS + 5):
             break
-    return total * 2**halvings
+    return total * (1 << halvings)
 
 
 def phase(z: Z) -> Decimal:
@@ -126,7 +127,7 @@ def sqrt(z: Z) -> Z:
     return Z(above, ((r - z.re) / 2).copy_abs().sqrt().copy_sign(z.im))
 
 
-I, TWO = Z(ZERO, ONE), Z(Decimal(2))
+IMAGINARY, TWO = Z(ZERO, ONE), Z(Decimal(2))
 
 
 def sine(z: Z) -> Z:
@@ -147,7 +148,7 @@ def arcsine(z: Z) -> Z:
     """Principal inverse sine."""
     if not z.im and abs(z.re) <= 1:
         return Z(phase(Z((1 - z.re * z.re).sqrt(), z.re)))
-    iz = mul(I, z)
+    iz = mul(IMAGINARY, z)
     found = ln(add(iz, sqrt(add(Z(ONE), mul(iz, iz)))))
     return Z(found.im, -found.re)
 
@@ -156,7 +157,7 @@ def arctangent(z: Z) -> Z:
     """Principal inverse tangent."""
     if not z.im:
         return Z(arctan(z.re))
-    iz = mul(I, z)
+    iz = mul(IMAGINARY, z)
     return mul(Z(ZERO, ONE / 2), add(ln(add(Z(ONE), Z(-iz.re, -iz.im))), mul(Z(-ONE), ln(add(Z(ONE), iz)))))
 
 
@@ -167,35 +168,42 @@ class Precise:
         self.point, self.base = point, base
 
     def rational(self, value: Fraction) -> Z:
+        """Give a rational number."""
         return Z(Decimal(value.numerator) / Decimal(value.denominator))
 
     def symbol(self, name: str) -> Z:
+        """Give the value of a name."""
         if name == "pi":
             return Z(+_PI)
         if name == "e":
             return Z(ONE.exp())
         if name == "i":
-            return I
+            return IMAGINARY
         if name in {"infinity", "..."}:
             raise UndefinedError("no number")
         return self.rational(self.point.value(name))
 
     def atom(self, *key: object) -> Z:
+        """Give the value of what is not computed, by what it is made of."""
         return self.rational(self.point.value(repr(key)))
 
     def add(self, terms: list[Z]) -> Z:
+        """Add."""
         return add(*terms)
 
     def mul(self, factors: list[Z]) -> Z:
+        """Multiply."""
         product = Z(ONE)
         for factor in factors:
             product = mul(product, factor)
         return product
 
     def div(self, above: Z, below: Z) -> Z:
+        """Divide."""
         return div(above, below)
 
     def power(self, base: Z, exponent: Z, exact: Fraction | None) -> Z:
+        """Raise to a power, whose exact value is given where it has one."""
         if exact is not None and exact.denominator % 2 and not base.im:
             found = Z(_real_power(abs(base.re), exact))
             return Z(-found.re) if base.re < 0 and exact.numerator % 2 else found
@@ -213,6 +221,7 @@ class Precise:
         return exp(mul(exponent, ln(base)))
 
     def call(self, name: str, arguments: list[Z], exact: list[Fraction | None]) -> Z:
+        """Apply a function, with the exact values of its arguments where they have one."""
         first = arguments[0]
         if name in {"ln", "log"}:
             if len(arguments) == 2:
@@ -256,8 +265,7 @@ def _inverse_tanh(z: Z) -> Z:
     return div(ln(div(add(Z(ONE), z), add(Z(ONE), Z(-z.re, -z.im)))), TWO)
 
 
-_SQUARE = lambda z: mul(z, z)  # noqa: E731 - as short as the formulas below
-CALLS = {
+CALLS: dict[str, Callable[[Z], Z]] = {
     "sin": sine,
     "cos": cosine,
     "tan": lambda z: div(sine(z), cosine(z)),
@@ -276,8 +284,8 @@ CALLS = {
     "coth": lambda z: div(_hyperbolic(z, 1), _hyperbolic(z, -1)),
     "sech": lambda z: div(Z(ONE), _hyperbolic(z, 1)),
     "csch": lambda z: div(Z(ONE), _hyperbolic(z, -1)),
-    "arsinh": lambda z: ln(add(z, sqrt(add(_SQUARE(z), Z(ONE))))),
-    "arcosh": lambda z: ln(add(z, sqrt(add(_SQUARE(z), Z(-ONE))))),
+    "arsinh": lambda z: ln(add(z, sqrt(add(mul(z, z), Z(ONE))))),
+    "arcosh": lambda z: ln(add(z, mul(sqrt(add(z, Z(ONE))), sqrt(add(z, Z(-ONE)))))),
     "artanh": _inverse_tanh,
     "sqrt": sqrt,
     "abs": lambda z: Z(size(z)),
@@ -290,12 +298,12 @@ CALLS = {
 
 def value(node: Node, point: Point, base: float = 0.0) -> Z:
     """Value of an expression; ArithmeticError where it has none."""
-    with localcontext(_CONTEXT):
+    with localcontext(CONTEXT):
         return evaluate(node, Precise(point, base))
 
 
 def agree(a: Z, b: Z) -> bool:
     """Whether two values are one, but for rounding."""
-    with localcontext(_CONTEXT):
+    with localcontext(CONTEXT):
         largest = max(size(a), size(b))
         return largest < Decimal(10) ** -90 or size(Z(a.re - b.re, a.im - b.im)) <= largest * Decimal(10) ** -60

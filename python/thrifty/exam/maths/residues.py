@@ -38,36 +38,43 @@ class Residues:
         self.seed, self.rings = seed, True
 
     def rational(self, value: Fraction) -> int:
+        """Give a rational number."""
         below = value.denominator % PRIME
         if not below:
             raise UndefinedError("a denominator of this prime")
         return value.numerator * pow(below, -1, PRIME) % PRIME if below != 1 else value.numerator % PRIME
 
     def symbol(self, name: str) -> int:
+        """Give the value of a name."""
         if name == "i":
             return _ROOT_OF_MINUS_ONE
         return _hashed(self.seed, "symbol", name)
 
     def atom(self, *key: object) -> int:
+        """Give the value of what is not computed, by what it is made of."""
         if key[0] not in {"index", "text", "apply"}:
             self.rings = False
         return _hashed(self.seed, *key)
 
     def add(self, terms: list[int]) -> int:
+        """Add."""
         return sum(terms) % PRIME
 
     def mul(self, factors: list[int]) -> int:
+        """Multiply."""
         product = 1
         for factor in factors:
             product = product * factor % PRIME
         return product
 
     def div(self, above: int, below: int) -> int:
+        """Divide."""
         if not below:
             raise UndefinedError("division by zero")
         return above * pow(below, -1, PRIME) % PRIME
 
     def power(self, base: int, exponent: int, exact: Fraction | None) -> int:
+        """Raise to a power, whose exact value is given where it has one."""
         if exact is None or exact.denominator != 1:
             self.rings = False
             return _hashed(self.seed, "power", base, exponent if exact is None else exact)
@@ -76,6 +83,7 @@ class Residues:
         return pow(base, int(exact), PRIME)
 
     def call(self, name: str, arguments: list[int], exact: list[Fraction | None]) -> int:
+        """Apply a function, with the exact values of its arguments where they have one."""
         self.rings = False
         if name == "sqrt":
             return _hashed(self.seed, "power", arguments[0], Fraction(1, 2))
@@ -85,7 +93,7 @@ class Residues:
 
 
 def fingerprint(node: Node, seed: int = 0) -> tuple[int, bool] | None:
-    """Value of a tree for seeded values of its symbols, and whether unlike values prove trees unlike; None without one."""
+    """Value of a tree at seeded values of its symbols, and whether unlike values prove trees unlike; None without."""
     field = Residues(seed)
     try:
         return evaluate(node, field), field.rings

@@ -23,7 +23,7 @@ def is_name(node: Node) -> bool:
 
 
 def shaped(node: Node) -> Node:
-    """The tree with its chains told apart.
+    """Give the tree with its chains told apart.
 
     ``named`` has a name and a value, ``equation`` two sides, ``relation`` sides with operators between that are all
     ``<`` or ``<=``, or one ``!=``. Of ``x = 5 + 6 = 11`` the last value counts, and what is only near to it does not.
@@ -37,7 +37,7 @@ def shaped(node: Node) -> Node:
     return node
 
 
-def _chain(operators: list[str], sides: list[Node]) -> Node:
+def _chain(operators: list[str], sides: list[Node]) -> Node:  # noqa: PLR0911 - one a kind
     while "=>" in operators or "->" in operators:
         at = next(i for i, op in enumerate(operators) if op in {"=>", "->"})
         operators, sides = operators[at + 1 :], sides[at + 1 :]
@@ -94,7 +94,7 @@ def _signed(node: Node, sign: int) -> Node:
 
 
 def spread(node: Node) -> Node:
-    """A tuple with plus or minus signs as the list of the tuples that it stands for."""
+    """Give a tuple with plus or minus signs as the list of the tuples that it stands for."""
     if node.kind != "tuple" or not any(part.kind == "pm" for part in pieces(node)):
         return node
     found: list[tuple[Node, ...]] = [()]

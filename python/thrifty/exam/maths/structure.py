@@ -5,36 +5,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from thrifty.exam.maths.equations import difference, proportional, same_equation
-from thrifty.exam.maths.families import same_antiderivative, same_family, without_conditions
+from thrifty.exam.maths.families import same_antiderivative, same_constants, same_family, without_conditions
 from thrifty.exam.maths.leaves import same_leaf
 from thrifty.exam.maths.members import composite, members
-from thrifty.exam.maths.regions import Interval, region
+from thrifty.exam.maths.regions import region
 from thrifty.exam.maths.shapes import expanded, spread
-from thrifty.exam.maths.tree import Node, number, replaced, symbols
+from thrifty.exam.maths.tree import Node, number, pieces, replaced, symbols
 from thrifty.exam.maths.values import same_value
 from thrifty.exam.maths.vectors import as_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from thrifty.exam.maths.intervals import Interval
+
 __all__ = ["same"]
 
 REGIONS = frozenset({"relation", "union", "meet", "minus", "builder", "domain"})
 COLLECTIONS = frozenset({"list", "set", "tuple", "matrix"})
 #: Members of lists without an order that are matched against each other at most.
-MAX_MATCHED = 48
+MAX_MATCHED, MAX_ALIKE = 48, 8
 
 
-def same(gold: Node, answer: Node) -> bool | None:
+def same(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - one a kind
     """Whether two trees are the same answer; None where nothing here can tell."""
     if gold == answer:
         return True
-    if (found := without_conditions(gold, answer)) is not None:
-        agreed = same(found.gold, found.answer)
-        return every((found.conditions, agreed or same_family(found.gold, found.answer) or agreed))
+    if (bare := without_conditions(gold, answer)) is not None:
+        agreed = same(bare.gold, bare.answer)
+        return every((bare.conditions, agreed or same_family(bare.gold, bare.answer) or agreed))
     gold, answer = spread(gold), spread(answer)
     if (vectors := as_vectors(gold, answer)) is not None:
         return same(*vectors)
+    gold, answer = _domain(gold, answer), _domain(answer, gold)
     kinds = {gold.kind, answer.kind}
     if "text" in kinds:
         return None
@@ -58,7 +61,16 @@ def same(gold: Node, answer: Node) -> bool | None:
     if len(first) > 1 or len(second) > 1:
         return _matched(first, second, unique=True)
     verdict = same_leaf(gold, answer)
-    return verdict or same_antiderivative(gold, answer) or same_family(gold, answer) or verdict
+    if verdict or any(alike(gold, answer) for alike in (same_antiderivative, same_family, same_constants)):
+        return True
+    return verdict
+
+
+def _domain(node: Node, other: Node) -> Node:
+    """Take the letter R beside a set of real numbers for all of them."""
+    if node == Node("symbol", name="R") and (other.kind in REGIONS or (other.kind == "tuple" and len(other.args) == 2)):
+        return Node("domain", name="R")
+    return node
 
 
 def _has_region(node: Node) -> bool:
@@ -69,7 +81,7 @@ def _has_region(node: Node) -> bool:
 
 
 def every(verdicts: Iterable[bool | None]) -> bool | None:
-    """False where one is, None where one is and no other is False."""
+    """Give false where one is, None where one is and no other is False."""
     unknown = False
     for verdict in verdicts:
         if verdict is False:
@@ -82,6 +94,8 @@ def _matched(gold: Sequence[Node], answer: Sequence[Node], *, unique: bool = Fal
     """Whether two collections have the same members, whatever their order."""
     if unique:
         gold, answer = _unique(gold), _unique(answer)
+        if len(gold) != len(answer) and max(len(gold), len(answer)) <= MAX_ALIKE:
+            gold, answer = _unlike(gold), _unlike(answer)
     if len(gold) != len(answer):
         return False
     if len(gold) > MAX_MATCHED:
@@ -99,6 +113,15 @@ def _matched(gold: Sequence[Node], answer: Sequence[Node], *, unique: bool = Fal
     return True
 
 
+def _unlike(nodes: Sequence[Node]) -> list[Node]:
+    """Leave out values that are the same as one before: 7/2 or 3.5."""
+    found: list[Node] = []
+    for node in nodes:
+        if not any(same(other, node) for other in found):
+            found.append(node)
+    return found
+
+
 def _unique(nodes: Sequence[Node]) -> list[Node]:
     found: list[Node] = []
     for node in dict.fromkeys(nodes):
@@ -109,7 +132,7 @@ def _unique(nodes: Sequence[Node]) -> list[Node]:
     return found
 
 
-def _same_region(gold: Node, answer: Node) -> bool | None:
+def _same_region(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 - one a kind
     first, second = region(gold), region(answer)
     if first is not None and second is not None:
         if first.name is not None and second.name is not None and same(first.name, second.name) is False:
@@ -118,11 +141,11 @@ def _same_region(gold: Node, answer: Node) -> bool | None:
             return False
         return every(_same_interval(g, a) for g, a in zip(first.intervals, second.intervals, strict=True))
     if gold.kind == answer.kind == "relation":
-        if first is not None or second is not None:
-            return False
         return _same_relation(gold, answer)
-    if gold.kind == answer.kind == "union":
+    if gold.kind == answer.kind and gold.kind in {"union", "meet"}:
         return _matched(gold.args, answer.args)
+    if gold.kind == answer.kind == "domain":
+        return gold.name == answer.name
     if gold.kind == answer.kind and len(gold.args) == len(answer.args):
         return every(same(g, a) for g, a in zip(gold.args, answer.args, strict=True))
     if gold.kind == "named" and answer.kind == "named":
@@ -174,16 +197,34 @@ def _same_named(gold: Node, answer: Node) -> bool | None:
             return True
         if {name.kind, other_name.kind} == {"symbol", "apply"}:
             return same(value, other_value)
-    if {name.kind, other_name.kind} == {"symbol"} and name.name.casefold() != other_name.name.casefold():
+    if not _alike(name, other_name):
         return False
     if "index" in {name.kind, other_name.kind} and other_name.kind in {"symbol", "index"}:
         return False
     return same(value, other_value)
 
 
+def _alike(name: Node, other: Node) -> bool:
+    """Whether two names may be of one thing: x and X, |AB| and AB, a word and a letter."""
+    if {name.kind, other.kind} == {"symbol"}:
+        return name.name.casefold() == other.name.casefold()
+    if "text" in {name.kind, other.kind}:
+        return name.kind != other.kind
+    if name.kind == other.kind == "call" and name.name != other.name:
+        return False
+    first, second = symbols(name), symbols(other)
+    angles = all(one.kind == "call" and one.name == "angle" for one in (name, other))
+    return first == second or (angles and (first < second or second < first))
+
+
 def _argument(name: Node) -> Node | None:
-    """The bound variable of f(x); W(x) is read as a product."""
-    if name.kind in {"apply", "mul"} and len(name.args) == 2 and name.args[1].kind == "symbol":
+    """Give the bound variable of f(x); W(x) is read as a product."""
+    if (
+        name.kind in {"apply", "mul"}
+        and len(name.args) == 2
+        and name.args[1].kind == "symbol"
+        and name.args[1].name.islower()
+    ):
         return name.args[1]
     return None
 
@@ -230,18 +271,23 @@ def _fraction(node: Node) -> tuple[Node, ...]:
     return node.args if node.kind == "div" else (node, number(1))
 
 
-def _same_collection(gold: Node, answer: Node) -> bool | None:
-    """Lists, sets, tuples and matrices."""
-    if gold.kind == answer.kind == "matrix":
-        if [len(row.args) for row in gold.args] == [len(row.args) for row in answer.args]:
-            rows = zip(gold.args, answer.args, strict=True)
-            return every(same(g, a) for one, other in rows for g, a in zip(one.args, other.args, strict=True))
-    if gold.kind == answer.kind == "tuple" and len(gold.args) == 2 and gold.name != answer.name:
-        if "<>" not in {gold.name, answer.name}:
-            return False
-    if {gold.kind, answer.kind} == {"tuple", "set"} and "hard" in {gold.name, answer.name}:
+def _same_collection(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - one a kind
+    """Compare lists, sets, tuples and matrices."""
+    kinds, names = {gold.kind, answer.kind}, {gold.name, answer.name}
+    if kinds == {"matrix"} and [len(row.args) for row in gold.args] == [len(row.args) for row in answer.args]:
+        rows = zip(gold.args, answer.args, strict=True)
+        return every(same(g, a) for one, other in rows for g, a in zip(one.args, other.args, strict=True))
+    if (
+        "set" in kinds
+        and not kinds <= COLLECTIONS
+        and not any(part.kind == "pm" for part in (*pieces(gold), *pieces(answer)))
+    ):
         return False
-    if {gold.kind, answer.kind} == {"tuple", "list"}:
+    if kinds == {"tuple"} and len(gold.args) == 2 and len(names) == 2 and "<>" not in names:
+        return False
+    if kinds == {"tuple", "set"} and "hard" in names:
+        return False
+    if kinds == {"tuple", "list"}:
         edges = gold.name if gold.kind == "tuple" else answer.name
         if edges in {"[)", "(]", "[]"} and len(gold.args) == 2:
             return False
@@ -260,11 +306,11 @@ def _same_collection(gold: Node, answer: Node) -> bool | None:
         if len(first.values) != len(second.values):
             return False
         return every(same(g, a) for g, a in zip(first.values, second.values, strict=True))
-    if "tuple" in {gold.kind, answer.kind} and not composite(gold) and not composite(answer):
+    if "tuple" in kinds and not composite(gold) and not composite(answer):
         if len(first.values) != len(second.values):
             return False
         return every(same(g, a) for g, a in zip(first.values, second.values, strict=True))
-    unique = "set" in {gold.kind, answer.kind} or first.unique or second.unique or composite(gold)
+    unique = "set" in kinds or "or" in names or first.unique or second.unique or composite(gold)
     return _matched(first.values, second.values, unique=unique)
 
 

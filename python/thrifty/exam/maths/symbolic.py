@@ -33,27 +33,10 @@ NAMES = {
 }
 SAME = frozenset(
     [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "sinh",
-        "cosh",
-        "tanh",
-        "coth",
-        "sech",
-        "csch",
-        "sqrt",
-        "log",
-        "floor",
-        "factorial",
-        "factorial2",
-        "re",
-        "im",
+        "sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch", "sqrt", "log",
+        "floor", "factorial", "factorial2", "re", "im",
     ]
-)
+)  # fmt: skip
 KINDS = frozenset({"number", "symbol", "add", "mul", "div", "pow", "call", "big", "percent", "degree"})
 BIG = frozenset({"sum", "prod", "int", "lim"})
 DIGITS = 40
@@ -73,7 +56,7 @@ def buildable(node: Node) -> bool:
     return all(buildable(part) for part in node.args)
 
 
-def built(node: Node, sympy: Any, whole: frozenset[str]) -> Any:
+def built(node: Node, sympy: Any, whole: frozenset[str]) -> Any:  # noqa: PLR0911 - one a kind
     """Make the sympy expression of a tree."""
     kind = node.kind
     if kind == "number":

@@ -24,10 +24,11 @@ class Node(NamedTuple):
     Attributes
     ----------
     kind : str
-        Expressions: ``number``, ``symbol``, ``index`` (a_3), ``apply`` (f(x): the function, then its arguments), ``call`` (sin x), ``add``, ``mul``,
-        ``div``, ``pow``, ``pm``, ``big`` (sums, integrals, limits), ``degree``, ``percent``, ``unit``. Answers made of
-        them: ``list``, ``tuple``, ``set``, ``builder``, ``matrix``, ``ratio``, ``mod``, ``union``, ``meet``, ``minus``,
-        ``chain`` (relations), ``domain``, ``text``.
+        Expressions: ``number``, ``symbol``, ``index`` (a_3), ``apply`` (f(x): the function, then its arguments),
+        ``call`` (sin x), ``add``, ``mul``, ``div``, ``pow``, ``pm``, ``big`` (sums, integrals, limits: variable, from,
+        to, body), ``degree``, ``percent``, ``unit``. Answers made of them: ``list``, ``tuple``, ``set``, ``builder``,
+        ``matrix``, ``ratio``, ``mod``, ``union``, ``meet``, ``minus``, ``chain`` (relations), ``domain``, ``text``;
+        a chain that was told apart is ``named``, ``equation`` or ``relation``.
     args : tuple of Node
     name : str
         Of a symbol, a function, an operator; the brackets of a tuple.
@@ -70,7 +71,7 @@ def symbols(node: Node, bound: frozenset[str] = frozenset()) -> set[str]:
 
 
 def replaced(node: Node, old: Node, new: Node) -> Node:
-    """A copy in which one subtree stands for another."""
+    """Give a copy in which one subtree stands for another."""
     if node == old:
         return new
     if not node.args:

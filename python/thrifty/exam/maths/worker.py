@@ -20,13 +20,13 @@ MAX_LINE = 1 << 20
 
 
 def packed(node: Node) -> list[Any]:
-    """A tree as lists, for JSON."""
+    """Give a tree as lists, for JSON."""
     number = None if node.number is None else [str(node.number.numerator), str(node.number.denominator)]
     return [node.kind, [packed(part) for part in node.args], node.name, number]
 
 
 def unpacked(data: list[Any]) -> Node:
-    """The tree of :func:`packed`; places after the decimal point do not matter to algebra."""
+    """Give the tree of :func:`packed`; places after the decimal point do not matter to algebra."""
     kind, args, name, number = data
     value = None if number is None else Fraction(int(number[0]), int(number[1]))
     return Node(kind, tuple(unpacked(part) for part in args), name, value)
@@ -56,7 +56,7 @@ def allow_seconds() -> None:
 def main() -> None:
     """Answer until the input ends."""
     out = sys.stdout
-    import sympy
+    import sympy  # type: ignore[import-untyped]
 
     limit()
     print("ready", file=out, flush=True)

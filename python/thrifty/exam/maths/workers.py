@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from thrifty.exam.maths.allowance import left, spend
 from thrifty.exam.maths.symbolic import buildable
 from thrifty.exam.maths.worker import packed
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WORKERS", "Workers"]
 
-#: Seconds that a pair may take, and with the start of a worker.
-SECONDS, SECONDS_WITH_START = 1.3, 1.7
+#: Seconds that one pair may take.
+SECONDS = 1.3
 MOST_WORKERS, MOST_PAIRS = 2, 500
 VERDICTS = ("equal", "different", "unknown")
 
@@ -49,7 +50,7 @@ class Worker:
         self.ready, self.asked, self.left = False, 0, b""
 
     def line(self, until: float) -> str | None:
-        """The next line; None where the time is over, or the process is gone."""
+        """Give the next line; None where the time is over, or the process is gone."""
         out = self.process.stdout
         assert out is not None
         while b"\n" not in self.left:
@@ -64,14 +65,13 @@ class Worker:
         return line.decode("ascii", "replace")
 
     def answer(self, request: bytes) -> str | None:
-        """What the worker says of a pair; None where it does not in time."""
-        begun = time.monotonic()
-        until = begun + (SECONDS if self.ready else SECONDS_WITH_START)
+        """Tell what the worker says of a pair; None where it does not in time."""
+        until = time.monotonic() + left()
         if not self.ready:
             self.ready = self.line(until) == "ready"
             if not self.ready:
                 return None
-            until = min(until, time.monotonic() + SECONDS)
+        until = min(until, time.monotonic() + SECONDS)
         self.asked += 1
         assert self.process.stdin is not None
         try:
@@ -94,8 +94,8 @@ class Worker:
 class Workers:
     """At most two workers, started when they are first needed.
 
-    A pair takes at most 1.3 s, or 1.7 s with the start of its worker; waiting for a free worker is not counted. What
-    takes longer, more than 2 s of a processor or more than 1 GB, ends its worker, and nothing is known of the pair.
+    A pair takes at most 1.3 s, and what the budget has left; waiting for a free worker is not counted. What takes
+    longer, more than 2 s of a processor or more than 1 GB, ends its worker, and nothing is known of the pair.
     """
 
     def __init__(self) -> None:
@@ -118,17 +118,20 @@ class Workers:
         return self._there
 
     def compare(self, gold: Node, answer: Node, whole: frozenset[str]) -> str:
-        """Say ``equal``, ``different``, ``unknown`` where sympy can't tell or is not there, ``lost`` where a worker ended."""
+        """Say ``equal`` or ``different``; ``unknown`` where sympy can't tell or is not there; ``lost`` with it."""
         if not (buildable(gold) and buildable(answer) and self.there):
             return "unknown"
+        if left() <= 0:
+            return "lost"
         request = json.dumps([packed(gold), packed(answer), sorted(whole)]).encode() + b"\n"
         worker = self._take()
-        kept = False
+        kept, begun = False, time.monotonic()
         try:
             said = worker.answer(request) or ""
             starting = not said and not worker.ready and worker.process.poll() is None
             kept = starting or (said in VERDICTS and worker.asked < MOST_PAIRS)
         finally:
+            spend(time.monotonic() - begun)
             self._give(worker, kept)
         return said if said in VERDICTS else "lost"
 
@@ -160,7 +163,7 @@ class Workers:
             self._free.notify()
 
     def pids(self) -> list[int]:
-        """Processes that wait for work."""
+        """Give processes that wait for work."""
         with self._free:
             return [worker.process.pid for worker in self._idle]
 
