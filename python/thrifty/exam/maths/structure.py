@@ -8,7 +8,7 @@ from thrifty.exam.maths.equations import difference, proportional, same_equation
 from thrifty.exam.maths.families import same_antiderivative, same_constants, same_family, without_conditions
 from thrifty.exam.maths.leaves import same_leaf
 from thrifty.exam.maths.members import composite, members
-from thrifty.exam.maths.regions import Interval, region
+from thrifty.exam.maths.regions import region
 from thrifty.exam.maths.shapes import expanded, spread
 from thrifty.exam.maths.tree import Node, number, pieces, replaced, symbols
 from thrifty.exam.maths.values import same_value
@@ -16,6 +16,8 @@ from thrifty.exam.maths.vectors import as_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from thrifty.exam.maths.intervals import Interval
 
 __all__ = ["same"]
 
