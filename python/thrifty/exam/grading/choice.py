@@ -116,6 +116,7 @@ def _in_words(answer: str) -> frozenset[str] | None:
     right = right or {m["letter"] for m in _BEST.finditer(answer) if not _article(answer, m.end("letter"), m["letter"])}
     if len(right) == 1:
         return frozenset(right)
+    answer = re.sub(r"\([^()]{2,200}\)", " ", answer)
     kept = _NOT.sub(" ", answer)
     if kept != answer and not _LONE.search(kept):
         return frozenset()

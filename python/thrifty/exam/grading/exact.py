@@ -91,6 +91,10 @@ def _moment_in(text: str) -> list[Moment]:
     if len(text) > 400 or not _MONTHS.search(text) or _OPEN.search(text):
         return []
     for cut in list(_CUT.finditer(text))[::-1][:3]:
+        before = text[: cut.start() + 1]
+        if cut[0][-2:] == ", " and (re.search(r"\d", before) or read_moments(before)):
+            # "Noon, 15:00" says two things.
+            continue
         if found := read_moments(text[cut.end() :].strip(" .")):
             return found
     return []

@@ -90,7 +90,7 @@ def same_kind(gold: str, answer: str) -> bool:
     long, short = (g, a) if len(g) > len(a) else (a, g)
     if len(long) == len(short) or not short or all(word in KINDS for word in short):
         return False
-    if len(short) == 1 and gold[:1].islower() and answer[:1].islower():
+    if len(short) == 1 and gold[:1].islower():
         return False
     more, behind = len(long) - len(short), long[len(short) :]
     return (long[: len(short)] == short and more <= 2 and KINDS.issuperset(behind)) or (

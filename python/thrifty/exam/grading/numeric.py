@@ -37,6 +37,15 @@ def _match(golds: list[Quantity], answers: list[Quantity]) -> bool:
     return any(same_quantity(x, y) for x in golds for y in answers)
 
 
+def _near(one: list[Quantity], other: list[Quantity]) -> bool:
+    """Whether two readings may be one value, the second more coarsely written."""
+    return any(
+        x.unit == y.unit and abs(x.number.value - y.number.value) * 20 <= abs(x.number.value)
+        for x in one
+        for y in other
+    ) or _match(one, other)
+
+
 def _direct(golds: list[Quantity], gold: Side, answer: Side) -> Told | None:
     """Try the answer as a quantity, with an aside, or as a chain of the same value."""
     for text in dict.fromkeys((answer.text, strip_lead(answer.text))):
@@ -49,8 +58,8 @@ def _direct(golds: list[Quantity], gold: Side, answer: Side) -> Told | None:
             others = read_quantities(aside[2])
             same = any(same_quantity(x, y) or same_quantity(y, x) for x in answers for y in others)
             return told(_match(golds, answers) or (same and _match(golds, others)), "quantity")
-        parts = _CHAIN.split(text)
-        if len(parts) > 1 and all(readings := [read_quantities(part) for part in parts]):
+        readings = [read_quantities(part) for part in _CHAIN.split(text)]
+        if len(readings) > 1 and all(readings) and all(map(_near, readings, readings[1:])):
             return told(any(_match(golds, answers) for answers in readings), "quantity")
     equation = _EQUATION.fullmatch(answer.text)
     if equation is not None and (answers := read_quantities(equation[1])):

@@ -29,7 +29,12 @@ _NUMBER = re.compile(
     r"(?:\s?(?:×|x|\*|·)\s?10\s?\^\s?\(?[+-]?\d+\)?|[eE][+-]?\d+)?"
     r"(?:\s?(?:hundred|thousand|million|billion|trillion)\b)?(?=[^\w/^*=(\[]|[A-Za-zμΩ°]{1,6}(?:[\d^]|\b)|$)"
 )
+_ONCE = re.compile(r"\b(?:thought|wrong|instead|rather|initially|formerly|unlike)\b", re.I)
 _CODE = re.compile(r"[{}<>\\]|;\s?\S|//")
+_NUMBER_WORD = re.compile(
+    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|half|halves|thirds?|quarters?|\w+ths)\b",
+    re.I,
+)
 _WORDS = re.compile(r"[A-Za-z]{3,}")
 _SEGMENT = re.compile(r"\$\$(.{1,2000}?)\$\$|\$([^$\n]{1,1000})\$|\\\((.{1,2000}?)\\\)|\\\[(.{1,2000}?)\\\]", re.S)
 
@@ -41,6 +46,8 @@ def quantities_in(text: str, *, marked: bool) -> list[Quantity]:
     last counts.
     """
     if len(text) > 2000 or not _WORDS.search(text) or (marked and _CODE.search(text)):
+        return []
+    if marked and _DENIAL.match(text) and " but " not in text:
         return []
     kept = _CONTRAST.sub(" ", text)
     kept = _ASIDE.sub(" ", kept).strip(" .")
@@ -73,6 +80,8 @@ def quantities_in(text: str, *, marked: bool) -> list[Quantity]:
         if len(tail) != 1:
             return []
         last = tail[0]
+    if marked and _NUMBER_WORD.search(kept.replace(last[0], " ", 1)):
+        return []
     return _with_unit(kept[last.start() :].strip(), last[0].strip(" ,."))
 
 
@@ -125,7 +134,13 @@ def narrowed(text: str) -> list[str]:
     if len(text) > 4096:
         return []
     outside = _SEGMENT.sub(" ", text)
-    if outside == text or _HEDGE.search(outside) or _DENIAL.search(outside) or not outside.strip(" .,;:$"):
+    if (
+        outside == text
+        or _HEDGE.search(outside)
+        or _DENIAL.search(outside)
+        or _ONCE.search(outside)
+        or not outside.strip(" .,;:$")
+    ):
         return []
     segments = [next(part for part in m.groups() if part is not None).strip() for m in _SEGMENT.finditer(text)]
     return segments[-1:]

@@ -232,7 +232,7 @@ _THINGS = {"bpm": "beats per minute", "wpm": "words per minute", "fps": "frames 
 _STOP = frozenset("of the a an in total each about approximately more less than and or".split())
 _NOT_THINGS = frozenset(
     """
-    is are was were be because not but if that which since when where has have then so or to through out plus minus
+    is are was were be because not but if that which since when where has have then so or and instead rather than unlike like with without for as by from at into to through out plus minus
     times two three four five six seven eight nine ten eleven twelve hundred thousand million
     """.split()
 )
@@ -242,7 +242,7 @@ def _thing(text: str) -> list[Unit]:
     """Things counted: at most five words."""
     text = _THINGS.get(text.lower(), text)
     words = re.findall(r"[^\W\d_]+(?:[-'][^\W\d_]+)*", text.lower())
-    if not words or len(words) > 5 or not re.fullmatch(r"[^\W\d_][\w\s'-]*\.?", text):
+    if not words or len(words) > 5 or not re.fullmatch(r"[^\W\d_](?:[^\W\d_]|[\s'-])*\.?", text):
         return []
     if any(word in _NOT_THINGS for word in words):
         return []
