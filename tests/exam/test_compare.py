@@ -141,6 +141,13 @@ def test_repeats_of_a_question_tell_no_more_than_it(seed: int, n: int, repeats: 
     assert often.p >= min(once.p * 0.3, 0.01)
 
 
+def test_repeats_that_are_all_alike_need_as_many_questions() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.random(2000) < 0.6, rng.random(2000) < 0.6
+    often = decide(np.repeat(a, 4), np.repeat(b, 4), clusters=np.repeat(np.arange(2000), 4))
+    assert often.needed == pytest.approx(decide(a, b).needed, rel=0.01)
+
+
 def test_one_question_asked_often_tells_nothing() -> None:
     found = decide([True] * 50, [False] * 50, clusters=["a"] * 50)
     assert (found.verdict, found.p, found.low, found.high) == ("cannot tell", 1.0, -1.0, 1.0)
@@ -152,6 +159,7 @@ def test_clusters_without_a_difference_are_not_certain() -> None:
     """No error is seen where no pair differs; few clusters still can't exclude a loss."""
     found = decide([True] * 60, [True] * 60, clusters=np.repeat(np.arange(20), 3))
     assert found.verdict == "cannot tell"
+    assert min(found.p_loss, found.p_gain) > 0.05
     assert decide([True] * 3000, [True] * 3000, clusters=np.repeat(np.arange(1000), 3)).verdict == "equivalent"
 
 
