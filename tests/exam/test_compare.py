@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from thrifty.errors import MismatchError
 from thrifty.exam import Graded, GradedAnswer, compare, decide, metrics
+from thrifty.stats import equivalence_trials, paired_trials
 
 
 def graded(correct: np.ndarray, name: str = "plain", **changes: object) -> Graded:
@@ -75,6 +76,8 @@ def test_few_answers_cannot_tell() -> None:
     assert found.verdict == "cannot tell"
     assert found.decision.needed > 10_000
     assert f"{found.decision.needed:,}" in found.sentence
+    tenth = decide(np.arange(400) % 20 > 0, np.arange(400) % 20 < 19)
+    assert tenth.needed == max(equivalence_trials(0.01, 0.1), paired_trials(0.01, 0.1))
 
 
 def test_changes_of_calibration_come_with_intervals() -> None:
