@@ -2,7 +2,7 @@
 
 ``python tests/exam/endpoint.py ADDRESS_FILE [--seed N] [--latency S] [--faults]`` serves until it is killed; the file
 gets the address. With ``--faults`` 5 % of requests are refused (429 with Retry-After), 3 % fail (500), 2 % get half of
-the JSON, 1 % nothing at all and 1 % a body of 9 MB. GET /counts tells what was served.
+the JSON, 1 % nothing at all and 1 % a body of 9 MB. GET /counts tells what was served, and the seconds that it took.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ class Server:
         self.served: Counter[str] = Counter()
         self.attempts: Counter[bytes] = Counter()
         self.at_once = self.most_at_once = 0
+        self.seconds = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> asyncio.Server:
@@ -119,7 +120,8 @@ class Server:
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest if line)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         if first.startswith("GET /counts"):
-            said = Said(body=json.dumps({**self.served, "questions": len(self.attempts)}).encode())
+            counts = {**self.served, "questions": len(self.attempts), "seconds": self.seconds}
+            said = Said(body=json.dumps(counts).encode())
         else:
             said = await self._scripted(headers, body, begun)
         if said.hang:
@@ -143,6 +145,7 @@ class Server:
                 await asyncio.sleep(begun + said.wait - time.perf_counter())
         finally:
             self.at_once -= 1
+            self.seconds += time.perf_counter() - begun
         self.served[said.kind] += 1
         if self.keep:
             self.requests.append((headers, request))

@@ -7,9 +7,12 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given as given_by
+from hypothesis import strategies as st
 
 from tests.exam.endpoint import Said, answer, content, reply, serving
 from thrifty.errors import EndpointError
@@ -71,6 +74,7 @@ def test_what_a_request_says(monkeypatch: pytest.MonkeyPatch) -> None:
         (Said(body=b"[]"), "the answer has no message", True),
         (Said(body=b" " * 9_000_000), "the answer has more than 8 MiB", True),
         (Said(body=b"x", hang_up=True), "the connection broke", True),
+        (Said(503, b"x" * 9_000_000, {"Content-Encoding": "gzip"}), "HTTP 503", True),
         (Said(hang=True), "no whole answer in time", True),
         (Said(headers={"Content-Encoding": "gzip"}, body=b"x"), "the answer is compressed", False),
     ],
@@ -116,6 +120,21 @@ def test_the_key_is_taken_out_of_what_is_said(monkeypatch: pytest.MonkeyPatch) -
         assert str(failed.value).isprintable()
 
 
+def test_the_proxy_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(keep=True) as server:
+        monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
+        assert ask(Endpoint("http://example.invalid/v1", "small")).finish_reason == "stop"
+        assert server.requests[0][0]["host"] == "example.invalid"
+        monkeypatch.setenv("no_proxy", "example.invalid")
+        with pytest.raises(Failed, match="no connection"):
+            ask(Endpoint("http://example.invalid/v1", "small"))
+        monkeypatch.setenv("no_proxy", "")
+        monkeypatch.setenv("http_proxy", "gopher://user:s3cret@localhost")
+        with pytest.raises(EndpointError, match="the proxy that the environment names") as error:
+            ask(Endpoint("http://example.invalid/v1", "small"))
+        assert "s3cret" not in str(error.value)
+
+
 @pytest.mark.parametrize("value", ["", "  ", "a\nb", "ключ"])
 def test_keys_that_are_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("A_KEY", value)
@@ -146,10 +165,64 @@ def test_addresses_that_are_none(url: str) -> None:
     assert "s3cret" not in str(error.value)
 
 
-@pytest.mark.parametrize("given", [{"max_tokens": 0}, {"temperature": 3.0}, {"temperature": float("nan")}])
+@pytest.mark.parametrize(
+    "given", [{"max_tokens": 0}, {"temperature": 3.0}, {"temperature": float("nan")}, {"extra": {"stream": True}}]
+)
 def test_numbers_that_are_none(given: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(given))):
         Endpoint("http://localhost/v1", "small", **given)
+
+
+async def given(data: bytes) -> Reply:
+    """Ask an endpoint that answers with these bytes and hangs up."""
+
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(data)
+        writer.close()
+
+    async with await asyncio.start_server(answers, "127.0.0.1", 0) as server:
+        endpoint = Endpoint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", "small")
+        async with Connection(endpoint, 5.0) as connection:
+            return await connection.ask(connection.body(messages()))
+
+
+GOOD = b'{"choices": [{"message": {"content": "x"}}]}'
+CHUNKED = (
+    b"Transfer-Encoding: chunked\r\n\r\n5\r\n"
+    + GOOD[:5]
+    + b"\r\n%x\r\n" % (len(GOOD) - 5)
+    + GOOD[5:]
+    + b"\r\n0\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("rest", [b"\r\n" + GOOD, CHUNKED, b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD])
+def test_ways_to_send_a_body(rest: bytes) -> None:
+    assert asyncio.run(given(b"HTTP/1.1 200 OK\r\n" + rest)) == Reply("x")
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["choices", "message", "content", "usage", "text", "type"]), inner, max_size=3
+        )
+    ),
+)
+
+
+@given_by(
+    st.binary(max_size=60)
+    | st.builds(b"HTTP/1.1 %d x\r\n%b".__mod__, st.tuples(st.integers(-5, 1200), st.binary(max_size=60)))
+    | values.map(lambda value: b"HTTP/1.1 200 OK\r\n\r\n" + json.dumps(value).encode())
+    | values.map(lambda value: b'HTTP/1.1 200 OK\r\n\r\n{"choices": [{"message": %b}]}' % json.dumps(value).encode())
+)
+def test_an_endpoint_may_answer_anything(data: bytes) -> None:
+    with suppress(Failed):
+        found = asyncio.run(given(data))
+        assert found.text.encode() is not None
 
 
 # Many requests.

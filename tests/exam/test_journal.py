@@ -25,8 +25,12 @@ MANIFEST: dict[str, Any] = {
 }
 
 
+REST = {"finish_reason": "stop", "error": "", "attempts": 1, "prompt_tokens": None, "completion_tokens": 5}
+SPENT = {"kind": "spent", "session": 0, "seconds": 1.0, "cpu_seconds": 0.5, "joules": None, "source": "nothing"}
+
+
 def record(name: str, epoch: int = 0, status: str = "answered", **more: Any) -> dict[str, Any]:
-    return {"kind": "answer", "id": name, "epoch": epoch, "status": status, "response": "é\n☃", **more}
+    return {"kind": "answer", "id": name, "epoch": epoch, "status": status, "response": "é\n☃", **REST, **more}
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
@@ -34,7 +38,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     with Journal(path, MANIFEST) as journal:
         assert journal.fresh
         journal.write([record("a"), record("b", status="failed"), record("a", 1)])
-        journal.write([{"kind": "spent", "session": 0, "seconds": 1.0}])
+        journal.write([SPENT])
         assert journal.read(("a", 1))["response"] == "é\n☃"
     with Journal(path, MANIFEST) as journal:
         assert not journal.fresh
@@ -46,7 +50,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     with Journal(path, MANIFEST) as journal:
         assert journal.read(("b", 0))["response"] == "at last"
         assert journal.read(("a", 0))["response"] == "é\n☃"
-        assert journal.spent == {0: {"kind": "spent", "session": 0, "seconds": 1.0}}
+        assert journal.spent == {0: SPENT}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -73,7 +77,8 @@ def test_half_a_record_at_the_end_goes(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     whole = filled(path)
     ends = [i + 1 for i, byte in enumerate(whole) if byte == 10]
-    for length in range(1, len(whole)):
+    around = {end + step for end in ends for step in (-1, 0, 1) if end + step <= len(whole)}
+    for length in sorted({*range(1, len(whole), 11), *around}):
         path.write_bytes(whole[:length])
         with Journal(path, MANIFEST) as journal:
             assert len(journal.answers) == max(sum(end <= length for end in ends) - 1, 0)
@@ -87,15 +92,14 @@ def test_a_flipped_byte_is_told_by_its_record(tmp_path: Path) -> None:
     whole = filled(path)
     starts = [0, *[i + 1 for i, byte in enumerate(whole) if byte == 10][:-1]]
     for at in range(len(whole)):
-        for flip in (0x01, 0x80):
-            damaged = bytearray(whole)
-            damaged[at] ^= flip
-            path.write_bytes(damaged)
-            with pytest.raises(JournalCorrupt) as error:
-                Journal(path, MANIFEST)
-            offset = max(start for start in starts if start <= at)
-            assert f"{path}, offset {offset}: " in str(error.value)
-            assert path.read_bytes() == damaged
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << at % 8
+        path.write_bytes(damaged)
+        with pytest.raises(JournalCorrupt) as error:
+            Journal(path, MANIFEST)
+        offset = max(start for start in starts if start <= at)
+        assert f"{path}, offset {offset}: " in str(error.value)
+        assert path.read_bytes() == damaged
 
 
 @given(st.binary(max_size=200))
@@ -126,7 +130,17 @@ def test_files_that_are_something_else(tmp_path: Path, line: bytes, error: type[
 
 
 @pytest.mark.parametrize(
-    "values", [{"kind": "answer", "id": 5, "epoch": 0}, {"kind": "answer", "id": "a", "epoch": True}, {"kind": "new"}]
+    "values",
+    [
+        {**record("a"), "id": 5},
+        {**record("a"), "epoch": True},
+        {**record("a"), "status": "new"},
+        {**record("a"), "response": None},
+        {**record("a"), "prompt_tokens": "5"},
+        {name: value for name, value in record("a").items() if name != "attempts"},
+        {**SPENT, "seconds": "1"},
+        {"kind": "new"},
+    ],
 )
 def test_records_that_are_none(tmp_path: Path, values: dict[str, Any]) -> None:
     path = tmp_path / "journal.jsonl"
@@ -152,24 +166,51 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert (tmp_path / "there").read_text() == "dear"
 
 
-def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_what_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "journal.jsonl"
     with Journal(path, MANIFEST) as journal:
         journal.write([record("a")])
         whole = path.read_bytes()
+        room = len(line_of(record("b"))) + 50
         real = os.write
 
         def full(file: int, data: Any) -> int:
-            if len(data) > 50:
-                return real(file, data[:50])
-            raise OSError(28, "No space left on device")
+            nonlocal room
+            if room == 0:
+                raise OSError(28, "No space left on device")
+            written = real(file, data[:room])
+            room -= written
+            return written
 
         monkeypatch.setattr(os, "write", full)
+        records = [(one, line_of(one)) for one in (record("b"), record("c"))]
         with pytest.raises(OSError, match="No space left on device; all answers before are kept") as error:
-            journal.write([record("b"), record("c")])
+            journal.append(records)
         assert error.value.filename == str(path)
+        assert [one["id"] for one, _ in records] == ["c"]
         monkeypatch.undo()
-        assert path.read_bytes() == whole
-        journal.write([record("b")])
+        assert path.read_bytes() == whole + line_of(record("b"))
+        journal.append(records)
+        assert records == []
     with Journal(path, MANIFEST) as journal:
-        assert set(journal.answers) == {("a", 0), ("b", 0)}
+        assert set(journal.answers) == {("a", 0), ("b", 0), ("c", 0)}
+
+
+def test_what_can_not_be_synced_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, MANIFEST) as journal:
+        journal.write([record("a")])
+
+        faults = [OSError(5, "Input/output error")]
+
+        def broken(file: int) -> None:
+            if faults:
+                raise faults.pop()
+
+        monkeypatch.setattr(os, "fsync", broken)
+        with pytest.raises(OSError, match="Input/output error; all answers before are kept"):
+            journal.write([record("b")])
+        monkeypatch.undo()
+        assert set(journal.answers) == {("a", 0)}
+    with Journal(path, MANIFEST) as journal:
+        assert set(journal.answers) == {("a", 0)}

@@ -279,7 +279,9 @@ def test_ctrl_c_inside_of_a_running_loop() -> None:
 
     def interrupt() -> None:
         asked.wait(30)
-        signal.raise_signal(signal.SIGINT)
+        ident = threading.main_thread().ident
+        assert ident is not None
+        signal.pthread_kill(ident, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
     thread.start()

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.command import said
 from thrifty.errors import DatasetError, MissingExtra
 from thrifty.exam import Dataset, Question
 from thrifty.exam.grading import GRADER
@@ -139,6 +140,23 @@ def test_what_a_data_set_adds(outside: Path, tmp_path: Path) -> None:
     assert [one.correct for one in by_rules.answers] == [one.correct for one in judged.answers]
     with pytest.raises(DatasetError, match="'668825f80a642802bdfeadfa' is no question of"):
         read_graded(outside / "hle_model-a.json", dataset=Dataset((absent,)))
+
+
+def test_command_line(outside: Path, tmp_path: Path) -> None:
+    done = said("exam", "score", outside / "inspect.json", "--resamples", 0, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["answers"], found["right"], found["provenance"]["grader"]) == (6, 2, "judge")
+    done = said("exam", "compare", outside / LEGS, outside / LEGS, "--grader", "exact_match,flexible-extract", "--json")
+    assert json.loads(done.stdout)["verdict"] == "identical"
+    plain = said("exam", "score", outside / "hle_model-a.json")
+    assert (plain.returncode, plain.stderr.count("\n")) == (1, 1)
+    assert "not graded" in plain.stderr
+    ids = [one.id for one in read_graded(outside / "judged_hle_model-a.json").answers]
+    rows = [{"id": name, "question": "How many legs?", "answer": "8", "answer_type": "exactMatch"} for name in ids]
+    (tmp_path / "exam.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = said("exam", "score", outside / "hle_model-a.json", "--dataset", tmp_path / "exam.jsonl", "--json")
+    assert json.loads(done.stdout)["right"] == 3
 
 
 def test_a_log_without_scores_is_graded_by_rules(outside: Path, tmp_path: Path) -> None:

@@ -84,6 +84,8 @@ def test_delays() -> None:
         (401, False, True, False),
         (403, False, True, False),
         (404, False, True, False),
+        (302, False, True, False),
+        (405, False, True, False),
         (408, True, True, False),
         (409, True, True, False),
         (422, False, False, False),

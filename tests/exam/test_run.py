@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import resource
 import signal
 import stat
@@ -182,6 +183,36 @@ def test_a_run_inside_of_a_running_loop(tmp_path: Path) -> None:
     assert asyncio.run(notebook()) == 3
 
 
+def test_ctrl_c_inside_of_a_running_loop(tmp_path: Path, interruptible: None) -> None:
+    asked = threading.Event()
+
+    async def slow(messages: list[dict[str, Any]]) -> str:
+        if "0 + 0" in messages[1]["content"]:
+            return "Answer: 0"
+        asked.set()
+        await asyncio.sleep(60)
+        return "Answer: 1"
+
+    def interrupt() -> None:
+        asked.wait(20)
+        while lines_in(tmp_path / "run" / "journal.jsonl") < 2:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    async def notebook() -> None:
+        run(questions(3), slow, tmp_path / "run", name="m")
+
+    thread, loop = threading.Thread(target=interrupt), asyncio.new_event_loop()
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(notebook())
+    loop.close()
+    thread.join()
+    calls: list[int] = []
+    run(questions(3), lambda messages: calls.append(1) or "Answer: 1", tmp_path / "run", name="m")
+    assert len(calls) == 2
+
+
 def test_energy_is_summed_over_sessions(tmp_path: Path) -> None:
     class Counter_:
         name, period, step = "a counter", None, 0.01
@@ -222,6 +253,7 @@ def test_arguments_that_make_no_sense(tmp_path: Path) -> None:
         ({"concurrency": 0}, "concurrency"),
         ({"rpm": 0}, "rpm"),
         ({"tpm": float("nan")}, "tpm"),
+        ({"usd_per_million": (1.0, float("inf"))}, "usd_per_million"),
         ({"timeout": 0}, "timeout"),
         ({"retries": -1}, "retries"),
         ({"instructions": "../x"}, "prompt"),
@@ -253,6 +285,13 @@ def test_a_folder_that_was_changed_is_told(tmp_path: Path) -> None:
         open_run(tmp_path / "nothing")
 
 
+def test_importing_costs_little() -> None:
+    heavy = ("httpx", "scipy", "pyarrow", "typer", "rich", "torch")
+    code = f"import sys, thrifty.exam; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 # The command, and processes that die.
 
 
@@ -274,6 +313,10 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         told = json.loads(done.stdout)
         assert (told["answered"], told["questions"], told["parameters"]) == (14, 7, {"max_tokens": 9})
         assert "exam.jsonl, line 31: question: it is missing" in done.stderr
+        assert server.requests[0][1]["max_tokens"] == 9
+        sets = ["--set", "max_completion_tokens=5", "--set", "reasoning_effort=low"]
+        assert said(*words, "--out", tmp_path / "set", "--limit", 1, *sets).returncode == 0
+        assert {"max_completion_tokens": 5, "reasoning_effort": "low"}.items() <= server.requests[-1][1].items()
         plain = said(*words[:-1], "--out", tmp_path / "plain", "--usd-in", 1, "--usd-out", 2)
         assert "30 whole, 0 cut off, 0 filtered, 0 failed" in plain.stdout
         assert "USD" in plain.stdout
@@ -295,6 +338,10 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("more", "status", "error"),
     [
+        (["--api-key-env", "sk-Secret"], 2, "api_key_env: what was given is no name"),
+        (["--set", "effort"], 2, "--set 'effort'; a name and a value"),
+        (["--set", "stream=true"], 2, "extra: stream is what a run says itself"),
+        (["--set", "effort=NaN"], 2, "extra: "),
         (["--usd-in", "1"], 2, "--usd-in and --usd-out are given together"),
         (["--sample-seed", "1"], 2, "sample_seed: it says which"),
         (["--concurrency", "0"], 2, "concurrency"),
@@ -311,6 +358,7 @@ def test_wrong_usage_of_the_command(tmp_path: Path, more: list[str], status: int
     assert done.returncode == status
     assert error in done.stderr
     assert "Traceback" not in done.stderr
+    assert "Secret" not in done.stderr
     assert not (tmp_path / "run").exists()
 
 
@@ -338,7 +386,7 @@ def test_killed_and_gone_on_with_is_as_if_nothing_was(tmp_path: Path) -> None:
     with serving(slowly) as server:
         options = ["--concurrency", "8", "--timeout", "5"]
         journal = tmp_path / "killed" / "journal.jsonl"
-        for after in (1, 60, 130, 200, 270):
+        for after in (1, 100, 220):
             process = subprocess.Popen(command(data, server.url, tmp_path / "killed", *options), stderr=subprocess.PIPE)
             wait_for_lines(journal, after, process)
             process.kill()
@@ -351,7 +399,7 @@ def test_killed_and_gone_on_with_is_as_if_nothing_was(tmp_path: Path) -> None:
         whole = subprocess.run(command(data, server.url, tmp_path / "whole", *options), capture_output=True, check=True)
         assert b"300 whole" in whole.stdout
         assert server.served["answered"] == good + 300
-    assert 300 <= good <= 300 + 5 * (64 + 8)
+    assert 300 <= good <= 300 + 3 * (64 + 8)
     names = ("results.jsonl", "questions.jsonl", "manifest.json")
     for name in names:
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
@@ -403,7 +451,7 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
         done = subprocess.run([*words, "--json"], capture_output=True, check=True)
         assert json.loads(done.stdout)["answered"] == 300
         assert lines_in(journal) >= 301
-        assert 65 < kept < 170
+        assert 130 < kept < 170
 
 
 def test_two_processes_do_not_write_one_run(tmp_path: Path) -> None:

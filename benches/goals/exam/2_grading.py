@@ -69,7 +69,7 @@ def false_equal(items: list[dict[str, Any]], found: list[str]) -> int:
 
 
 dev = pairs(goal.data("exam/grading_pairs_dev.jsonl"))
-own = pairs(ROOT / "tests" / "data" / "exam" / "grading_cases.jsonl")
+own = pairs(ROOT / "tests" / "data" / "exam" / "grading_pairs.jsonl")
 first = verdicts(dev)
 if goal.wants("dev"):
     goal.row("dev/accuracy", f"{len(dev)} labelled pairs: share right", ">= 0.97", right(dev, first))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thrifty.cli import common
-from thrifty.cli.exam_score import Grader, Resamples, RunPath, between, finite
+from thrifty.cli.exam_score import Grader, Questions, Resamples, RunPath, between, finite, read
 
 if TYPE_CHECKING:
     from thrifty.exam import Comparison
@@ -26,15 +26,14 @@ def compare(
     delta: Delta = 0.01,
     resamples: Resamples = 10_000,
     grader: Grader = None,
+    dataset: Questions = None,
     seed: common.Seed = 0,
     json_: common.Json = False,
 ) -> None:
     """Tell whether the second run answers as well as the first one: both on the same questions, graded alike."""
     from thrifty.exam import compare as compared
-    from thrifty.exam import read_graded
 
-    runs = [read_graded(path, grader=grader) for path in (first, second)]
-    found = compared(*runs, delta=delta, resamples=resamples, seed=seed)
+    found = compared(*read([first, second], grader, dataset), delta=delta, resamples=resamples, seed=seed)
     if json_:
         common.emit(told(found))
     else:

@@ -9,7 +9,7 @@ import typer
 
 from thrifty.cli import common
 from thrifty.cli.exam_compare import Delta  # noqa: TC001 - the parser reads annotations
-from thrifty.cli.exam_score import Grader, Resamples, RunPath  # noqa: TC001
+from thrifty.cli.exam_score import Grader, Questions, Resamples, RunPath, read
 
 __all__ = ["report"]
 
@@ -21,6 +21,7 @@ def report(
     delta: Delta = 0.01,
     resamples: Resamples = 10_000,
     grader: Grader = None,
+    dataset: Questions = None,
     seed: common.Seed = 0,
     json_: common.Json = False,
 ) -> None:
@@ -28,11 +29,10 @@ def report(
 
     Where the data set has a canary, the page has ids and verdicts, and no text of a question or an answer.
     """
-    from thrifty.exam import read_graded
     from thrifty.exam.page import write_report
 
     common.writable(out, "the report", folder=True)
-    runs = [read_graded(path, grader=grader) for path in (run, second) if path is not None]
+    runs = read([path for path in (run, second) if path is not None], grader, dataset)
     page = write_report(out, *runs, delta=delta, resamples=resamples, seed=seed)
     if json_:
         common.emit({"report": str(page), "results": str(page.with_name("results.json"))})

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - the parser reads annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,8 @@ from thrifty.cli import common
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from rich.progress import TaskID
 
     from thrifty.exam import Dataset, Progress, Run
 
@@ -42,6 +45,10 @@ def run(
     tpm: Annotated[float | None, typer.Option("--tpm", min=0.001, help="Tokens a minute at most.")] = None,
     max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Of an answer.")] = None,
     temperature: Annotated[float | None, typer.Option("--temperature", min=0, max=2)] = None,
+    more: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="What else requests say, as JSON or text; may repeat."),
+    ] = None,
     api_key_env: Annotated[
         str | None, typer.Option("--api-key-env", metavar="NAME", help="The environment variable that has the key.")
     ] = None,
@@ -57,12 +64,12 @@ def run(
 
     if (usd_in is None) != (usd_out is None):
         raise typer.BadParameter("--usd-in and --usd-out are given together")
-    chosen = Endpoint(endpoint, model, api_key_env, max_tokens, temperature)
+    chosen = Endpoint(endpoint, model, api_key_env, max_tokens, temperature, settings(more or []))
     common.writable(out.absolute(), "the run", folder=True)
     exam = load(dataset, subset=subset, limit=limit, sample_seed=sample_seed)
     remarks(exam)
-    with shown() as progress:
-        try:
+    try:
+        with shown() as progress:
             done = asked(
                 exam,
                 chosen,
@@ -77,13 +84,27 @@ def run(
                 usd_per_million=None if usd_in is None or usd_out is None else (usd_in, usd_out),
                 progress=progress,
             )
-        except KeyboardInterrupt:
-            common.note(f"{out} has all that was answered; the same command goes on")
-            raise
+    except KeyboardInterrupt:
+        common.note(f"{out} has all that was answered; the same command goes on")
+        raise
     if json_:
         common.emit({"out": str(out), **done.manifest, **done.summary})
     else:
         show(done)
+
+
+def settings(texts: list[str]) -> dict[str, Any]:
+    """Read what else requests say: max_completion_tokens=8192, reasoning_effort=low."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise typer.BadParameter(f"--set '{text}'; a name and a value, as reasoning_effort=low")
+        try:
+            found[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            found[name] = value
+    return found
 
 
 #: Remarks that are printed; the rest is counted.
@@ -112,11 +133,13 @@ def shown() -> Iterator[Callable[[Progress], None] | None]:
 
     columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bars(*columns, TextColumn("{task.fields[rest]}"), console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("", total=None, rest="")
+        tasks: list[TaskID] = []
 
         def draw(now: Progress) -> None:
+            if not tasks:  # what earlier sessions did says nothing of the time that is left
+                tasks.append(bars.add_task("", total=now.total, completed=now.before, rest=""))
             speed = now.completion_tokens / now.seconds if now.seconds > 0 else 0.0
-            bars.update(task, completed=now.done, total=now.total, rest=f"{now.failed} failed, {speed:,.0f} tokens/s")
+            bars.update(tasks[0], completed=now.done, rest=f"{now.failed:,} failed, {speed:,.0f} tokens/s")
 
         yield draw
 

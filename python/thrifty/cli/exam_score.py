@@ -14,7 +14,7 @@ from thrifty.cli import common
 if TYPE_CHECKING:
     from thrifty.exam import Graded, Score
 
-__all__ = ["Grader", "Resamples", "RunPath", "finite", "score"]
+__all__ = ["Grader", "Questions", "Resamples", "RunPath", "finite", "read", "score"]
 
 RunPath = Annotated[
     Path,
@@ -22,6 +22,14 @@ RunPath = Annotated[
 ]
 Grader = Annotated[
     str | None, typer.Option("--grader", metavar="NAME", help="Whose grades, where a file of others has several.")
+]
+Questions = Annotated[
+    Path | None,
+    typer.Option(
+        "--dataset",
+        metavar="DATASET",
+        help="Questions of a file of others: rules grade what was not graded, and what was not answered is wrong.",
+    ),
 ]
 Resamples = Annotated[int, typer.Option("--resamples", min=0, max=1_000_000, help="Of the bootstrap; 0: none.")]
 
@@ -33,14 +41,14 @@ def score(
         float, typer.Option("--label-noise", min=0, max=1, help="Share of reference answers that may be wrong.")
     ] = 0.0,
     grader: Grader = None,
+    dataset: Questions = None,
     seed: common.Seed = 0,
     json_: common.Json = False,
 ) -> None:
     """Tell accuracy and calibration of a graded run, with intervals, by subject, per second and per kilojoule."""
-    from thrifty.exam import read_graded
     from thrifty.exam import score as scored
 
-    graded = read_graded(run, grader=grader)
+    (graded,) = read([run], grader, dataset)
     if not graded.answers:
         raise typer.BadParameter(f"{run} has no answers")
     found = scored(graded, resamples=resamples, seed=seed, label_noise=label_noise)
@@ -48,6 +56,14 @@ def score(
         common.emit(told(graded, found))
     else:
         show(found)
+
+
+def read(runs: list[Path], grader: str | None, dataset: Path | None) -> list[Graded]:
+    """Read graded runs, and files of others with the data set that they are to."""
+    from thrifty.exam import load, read_graded
+
+    questions = None if dataset is None else load(dataset)
+    return [read_graded(path, grader=grader, dataset=questions) for path in runs]
 
 
 def told(graded: Graded, found: Score) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class Outcome:
 class _Item:
     key: Any
     body: bytes
+    tokens: float
     attempts: int = 0
 
 
@@ -153,11 +154,11 @@ class Asker:
         except StopIteration:
             self._left = False
             return None
-        return _Item(key, self.model.body(messages))
+        return _Item(key, self.model.body(messages), _estimate(messages) if self._tokens else 0.0)
 
     async def _once(self, item: _Item) -> None:
         """Make an attempt."""
-        tokens = await self._pace(item)
+        await self._pace(item)
         item.attempts += 1
         begun = time.perf_counter()
         try:
@@ -168,21 +169,18 @@ class Asker:
         self._in_a_row, self._answered_any = 0, True
         self.window.good()
         if self._tokens:
-            self._tokens.correct((reply.prompt_tokens or 0) + (reply.completion_tokens or 0) - tokens)
+            self._tokens.correct((reply.prompt_tokens or 0) + (reply.completion_tokens or 0) - item.tokens)
         self._done(item.key, Outcome(reply, "", "", item.attempts, time.perf_counter() - begun))
 
-    async def _pace(self, item: _Item) -> float:
-        """Wait until a request may go out; returns the tokens that it was taken to need."""
-        tokens = 0.0
+    async def _pace(self, item: _Item) -> None:
+        """Wait until a request may go out."""
         wait = 0.0
         if self._requests:
             wait = self._requests.take(1, time.monotonic())
         if self._tokens:
-            tokens = len(item.body) / 4
-            wait = max(wait, self._tokens.take(tokens, time.monotonic()))
+            wait = max(wait, self._tokens.take(item.tokens, time.monotonic()))
         if wait > 0:
             await asyncio.sleep(wait)
-        return tokens
 
     def _failed(self, item: _Item, failed: Failed, seconds: float) -> None:
         if failed.slower:
@@ -206,3 +204,17 @@ class Asker:
         self._later -= 1
         self._again.append(item)
         self._changed.set()
+
+
+#: Letters that a token has, and tokens that a picture is, before an endpoint says how many they were.
+LETTERS, PICTURE = 4, 1_000
+
+
+def _estimate(messages: list[dict[str, Any]]) -> float:
+    """Return about how many tokens messages are."""
+    total = 0.0
+    for message in messages:
+        content = message["content"]
+        parts = [{"text": content}] if isinstance(content, str) else content
+        total += sum(len(part["text"]) / LETTERS if "text" in part else PICTURE for part in parts)
+    return total

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -23,6 +24,8 @@ __all__ = ["Connection", "Endpoint", "Reply"]
 
 #: Bytes of a longer answer are not read.
 MOST_BODY = 8 << 20
+#: Bytes of what is said of an error.
+MOST_ERROR = 1 << 16
 #: Keys that are shorter are no secrets: servers that want none are given words such as ``none``.
 SECRET = 8
 
@@ -88,13 +91,21 @@ class Endpoint:
             raise ValueError("endpoint: an address is http://HOST/v1 or https://HOST/v1")
         if parts.username is not None or parts.password is not None:
             raise ValueError("endpoint: no key belongs into the address; name an environment variable that has it")
+        if self.api_key_env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.api_key_env):
+            # It may well be the key: it is not said.
+            raise ValueError("api_key_env: what was given is no name of an environment variable")
         if not self.model:
             raise ValueError("model: it has no name")
         if self.max_tokens is not None and self.max_tokens < 1:
             raise ValueError(f"max_tokens: {self.max_tokens}; at least 1")
         if self.temperature is not None and not 0 <= self.temperature <= 2:
             raise ValueError(f"temperature: {self.temperature}; 0 to 2")
-        json.dumps(dict(self.extra), allow_nan=False)
+        if own := self.extra.keys() & {"messages", "model", "stream", "n"}:
+            raise ValueError(f"extra: {min(own)} is what a run says itself")
+        try:
+            json.dumps(dict(self.extra), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"extra: {error}") from None
 
     def _parts(self) -> SplitResult:
         try:
@@ -153,7 +164,7 @@ class Connection:
     def __init__(self, endpoint: Endpoint, timeout: float) -> None:
         import httpx
 
-        self.endpoint, self.timeout = endpoint, timeout
+        self.timeout = timeout
         self._key = endpoint.key()
         try:
             self._url = httpx.URL(endpoint.request_url)
@@ -245,15 +256,18 @@ class Connection:
         return self._reply(data)
 
     async def _read(self, response: httpx.Response) -> bytes:
-        """Return the body of a response, which is no longer than it may be."""
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
+        """Return the body of a response, which is no longer than it may be; of an error its beginning."""
+        good = response.status_code == 200
+        if good and response.headers.get("content-encoding", "identity").lower() != "identity":
             raise Failed("the answer is compressed, which it was asked not to be", everywhere=True)
         pieces, size = [], 0
         async for piece in response.stream:  # type: ignore[union-attr]
             size += len(piece)
-            if size > MOST_BODY:
-                raise Failed(f"the answer has more than {MOST_BODY >> 20} MiB", again=True)
             pieces.append(piece)
+            if size > MOST_BODY and good:
+                raise Failed(f"the answer has more than {MOST_BODY >> 20} MiB", again=True)
+            if size > MOST_ERROR and not good:
+                break
         return b"".join(pieces)
 
     def _reply(self, data: bytes) -> Reply:

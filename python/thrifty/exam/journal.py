@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
 import re
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,6 +29,21 @@ CHECKED = (
     "endpoint",
     "parameters",
 )
+#: What became of a question.
+STATUSES = ("answered", "length", "content_filter", "failed")
+#: Fields of records, and what they are.
+ANSWER: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("id", "response", "status", "finish_reason", "error"), (str,)),
+    **dict.fromkeys(("epoch", "attempts"), (int,)),
+    **dict.fromkeys(("prompt_tokens", "completion_tokens"), (int, type(None))),
+}
+SPENT: dict[str, tuple[type, ...]] = {
+    "session": (int,),
+    "seconds": (float, int),
+    "cpu_seconds": (float, int),
+    "joules": (float, int, type(None)),
+    "source": (str,),
+}
 #: Bytes of a line: an answer of the longest body, each of whose bytes is written as six.
 MOST_BYTES = 64 << 20
 _HEAD = 18
@@ -107,6 +122,7 @@ class Journal:
             if self.fresh:
                 self.manifest = dict(manifest)
                 self.write([{"kind": "run", "format": FORMAT, "version": VERSION, **manifest}])
+                sync(self.path.parent)
             else:
                 self._same(manifest)
         except BaseException:
@@ -153,12 +169,12 @@ class Journal:
             if values.get("version") != VERSION:
                 raise FormatError(f"{self.path}: version {values.get('version')}, this thrifty reads {VERSION}")
             self.manifest = {name: value for name, value in values.items() if name not in ("kind", "format", "version")}
-        elif kind == "answer" and isinstance(values.get("id"), str) and type(values.get("epoch")) is int:
+        elif kind == "answer" and _typed(values, ANSWER) and values["status"] in STATUSES:
             key = values["id"], values["epoch"]
             if key not in self.answers or key in self.failed:
                 self.answers[key] = place
                 (self.failed.add if values.get("status") == "failed" else self.failed.discard)(key)
-        elif kind == "spent" and type(values.get("session")) is int:
+        elif kind == "spent" and _typed(values, SPENT):
             self.spent[values["session"]] = values
         else:
             raise JournalCorrupt(f"{self.path}, offset {place[0]}: {kind!r} is no record of a run")
@@ -182,23 +198,50 @@ class Journal:
         self.append([(values, line_of(values)) for values in records])
 
     def append(self, records: list[tuple[dict[str, Any], bytes]]) -> None:
-        """Add records with their lines, as :meth:`write` does: a thread that calls it leaves the interpreter alone."""
-        left = memoryview(b"".join(line for _, line in records))
-        try:
-            while left:
-                left = left[os.write(self._file, left) :]
-            os.fsync(self._file)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._file, self._length)
-                os.lseek(self._file, self._length, os.SEEK_SET)
+        """Add records with their lines, as :meth:`write` does: a thread that calls it leaves the interpreter alone.
+
+        Records that are on disk leave the list, also where others raise.
+        """
+        data = b"".join(line for _, line in records)
+        there, error = self._put(data)
+        whole = there if error is None else self._cut(data[:there].rfind(b"\n") + 1)
+        taken, end = 0, 0
+        for values, line in records:
+            if end + len(line) > whole:
+                break
+            if self._length:
+                self._take((self._length, len(line)), values)
+            self._length += len(line)
+            end += len(line)
+            taken += 1
+        del records[:taken]
+        if error is not None:
             why = f"{error.strerror}; all answers before are kept, the same command goes on once that is put right"
             raise OSError(error.errno, why, str(self.path)) from None
-        for values, line in records:
-            place = self._length, len(line)
-            self._length += len(line)
-            if place[0]:
-                self._take(place, values)
+
+    def _put(self, data: bytes) -> tuple[int, OSError | None]:
+        """Write and sync; returns how many bytes are there, and what went wrong."""
+        there = 0
+        try:
+            while there < len(data):
+                there += os.write(self._file, memoryview(data)[there:])
+        except OSError as error:
+            return there, error
+        try:
+            os.fsync(self._file)
+        except OSError as error:  # the next one may say nothing of what this one lost
+            return 0, error
+        return there, None
+
+    def _cut(self, whole: int) -> int:
+        """Leave so many bytes of a write that failed, or none where these can't be synced; returns how many."""
+        for length in (whole, 0):
+            with suppress(OSError):
+                os.ftruncate(self._file, self._length + length)
+                os.lseek(self._file, self._length + length, os.SEEK_SET)
+                os.fsync(self._file)
+                return length
+        return 0
 
     def read(self, key: tuple[str, int]) -> dict[str, Any]:
         """Return the answer of an (id, epoch) that is on disk."""
@@ -215,3 +258,16 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _typed(values: dict[str, Any], kinds: dict[str, tuple[type, ...]]) -> bool:
+    return all(name in values and type(values[name]) in kind for name, kind in kinds.items())
+
+
+def sync(folder: Path) -> None:
+    """Have the names in a folder on disk."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -22,13 +22,21 @@ _PIECE = 1 << 16
 
 def lines(file: BinaryIO, most: int = MOST_BYTES) -> Iterator[bytes | None]:
     """Yield lines with their ends; None for a line of more than ``most`` bytes."""
-    while line := file.readline(most + 1):
-        if len(line) > most and not line.endswith(b"\n"):
-            while line and not line.endswith(b"\n"):
-                line = file.readline(_PIECE)
-            yield None
-        else:
-            yield line
+    held = bytearray()
+    size = 0
+    while piece := file.readline(_PIECE):
+        if not size and piece.endswith(b"\n"):
+            yield piece
+            continue
+        size += len(piece)
+        if size <= most:
+            held += piece
+        if piece.endswith(b"\n"):
+            yield bytes(held) if size <= most else None
+            held.clear()
+            size = 0
+    if size:
+        yield bytes(held) if size <= most else None
 
 
 def read_jsonl(file: BinaryIO, records: Records) -> None:

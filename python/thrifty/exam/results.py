@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thrifty.errors import FormatError, ThriftyError
+from thrifty.exam.journal import STATUSES, sync
 from thrifty.exam.question import Question
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def write_json(folder: Path, name: str, values: dict[str, Any]) -> None:
 
 def write_results(folder: Path, dataset: Dataset, epochs: int, journal: Journal) -> dict[str, Any]:
     """Write the answers in the order of (question, epoch), without times; return counts and sums."""
-    counts = dict.fromkeys(("answered", "length", "content_filter", "failed"), 0)
+    counts = dict.fromkeys(STATUSES, 0)
     sums = dict.fromkeys(("requests", "prompt_tokens", "completion_tokens"), 0)
     digest = hashlib.sha256()
 
@@ -158,6 +159,7 @@ def write_lines(path: Path, pieces: Iterable[bytes]) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+        sync(path.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)

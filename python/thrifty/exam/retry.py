@@ -11,8 +11,8 @@ __all__ = ["AGAIN", "LONGEST", "REFUSED", "Failed", "delay", "retry_after"]
 
 #: Statuses after which the same request may well be answered; all of 500 and above are such too.
 AGAIN = frozenset({408, 409, 425, 429})
-#: Statuses that every request of a run would meet.
-REFUSED = frozenset({401, 403, 404})
+#: Statuses that every request of a run would meet, as all below 400 are.
+REFUSED = frozenset({401, 402, 403, 404, 405})
 #: Seconds to wait at first, at most between attempts, and at most where a server says how long.
 FIRST, LONGEST, LONGEST_TOLD = 0.5, 60.0, 300.0
 
@@ -58,7 +58,7 @@ class Failed(Exception):  # noqa: N818 - says what a request did
             f"HTTP {status}",
             detail,
             again=again,
-            everywhere=again or status in REFUSED,
+            everywhere=again or status in REFUSED or status < 400,
             slower=status in (429, 503, 529),
             after=retry_after(after) if again else None,
         )

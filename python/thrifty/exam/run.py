@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -104,7 +105,7 @@ def run(
     usd_per_million : (float, float), optional
         Prices of tokens in and out.
     meter : Meter, optional
-        Another than what counts here.
+        Another than what counts on this machine; what an endpoint on another one takes is not in it.
     progress : callable, optional
         Hears a ``Progress`` some times a second; what it raises ends the run.
 
@@ -133,7 +134,12 @@ def run(
     >>> done.answers[0].response
     'Answer: 8'
     """
-    _check(dataset, epochs, concurrency, rpm, tpm, timeout, retries)
+    _check(dataset, epochs, concurrency, timeout, retries)
+    for title, rate in (("rpm", rpm), ("tpm", tpm)):
+        if rate is not None and not 0 < rate < math.inf:
+            raise ValueError(f"{title}: {rate}; above 0")
+    if usd_per_million is not None and not all(0 <= price < math.inf for price in usd_per_million):
+        raise ValueError(f"usd_per_million: {usd_per_million}; two numbers of at least 0")
     chosen, folder = prompt(instructions), Path(out)
     manifest = _manifest(dataset, model, name, chosen, epochs)
     if isinstance(model, Endpoint):
@@ -158,15 +164,7 @@ def run(
         return open_run(folder)
 
 
-def _check(
-    dataset: Dataset,
-    epochs: int,
-    concurrency: int,
-    rpm: float | None,
-    tpm: float | None,
-    timeout: float,
-    retries: int,
-) -> None:
+def _check(dataset: Dataset, epochs: int, concurrency: int, timeout: float, retries: int) -> None:
     if not len(dataset):
         rejected = dataset.rejected
         first = f"; the first record left out, in line {rejected[0].line}: {rejected[0].reason}" if rejected else ""
@@ -174,9 +172,6 @@ def _check(
     for name, value in (("epochs", epochs), ("concurrency", concurrency)):
         if not 1 <= value <= 10_000:
             raise ValueError(f"{name}: {value}; 1 to 10,000")
-    for name, rate in (("rpm", rpm), ("tpm", tpm)):
-        if rate is not None and not 0 < rate < float("inf"):
-            raise ValueError(f"{name}: {rate}; above 0")
     if not 0 < timeout <= 86_400:
         raise ValueError(f"timeout: {timeout}; above 0, at most a day")
     if not 0 <= retries <= 1_000:

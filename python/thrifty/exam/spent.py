@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from thrifty.device import Meter
+from thrifty.device.meter import CPU_SECONDS
 from thrifty.errors import CounterFault
 
 if TYPE_CHECKING:
@@ -73,5 +74,5 @@ def total(sessions: Iterable[dict[str, Any]]) -> dict[str, Any]:
         "seconds": round(sum(one["seconds"] for one in sessions), 3),
         "cpu_seconds": round(sum(one["cpu_seconds"] for one in sessions), 3),
         "joules": sum(counted) if whole else None,
-        "joules_source": "; ".join(sources),
+        "joules_source": "; ".join(source for source in sources if source != CPU_SECONDS),
     }

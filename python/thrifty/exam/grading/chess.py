@@ -28,6 +28,12 @@ _CASTLES = re.compile(
 _MARKS = re.compile(r"[+#!?†]+$")
 _SAID = re.compile(r"\s?(?:,\s?)?(?:checkmate|mate|check|e\.p\.)$", re.I)
 _NUMBER = re.compile(r"(?:(?<=\s)|^)\d{1,3}\s?\.(?:\s?\.\.)?\s?")
+_DOTS = re.compile(r"^(?:\.{2,3}|…)\s?")
+_SPOKEN = re.compile(
+    r"(?P<piece>king|queen|rook|bishop|knight|pawn)\s(?:moves\s)?(?P<how>to|takes(?:\son)?|captures(?:\son)?|x)\s(?P<target>[a-h][1-8])",
+    re.I,
+)
+_PIECES = {"king": "K", "queen": "Q", "rook": "R", "bishop": "B", "knight": "N", "pawn": ""}
 _FIGURINES = str.maketrans("♔♕♖♗♘♚♛♜♝♞", "KQRBNKQRBN")
 _MOST = 200
 
@@ -42,7 +48,11 @@ def moves_of(text: str) -> list[Move] | None:
     if castles is not None:
         long = (castles["a"] or castles["b"]).lower() in ("queenside", "long")
         return [Move("O-O-O" if long else "O-O", "", False, "", "")]
-    text = _SAID.sub("", _NUMBER.sub("", text.translate(_FIGURINES)).strip())
+    spoken = _SPOKEN.fullmatch(text.strip())
+    if spoken is not None:
+        takes = spoken["how"].lower() != "to"
+        return [Move(_PIECES[spoken["piece"].lower()], "", takes, spoken["target"].lower(), "")]
+    text = _SAID.sub("", _DOTS.sub("", _NUMBER.sub("", text.translate(_FIGURINES)).strip()))
     moves = [_move(_MARKS.sub("", word.rstrip(",;"))) for word in text.split()[:_MOST]]
     found = [move for move in moves if move is not None]
     return found if found and len(found) == len(moves) else None

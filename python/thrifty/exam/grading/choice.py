@@ -25,6 +25,7 @@ _REST = re.compile(
     re.I,
 )
 _NOT = re.compile(
+    r"\b(?i:neither)\s[(\[]?[A-Z][)\]]?\s(?i:nor)\s[(\[]?[A-Z](?![A-Za-z])\)?|"
     r"(?:,?\s?\(?\b(?:but\s)?(?i:not|rather\sthan|instead\sof|over|and\snot|unlike|except)\s(?:the\s)?(?:options?|choices?|answers?)?\s?"
     r"[(\[]?[A-Z][)\]]?(?![A-Za-z])\)?)|\(?\b[A-Z]\)?\s(?:is|are|was)\s(?:wrong|incorrect|false|not\b[^,.;]{0,40})"
     r"|(?:isn't|aren't|cannot\sbe|can't\sbe|could\snot\sbe|is\snot)\s(?:options?\s|choices?\s)?[(\[]?[A-Z][)\]]?(?![A-Za-z])"
@@ -45,11 +46,18 @@ _RIGHT = re.compile(
     r"(?<![A-Za-z])(?P<letter>[A-Z])\)?\s(?:is|must\sbe|seems|holds|are)\s?(?:the\s)?"
     r"(?:only\s)?(?:right|correct|true|best|valid|answer)"
 )
-_BEFORE = frozenset(
-    "it's i'd i'll and or both either neither nor not so therefore thus hence definitely probably likely just only "
-    "between over than now clearly say me is be are with for that answer option choice letter choose select pick "
-    "options choices".split()
+_BEST = re.compile(
+    r"(?:best|answer|correct|choice|option|right|pick)\s(?:one\s|answer\s|choice\s|option\s)?is\s(?:option\s|choice\s)?"
+    r"[(\[]?(?P<letter>[A-Z])(?![A-Za-z'\d])[)\]]?(?!\s?(?:,|/|&|\bor\b|\band\b)\s?[(\[]?[A-Z](?![A-Za-z]))"
 )
+_BEFORE = frozenset(
+    """
+    it's i'd i'll think believe guess choosing selecting picking chose chosen but and or both either neither nor not
+    so therefore thus hence definitely probably likely just only between over than now clearly say me is be are with
+    for that answer option choice letter choose select pick options choices
+    """.split()
+)
+_OR_ELSE = re.compile(r"\b[A-Z]\)?,?\sor\s(?:none|neither|something|another|other)\b")
 _EITHER = re.compile(r"\b(?:or|either|maybe|perhaps|possibly|between)\b|/|\?", re.I)
 _VERB = re.compile(
     r"\s(?:is|was|are|were|has|have|will|can|may|would|gives|holds|shows|describes|applies|works|seems)\b"
@@ -102,6 +110,7 @@ def _other_letters(led: re.Match[str]) -> bool:
 def _in_words(answer: str) -> frozenset[str] | None:
     """Letters in a sentence: those behind a word that chooses, else those that stand alone."""
     right = {m["letter"] for m in _RIGHT.finditer(_NOT.sub(" ", answer))}
+    right = right or {m["letter"] for m in _BEST.finditer(answer) if not _article(answer, m.end("letter"), m["letter"])}
     if len(right) == 1:
         return frozenset(right)
     kept = _NOT.sub(" ", answer)
@@ -110,7 +119,10 @@ def _in_words(answer: str) -> frozenset[str] | None:
     rest = _REST.search(kept)
     if rest is not None and _LONE.search(kept[: rest.start()]):
         kept = kept[: rest.start()]
-    if _NEGATED.search(kept):
+    first = _LONE.search(kept)
+    if _NEGATED.search(kept[: first.start()] if first else kept):
+        return frozenset()
+    if _OR_ELSE.search(kept):
         return frozenset()
     either = _EITHER.search(kept) is not None
     letters = [m["a"] or m["b"] for m in _CUED.finditer(kept) if not _article(kept, m.end("a"), m["a"] or "")]

@@ -81,6 +81,7 @@ _WRAP = re.compile(
     r"|operatorname\*?|ce|fbox|boxed|emph|underline|unit|ensuremath|displaystyle|SI|si|pu|bold)\s*\{([^{}]*)\}"
 )
 _FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{\s*(-?\s*[\d.,]+)\s*\}|(\d))\s*(?:\{\s*([\d.,]+)\s*\}|(\d))")
+_OVER = re.compile(r"(\d)\s?\\over\s?(\d)")
 _DEGREE = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ)|\\degree\b|\\circ(?=\s*[CF]\b)|\^o(?=[CF]\b)")
 _COMMAND = re.compile(r"\\([A-Za-z]+|[^A-Za-z])\s?")
 _TIGHT = re.compile(r"\\!\s*")
@@ -234,7 +235,7 @@ def plain(text: str) -> str:
             if unwrapped == text:
                 break
             text = unwrapped
-        text = _FRACTION.sub(_fraction, text)
+        text = _FRACTION.sub(_fraction, _OVER.sub(r"\1/\2", text))
         text = _TIGHT.sub("", text).replace("\\$", "\x00")
         text = _COMMAND.sub(_bare, text)
     if "{" in text:

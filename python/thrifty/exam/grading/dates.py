@@ -67,7 +67,7 @@ _ZONE = re.compile(r"\s?(?P<zone>Z|UTC|GMT|[A-Z]{2,4}T|[+-]\d{2}:?\d{2})$")
 _FORMS = tuple(
     re.compile(form, re.I)
     for form in (
-        rf"{_MONTH}\s{_DAY}(?:,\s?|\s){_YEAR}{_ERA}",
+        rf"{_MONTH}\s{_DAY}(?:,\s?|\s)(?:of\s)?{_YEAR}{_ERA}",
         rf"{_DAY}(?:\sday)?\s(?:of\s)?{_MONTH}(?:,\s?|\s){_YEAR}{_ERA}",
         rf"{_YEAR},?\s{_MONTH}\s{_DAY}",
         rf"{_DAY}[-/.]{_MONTH}[-/.]{_YEAR}",

@@ -77,6 +77,8 @@ def _moment(g: str, a: str) -> Told | None:
     if not (moments or year):
         return None
     said = read_moments(a) or read_moments(strip_lead(a)) or _moment_in(a)
+    if moments and moments[0].finest == "year" and a.isdigit():
+        return told(moments[0].year == int(a[:9]), "date")
     if moments and said:
         return told(same_moment(moments, said), "date")
     if year and said and said[0].year is not None and said[0].finest in ("year", "month", "day", "time"):

@@ -58,7 +58,7 @@ _SAID = re.compile(
 )
 _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
 _END = re.compile(
-    r"(?:[,;*_|\s]|\s-{1,2}\s){0,4}[(\[]?\bconfidence\b(?:[ \t](?:level|score|percentage))?[ \t]?[*_]{0,3}[ \t]?"
+    r"(?:[,;*_\s]|\s\||\s-{1,2}\s){0,4}[(\[]?\bconfidence\b(?:[ \t](?:level|score|percentage))?[ \t]?[*_]{0,3}[ \t]?"
     r"(?:[:=(]|is\b|of\b|\d)"
     r"|[*_\s]{1,4}[^\n]?\d{1,3}(?:\.\d{1,4})?[ ]?%[ ]confiden"
     r"|\n[ \t]?[*_#>-]{0,4}[ \t]?(?:explanation|reasoning|rationale|justification|notes?|reason|certainty|because|check"
@@ -214,7 +214,7 @@ def _tail(text: str) -> str:
     """Of a response without a mark: all if it is short, else its last sentence."""
     if len(text) <= 200 and "\n" not in text:
         return text
-    lines = [line for line in text[-4 * CAP :].split("\n") if line.strip()]
+    lines = [line for line in text[-4 * CAP :].split("\n") if line.strip() and not line.strip().startswith("```")]
     if not lines:
         return ""
     if (len(text) <= CAP and is_open(lines[-1])) or re.match(r"\s*(?:\\\]|\$\$|\\end|\\\))", lines[-1]):

@@ -7,6 +7,7 @@ from typing import Literal
 
 from thrifty.exam.grading.chess import compare_moves, moves_of
 from thrifty.exam.grading.formulas import (
+    compare_isotopes,
     compare_names,
     compare_reactions,
     compare_substances,
@@ -14,7 +15,7 @@ from thrifty.exam.grading.formulas import (
     glued,
     is_symbolic,
 )
-from thrifty.exam.grading.smiles import same_molecule
+from thrifty.exam.grading.smiles import is_molecule, same_molecule
 
 __all__ = ["compare_formal", "is_strict", "keeps_case"]
 
@@ -25,7 +26,7 @@ _SEQUENCE = re.compile(
 )
 _CODE = re.compile(
     r"[A-Za-z_][\w.:]*\([^\n]*\)|[a-z]+(?:_[a-z0-9]+)+|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[a-z]+(?:[A-Z][a-z0-9]+)+"
-    r"|[A-Za-z][^\n]*[;}]|[01]{2,}|[0-9A-Fa-f]{6,}"
+    r"|[A-Za-z][^\n]*[;}]|[01]{2,}"
 )
 _LEAD = re.compile(
     r"(?:(?:the\s)?(?:answer|formula|move|best move|compound|molecule|product|ion|smiles|sequence"
@@ -50,7 +51,16 @@ def compare_formal(gold: str, answer: str) -> _Verdict:
     lead = _LEAD.match(answer)
     if lead is not None:
         answer = answer[lead.end() :]
-    rules = (compare_names, compare_reactions, compare_moves, _smiles, compare_substances, _sequence, _code)
+    rules = (
+        compare_names,
+        compare_isotopes,
+        compare_reactions,
+        compare_moves,
+        _smiles,
+        compare_substances,
+        _sequence,
+        _code,
+    )
     return next((found for rule in rules if (found := rule(gold, answer)) is not None), None)
 
 
@@ -69,7 +79,7 @@ def keeps_case(gold: str, answer: str) -> bool:
 
 
 def _is_smiles(text: str) -> bool:
-    return len(text) > 2 and bool(_SMILES.fullmatch(text) and _BONDS.search(text) and re.search("[A-Za-z]", text))
+    return len(text) > 2 and bool(_SMILES.fullmatch(text) and _BONDS.search(text)) and is_molecule(text)
 
 
 def _smiles(gold: str, answer: str) -> _Verdict:

@@ -7,12 +7,20 @@ from typing import Literal
 
 from thrifty.exam.grading.elements import COMPOUNDS, ELEMENTS
 
-__all__ = ["compare_names", "compare_reactions", "compare_substances", "formula_of", "glued", "is_symbolic"]
+__all__ = [
+    "compare_isotopes",
+    "compare_names",
+    "compare_reactions",
+    "compare_substances",
+    "formula_of",
+    "glued",
+    "is_symbolic",
+]
 
 _BY_NAME = {name: symbol for symbol, name in ELEMENTS.items()} | {"aluminium": "Al", "sulphur": "S", "caesium": "Cs"}
 _SYMBOL = "|".join(sorted(ELEMENTS, key=len, reverse=True))
 _FORMULA = re.compile(
-    rf"(?=[^A-Z]*[A-Z])(?:\d{{1,3}}\s?)?(?:\(|\[|(?:{_SYMBOL}|D)\d{{0,4}}n?|[)\]]\d{{0,4}}n?|·\d{{0,3}})+(?P<charge>\d?[+-]{{1,4}})?"
+    rf"(?=[^A-Z]*[A-Z])(?:\d{{1,3}}\s?)?(?:\(|\[|(?:{_SYMBOL}|D)(?:[1-9]\d{{0,3}})?n?|[)\]](?:[1-9]\d{{0,3}})?n?|·\d{{0,3}})+(?P<charge>\d?[+-]{{1,4}})?"
 )
 _STATE = re.compile(r"\s?\((?:aq|s|l|g|solid|liquid|gas|aqueous)\)")
 _RAISED = re.compile(r"\^\(?\s?(\d{0,2})\s?([+-]{1,4})\s?\)?$|\((\d?)([+-])\)$|\s(\d?)([+-])$")
@@ -23,6 +31,7 @@ _ARROW = re.compile(r"\s?(?:<?[-=]+>|→|⟶|⇌|⇄|↔|⟹|⇒|=)\s?")
 _PLUS = re.compile(r"\s\+\s?|(?<=[A-Za-z0-9)])\+(?=\s?[A-Z0-9(])")
 _COUNTED = re.compile(r"(\d{0,3})\s?(.+)")
 _ASIDE = re.compile(r"([^()]*\S)\s\(([^()]+)\)")
+_NAMED = re.compile(r",\s|;\s|:\s|\s[-=]\s")
 _SUBSCRIPT = re.compile(r"_\((\w{1,6})\)")
 _DRESS = re.compile(r"[_^{}$\s]|\\(?:mathrm|ce|text)")
 # Symbols that are words, letters or units as well.
@@ -78,7 +87,7 @@ def _split_charge(body: str, charge: str) -> tuple[str, str]:
     lone = _LONE.fullmatch(body)
     if not number and lone is not None:
         body, number = lone[1], lone[2]
-    elif not number and re.search(r"\d\d$", body):
+    elif not number and re.search(r"(?:\d|\])\d$", body):
         body, number = body[:-1], body[-1]
     return body, _charge(number, signs)
 
@@ -98,6 +107,31 @@ def compare_names(gold: str, answer: str) -> _Verdict:
     return "equal" if formula is not None and formula_of(gold) == formula else None
 
 
+_ISOTOPE = re.compile(
+    rf"\^?\(?(?P<a>\d{{1,3}})\)?(?:_\(?\d{{1,3}}\)?)?\s?(?P<b>{_SYMBOL})|(?P<c>[A-Za-z]{{1,13}})[- ]?(?P<d>\d{{1,3}})"
+)
+
+
+def _isotope(text: str) -> tuple[str, str] | None:
+    """Symbol and mass number of an isotope: 14C, carbon-14."""
+    found = _ISOTOPE.fullmatch(text)
+    if found is None:
+        return None
+    if found["a"]:
+        return found["b"], found["a"]
+    symbol = found["c"] if found["c"] in ELEMENTS else _BY_NAME.get(found["c"].lower())
+    # C2 is a molecule; C-2 might be an isotope.
+    return (symbol, found["d"]) if symbol and (len(found["c"]) > 2 or not text[len(found["c"])].isdigit()) else None
+
+
+def compare_isotopes(gold: str, answer: str) -> _Verdict:
+    """Compare isotopes by element and mass; None where one is none."""
+    g, a = _isotope(gold), _isotope(answer)
+    if g is None or a is None:
+        return None
+    return "equal" if g == a else "different"
+
+
 def compare_substances(gold: str, answer: str) -> _Verdict:
     """Compare formulas by letters in their case; None where the gold answer may be a word."""
     g = formula_of(gold)
@@ -108,6 +142,8 @@ def compare_substances(gold: str, answer: str) -> _Verdict:
         named = re.search("[a-z]{4}", aside[1]) is not None and formula_of(aside[2]) is not None
         answer = aside[2] if named else aside[1]
     a = formula_of(answer)
+    if a is None and len(told := [f for part in _NAMED.split(answer[:_LONGEST]) if (f := formula_of(part))]) == 1:
+        a = told[0]
     if g in ELEMENTS and (a is None or answer.lower() in _BY_NAME):
         same = _BY_NAME.get(answer.lower()) == g
         return "equal" if same else None if gold in _WORDS else "different"

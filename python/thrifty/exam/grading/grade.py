@@ -64,6 +64,8 @@ def grade_answer(response: str, gold: str, answer_type: str = "exactMatch", *, q
     answer = Side(found.text, plain(found.text), found.marked)
     right = _gold(gold)
     verdict: Literal["equal", "different", "abstain"]
+    if not right.text:
+        return Verdict("abstain", "no gold answer", "", answer.text, confidence)
     if not answer.text:
         return Verdict("different", "empty", right.text, "", confidence)
     if letters and (choice := same_choice(right.text, answer.text, question)) is not None:

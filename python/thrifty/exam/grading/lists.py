@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Items", "compare_chains", "compare_ranges", "compare_ratios", "items_of", "same_items"]
 
 _MOST = 100
+# So many items are matched each with each; more only by their text.
+_MATCHED = 20
 
 
 class Items(NamedTuple):
@@ -54,7 +56,7 @@ def items_of(text: str) -> Items | None:
     text = _LEAD.sub("", text, count=1) if _LEAD.match(text) else text
     ordered: bool | None = None
     bracketed = False
-    if text and text[0] in _OPEN and text[-1:] == _CLOSE[_OPEN.index(text[0])] and _whole(text):
+    if text and text[0] in _OPEN and text[-1] == _CLOSE[_OPEN.index(text[0])] and _whole(text):
         bracketed, ordered = True, text[0] != "{"
         text = text[1:-1].strip()
     if _BLANKS.fullmatch(text):
@@ -107,6 +109,10 @@ def _outside(text: str, joint: re.Pattern[str]) -> list[str]:
     return parts if len(parts) > 1 else []
 
 
+def _squeezed(text: str) -> str:
+    return "".join(text.casefold().split())
+
+
 def same_items(gold: Items, answer: Items, same: Callable[[str, str], bool]) -> bool:
     """Whether two lists hold the same things, in the same order where order counts.
 
@@ -119,8 +125,10 @@ def same_items(gold: Items, answer: Items, same: Callable[[str, str], bool]) -> 
         return True
     if gold.ordered or (answer.ordered and gold.ordered is not False):
         return False
-    if gold.ordered is None and answer.ordered is None and all(read_number(text) for text in golds):
+    if gold.ordered is None and answer.ordered is None and _in_order(golds):
         return False
+    if len(golds) > _MATCHED:
+        return sorted(map(_squeezed, golds)) == sorted(map(_squeezed, answers))
     left = list(answers)
     for g in golds:
         for k, a in enumerate(left):
@@ -130,6 +138,15 @@ def same_items(gold: Items, answer: Items, same: Callable[[str, str], bool]) -> 
         else:
             return False
     return True
+
+
+_TRUTHS = frozenset("true false yes no t f y n correct incorrect 0 1".split())
+
+
+def _in_order(texts: tuple[str, ...]) -> bool:
+    """Whether bare items are likely answers one after the other: numbers, truth values, what repeats."""
+    lower = [text.lower() for text in texts]
+    return len(set(lower)) < len(lower) or _TRUTHS.issuperset(lower) or all(map(read_number, texts))
 
 
 _TAIL = re.compile(r"[\d.,]+\s?([A-Za-z°%μΩ][^\d]*)")

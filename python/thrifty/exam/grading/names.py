@@ -7,7 +7,7 @@ import re
 from thrifty.exam.grading.vocabulary import KINDS, PARTICLES, QUALIFIERS, TITLES
 from thrifty.exam.grading.wording import fold, words_of
 
-__all__ = ["same_acronym", "same_kind", "same_name"]
+__all__ = ["same_acronym", "same_kind", "same_name", "same_species"]
 
 _CONNECTIVES = frozenset(("of", "the", "and", "for", "in", "on", "to", "a"))
 
@@ -32,7 +32,9 @@ def same_name(gold: str, answer: str) -> bool:
 def _name(text: str) -> list[str] | None:
     """Words of a name without titles and particles; None where the text is no name."""
     words = [word.strip(".,") for word in re.split(r"[\s.]+", text) if word.strip(".,")]
-    words = words[:1] + [word for word in words[1:] if word not in PARTICLES]
+    words = [word for word in words if fold(word) not in PARTICLES] or words
+    if len(words) > 1 and fold(words[-1]) in ("jr", "sr", "junior", "senior"):
+        words = words[:-1]
     while words and fold(words[0]) in TITLES:
         words = words[1:]
     if not 1 <= len(words) <= 4 or not all(w[0].isupper() and re.sub("['-]", "", w).isalpha() for w in words):
@@ -56,6 +58,18 @@ def _same_first(x: str, y: str) -> bool:
     return fold(x) == fold(y) or (
         len(short) == 1 and len(long) > 2 and long[1:].islower() and fold(long).startswith(fold(short))
     )
+
+
+_SPECIES = re.compile(r"([A-Z])(?:[a-z]+|\.)?\s([a-z]{3,})")
+
+
+def same_species(gold: str, answer: str) -> bool:
+    """Whether two names are one species', the genus of one perhaps as an initial: E. coli."""
+    g, a = _SPECIES.fullmatch(gold), _SPECIES.fullmatch(answer)
+    if g is None or a is None or g.groups() != a.groups():
+        return False
+    genera = [text.split(" ")[0].rstrip(".") for text in (gold, answer)]
+    return genera[0] == genera[1] or min(map(len, genera)) == 1
 
 
 def same_acronym(gold: str, answer: str) -> bool:

@@ -22,7 +22,7 @@ _LEAD = re.compile(
 _KIND = re.compile(
     r"(?:the\s)?(?:city|town|country|state|island|planet|element|word|term|process|phenomenon|concept|river|gas|compound"
     r"|molecule|theory|disease|language|author|composer|number|letter|name|color|colour|protein|enzyme|gene|species|genus"
-    r"|metal|philosopher|scientist|novel|book|film|movie|play|poem|painting)\s(?:(?:of|called|named|known\sas)\s)?(?=\S)",
+    r"|metal|philosopher|scientist|battle|treaty|siege|novel|book|film|movie|play|poem|painting)\s(?:(?:of|called|named|known\sas)\s)?(?=\S)",
     re.I,
 )
 _PREPOSITION = re.compile(r"(?:to|on|in|at|by|from|with|into|inside|through|via)\s(?:the\s)?(?=\w)", re.I)
@@ -44,6 +44,11 @@ _HEDGED = re.compile(
 _CONTRAST = re.compile(
     r"[,;\s(]*\b(?:(?:and|but)\s)?(?:not|rather\sthan|instead\sof|unlike|as\sopposed\sto|never)\s[^,;.()]{1,80}\)?",
     re.I,
+)
+# "The right ventricle of the heart": the phrase before "of" has words of its own.
+_PART = re.compile(r"((?:the\s)?\w+\s\w[\w\s-]{0,60}?)\sof\s", re.I)
+_AUXILIARIES = frozenset(
+    "is are was were be did does do has have had can could will would should may might must".split()
 )
 _BUT = re.compile(r"\bnot\s[^,;.]{1,80}?,?\s(?:but|rather)\s(?:rather\s)?", re.I)
 _DENIED = re.compile(
@@ -87,7 +92,13 @@ def is_hedged(text: str) -> bool:
 
 def undenied(text: str) -> str:
     """Leave out what a text says that the answer is not: "Paris, not London", "not London but Paris"."""
-    return _CONTRAST.sub(" ", _BUT.sub("", strip_lead(text)))
+    return _CONTRAST.sub(_unless_denied, _BUT.sub("", strip_lead(text)))
+
+
+def _unless_denied(found: re.Match[str]) -> str:
+    """Nothing in the place of a contrast; "did not" is none."""
+    before = found.string[: found.start()].rsplit(None, 1)[-1:]
+    return found[0] if before and before[0].lower() in _AUXILIARIES else " "
 
 
 @lru_cache(maxsize=1024)
@@ -115,6 +126,9 @@ def statements(text: str) -> list[str]:
     trail = _TRAIL.search(text)
     if trail is not None and trail.start():
         found.append(text[: trail.start()].strip(" .,"))
+    part = _PART.match(found[-1])
+    if part is not None:
+        found.insert(0, part[1])
     head = found[-1]
     found += [head[copula.end() :].strip(" .,") for copula in list(_COPULA.finditer(head))[-2:]]
     return [part for part in found if part]

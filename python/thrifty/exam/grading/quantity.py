@@ -21,11 +21,14 @@ class Quantity(NamedTuple):
     unit : Unit or None
     bound : str
         ``">"``, ``">="``, ``"<"``, ``"<="`` or empty.
+    direction : str
+        ``"up"``, ``"west"`` and the like, or empty.
     """
 
     number: Number
     unit: Unit | None = None
     bound: str = ""
+    direction: str = ""
 
 
 _BOUNDS = {
@@ -36,6 +39,9 @@ _BOUNDS = {
     "not more than": "<=", "up to": "<=", "maximum of": "<=", "a maximum of": "<=", "⩾": ">=", "⩽": "<=",
 }  # fmt: skip
 _BOUND = re.compile("|".join(re.escape(word) for word in sorted(_BOUNDS, key=len, reverse=True)), re.I)
+_BEYOND = re.compile(
+    r"(?<=\d)\+$|\s(?:or|and)\s(?:(?P<less>less|fewer|below|lower|under)|more|above|higher|greater|over)$", re.I
+)
 _ABOUT = re.compile(
     r"(?:(?:approximately|approx\.?|about|around|roughly|circa|ca\.|nearly|almost|exactly|precisely|just|only|some"
     r"|equal to|equals|is|it is|it's|a total of|in total|total|the value is)\s|[~≈≃=]|\bc\.\s)+\s?",
@@ -46,8 +52,14 @@ _MONEY = re.compile(
 )
 _SUFFIX = re.compile(r"\s?(?P<k>[kKMB]|bn|mn|mil)\b(?P<rest>.*)")
 _SUFFIXES = {"k": 10**3, "K": 10**3, "M": 10**6, "mn": 10**6, "mil": 10**6, "B": 10**9, "bn": 10**9}
-_COMPOUND = re.compile(r"[,\s]*(?:and\s)?")
+_DIRECTION = re.compile(
+    r",?\s(?:to\sthe\s|due\s|directed\s)?(?P<way>up|down|left|right|north|south|east|west|north-?east|north-?west|south-?east"
+    r"|south-?west|clockwise|counter-?clockwise|anti-?clockwise|inward|outward|forward|backward)(?:wards?|s)?$",
+    re.I,
+)
 _NEXT = re.compile(r"(?P<unit>[^\d,]*?)[,\s]*(?:\band\s)?(?=\d)")
+_MONTH, _SECOND = (("month", 1),), (("s", 1),)
+_IN = re.compile(r"\s(?:in|out\sof|over)\s(?:every\s)?", re.I)
 _HEX = re.compile(r"0(?:[xX](?P<x>[0-9a-fA-F]{1,64})|[bB](?P<b>[01]{1,256})|[oO](?P<o>[0-7]{1,128}))")
 _PI = Fraction("3.14159265358979323846264338327950288419716939937510")
 _ANGLE = re.compile(
@@ -71,10 +83,14 @@ def read_quantities(text: str) -> list[Quantity]:
     found = _BOUND.match(text)
     if found:
         bound, text = _BOUNDS[found[0].lower()], text[found.end() :].lstrip()
-    elif text.endswith((" or more", " or less")):
-        bound, text = (">=" if text.endswith("more") else "<="), text[:-8]
-    readings = _readings(text.strip())
-    return [q._replace(bound=bound) for q in readings] if bound else readings
+    elif (beyond := _BEYOND.search(text)) is not None:
+        bound, text = ("<=" if beyond["less"] else ">="), text[: beyond.start()]
+    heading = _DIRECTION.search(text) if text[-1:].isalpha() else None
+    direction = ""
+    if heading is not None and heading.start():
+        direction, text = heading["way"].lower(), text[: heading.start()]
+    readings = _readings(text.strip()) or _chance(text.strip())
+    return [q._replace(bound=bound, direction=direction) for q in readings] if bound or direction else readings
 
 
 def _readings(text: str) -> list[Quantity]:
@@ -107,6 +123,15 @@ def _readings(text: str) -> list[Quantity]:
     if not units and rest[0] in "-" and (units := read_unit(rest[1:])):
         quantities = [Quantity(number, unit) for unit in units]
     return quantities
+
+
+def _chance(text: str) -> list[Quantity]:
+    """One in six, 1 out of 6."""
+    parts = _IN.split(text) if len(text) < 100 else []
+    numbers = [read_number(part) for part in parts]
+    if len(numbers) != 2 or numbers[0] is None or numbers[1] is None or not numbers[1].value:
+        return []
+    return [Quantity(Number(numbers[0].value / numbers[1].value))]
 
 
 def _times(number: Number, factor: int | Fraction) -> Number:
@@ -144,6 +169,8 @@ def _compound(number: Number, rest: str) -> list[Quantity]:
         name = joint["unit"].strip(" ,") if joint else rest.strip()
         if first is not None and first.dimensions == (("rad", 1),) and name in ("'", "''", '"'):
             name = "arcmin" if name == "'" else "arcsec"
+        if first is not None and first.dimensions == _SECOND and name == "m":
+            name = "min"
         units = [u for u in read_unit(name) if u.kind == "physical" and not u.offset]
         if not units or (first is not None and units[0].dimensions != first.dimensions):
             return []
@@ -184,6 +211,8 @@ def _angle(text: str) -> list[Quantity]:
 
 
 _CLOSE = Fraction(1, 100)
+# A year has 365 or 365.25 days where days are asked for.
+_YEARS = (Fraction(365 * 86400, 12), Fraction(36525 * 864, 12))
 _HALF = Fraction(1, 2)
 
 
@@ -192,7 +221,7 @@ def same_quantity(gold: Quantity, answer: Quantity) -> bool:
 
     A gold number without a unit takes an answer with any; a gold one with a physical unit does not take a bare number.
     """
-    if gold.bound != answer.bound:
+    if gold.bound != answer.bound or (gold.direction and gold.direction != answer.direction):
         return False
     g, a = gold.unit, answer.unit
     if g is None or a is None:
@@ -203,11 +232,21 @@ def same_quantity(gold: Quantity, answer: Quantity) -> bool:
         return False
     if g.kind == "thing":
         return _same_thing(g, a) and same_number(gold.number, answer.number)
+    if {g.dimensions, a.dimensions} == {_MONTH, _SECOND}:
+        return _same_years(gold.number, g, answer.number, a)
     if g.dimensions != a.dimensions:
         return False
     if g.scale == a.scale and g.offset == a.offset:
         return same_number(gold.number, answer.number)
     return _converted(gold.number, g, answer.number, a)
+
+
+def _same_years(gold: Number, g: Unit, answer: Number, a: Unit) -> bool:
+    """Years against days, of either length of a year."""
+    if min(g.scale, a.scale) < 12 and _MONTH in (g.dimensions, a.dimensions) and 1 in (g.scale, a.scale):
+        return False
+    x, y = gold.value * g.scale, answer.value * a.scale
+    return any((x * year == y) if g.dimensions == _MONTH else (y * year == x) for year in _YEARS)
 
 
 def _half_bare(gold: Quantity, answer: Quantity) -> bool:

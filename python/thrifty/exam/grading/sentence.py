@@ -29,6 +29,7 @@ _NUMBER = re.compile(
     r"(?:\s?(?:×|x|\*|·)\s?10\s?\^\s?\(?[+-]?\d+\)?|[eE][+-]?\d+)?"
     r"(?:\s?(?:hundred|thousand|million|billion|trillion)\b)?(?=[^\w/^*=(\[]|[A-Za-zμΩ°]{1,6}(?:[\d^]|\b)|$)"
 )
+_CODE = re.compile(r"[{}<>\\]|;\s?\S|//")
 _WORDS = re.compile(r"[A-Za-z]{3,}")
 _SEGMENT = re.compile(r"\$\$(.{1,2000}?)\$\$|\$([^$\n]{1,1000})\$|\\\((.{1,2000}?)\\\)|\\\[(.{1,2000}?)\\\]", re.S)
 
@@ -39,7 +40,7 @@ def quantities_in(text: str, *, marked: bool) -> list[Quantity]:
     Of a text that marks its answer there must be one number, or one behind the last verb; of one that does not the
     last counts.
     """
-    if len(text) > 2000 or not _WORDS.search(text):
+    if len(text) > 2000 or not _WORDS.search(text) or (marked and _CODE.search(text)):
         return []
     kept = _CONTRAST.sub(" ", text)
     kept = _ASIDE.sub(" ", kept).strip(" .")

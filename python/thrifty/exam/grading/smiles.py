@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["same_molecule"]
+__all__ = ["is_molecule", "same_molecule"]
 
-_ATOMS, _STEPS = 80, 20_000
+_LONGEST, _ATOMS, _STEPS = 400, 80, 20_000
 _TOKEN = re.compile(
     r"(?P<bracket>\[[^\[\]]{1,24}\])|(?P<atom>Cl|Br|[BCNOPSFI]|[bcnops])|(?P<bond>[-=#$:/\\])|(?P<open>\()|(?P<close>\))|(?P<ring>%\d\d|\d)|(?P<dot>\.)"
 )
@@ -73,6 +73,11 @@ def _parse(text: str) -> _Graph | None:
     return _Graph(reader.atoms, {ends: "" if bond == "-" else bond for ends, bond in reader.bonds.items()})
 
 
+def is_molecule(text: str) -> bool:
+    """Whether a line can be read: rings are closed, brackets match."""
+    return len(text) <= _LONGEST and _parse(text) is not None
+
+
 def same_molecule(one: str, other: str) -> bool:
     """Whether two lines without marks of stereochemistry have the same graph; with them only equal lines are safe.
 
@@ -81,7 +86,7 @@ def same_molecule(one: str, other: str) -> bool:
     """
     if one == other:
         return True
-    if any(mark in one + other for mark in "@/\\") or max(len(one), len(other)) > 400:
+    if any(mark in one + other for mark in "@/\\") or max(len(one), len(other)) > _LONGEST:
         return False
     a, b = _parse(one), _parse(other)
     if a is None or b is None or len(a.atoms) != len(b.atoms) or len(a.bonds) != len(b.bonds):

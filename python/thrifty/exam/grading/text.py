@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from thrifty.exam.grading.names import same_acronym, same_kind, same_name
+from thrifty.exam.grading.names import same_acronym, same_kind, same_name, same_species
 from thrifty.exam.grading.phrases import denials, is_hedged, last_match, statements, strip_lead, undenied, variants
-from thrifty.exam.grading.vocabulary import KINDS, QUALIFIERS, TITLES, VERBS
+from thrifty.exam.grading.vocabulary import KINDS, QUALIFIERS, SYNONYMS, TITLES, VERBS
 from thrifty.exam.grading.wording import fold, same_words, words_of
 
 __all__ = ["compare_text", "same_text"]
@@ -59,7 +59,14 @@ def _alternatives(gold: str) -> tuple[str, ...]:
 
 
 def _same_phrase(gold: str, answer: str) -> bool:
-    return same_words(gold, answer) or same_name(gold, answer) or same_acronym(gold, answer) or same_kind(gold, answer)
+    rules = (same_words, same_name, same_species, same_acronym, same_kind, _synonyms)
+    return any(rule(gold, answer) for rule in rules)
+
+
+def _synonyms(gold: str, answer: str) -> bool:
+    """Whether both are everyday names of one thing."""
+    group = SYNONYMS.get(" ".join(words_of(gold)))
+    return group is not None and SYNONYMS.get(" ".join(words_of(answer))) == group
 
 
 _TRUTHS = {"yes": True, "true": True, "correct": True, "no": False, "false": False, "incorrect": False}

@@ -12,6 +12,7 @@ _BULLET = re.compile(r"^[ \t]*(?:[-*·+]|\d{1,2}[.)])[ \t]+")
 _FENCE = re.compile(r"^[ \t]*```[\w+-]*[ \t]*\n?", re.M)
 _EMPHASIS = re.compile(r"(?<![\w)])(?:\*\*|__)|(?:\*\*|__)(?![\w(])")
 _BREAK = re.compile(r"<(?:br|hr)\s?/?>", re.I)
+_RULE = re.compile(r"[-=_*~]{3,}")
 _QUOTED = re.compile(r"\n[ \t]*>[ \t]?")
 _PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'), ("'", "'"))
 
@@ -36,13 +37,14 @@ def tidy(text: str) -> str:
         text = re.sub(r"<!--(?:[^<-]|-(?!->)|<(?!!--))*-->", " ", text)
     if "\n" in text:
         text = _QUOTED.sub("\n", text)
-    lines = [line for line in text.split("\n") if line.strip()]
-    if len(lines) > 1:
-        text = _lines(lines, text)
+    lines = [line for line in text.split("\n") if line.strip() and not _RULE.fullmatch(line.strip())]
+    text = _lines(lines, text) if len(lines) > 1 else "".join(lines)
     text = text.strip().lstrip("#:*✅✔☑ \t").strip()
     while text:
         if text.endswith(" |"):
             text = text[:-2].rstrip()
+        elif text[-1] == "?" and text[-2:-1].isalnum():
+            text = text[:-1]
         elif text[-1] in ".;,!* \t" and not text.endswith(("...", "\\,", "\\!", "\\;")) and _loose(text):
             text = text[:-1].rstrip()
         elif (stripped := _unpaired(text)) != text:

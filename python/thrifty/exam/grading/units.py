@@ -225,7 +225,12 @@ def _registry() -> tuple[Any, frozenset[str]] | None:
 
 
 _STOP = frozenset("of the a an in total each per about approximately more less than and or".split())
-_NOT_THINGS = frozenset("is are was were be because not but if that which since when where has have then so".split())
+_NOT_THINGS = frozenset(
+    """
+    is are was were be because not but if that which since when where has have then so or to through out plus minus
+    times two three four five six seven eight nine ten eleven twelve hundred thousand million
+    """.split()
+)
 
 
 def _thing(text: str) -> list[Unit]:

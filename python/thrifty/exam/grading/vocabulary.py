@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ARTICLES", "DENIALS", "KINDS", "PARTICLES", "PLACES", "QUALIFIERS", "SHORT", "TITLES", "VERBS"]
+__all__ = ["ARTICLES", "DENIALS", "KINDS", "PARTICLES", "PLACES", "QUALIFIERS", "SHORT", "SYNONYMS", "TITLES", "VERBS"]
 
 
 def _words(text: str) -> frozenset[str]:
@@ -20,9 +20,10 @@ DENIALS = _words(
 #: What makes another place or thing of the name behind it.
 QUALIFIERS = _words(
     """
-    st mt ft north south east west northern southern eastern western new old great greater upper lower central saint
-    san santa los las el la le non anti pre post semi sub super inner outer first second third young elder little
-    big equatorial papua democratic republic french british american dutch
+    blue white black red green yellow golden grand royal holy common dead triple dark giant dwarf false true st mt
+    ft north south east west northern southern eastern western new old great greater upper lower central saint san
+    santa los las el la le non anti pre post semi sub super inner outer first second third young elder little big
+    equatorial papua democratic republic french british american dutch
     """
 )
 #: Kinds of things, which may stand beside a name.
@@ -84,6 +85,30 @@ PLACES = frozenset(
     washington, west virginia, wisconsin, wyoming, europe, asia, africa, north america, south america
     """.split(",")
 )
+#: Other names of the same, by name: groups of countries, wars, molecules, verdicts.
+SYNONYMS = {
+    " ".join(name.split()): number
+    for number, names in enumerate(
+        (
+            "us, usa, united states, united states of america, america",
+            "uk, united kingdom, great britain, britain",
+            "ussr, soviet union",
+            "uae, united arab emirates",
+            "netherlands, holland",
+            "czechia, czech republic",
+            "myanmar, burma",
+            "world war i, world war 1, wwi, ww1, first world war, great war",
+            "world war ii, world war 2, wwii, ww2, second world war",
+            "dna, deoxyribonucleic acid",
+            "rna, ribonucleic acid",
+            "atp, adenosine triphosphate",
+            "cannot be determined, can not be determined, not enough information, insufficient information",
+            "none of above, none of these",
+            "all of above, all of these",
+        )
+    )
+    for name in names.split(",")
+}
 #: Abbreviations.
 SHORT = {
     "st": "saint", "mt": "mount", "dr": "doctor", "mr": "mister", "prof": "professor", "no": "no", "vs": "versus",

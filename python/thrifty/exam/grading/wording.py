@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import pairwise
 
 from thrifty.exam.grading.vocabulary import ARTICLES, SHORT
 from thrifty.exam.grading.words import ORDINALS, spelled
@@ -40,11 +41,12 @@ def words_of(text: str) -> list[str]:
     """
     if "." in text:
         text = _DOTTED.sub(lambda m: m[0].replace(".", ""), text)
-    words = (
+    words = [
         word.removesuffix("'s").replace("'", "")
         for word in _WORD.findall(fold(text.replace("-", " ").replace("/", " / ")))
-    )
-    return [SHORT.get(word, word) for word in words if word not in ARTICLES]
+    ]
+    # An "a" at the end is a letter: vitamin A.
+    return [SHORT.get(word, word) for k, word in enumerate(words) if word not in ARTICLES or k == len(words) - 1 > 0]
 
 
 def roman(text: str) -> int | None:
@@ -127,7 +129,7 @@ def same_words(gold: str, answer: str) -> bool:
     g, a = words_of(gold), words_of(answer)
     if not g or not a:
         return bool(_squashed(gold)) and _squashed(gold) == _squashed(answer)
-    if "".join(g) == "".join(a):
+    if _joined(g) == _joined(a):
         return True
     g, a = _numbered(gold), _numbered(answer)
     if g == a:
@@ -139,6 +141,14 @@ def same_words(gold: str, answer: str) -> bool:
         or [*map(_plain_vowels, g)] == [*map(_plain_vowels, a)]
         or _same_end(g, a)
     )
+
+
+def _joined(words: list[str]) -> str:
+    """Words in one piece, but for digits that would run together."""
+    text = words[0]
+    for before, word in pairwise(words):
+        text += f",{word}" if before[-1].isdigit() and word[0].isdigit() else word
+    return text
 
 
 def _squashed(text: str) -> str:

@@ -116,6 +116,8 @@ def _alone(words: list[str]) -> tuple[Fraction, int]:
     """Read an ordinal, or one part, without a number before it."""
     if words[0] in ("a", "an") and len(words) > 1 and words[1] in _PARTS:
         return Fraction(1, _PARTS[words[1]]), 2
+    if words[:2] in (["half", "a"], ["half", "an"]) and len(words) > 2 and words[2] in SCALES:
+        return Fraction(SCALES[words[2]], 2), 3
     if words[0] in ("half", "quarter"):
         return Fraction(1, _PARTS[words[0]]), 1
     if words[0] in ORDINALS:

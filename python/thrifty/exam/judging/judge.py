@@ -196,16 +196,20 @@ def _awaited(work: Coroutine[Any, Any, None]) -> None:
         _run(work)
         return
     begun: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
+    stopped: list[bool] = []
 
     async def told() -> None:
-        begun.append((asyncio.get_running_loop(), asyncio.ensure_future(work)))
-        await begun[0][1]
+        task = asyncio.ensure_future(work)
+        begun.append((asyncio.get_running_loop(), task))
+        if stopped:
+            task.cancel()
+        await task
 
     with ThreadPoolExecutor(1) as thread:
-        future = thread.submit(_run, told())
         try:
-            future.result()
+            thread.submit(_run, told()).result()
         except BaseException:
+            stopped.append(True)
             for loop, task in begun:
                 with suppress(RuntimeError):  # it has ended
                     loop.call_soon_threadsafe(task.cancel)

@@ -149,6 +149,8 @@ class Atoms(ABC):
     def power(self) -> Node:
         """Read an operand with what is written on it: indices, powers, factorials, percent, degrees."""
         found = self.atom()
+        if found.kind == "symbol" and self.here.kind == "number" and not self.here.space and self.here.text.isdigit():
+            found = self.index(found, self.numeral())  # x1
         while self.here.kind == "op":
             if self.took("_"):
                 found = self.index(found, self.group())
@@ -197,6 +199,8 @@ class Atoms(ABC):
                 return number(int(str(base.number), int(below.number)))
             except ValueError as error:
                 raise NotMathsError("a digit that the base does not have") from error
+        if below.kind == "mul" and all(part.kind == "symbol" for part in below.args):
+            below = below._replace(kind="list")  # ij is not ji
         return self.made("index", base, below)
 
     def numeral(self) -> Node:

@@ -44,4 +44,7 @@ def compare(gold: str, answer: str) -> Literal["equal", "different"] | None:
 
 
 def _read(text: str) -> Node:
-    return shaped(computed(parse(unboxed(text))))
+    found = shaped(computed(parse(unboxed(text))))
+    if found.kind in {"set", "list"} and len(found.args) == 1 and found.args[0].kind not in {"set", "list"}:
+        return found.args[0]
+    return found

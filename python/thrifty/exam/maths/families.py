@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import NamedTuple
 
 from thrifty.exam.maths.points import POINTS
 from thrifty.exam.maths.tree import Node, number, pieces, replaced, symbols
 from thrifty.exam.maths.values import floated, same_value
 
-__all__ = ["same_antiderivative", "same_family", "without_conditions"]
+__all__ = ["same_antiderivative", "same_constants", "same_family", "without_conditions"]
 
 INTEGERS = frozenset({"k", "n", "m", "l"})
 CONSTANTS = frozenset({"C", "c", "K", "k"})
+#: Letters of arbitrary constants, alone and with an index, in what is right and in answers.
+GOLD_LETTERS, GOLD_INDEXED = frozenset({"C"}), frozenset({"C", "c"})
+LETTERS = frozenset({"A", "B", "C", "D", "K", "c", "k"})
+MOST_CONSTANTS = 3
 CLOSE, ENOUGH = 1e-9, 3
 
 
@@ -94,7 +99,7 @@ def _line(node: Node, name: str) -> tuple[complex, complex] | None:
 
 def same_antiderivative(gold: Node, answer: Node) -> bool:
     """Whether both have a constant of integration, and else differ by a constant at most."""
-    first, second = _without_constant(gold), _without_constant(answer)
+    first, second = _without_constant(gold, GOLD_LETTERS), _without_constant(answer, CONSTANTS)
     if first is None or second is None or symbols(first) != symbols(second) or not symbols(first):
         return False
     if same_value(first, second):
@@ -107,10 +112,51 @@ def same_antiderivative(gold: Node, answer: Node) -> bool:
     return len(apart) >= ENOUGH and all(abs(one - apart[0]) <= CLOSE * (1 + abs(apart[0])) for one in apart)
 
 
-def _without_constant(node: Node) -> Node | None:
+def same_constants(gold: Node, answer: Node) -> bool:
+    """Whether solutions with arbitrary constants, C or C_1 and C_2, are one but for the names of those."""
+    own, other = _arbitrary(gold, GOLD_LETTERS, GOLD_INDEXED), _arbitrary(answer, LETTERS, LETTERS)
+    shared = symbols(gold) & symbols(answer) - LETTERS
+    if not 0 < len(own) == len(other) <= MOST_CONSTANTS:
+        return False
+    inside, others = _inside(gold), _inside(answer)
+    if (
+        not (shared & inside and shared & others)
+        or {one.name for one in own} & inside
+        or {one.name for one in other} & others
+    ):
+        return False
+    for names in permutations(own):
+        renamed = answer
+        for i, name in enumerate(other):
+            renamed = replaced(renamed, name, Node("text", name=f"constant {i}"))
+        for i, name in enumerate(names):
+            renamed = replaced(renamed, Node("text", name=f"constant {i}"), name)
+        if same_value(gold, renamed):
+            return True
+    return False
+
+
+def _inside(node: Node) -> set[str]:
+    """Symbols in functions and in exponents."""
+    found: set[str] = set()
+    for part in pieces(node):
+        if part.kind in {"call", "pow"}:
+            found |= symbols(part.args[1] if part.kind == "pow" else part)
+    return found
+
+
+def _arbitrary(node: Node, letters: frozenset[str], indexed: frozenset[str]) -> list[Node]:
+    """Give the constants of an expression, each once."""
+    found = {part for part in pieces(node) if part.kind == "index" and part.args[0].name in indexed}
+    bases = {part.args[0] for part in found}
+    found |= {part for part in pieces(node) if part.kind == "symbol" and part.name in letters and part not in bases}
+    return sorted(found, key=repr)
+
+
+def _without_constant(node: Node, names: frozenset[str]) -> Node | None:
     if node.kind != "add":
         return None
-    constants = [part for part in node.args if part.kind == "symbol" and part.name in CONSTANTS]
+    constants = [part for part in node.args if part.kind == "symbol" and part.name in names]
     rest = tuple(part for part in node.args if part not in constants)
     if len(constants) != 1 or not rest or any(constants[0] in pieces(part) for part in rest):
         return None

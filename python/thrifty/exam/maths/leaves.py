@@ -15,6 +15,7 @@ __all__ = ["same_leaf", "written"]
 
 #: Significant digits that a decimal for an exact value must have; with this many it may be cut instead of rounded.
 DIGITS, CUT = 3, 5
+RADIANS = frozenset({"rad", "radian", "radians"})
 
 
 def written(node: Node) -> tuple[Fraction, Fraction] | None:
@@ -73,6 +74,11 @@ def same_leaf(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 - one a
         if gold.name.rstrip("s") != answer.name.rstrip("s"):
             return None
         return same_leaf(gold.args[0], answer.args[0])
+    if gold.kind == "unit" and gold.name in RADIANS and answer.kind != "unit":
+        gold = gold.args[0]
+    if answer.kind == "unit" and answer.name in RADIANS and gold.kind != "unit":
+        inner = answer.args[0]
+        return same_value(gold, inner) or near(gold, inner)
     if answer.kind == "unit":
         return same_leaf(gold, answer.args[0])
     if gold.kind == "unit":

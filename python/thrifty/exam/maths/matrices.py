@@ -19,9 +19,11 @@ def computed(node: Node) -> Node:  # noqa: PLR0911 - one a kind
     NotMathsError
         For shapes that do not fit.
     """
-    if not any(part.kind == "matrix" for part in pieces(node)):
+    if not any(part.kind in {"matrix", "tuple"} for part in pieces(node)):
         return node
     found = node._replace(args=tuple(computed(part) for part in node.args))
+    if found.kind in {"add", "mul", "div"} and any(part.kind == "tuple" for part in found.args):
+        return _vector(found)
     if not any(part.kind == "matrix" for part in found.args):
         return found
     if sum(len(row.args) for part in found.args if part.kind == "matrix" for row in part.args) > MAX_CELLS:
@@ -40,6 +42,25 @@ def computed(node: Node) -> Node:  # noqa: PLR0911 - one a kind
             return found
         return _multiplied(found.args[:1] * int(power))
     return found
+
+
+def _vector(node: Node) -> Node:
+    """Compute with tuples: (1, 2) + t (3, 4)."""
+    tuples = [part for part in node.args if part.kind == "tuple"]
+    sizes = {len(part.args) for part in tuples}
+    if len(sizes) > 1 or (node.kind == "add") != (len(tuples) == len(node.args)) or node.args[-1].kind == "unit":
+        raise NotMathsError("tuples that can't be computed with")
+    if node.kind == "add":
+        return tuples[0]._replace(
+            args=tuple(Node("add", parts) for parts in zip(*(t.args for t in tuples), strict=True))
+        )
+    if len(tuples) > 1 or (node.kind == "div" and node.args[1].kind == "tuple"):
+        raise NotMathsError("products of tuples")
+    return tuples[0]._replace(
+        args=tuple(
+            node._replace(args=tuple(x if part.kind == "tuple" else part for part in node.args)) for x in tuples[0].args
+        )
+    )
 
 
 def _rows(node: Node) -> Rows:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import pairwise
+from typing import NamedTuple
 
 from thrifty.exam.maths.shapes import expanded
-
-if TYPE_CHECKING:
-    from thrifty.exam.maths.tree import Node
+from thrifty.exam.maths.tree import Node, number
 
 __all__ = ["Members", "composite", "members"]
 
+DOTS = Node("symbol", name="...")
+MAX_DOTS = 1000
 COMPOSITE = frozenset({"tuple", "list", "set", "relation", "equation", "union", "matrix"})
 
 
@@ -39,6 +40,26 @@ def composite(node: Node) -> bool:
     return any((part.args[1] if part.kind == "named" else part).kind in COMPOSITE for part in node.args)
 
 
+def continued(values: list[Node]) -> list[Node]:
+    """Integers with dots between them, one by one: 1, 3, ..., 9."""
+    if DOTS not in values:
+        return values
+    at = values.index(DOTS)
+    before, after = values[:at], values[at + 1 :]
+    given = [value.number for value in (*before, *after)]
+    if not before or any(value is None or value.denominator != 1 for value in given):
+        return values
+    whole = [int(value) for value in given if value is not None]
+    step = whole[at - 1] - whole[at - 2] if at > 1 else 1
+    if not step or any(b - a != step for a, b in pairwise(whole[:at])):
+        return values
+    if not after:  # without an end: the first and the step tell it
+        return [number(whole[0]), number(whole[0] + step), DOTS]
+    if len(after) > 1 or (whole[-1] - whole[at - 1]) % step or not 0 < (whole[-1] - whole[at - 1]) // step < MAX_DOTS:
+        return values
+    return [number(x) for x in range(whole[0], whole[-1] + (1 if step > 0 else -1), step)]
+
+
 def members(node: Node) -> Members:
     """Members of an answer; one value is a list of itself, or of both its values where it has a plus or minus sign."""
     if node.kind == "matrix":
@@ -65,6 +86,7 @@ def members(node: Node) -> Members:
         signs |= len(both) > 1
         names.extend(names[-1:] * (len(both) - 1) if part.kind == "named" else [])
         values.extend(both)
+    values = continued(values)
     solutions = bool(names) and (len(set(names)) == 1 and node.args[0].kind == "named")
     ordered = node.kind == "list" and node.name == "," and not composite(node) and not solutions and not signs
     return Members(values, names, ordered, signs)

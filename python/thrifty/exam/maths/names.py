@@ -105,6 +105,15 @@ OPERATORS = {
     "Rightarrow": "=>",
     "implies": "=>",
     "Longrightarrow": "=>",
+    "iff": "=>",
+    "Leftrightarrow": "=>",
+    "lbrace": "\\{",
+    "rbrace": "\\}",
+    "lbrack": "[",
+    "rbrack": "]",
+    "dotsb": "...",
+    "dotsm": "...",
+    "triangleq": "=",
     "land": "and",
     "wedge": "and",
     "lor": "or",
@@ -134,6 +143,7 @@ CONNECTIVES = {"and": "and", "or": "or", "&": "and", "und": "and", "et": "and"}
 #: Commands that say how something looks.
 DROPPED = frozenset(
     [
+        "therefore", "because", "square", "blacksquare", "checkmark", "hfill", "mathstrut", "mathopen", "mathclose",
         "left", "right", "middle", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr",
         "Biggl", "Biggr", "displaystyle", "textstyle", "limits", "nolimits", "quad", "qquad", "space", "nonumber",
         "scriptstyle", "thinspace", "enspace", "rm", "bf", "it",
@@ -198,6 +208,7 @@ UNICODE = {
     "\u22ef": "...",
     "\u221a": " sqrt",
     "\u221b": " cbrt",
+    "\u221c": r"\sqrt[4]",
     "\u00b0": r"\degree ",
     "\u00ba": r"\degree ",
     "\u2032": "'",

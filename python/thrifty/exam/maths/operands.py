@@ -18,7 +18,7 @@ INVERSES = {name: f"arc{name}" for name in ("sin", "cos", "tan", "cot", "sec", "
 MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "smallmatrix", "array"})
 ROWS = frozenset({"cases", "aligned", "align", "gathered", "gather", "equation", "split", "dcases"})
 NAMED = frozenset({"overline", "bar", "angle", "triangle", "overarc", "measuredangle", "dot", "ddot"})
-FRACTIONS = frozenset({"frac", "dfrac", "tfrac", "cfrac"})
+FRACTIONS = frozenset({"frac", "dfrac", "tfrac", "cfrac", "nicefrac", "sfrac", "rfrac"})
 
 
 class Operands(Atoms):
@@ -66,6 +66,7 @@ class Operands(Atoms):
 
     def braces(self, closer: str) -> Node:
         """Read a set, by its members or by what they fulfil."""
+        below = self.tokens[self.at - 1].text == "/" and self.at > 0
         self.at += 1
         if self.took(closer):
             return self.made("set", name="hard")
@@ -83,8 +84,8 @@ class Operands(Atoms):
         self.expect(closer)
         if conditions is not None:
             return self.made("builder", found, conditions)
-        if closer == "}" and found.kind != "list":
-            return found
+        if closer == "}" and found.kind != "list" and (below or self.here.text in {"/", "^"}):
+            return found  # {3}/{4}
         return self.made(
             "set", *(found.args if found.kind == "list" else (found,)), name="hard" if closer == "\\}" else "soft"
         )

@@ -7,11 +7,12 @@ from functools import lru_cache
 
 from thrifty.exam.maths.operands import Operands
 from thrifty.exam.maths.tokens import tokens
-from thrifty.exam.maths.tree import Node, NotMathsError, number, pieces
+from thrifty.exam.maths.tree import Node, NotMathsError, number, pieces, symbols
 
 __all__ = ["parse"]
 
 RELATIONS = frozenset({"=", "<", "<=", ">", ">=", "!=", "~", "in", "notin", "==", "->", "=>"})
+DOMAINS = frozenset("RZQNC")
 SEPARATORS = frozenset({",", ";", "and", "or", ";;"})
 
 
@@ -65,7 +66,8 @@ class Parser(Operands):
         while self.here.kind == "op" and self.here.text in RELATIONS and not (self.angle and self.here.text == ">"):
             operators.append(self.here.text)
             self.at += 1
-            sides.append(self.union())
+            side = self.union()
+            sides.append(self.domain(side) if operators[-1] in {"in", "notin"} else side)
         found = self.made("chain", *sides, name=" ".join(operators)) if operators else first
         modulus = self.modulus()
         return found if modulus is None else self.made("mod", found, modulus)
@@ -89,8 +91,13 @@ class Parser(Operands):
             kind = {"cup": "union", "cap": "meet", "minus": "minus"}[self.here.text]
             self.at += 1
             right = self.ratio()
+            left = self.domain(left) if kind == "minus" else left
             left = self.made(kind, *(left.args if left.kind == kind == "union" else (left,)), right)
         return left
+
+    def domain(self, node: Node) -> Node:
+        """Make a set of numbers of its letter, where a set is meant."""
+        return self.made("domain", name=node.name) if node.kind == "symbol" and node.name in DOMAINS else node
 
     def ratio(self) -> Node:
         """Read sums with colons between."""
@@ -115,6 +122,8 @@ class Parser(Operands):
         found = terms[0] if len(terms) == 1 else self.made("add", *terms)
         if self.took("choose"):
             return self.made("call", found, self.sum(), name="binom")
+        if self.took("over"):
+            return self.made("div", found, self.sum())
         return found
 
     def product(self) -> Node:
@@ -130,10 +139,18 @@ class Parser(Operands):
                 found = self.made("div", found, self.denominator())
             elif token.kind in {"text", "word"} and found.kind not in {"text", "symbol"}:
                 found = self.unit(found)
+            elif self.here.text == "(" and self.next.kind in {"word", "text"} and not symbols(found):
+                self.remark()
             elif self.starts() and not (self.differential and token.text == "d" and self.next.kind == "letter"):
                 found = self.juxtaposed(found)
             else:
                 return found
+
+    def remark(self) -> None:
+        """Pass over words in brackets."""
+        while self.here.kind in {"word", "text", "letter"} or self.here.text == "(":
+            self.at += 1
+        self.expect(")")
 
     def denominator(self) -> Node:
         """Read what stands below a slash: letters that stand together belong together, as in ``1/xy``."""

@@ -53,7 +53,11 @@ def region(node: Node) -> Region | None:  # noqa: PLR0911 - one a kind
     kind = node.kind
     if kind == "tuple" and len(node.args) == 2 and node.name in EDGES:
         low, high = node.args
-        return Region(None, [Interval(low, node.name[0] == "[", high, node.name[1] == "]")])
+        low_closed, high_closed = (
+            node.name[0] == "[" and place(low) != -math.inf,
+            node.name[1] == "]" and place(high) != math.inf,
+        )
+        return Region(None, [Interval(low, low_closed, high, high_closed)])
     if kind == "set":
         return Region(None, [Interval(part, True, part, True) for part in node.args])
     if kind == "domain" and node.name == "R":

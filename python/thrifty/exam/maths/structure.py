@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from thrifty.exam.maths.equations import difference, proportional, same_equation
-from thrifty.exam.maths.families import same_antiderivative, same_family, without_conditions
+from thrifty.exam.maths.families import same_antiderivative, same_constants, same_family, without_conditions
 from thrifty.exam.maths.leaves import same_leaf
 from thrifty.exam.maths.members import composite, members
 from thrifty.exam.maths.regions import Interval, region
 from thrifty.exam.maths.shapes import expanded, spread
-from thrifty.exam.maths.tree import Node, number, replaced, symbols
+from thrifty.exam.maths.tree import Node, number, pieces, replaced, symbols
 from thrifty.exam.maths.values import same_value
 from thrifty.exam.maths.vectors import as_vectors
 
@@ -22,7 +22,7 @@ __all__ = ["same"]
 REGIONS = frozenset({"relation", "union", "meet", "minus", "builder", "domain"})
 COLLECTIONS = frozenset({"list", "set", "tuple", "matrix"})
 #: Members of lists without an order that are matched against each other at most.
-MAX_MATCHED = 48
+MAX_MATCHED, MAX_ALIKE = 48, 8
 
 
 def same(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - one a kind
@@ -35,6 +35,7 @@ def same(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - o
     gold, answer = spread(gold), spread(answer)
     if (vectors := as_vectors(gold, answer)) is not None:
         return same(*vectors)
+    gold, answer = _domain(gold, answer), _domain(answer, gold)
     kinds = {gold.kind, answer.kind}
     if "text" in kinds:
         return None
@@ -58,7 +59,16 @@ def same(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - o
     if len(first) > 1 or len(second) > 1:
         return _matched(first, second, unique=True)
     verdict = same_leaf(gold, answer)
-    return verdict or same_antiderivative(gold, answer) or same_family(gold, answer) or verdict
+    if verdict or any(alike(gold, answer) for alike in (same_antiderivative, same_family, same_constants)):
+        return True
+    return verdict
+
+
+def _domain(node: Node, other: Node) -> Node:
+    """Take the letter R beside a set of real numbers for all of them."""
+    if node == Node("symbol", name="R") and (other.kind in REGIONS or (other.kind == "tuple" and len(other.args) == 2)):
+        return Node("domain", name="R")
+    return node
 
 
 def _has_region(node: Node) -> bool:
@@ -82,6 +92,8 @@ def _matched(gold: Sequence[Node], answer: Sequence[Node], *, unique: bool = Fal
     """Whether two collections have the same members, whatever their order."""
     if unique:
         gold, answer = _unique(gold), _unique(answer)
+        if len(gold) != len(answer) and max(len(gold), len(answer)) <= MAX_ALIKE:
+            gold, answer = _unlike(gold), _unlike(answer)
     if len(gold) != len(answer):
         return False
     if len(gold) > MAX_MATCHED:
@@ -97,6 +109,15 @@ def _matched(gold: Sequence[Node], answer: Sequence[Node], *, unique: bool = Fal
         else:
             return None if unknown else False
     return True
+
+
+def _unlike(nodes: Sequence[Node]) -> list[Node]:
+    """Leave out values that are the same as one before: 7/2 or 3.5."""
+    found: list[Node] = []
+    for node in nodes:
+        if not any(same(other, node) for other in found):
+            found.append(node)
+    return found
 
 
 def _unique(nodes: Sequence[Node]) -> list[Node]:
@@ -118,11 +139,11 @@ def _same_region(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 - on
             return False
         return every(_same_interval(g, a) for g, a in zip(first.intervals, second.intervals, strict=True))
     if gold.kind == answer.kind == "relation":
-        if first is not None or second is not None:
-            return False
         return _same_relation(gold, answer)
-    if gold.kind == answer.kind == "union":
+    if gold.kind == answer.kind and gold.kind in {"union", "meet"}:
         return _matched(gold.args, answer.args)
+    if gold.kind == answer.kind == "domain":
+        return gold.name == answer.name
     if gold.kind == answer.kind and len(gold.args) == len(answer.args):
         return every(same(g, a) for g, a in zip(gold.args, answer.args, strict=True))
     if gold.kind == "named" and answer.kind == "named":
@@ -174,16 +195,34 @@ def _same_named(gold: Node, answer: Node) -> bool | None:
             return True
         if {name.kind, other_name.kind} == {"symbol", "apply"}:
             return same(value, other_value)
-    if {name.kind, other_name.kind} == {"symbol"} and name.name.casefold() != other_name.name.casefold():
+    if not _alike(name, other_name):
         return False
     if "index" in {name.kind, other_name.kind} and other_name.kind in {"symbol", "index"}:
         return False
     return same(value, other_value)
 
 
+def _alike(name: Node, other: Node) -> bool:
+    """Whether two names may be of one thing: x and X, |AB| and AB, a word and a letter."""
+    if {name.kind, other.kind} == {"symbol"}:
+        return name.name.casefold() == other.name.casefold()
+    if "text" in {name.kind, other.kind}:
+        return name.kind != other.kind
+    if name.kind == other.kind == "call" and name.name != other.name:
+        return False
+    first, second = symbols(name), symbols(other)
+    angles = all(one.kind == "call" and one.name == "angle" for one in (name, other))
+    return first == second or (angles and (first < second or second < first))
+
+
 def _argument(name: Node) -> Node | None:
     """Give the bound variable of f(x); W(x) is read as a product."""
-    if name.kind in {"apply", "mul"} and len(name.args) == 2 and name.args[1].kind == "symbol":
+    if (
+        name.kind in {"apply", "mul"}
+        and len(name.args) == 2
+        and name.args[1].kind == "symbol"
+        and name.args[1].name.islower()
+    ):
         return name.args[1]
     return None
 
@@ -230,12 +269,18 @@ def _fraction(node: Node) -> tuple[Node, ...]:
     return node.args if node.kind == "div" else (node, number(1))
 
 
-def _same_collection(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 - one a kind
+def _same_collection(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - one a kind
     """Compare lists, sets, tuples and matrices."""
     kinds, names = {gold.kind, answer.kind}, {gold.name, answer.name}
     if kinds == {"matrix"} and [len(row.args) for row in gold.args] == [len(row.args) for row in answer.args]:
         rows = zip(gold.args, answer.args, strict=True)
         return every(same(g, a) for one, other in rows for g, a in zip(one.args, other.args, strict=True))
+    if (
+        "set" in kinds
+        and not kinds <= COLLECTIONS
+        and not any(part.kind == "pm" for part in (*pieces(gold), *pieces(answer)))
+    ):
+        return False
     if kinds == {"tuple"} and len(gold.args) == 2 and len(names) == 2 and "<>" not in names:
         return False
     if kinds == {"tuple", "set"} and "hard" in names:
@@ -263,7 +308,7 @@ def _same_collection(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 
         if len(first.values) != len(second.values):
             return False
         return every(same(g, a) for g, a in zip(first.values, second.values, strict=True))
-    unique = "set" in kinds or first.unique or second.unique or composite(gold)
+    unique = "set" in kinds or "or" in names or first.unique or second.unique or composite(gold)
     return _matched(first.values, second.values, unique=unique)
 
 

@@ -69,6 +69,13 @@ _PIECE = re.compile(
 )
 _SCIENTIFIC = re.compile(r"(?<![A-Za-z\d.])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,6})(?![\d.A-Za-z])")
 _GLUED_WORDS = re.compile(r"(?<=[\d)\]}])(and|or)(?=[A-Za-z\d(\\-])")
+_LAYOUT = re.compile(
+    r"(\\\\)\s?\[\s?\d{1,3}(?:\.\d{1,3})?\s?(?:pt|em|ex|mm|cm|in)\s?\]|\\[hv]space\*?\s?\{[^{}]{0,20}\}|\\tag\*?\s?\{[^{}]{0,20}\}"
+    r"|\\(?:text)?color\s?\{[^{}]{0,20}\}|\\(?:left|right)\s?\.|\\phantom\s?\{[^{}]{0,20}\}"
+)
+_NEGATED = re.compile(r"\\not\s?(?:(\\in)(?![A-Za-z])|=)")
+_MEMBER = re.compile(r"(?<![A-Za-z])([A-Za-z])\s{1,3}in\s{1,3}(?=[(\[{\\])")
+_WITHOUT = re.compile(r"(?<=[A-Z})\]])\s?\\\s?(?=\\?\{)")
 _TAIL = re.compile(r"(?<!\.)[.;,]\s*$")
 _RAW = re.compile(r"\s*\{([^{}]*)\}")
 _SYMBOLIC = {"**": "^", "==": "=", ":=": "=", "<>": "!=", "<=>": "=>", "\\\\": ";;", "%": "%", "&": "&", "'": "'"}
@@ -82,10 +89,14 @@ def cleaned(text: str) -> str:
     if not text.isascii():
         text = _SUPER.sub(lambda m: "^{" + m[0].translate(_TABLE) + "}", text)
         text = _SUB.sub(lambda m: "_{" + m[0].translate(_SUBS) + "}", text).translate(_TABLE)
+    text = _LAYOUT.sub(lambda m: m[1] or " ", text) if "\\" in text else text
     if "\\\\" in text:
         text = _DOUBLED.sub(lambda m: "\\", text)
     styled = "\\" in text or "$" in text
-    text = worded(text)
+    if styled:
+        text = _NEGATED.sub(lambda m: r"\notin " if m[1] else r"\ne ", text)
+    text = _MEMBER.sub(r"\1 \\in ", text)
+    text = worded(_WITHOUT.sub(r" \\setminus ", text))
     text = _GLUED_WORDS.sub(r" \1 ", _DELIMITERS.sub(" ", text))
     text = _THOUSANDS.sub("", text)
     if not styled:
@@ -152,7 +163,7 @@ def tokens(text: str) -> list[Token]:  # noqa: PLR0912 - one a kind
 def _command(name: str, space: bool, found: list[Token]) -> None:
     if name in OPERATORS:
         found.append(Token("op", OPERATORS[name], space))
-    elif name == "choose":
+    elif name in {"choose", "over"}:
         found.append(Token("op", name, space))
     elif name in FUNCTIONS and name != "sqrt":
         found.append(Token("function", name, space))
@@ -164,6 +175,8 @@ def _command(name: str, space: bool, found: list[Token]) -> None:
         found.append(Token("letter", name[3:], space))
     elif name.startswith("quad") and len(name) > 4:
         _word(name[5:] if name.startswith("qquad") else name[4:], True, found)
+    elif name in {"R", "Z", "N", "Q", "C"}:
+        found.extend((Token("command", "mathbb", space), Token("letter", name)))
     elif name in {"imath", "jmath"}:
         found.append(Token("letter", name[0], space))
     else:

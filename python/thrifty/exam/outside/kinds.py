@@ -54,7 +54,7 @@ def read_graded(path: str | PathLike[str], *, grader: str | None = None, dataset
         return completed(path, graded, dataset)
     rules = {answer.rule for answer in graded.answers}
     if NOT_GRADED in rules and rules <= {NOT_GRADED, "failed"}:
-        raise DatasetError(f"{path}: its answers were not graded; rules can do that where the data set is given")
+        raise DatasetError(f"{path}: its answers were not graded; give the data set (--dataset), and rules do that")
     return graded
 
 
