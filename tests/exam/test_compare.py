@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from thrifty.errors import MismatchError
 from thrifty.exam import Graded, GradedAnswer, compare, decide, metrics
+from thrifty.stats import equivalence_trials, paired_trials
 
 
 def graded(correct: np.ndarray, name: str = "plain", **changes: object) -> Graded:
@@ -75,6 +76,8 @@ def test_few_answers_cannot_tell() -> None:
     assert found.verdict == "cannot tell"
     assert found.decision.needed > 10_000
     assert f"{found.decision.needed:,}" in found.sentence
+    tenth = decide(np.arange(400) % 20 > 0, np.arange(400) % 20 < 19)
+    assert tenth.needed == max(equivalence_trials(0.01, 0.1), paired_trials(0.01, 0.1))
 
 
 def test_changes_of_calibration_come_with_intervals() -> None:
@@ -141,6 +144,13 @@ def test_repeats_of_a_question_tell_no_more_than_it(seed: int, n: int, repeats: 
     assert often.p >= min(once.p * 0.3, 0.01)
 
 
+def test_repeats_that_are_all_alike_need_as_many_questions() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.random(2000) < 0.6, rng.random(2000) < 0.6
+    often = decide(np.repeat(a, 4), np.repeat(b, 4), clusters=np.repeat(np.arange(2000), 4))
+    assert often.needed == pytest.approx(decide(a, b).needed, rel=0.01)
+
+
 def test_one_question_asked_often_tells_nothing() -> None:
     found = decide([True] * 50, [False] * 50, clusters=["a"] * 50)
     assert (found.verdict, found.p, found.low, found.high) == ("cannot tell", 1.0, -1.0, 1.0)
@@ -152,6 +162,7 @@ def test_clusters_without_a_difference_are_not_certain() -> None:
     """No error is seen where no pair differs; few clusters still can't exclude a loss."""
     found = decide([True] * 60, [True] * 60, clusters=np.repeat(np.arange(20), 3))
     assert found.verdict == "cannot tell"
+    assert min(found.p_loss, found.p_gain) > 0.05
     assert decide([True] * 3000, [True] * 3000, clusters=np.repeat(np.arange(1000), 3)).verdict == "equivalent"
 
 

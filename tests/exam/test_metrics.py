@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.exam.calibrated import cases, tied
-from thrifty.exam import isotonic, metrics, reliability, risk_coverage
+from thrifty.exam import isotonic, isotonic_band, metrics, reliability, risk_coverage
 from thrifty.exam.resampled import MEASURES, Resampled
 from thrifty.stats import bootstrap
 
@@ -118,6 +118,21 @@ def test_curves() -> None:
     nothing = [np.nan], [True]
     assert reliability(*nothing) == []
     assert len(risk_coverage(*nothing)[0]) == len(isotonic(*nothing)[0]) == 0
+
+
+def test_the_band_of_the_fit() -> None:
+    rng = np.random.default_rng(6)
+    confidence = rng.integers(0, 11, 2000) / 10
+    confidence[::50] = np.nan
+    correct = rng.random(2000) < np.nan_to_num(confidence) ** 2
+    values, fit = isotonic(confidence, correct)
+    low, high = isotonic_band(confidence, correct, resamples=300)
+    assert ((low <= fit) & (fit <= high)).all()
+    assert np.mean((low <= values**2) & (values**2 <= high)) > 0.8
+    assert (high - low).max() < 0.2
+    few = isotonic_band(confidence[:200], correct[:200], resamples=300)
+    assert np.mean(few[1] - few[0]) > 1.5 * np.mean(high - low)
+    assert len(isotonic_band([np.nan], [True])[0]) == 0
 
 
 @given(st.integers(0, 10**6), st.integers(2, 700), st.sampled_from([1, 20, 100, 10**6]), st.booleans())

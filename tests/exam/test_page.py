@@ -114,7 +114,12 @@ def test_runs_that_differ_are_refused(tmp_path: Path) -> None:
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Two graded runs behind an address with a key: the second one has 12 of 240 answers wrong."""
     monkeypatch.setenv("EXAM_KEY", KEY)
-    exam = Dataset(tuple(Question(f"q{i}", f"What is {i} + 1? {EVIL}", f"{i + 1}", "exactMatch") for i in range(240)))
+    exam = Dataset(
+        tuple(
+            Question(f"q{i}", f"What is {i} + 1? {EVIL}", f"{i + 1}", "exactMatch", category=f"[/red]{i % 2}\x1b[2J")
+            for i in range(240)
+        )
+    )
     folders = tmp_path / "plain", tmp_path / "cheap"
     for folder, wrong in zip(folders, (range(0), range(0, 240, 20)), strict=True):
 
@@ -146,7 +151,10 @@ def test_commands(runs: tuple[Path, Path], tmp_path: Path) -> None:
     assert compared["first_diverging"] == "q0"
     assert json.loads(said("exam", "compare", plain, plain, "--json").stdout)["verdict"] == "identical"
     assert "lost accuracy" in said("exam", "compare", plain, cheap, "--resamples", 0).stdout
-    assert "100.00 %" in said("exam", "score", plain, "--resamples", 0).stdout
+    shown = said("exam", "score", plain, "--resamples", 0).stdout
+    assert "100.00 %" in shown
+    assert "[/red]0\\x1b[2J" in shown
+    assert "\x1b" not in shown
 
     page = tmp_path / "page"
     written = json.loads(said("exam", "report", plain, cheap, "--out", page, "--json", "--resamples", 50).stdout)

@@ -17,6 +17,12 @@ def test_clusters_of_one_are_independent_rows() -> None:
     assert found.clusters == 200
 
 
+def test_few_clusters_have_wide_intervals() -> None:
+    found = clustered_mean([1, 0, 0.5, 0.5, 0, 0], [1, 1, 2, 2, 3, 3])
+    assert (found.high - found.value) / found.error == pytest.approx(4.302653, abs=1e-5)
+    assert found.error == pytest.approx(math.sqrt(1.5 * (1 / 9 + 1 / 9 + 4 / 9)) / 6)
+
+
 def test_repeats_add_nothing() -> None:
     y = np.random.default_rng(1).random(100) < 0.4
     once = clustered_mean(y, np.arange(100))

@@ -73,6 +73,21 @@ def test_intervals_are_near_those_of_scipy(ours: str, method: str) -> None:
     assert found == pytest.approx(tuple(expected.confidence_interval), abs=0.02)
 
 
+def test_bca_mends_a_bias() -> None:
+    """The variance of a resample is too small by a factor; so would its quantiles be."""
+    values = np.random.default_rng(5).exponential(size=25)
+
+    def variance(counts: np.ndarray) -> np.ndarray:
+        mean = values @ counts / counts.sum(0)
+        return ((values**2) @ counts / counts.sum(0) - mean**2)[:, None]
+
+    drawn = bootstrap(variance, 25, resamples=40_000)[:, 0]
+    found = bca_interval(drawn, values.var(), jackknife(variance, 25)[:, 0])
+    expected = peer((values,), np.var, n_resamples=40_000, method="BCa", rng=np.random.default_rng(1))
+    assert found == pytest.approx(tuple(expected.confidence_interval), rel=0.03)
+    assert found[0] > percentile_interval(drawn)[0] * 1.1
+
+
 def test_what_is_undefined_does_not_count() -> None:
     assert percentile_interval([1.0, np.nan, 1.0]) == (1.0, 1.0)
     assert all(map(math.isnan, percentile_interval([np.nan])))

@@ -112,6 +112,10 @@ def test_needed_trials_find_equal_systems_equivalent() -> None:
     assert found == pytest.approx(0.8, abs=0.03)
 
 
+def test_holm_never_falls() -> None:
+    assert holm([0.012, 0.01, 0.011]).tolist() == [0.03, 0.03, 0.03]
+
+
 @given(st.lists(st.floats(0, 1), max_size=30))
 def test_holm_steps_down(p_values: list[float]) -> None:
     adjusted = holm(p_values)

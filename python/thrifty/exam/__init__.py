@@ -9,7 +9,7 @@ from thrifty.exam.calibration import CalibrationError, calibration_error
 from thrifty.exam.compare import Comparison, compare
 from thrifty.exam.contamination import Contamination, contamination
 from thrifty.exam.continuations import Continuation, ContinuationExam, continuations
-from thrifty.exam.curves import ReliabilityBin, isotonic, reliability, risk_coverage
+from thrifty.exam.curves import ReliabilityBin, isotonic, isotonic_band, reliability, risk_coverage
 from thrifty.exam.endpoint import Endpoint, Reply
 from thrifty.exam.graded import Graded, GradedAnswer
 from thrifty.exam.graders import grade
@@ -60,6 +60,7 @@ __all__ = [
     "grade",
     "grade_answer",
     "isotonic",
+    "isotonic_band",
     "load",
     "metrics",
     "open_run",

@@ -108,7 +108,7 @@ class Comparison:
         d, points = self.decision, 100 * self.delta
         gap = f"{100 * d.difference:+.2f} points, {100 * d.low:+.2f} to {100 * d.high:+.2f}, over {d.pairs:,} answers"
         if self.verdict == "identical":
-            return f"identical: all {self.texts} responses are equal byte by byte"
+            return f"identical: all {self.texts:,} responses are equal byte by byte"
         if self.verdict == "equivalent":
             return f"equivalent: accuracies differ by less than {points:g} points ({gap})"
         if self.verdict == "cannot tell":

@@ -10,12 +10,12 @@ import numpy as np
 
 from thrifty.exam.metrics import BINS, width_edges
 from thrifty.exam.ordered import Ordered, checked, ordered
-from thrifty.stats import wilson
+from thrifty.stats import bootstrap, wilson
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ReliabilityBin", "isotonic", "reliability", "risk_coverage"]
+__all__ = ["ReliabilityBin", "isotonic", "isotonic_band", "reliability", "risk_coverage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +115,55 @@ def isotonic(confidence: ArrayLike, correct: ArrayLike) -> tuple[NDArray[np.floa
         return np.zeros(0), np.zeros(0)
     fit = isotonic_regression(answers.right / answers.total, weights=answers.total.astype(np.float64))
     return answers.value, np.asarray(fit.x, np.float64)
+
+
+def isotonic_band(
+    confidence: ArrayLike,
+    correct: ArrayLike,
+    *,
+    clusters: ArrayLike | None = None,
+    resamples: int = 500,
+    seed: int = 0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Bounds between which 95 % of resamples have their isotonic fit, at each distinct confidence.
+
+    Parameters
+    ----------
+    confidence, correct : array_like
+        As of :func:`isotonic`.
+    clusters : array_like, optional
+        Which cluster each answer is of: clusters are drawn whole.
+    resamples, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    low, high : ndarray
+        float64[k].
+    """
+    from scipy.optimize import isotonic_regression
+
+    c, y = checked(confidence, correct)
+    stated = np.flatnonzero(~np.isnan(c))
+    if not len(stated):
+        return np.zeros(0), np.zeros(0)
+    values, run = np.unique(c[stated], return_inverse=True)
+    rows = stated[np.argsort(run, kind="stable")]
+    starts = np.searchsorted(np.sort(run), np.arange(len(values)))
+
+    def fits(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        drawn = np.take(counts, rows, axis=0)
+        total = np.add.reduceat(drawn, starts, axis=0)
+        right = np.add.reduceat(drawn * y[rows, None], starts, axis=0)
+        out = np.full((counts.shape[1], len(values)), np.nan)
+        for column, fit in enumerate(out):
+            there = np.flatnonzero(total[:, column])
+            if len(there):
+                n = total[there, column]
+                found = isotonic_regression(right[there, column] / n, weights=n).x
+                fit[:] = np.interp(values, values[there], found)
+        return out
+
+    drawn = bootstrap(fits, len(c), resamples=resamples, clusters=clusters, seed=seed)
+    low, high = np.nanquantile(drawn, [0.025, 0.975], axis=0)
+    return low, high

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thrifty.exam.compare import compare
-from thrifty.exam.curves import isotonic, reliability, risk_coverage
-from thrifty.exam.score import score
+from thrifty.exam.curves import isotonic, isotonic_band, reliability, risk_coverage
+from thrifty.exam.score import clusters_of, score
 from thrifty.report import Figure, Section, Series, Table, write
 
 if TYPE_CHECKING:
@@ -149,6 +149,8 @@ def _diagrams(graded: Graded, key: str) -> list[Series]:
     if not bins:
         return []
     values, fit = (_thinned(v) for v in isotonic(confidence, correct))
+    clusters = clusters_of(graded.answers)
+    low, high = (_thinned(v) for v in isotonic_band(confidence, correct, clusters=clusters))
     x = np.unique(np.concatenate([[0.0, 1.0], [b.confidence for b in bins], values]))
 
     def over(at: Sequence[float], y: Sequence[float]) -> list[float]:
@@ -160,15 +162,15 @@ def _diagrams(graded: Graded, key: str) -> list[Series]:
     counts = dict(zip(means, (f"{b.answers:,}" for b in bins), strict=True))
     diagram = Series(
         f"{key}_reliability",
-        "Share that is right by stated confidence, with Wilson intervals and numbers of answers",
+        "Share that is right by stated confidence: numbers of answers, Wilson intervals, 95 % of resampled fits",
         x.tolist(),
         {
             label: over(means, [b.accuracy for b in bins]),
             "isotonic fit": over(values.tolist(), fit.tolist()),
             "as stated": over([0.0, 1.0], [0.0, 1.0]),
         },
-        lo={label: over(means, [b.low for b in bins])},
-        hi={label: over(means, [b.high for b in bins])},
+        lo={label: over(means, [b.low for b in bins]), "isotonic fit": over(values.tolist(), low.tolist())},
+        hi={label: over(means, [b.high for b in bins]), "isotonic fit": over(values.tolist(), high.tolist())},
         x_label="confidence",
         y_label="share right",
         dots=(label,),

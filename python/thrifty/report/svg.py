@@ -105,8 +105,9 @@ def _curve(series: Series, label: str, colour: str, x: _Axis, y: _Axis) -> list[
                 if math.isfinite(low) and math.isfinite(high)
             ]
         else:
-            upper = [(x.at(a), y.at(b)) for a, b in zip(series.x, hi, strict=True)]
-            lower = [(x.at(a), y.at(b)) for a, b in zip(series.x, lo, strict=True)]
+            whole = [i for i in range(len(series.x)) if math.isfinite(lo[i]) and math.isfinite(hi[i])]
+            upper = [(x.at(series.x[i]), y.at(hi[i])) for i in whole]
+            lower = [(x.at(series.x[i]), y.at(lo[i])) for i in whole]
             outline = " ".join(f"{a:.1f},{b:.1f}" for a, b in upper + lower[::-1])
             parts.append(f'<polygon class="band {colour}" points="{outline}"/>')
     if not alone:
