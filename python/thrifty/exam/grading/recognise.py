@@ -58,4 +58,4 @@ def is_maths(text: str) -> bool:
 def named_alike(gold: str, answer: str) -> bool:
     """Whether both are names of infinity, of the empty set or the like."""
     group = _GROUP.get(gold.lower().strip(" .$"))
-    return group is not None and _GROUP.get(strip_lead(answer.lower()).strip(" .$")) == group
+    return group is not None and _GROUP.get(strip_lead(answer.lower()).strip(" .$").removeprefix("the ")) == group
