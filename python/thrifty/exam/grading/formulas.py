@@ -140,8 +140,8 @@ def compare_substances(gold: str, answer: str) -> _Verdict:
         return None
     aside = None if _STATE.search(answer) else _ASIDE.fullmatch(answer)
     if aside is not None:
-        named = re.search("[a-z]{4}", aside[1]) is not None and formula_of(aside[2]) is not None
-        answer = aside[2] if named and not _UNSURE.search(aside[1]) else aside[1]
+        inner = re.search("[a-z]{4}", aside[1]) is not None and formula_of(aside[2]) is not None
+        answer = aside[2] if inner and not _UNSURE.search(aside[1]) else aside[1]
     a = formula_of(answer)
     named = _NAMED.fullmatch(answer) if a is None else None
     if named is not None:
