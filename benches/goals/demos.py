@@ -1,4 +1,4 @@
-"""The demo as people run it: a copy of the package, in a process that can import neither torch nor tokenizers."""
+"""The demo as people run it: a copy of the package, in a process that can import none of what extras bring."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import thrifty
 #: Runs the command line where these can't be imported.
 WITHOUT = """
 import importlib.util, sys
+ABSENT = ("torch", "tokenizers", "pyarrow", "sympy", "pint")
 found = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *more: None if name in ("torch", "tokenizers") else found(name, *more)
-sys.modules["torch"] = sys.modules["tokenizers"] = None
+importlib.util.find_spec = lambda name, *more: None if name in ABSENT else found(name, *more)
+sys.modules.update(dict.fromkeys(ABSENT))
 from thrifty.__main__ import main
 sys.argv[0] = "thrifty"
 main()

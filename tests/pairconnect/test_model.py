@@ -14,8 +14,9 @@ import torch
 
 from thrifty.errors import DatasetError, FormatError, ModelError
 from thrifty.models import Decoder, DecoderConfig
+from thrifty.models.evaluate import log_likelihoods
 from thrifty.models.export import save_pairlm
-from thrifty.pairconnect import PairLM, PairSpec
+from thrifty.pairconnect import Bytes, PairLM, PairSpec
 
 VOCAB = 50
 
@@ -113,6 +114,25 @@ def test_losses_and_evaluation(saved: tuple[Decoder, Path]) -> None:
         model.losses(ids, window=4, stride=5)
     with pytest.raises(ValueError, match="is not below vocab"):
         model.losses([1] * 20 + [VOCAB], window=4, stride=2)
+
+
+def test_log_likelihoods_are_sums_over_continuations(saved: tuple[Decoder, Path]) -> None:
+    decoder, path = saved
+    model = PairLM.load(path)
+    pairs = [("!", "0"), ("10, 01.", " (1 + 0)"), ("0" * 90, "1"), ("1", "(1)" * 13)]
+    found = model.log_likelihoods(pairs, threads=1)
+    for (context, text), value in zip(pairs, found, strict=True):
+        ids, first = model.ids(context + text), len(context.encode())
+        scores = model.scores(ids).astype(np.float64)
+        logs = scores - np.log(np.exp(scores).sum(1, keepdims=True))
+        assert value == pytest.approx(sum(logs[i - 1, ids[i]] for i in range(first, len(ids))), rel=1e-5)
+    assert model.log_likelihoods(pairs[:1])[0] == found[0]
+    assert log_likelihoods(decoder, pairs, Bytes(), batch=3) == pytest.approx(found, rel=1e-4)
+    for bad in (("", "1"), ("1", "")):
+        with pytest.raises(ValueError, match="pairs: 1: a context and a continuation"):
+            model.log_likelihoods([("1", "0"), bad])
+    with pytest.raises(ValueError, match="none were given"):
+        model.log_likelihoods([])
 
 
 def test_what_is_drawn_is_the_law(saved: tuple[Decoder, Path]) -> None:

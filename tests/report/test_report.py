@@ -44,6 +44,16 @@ def sections() -> list[Section]:
                 ),
                 Series("flat", "one point", [5], {"a": [0.0]}),
                 Series("dots", EVIL, [3, 1], {"at": [1.0, 2.0], "line": [1.0, 2.0]}, dots=("at",)),
+                Series(
+                    "errors",
+                    EVIL,
+                    [0.0, 0.5, 1.0],
+                    {"at": [0.5, math.nan, 0.75], "line": [0.0, 0.5, 1.0]},
+                    lo={"at": [0.25, math.nan, math.nan]},
+                    hi={"at": [1.0, math.nan, math.nan]},
+                    dots=("at",),
+                    notes={"at": [EVIL, "", "7"]},
+                ),
                 Grid(
                     "g",
                     EVIL,
@@ -85,7 +95,7 @@ def test_everything_is_escaped_and_nothing_is_fetched(tmp_path: Path) -> None:
 def test_charts_are_well_formed(tmp_path: Path) -> None:
     page = write(tmp_path, "r", sections()).read_text()
     charts = re.findall(r"<svg.*?</svg>", page, re.S)
-    assert len(charts) == 6
+    assert len(charts) == 7
     for chart in charts:
         root = ElementTree.fromstring(chart)
         for element in root.iter():
@@ -94,6 +104,25 @@ def test_charts_are_well_formed(tmp_path: Path) -> None:
                     assert math.isfinite(float(value))
                 if name == "points":
                     assert "nan" not in value
+
+
+def test_halves_of_pairs_are_replaced(tmp_path: Path) -> None:
+    page = write(tmp_path, "r", [Section("s", "half \ud83d", "")]).read_text()
+    assert "half ?" in page
+
+
+def test_points_have_bars_and_notes(tmp_path: Path) -> None:
+    charts = re.findall(r"<svg.*?</svg>", write(tmp_path, "r", sections()).read_text(), re.S)
+    page = next(chart for chart in charts if 'class="error' in chart)
+    drawn = re.findall(r'<line class="error c0" x1="([0-9.]+)" x2="([0-9.]+)" y1="([0-9.]+)" y2="([0-9.]+)"', page)
+    assert len(drawn) == 1
+    left, right, low, high = map(float, drawn[0])
+    dots = re.findall(r'<circle class="dot c0" cx="([0-9.]+)" cy="([0-9.]+)"', page)
+    x, y = next((float(x), float(y)) for x, y in dots if float(x) == left and high < float(y) < low)
+    assert (left, right) == (x, x)
+    assert (low - y) / (y - high) == pytest.approx(0.5, abs=0.01)
+    assert ">7</text>" in page
+    assert "<polygon" not in page
 
 
 def test_bars_are_as_long_as_their_numbers(tmp_path: Path) -> None:

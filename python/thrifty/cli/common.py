@@ -88,15 +88,20 @@ def note(text: str) -> None:
 
 
 def table(title: str, rows: list[tuple[str, str]]) -> None:
-    """Print names and values in two columns."""
+    """Print names and values in two columns, as they are: no markup, and nothing that a terminal would obey."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    grid = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False, title_style="bold")
+    def shown(text: str) -> Text:
+        return Text("".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text))
+
+    head = shown(title)
+    grid = Table(title=head, title_justify="left", show_header=False, box=None, pad_edge=False, title_style="bold")
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in rows:
-        grid.add_row(name, value)
+        grid.add_row(shown(name), shown(value))
     Console(highlight=False).print(grid)
 
 

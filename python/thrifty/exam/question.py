@@ -80,11 +80,14 @@ class Remark:
         Which field; empty where the whole record is meant.
     reason : str
         One line.
+    file : str
+        Its name; a folder has several.
     """
 
     line: int
     field: str
     reason: str
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thrifty._torch import require_torch
-from thrifty.pairconnect.windows import encoded, scored, summary
+from thrifty.pairconnect.windows import encoded, joined, scored, summary
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from thrifty.pairconnect.text import Encoding
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 torch: Any = require_torch()
 functional: Any = torch.nn.functional
 
-__all__ = ["evaluate", "losses"]
+__all__ = ["evaluate", "log_likelihoods", "losses"]
 
 
 def losses(
@@ -99,3 +101,39 @@ def evaluate(
     ids, ends = encoded(text, encoding, window, max_tokens)
     at, found = losses(model, ids, window=window, stride=stride, batch=max(1, 16_384 // window), precision=precision)
     return summary(at, found, ends)
+
+
+def log_likelihoods(
+    model: Any, pairs: Sequence[tuple[str, str]], encoding: Encoding, *, batch: int = 64
+) -> NDArray[np.float64]:
+    """Return what :meth:`thrifty.pairconnect.PairLM.log_likelihoods` does, for a decoder of any layers.
+
+    Parameters
+    ----------
+    model : torch module
+        As for :func:`losses`.
+    pairs : sequence of (context, continuation)
+    encoding : Bytes or Tokenizer
+        How the texts become ids.
+    batch : int
+        Texts at a time; shorter ones are filled up behind, where causal layers do not look.
+    """
+    text = joined(pairs, encoding)
+    bounds = np.append(np.flatnonzero(np.diff(text.begin, prepend=-1)), len(text.at))
+    device = next(model.parameters()).device
+    out = np.empty(len(pairs))
+    model.eval()
+    with torch.no_grad():
+        for first in range(0, len(pairs), batch):
+            chosen = range(first, min(first + batch, len(pairs)))
+            places = [text.at[bounds[i] : bounds[i + 1]] for i in chosen]
+            starts = [int(text.begin[bounds[i]]) for i in chosen]
+            rows = torch.zeros(len(places), max(int(at[-1]) - s for at, s in zip(places, starts, strict=True)) + 1)
+            rows = rows.long().to(device)
+            for row, at, start in zip(rows, places, starts, strict=True):
+                row[: at[-1] + 1 - start] = torch.from_numpy(text.ids[start : at[-1] + 1].astype(np.int64))
+            logs = functional.log_softmax(model(rows[:, :-1]).float(), -1)
+            told = logs.gather(2, rows[:, 1:, None])[..., 0].double().cpu().numpy()
+            for i, row, at, start in zip(chosen, told, places, starts, strict=True):
+                out[i] = row[at - start - 1].sum()
+    return out

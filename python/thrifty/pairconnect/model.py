@@ -15,10 +15,10 @@ from thrifty.pairconnect.bpe import ByteBPE
 from thrifty.pairconnect.draft import PairDraft
 from thrifty.pairconnect.spec import PairSpec
 from thrifty.pairconnect.text import Bytes, Encoding, Tokenizer
-from thrifty.pairconnect.windows import encoded, scored, summary
+from thrifty.pairconnect.windows import encoded, joined, scored, summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from os import PathLike
 
     from numpy.typing import NDArray
@@ -203,6 +203,34 @@ class PairLM:
         starts, at = scored(len(ids), window, stride)
         begin = np.repeat(starts, stride)
         return at, self._core.losses(ids, at, begin, threads, progress)
+
+    def log_likelihoods(
+        self, pairs: Sequence[tuple[str, str]], *, threads: int = 0, progress: Progress | None = None
+    ) -> NDArray[np.float64]:
+        """Return how likely texts are behind contexts.
+
+        Parameters
+        ----------
+        pairs : sequence of (context, continuation)
+            Encoded as one text, which a blank at the beginning of the continuation leaves parted where words are.
+        threads : int
+            0 for all cores.
+        progress : callable, optional
+            Called as ``progress(phase, done, total)``.
+
+        Returns
+        -------
+        float64 array of shape (pairs,), natural logarithms of the continuation's probability
+
+        Raises
+        ------
+        ValueError
+            When a context or a continuation is empty.
+        """
+        text = joined(pairs, self.encoding)
+        losses = self._core.losses(self._checked(text.ids), text.at, text.begin, threads, progress)
+        sums: NDArray[np.float64] = np.bincount(text.of, losses.astype(np.float64), len(pairs)).astype(np.float64)
+        return -sums
 
     def evaluate(
         self,

@@ -27,7 +27,8 @@ def nouns() -> Path:
 def novels() -> Path:
     """Return the folder of two PairLMs of seven novels, model and small.safetensors, and two excerpts of them.
 
-    novels.txt.xz is from what the model learned, held-back.txt is not.
+    novels.txt.xz is from what the model learned, held-back.txt is not; held-back.json says which bytes of that are of
+    which novel.
     """
     return folder() / "pairconnect"
 

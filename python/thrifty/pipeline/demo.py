@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from thrifty import report
-from thrifty.pipeline import demo_pairconnect, demo_rambo, demo_slide, demo_specdec, demo_throttle
+from thrifty.pipeline import demo_exam, demo_pairconnect, demo_rambo, demo_slide, demo_specdec, demo_throttle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ PARTS = {
     "pairconnect": demo_pairconnect.tell,
     "specdec": demo_specdec.tell,
     "throttle": demo_throttle.tell,
+    "exam": demo_exam.tell,
 }
 
 

@@ -59,7 +59,8 @@ def write(folder: str | os.PathLike[str], title: str, sections: Sequence[Section
 
 def _replace(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
+    # Half of a surrogate pair, which JSON lets through, is no text.
+    partial.write_text(text, encoding="utf-8", errors="replace")
     partial.replace(path)
 
 

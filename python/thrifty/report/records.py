@@ -62,7 +62,9 @@ class Series:
     log_x, log_y : bool
         Logarithmic axes.
     dots : sequence of str
-        Labels of curves that are points without a line.
+        Labels of curves that are points without a line; their ``lo`` and ``hi`` are drawn as a bar at each point.
+    notes : mapping of str to sequence of str
+        Short text at each point of a curve.
     """
 
     id: str
@@ -76,6 +78,7 @@ class Series:
     log_x: bool = False
     log_y: bool = False
     dots: Sequence[str] = ()
+    notes: dict[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,22 +82,45 @@ def chart(series: Series) -> str:
         f'<text class="label middle" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}">{escape(series.x_label)}</text>'
     )
     parts.append(f'<text class="label" x="{LEFT}" y="{TOP - 4}">{escape(series.y_label)}</text>')
-    for i, (label, ys) in enumerate(series.y.items()):
-        colour = f"c{i % 6}"
-        points = [(x.at(a), y.at(b)) for a, b in zip(series.x, ys, strict=True) if math.isfinite(b)]
-        if label in series.lo and label in series.hi:
-            upper = [(x.at(a), y.at(b)) for a, b in zip(series.x, series.hi[label], strict=True)]
-            lower = [(x.at(a), y.at(b)) for a, b in zip(series.x, series.lo[label], strict=True)]
-            outline = " ".join(f"{a:.1f},{b:.1f}" for a, b in upper + lower[::-1])
-            parts.append(f'<polygon class="band {colour}" points="{outline}"/>')
-        if label not in series.dots:
-            line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
-            parts.append(f'<polyline class="curve {colour}" points="{line}"/>')
-        parts.extend(f'<circle class="dot {colour}" cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for a, b in points)
+    for i, label in enumerate(series.y):
+        parts += _curve(series, label, f"c{i % 6}", x, y)
     parts.append("</svg>")
     legend = "".join(f'<li class="c{i % 6}">{escape(label)}</li>' for i, label in enumerate(series.y))
     caption = f"<figcaption>{escape(series.title)}</figcaption>"
     return f'<figure>{caption}{"".join(parts)}<ul class="legend">{legend}</ul></figure>'
+
+
+def _curve(series: Series, label: str, colour: str, x: _Axis, y: _Axis) -> list[str]:
+    """Draw one curve: its band, or bars where it is points; its line; its points and what is noted at them."""
+    parts, alone = [], label in series.dots
+    fine = [i for i, value in enumerate(series.y[label]) if math.isfinite(value)]
+    points = [(x.at(series.x[i]), y.at(series.y[label][i])) for i in fine]
+    if label in series.lo and label in series.hi:
+        lo, hi = series.lo[label], series.hi[label]
+        if alone:
+            ends = [(a, y.at(lo[i]), y.at(hi[i])) for i, (a, _) in zip(fine, points, strict=True)]
+            parts += [
+                f'<line class="error {colour}" x1="{a:.1f}" x2="{a:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
+                for a, low, high in ends
+                if math.isfinite(low) and math.isfinite(high)
+            ]
+        else:
+            whole = [i for i in range(len(series.x)) if math.isfinite(lo[i]) and math.isfinite(hi[i])]
+            upper = [(x.at(series.x[i]), y.at(hi[i])) for i in whole]
+            lower = [(x.at(series.x[i]), y.at(lo[i])) for i in whole]
+            outline = " ".join(f"{a:.1f},{b:.1f}" for a, b in upper + lower[::-1])
+            parts.append(f'<polygon class="band {colour}" points="{outline}"/>')
+    if not alone:
+        line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
+        parts.append(f'<polyline class="curve {colour}" points="{line}"/>')
+    parts.extend(f'<circle class="dot {colour}" cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for a, b in points)
+    notes = series.notes.get(label)
+    if notes is not None:
+        parts.extend(
+            f'<text class="tick middle" x="{a:.1f}" y="{b - 8:.1f}">{escape(notes[i])}</text>'
+            for i, (a, b) in zip(fine, points, strict=True)
+        )
+    return parts
 
 
 def bars(record: Bars) -> str:

@@ -114,9 +114,9 @@ def _in_words(answer: str) -> frozenset[str] | None:
     """Letters in a sentence: those behind a word that chooses, else those that stand alone."""
     right = {m["letter"] for m in _RIGHT.finditer(_NOT.sub(" ", answer))}
     right = right or {m["letter"] for m in _BEST.finditer(answer) if not _article(answer, m.end("letter"), m["letter"])}
-    if len(right) == 1:
+    if len(right) == 1 and not re.search(r"\b(?:either|maybe|perhaps)\b", answer, re.I):
         return frozenset(right)
-    answer = re.sub(r"\([^()]{2,200}\)", " ", answer)
+    answer = re.sub(r"\(([a-z])\)", lambda m: f"({m[1].upper()})", re.sub(r"\([^()]{2,200}\)", " ", answer))
     kept = _NOT.sub(" ", answer)
     if kept != answer and not _LONE.search(kept):
         return frozenset()

@@ -15,7 +15,7 @@ from thrifty.exam.grading.wording import roman
 
 __all__ = ["behind_verb", "compare_number"]
 
-_EQUATION = re.compile(r"\s?(?:[A-Za-z][\w()']{0,12}\s?)?(?:=|≈|~|:)\s?(.+)", re.S)
+_EQUATION = re.compile(r"\s?(?:(?!not\b|or\b)[A-Za-z][\w()']{0,12}\s?)?(?:=|≈|~|:)\s?(.+)", re.S)
 _CHAIN = re.compile(r"\s?[≈=]\s?|,?\s(?:or|i\.e\.,?|that is,?)\s(?:about|approximately|roughly)\s")
 _ASIDE = re.compile(r"(.*\S)\s?\(([^()]{1,200})\)")
 _VERB = re.compile(r"\b(?:is|are|equals?|be)\b\s?:?\s|[a-z]:\s")
@@ -73,7 +73,7 @@ def _by_maths(golds: list[Quantity], gold: Side, answer: Side) -> Told | None:
     """Try the answer as mathematics, or as a sentence with mathematics in it."""
     if not has_words(answer.text) and (found := compare_maths(gold.raw, answer.raw)) is not None:
         return found, "maths"
-    for segment in narrowed(answer.raw):
+    for segment in narrowed(answer.raw, marked=answer.marked):
         text = plain(segment)
         if answers := read_quantities(text):
             behind = answer.raw[answer.raw.rfind(segment) + len(segment) :]

@@ -31,8 +31,8 @@ _OTHERWISE = re.compile(r"\b(?:was|thought|formerly|wrong)\b", re.I)
 _ALSO = re.compile(r"(?:or|aka|also known as|also called|i\.e\.,?|=)\s", re.I)
 _TRAIL = re.compile(
     r"\s?(?:\bbecause\b|,\s?(?:which|who|since|as\b|because|where|also\scalled|also\sknown|i\.e\.|(?:in|at|on|from|during)\s)|,\s(?:the|a|an)\s(?-i:[a-z])|\bsince\b"
-    r"|;|\s-{1,3}\s|:\s|\.\s(?=[A-Z])|\bis\s(?:the|my)\s(?:correct\s|final\s|right\s)?(?:answer|solution|result)\b"
-    r"|\sby\s(?=[A-Z])|\balso\s(?:known|called)\b|\bdue\sto\b|\bas\sit\b)",
+    r"|;|\s-{1,3}\s|:\s|\.\s(?=(?-i:[A-Z]))|\bis\s(?:the|my)\s(?:correct\s|final\s|right\s)?(?:answer|solution|result)\b"
+    r"|\sby\s(?=(?-i:[A-Z]))|\balso\s(?:known|called)\b|\bdue\sto\b|\bas\sit\b)",
     re.I,
 )
 _COPULA = re.compile(
@@ -42,7 +42,8 @@ _HEDGED = re.compile(
     r"\b(?:or|either|maybe|perhaps|possibly|might|may be|could be|not sure|unsure|unknown|between)\b|/", re.I
 )
 _CONTRAST = re.compile(
-    r"[,;\s(]*\b(?:(?:and|but)\s)?(?:not|rather\sthan|instead\sof|unlike|as\sopposed\sto|never)\s[^,;.()]{1,80}\)?",
+    r"[,;\s(]*\b(?:(?:and|but)\s)?(?:not|rather\sthan|instead\sof|unlike|as\sopposed\sto|never)\s"
+    r"(?:[^,;.()]|(?<=\b\w)\.){1,80}\)?",
     re.I,
 )
 # "The right ventricle of the heart": the phrase before "of" has words of its own.
@@ -54,7 +55,7 @@ _AUXILIARIES = frozenset(
 _BUT = re.compile(r"\bnot\s[^,;.]{1,80}?,?\s(?:but|rather)\s(?:rather\s)?", re.I)
 _DENIED = re.compile(
     rf"(?<![\w'])(?:{'|'.join(sorted(DENIALS))}|ruled out|excluded|unlikely|absent|absence|lacks?|lacking|denied"
-    r"|refuted|opposite|contrary)(?![\w'])",
+    r"|refuted|instead|opposite|contrary)(?![\w'])",
     re.I,
 )
 
@@ -114,7 +115,7 @@ def variants(text: str) -> tuple[str, ...]:
     outside = _ASIDE.sub(" ", lead).strip(" .,")
     if outside != lead:
         found.append(outside)
-    if outside != lead and not (_DENIED.search(outside) or is_hedged(outside) or "," in outside):
+    if outside != lead and not (_DENIED.search(outside) or is_hedged(outside) or _LISTED.search(outside)):
         found += [
             _ALSO.sub("", inner, count=1) if _ALSO.match(inner) else inner
             for inner in _ASIDE.findall(lead)[:2]

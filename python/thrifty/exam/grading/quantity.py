@@ -60,6 +60,7 @@ _DIRECTION = re.compile(
 _NEXT = re.compile(r"(?P<unit>[^\d,]*?)[,\s]*(?:\band\s)?(?=\d)")
 _MONTH, _SECOND = (("month", 1),), (("s", 1),)
 _IN = re.compile(r"\s(?:in|out\sof|over)\s(?:every\s)?", re.I)
+_PAIR = re.compile(r"\d,\s?-?\d{1,2}\b")
 _HEX = re.compile(r"0(?:[xX](?P<x>[0-9a-fA-F]{1,64})|[bB](?P<b>[01]{1,256})|[oO](?P<o>[0-7]{1,128}))")
 _PI = Fraction("3.14159265358979323846264338327950288419716939937510")
 _ANGLE = re.compile(
@@ -94,7 +95,7 @@ def read_quantities(text: str) -> list[Quantity]:
 
 
 def _readings(text: str) -> list[Quantity]:
-    if text.startswith("(") and text.endswith(")") and text.count("(") == 1:
+    if text.startswith("(") and text.endswith(")") and text.count("(") == 1 and not _PAIR.search(text):
         text = text[1:-1].strip()
     hexadecimal = _HEX.fullmatch(text)
     if hexadecimal:

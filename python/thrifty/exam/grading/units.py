@@ -232,8 +232,9 @@ _THINGS = {"bpm": "beats per minute", "wpm": "words per minute", "fps": "frames 
 _STOP = frozenset("of the a an in total each about approximately more less than and or".split())
 _NOT_THINGS = frozenset(
     """
-    is are was were be because not but if that which since when where has have then so or and instead rather than unlike like with without for as by from at into to through out plus minus
-    times two three four five six seven eight nine ten eleven twelve hundred thousand million
+    is are was were be because not but if that which since when where has have then so or and instead rather than
+    unlike like with without for as by from at into to through out plus minus times two three four five six seven
+    eight nine ten eleven twelve hundred thousand million
     """.split()
 )
 

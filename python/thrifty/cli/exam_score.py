@@ -1,0 +1,130 @@
+"""``thrifty exam score``: what a graded run comes to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thrifty.cli import common
+
+if TYPE_CHECKING:
+    from thrifty.exam import Graded, Score
+
+__all__ = ["Grader", "Questions", "Resamples", "RunPath", "finite", "read", "score"]
+
+RunPath = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="Folder of a graded run, or a file of Inspect, lm-eval or the HLE repository."),
+]
+Grader = Annotated[
+    str | None, typer.Option("--grader", metavar="NAME", help="Whose grades, where a file of others has several.")
+]
+Questions = Annotated[
+    Path | None,
+    typer.Option(
+        "--dataset",
+        metavar="DATASET",
+        help="Questions of a file of others: rules grade what was not graded, and what was not answered is wrong.",
+    ),
+]
+Resamples = Annotated[int, typer.Option("--resamples", min=0, max=1_000_000, help="Of the bootstrap; 0: none.")]
+
+
+def score(
+    run: RunPath,
+    resamples: Resamples = 10_000,
+    label_noise: Annotated[
+        float, typer.Option("--label-noise", min=0, max=1, help="Share of reference answers that may be wrong.")
+    ] = 0.0,
+    grader: Grader = None,
+    dataset: Questions = None,
+    seed: common.Seed = 0,
+    json_: common.Json = False,
+) -> None:
+    """Tell accuracy and calibration of a graded run, with intervals, by subject, per second and per kilojoule."""
+    from thrifty.exam import score as scored
+
+    (graded,) = read([run], grader, dataset)
+    if not graded.answers:
+        raise typer.BadParameter(f"{run} has no answers")
+    found = scored(graded, resamples=resamples, seed=seed, label_noise=label_noise)
+    if json_:
+        common.emit(told(graded, found))
+    else:
+        show(found)
+
+
+def read(runs: list[Path], grader: str | None, dataset: Path | None) -> list[Graded]:
+    """Read graded runs, and files of others with the data set that they are to."""
+    from thrifty.exam import load, read_graded
+
+    questions = None if dataset is None else load(dataset)
+    return [read_graded(path, grader=grader, dataset=questions) for path in runs]
+
+
+def told(graded: Graded, found: Score) -> dict[str, Any]:
+    """Return a score as JSON has it: measures side by side, null where one is undefined."""
+    values = asdict(found)
+    measures = values.pop("metrics")
+    rest = {
+        "rejected": graded.provenance.get("rejected"),
+        "usage": graded.usage,
+        "joules": graded.joules,
+        "joules_source": graded.joules_source,
+    }
+    whole: dict[str, Any] = finite(measures | values | rest | {"provenance": graded.provenance})
+    return whole
+
+
+def finite(value: Any) -> Any:
+    """Return what JSON has: null for numbers that are none."""
+    if isinstance(value, dict):
+        return {str(name): finite(v) for name, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def show(found: Score) -> None:
+    """Print it for people."""
+    m = found.metrics
+    rows = [
+        ("answers", f"{m.answers:,} to {found.questions:,} questions, {m.right:,} right"),
+        ("accuracy", f"{100 * m.accuracy:.2f} %, {between(m.wilson)} (Wilson)"),
+    ]
+    if found.clustered is not None:
+        c = found.clustered
+        rows.append(("", f"{between((c.low, c.high))} (t over {c.clusters:,} clusters)"))
+    for name, error in (("calibration error", found.rmsce), ("as published", found.rmsce_hle)):
+        if error is not None:
+            rows.append((name, f"{error.value:.4f}, {error.low:.4f} to {error.high:.4f} in all orders of ties"))
+    if found.undefined:
+        rows.append(("", found.undefined))
+    for name in ("ece", "brier", "log_loss", "auroc", "aurc"):
+        value, interval = getattr(m, name), found.intervals.get(name)
+        if not math.isnan(value):
+            spread = "" if interval is None else f", {interval[0]:.4f} to {interval[1]:.4f}"
+            rows.append((name, f"{value:.4f}{spread}"))
+    for name, rate in (("right a second", found.per_second), ("right a kilojoule", found.per_kilojoule)):
+        if rate is not None:
+            rows.append((name, f"{rate.value:.4g}, {rate.low:.4g} to {rate.high:.4g} ({rate.source})"))
+    if found.label_bounds is not None:
+        rows.append(("were labels wrong", f"{between(found.label_bounds)}"))
+    rows += [(f"status {name}", f"{count:,}") for name, count in found.statuses.items()]
+    for subject in found.subjects if len(found.subjects) > 1 else ():
+        spread = between((subject.low, subject.high)) + (", few answers" if subject.few else "")
+        rows.append((subject.name or "-", f"{subject.right:,} of {subject.answers:,}, {spread}"))
+    common.table(found.name or "score", rows)
+    if found.unscored:
+        common.note(f"{len(found.unscored):,} answers that nobody could grade count as wrong")
+    if m.not_stated:
+        common.note(f"{m.not_stated:,} answers state no confidence and are left out of calibration")
+
+
+def between(interval: tuple[float, float]) -> str:
+    """Write an interval of shares in percent."""
+    return f"{100 * interval[0]:.2f} to {100 * interval[1]:.2f} %"

@@ -1,0 +1,222 @@
+"""The folder of a run: what was asked, what was answered, and what it took."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thrifty.errors import FormatError, ThriftyError
+from thrifty.exam.journal import STATUSES, sync
+from thrifty.exam.question import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from thrifty.exam.journal import Journal
+    from thrifty.exam.question import Dataset
+
+__all__ = ["JOURNAL", "Answer", "Run", "open_run", "write_json", "write_lines", "write_questions", "write_results"]
+
+#: Names of the files.
+MANIFEST, JOURNAL, QUESTIONS = "manifest.json", "journal.jsonl", "questions.jsonl"
+RESULTS, SUMMARY = "results.jsonl", "summary.json"
+#: Bytes of a line that is read back: an answer of the longest body, each of whose bytes is written as six.
+MOST_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said to a question.
+
+    Attributes
+    ----------
+    id : str
+        Of the question.
+    epoch : int
+        Which repeat, from 0.
+    response : str
+        The whole text; empty where it failed.
+    status : str
+        ``"answered"``; ``"length"`` or ``"content_filter"`` where the model was stopped; ``"failed"``.
+    finish_reason : str
+        As the endpoint said it.
+    prompt_tokens, completion_tokens : int or None
+        As the endpoint counts them.
+    error : str
+        Why it failed.
+    """
+
+    id: str
+    epoch: int
+    response: str
+    status: str
+    finish_reason: str = ""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run, as its folder has it.
+
+    Attributes
+    ----------
+    folder : Path
+    manifest : dict
+        ``dataset_sha256``, ``questions``, ``epochs``, ``prompt_id``, ``prompt_sha256``, ``model``, ``endpoint``,
+        ``parameters``, ``canary``, ``source``, ``rejected``, ``thrifty``.
+    questions : tuple of Question
+        What grading needs of them; pictures and rationales are left out.
+    answers : tuple of Answer
+        One for each (question, epoch), in that order.
+    summary : dict
+        Counts, tokens, requests, time and energy.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    questions: tuple[Question, ...]
+    answers: tuple[Answer, ...]
+    summary: dict[str, Any]
+
+    @property
+    def usage(self) -> dict[str, float]:
+        """``prompt_tokens``, ``completion_tokens``, ``seconds``, ``requests`` and ``usd``, where known."""
+        names = ("prompt_tokens", "completion_tokens", "seconds", "requests", "usd")
+        return {name: self.summary[name] for name in names if self.summary.get(name) is not None}
+
+    @property
+    def joules(self) -> float | None:
+        """Energy of the run; None where nothing counted it."""
+        return self.summary.get("joules")
+
+    @property
+    def joules_source(self) -> str:
+        """What counted it."""
+        return str(self.summary.get("joules_source", ""))
+
+    @property
+    def canary(self) -> str:
+        """Not empty: texts stay out of reports."""
+        return str(self.manifest.get("canary", ""))
+
+
+#: Fields of a question that a run keeps, since graders and tables need them.
+_KEPT = ("id", "question", "answer", "answer_type", "category", "raw_subject", "author_name", "canary")
+
+
+def write_questions(folder: Path, dataset: Dataset) -> None:
+    """Keep what grading needs of questions."""
+    rows = ({name: getattr(question, name) for name in _KEPT} for question in dataset)
+    write_lines(folder / QUESTIONS, (_line(row) for row in rows))
+
+
+def write_json(folder: Path, name: str, values: dict[str, Any]) -> None:
+    """Write one object, for people too."""
+    write_lines(folder / name, [json.dumps(values, indent=2, allow_nan=False).encode() + b"\n"])
+
+
+def write_results(folder: Path, dataset: Dataset, epochs: int, journal: Journal) -> dict[str, Any]:
+    """Write the answers in the order of (question, epoch), without times; return counts and sums."""
+    counts = dict.fromkeys(STATUSES, 0)
+    sums = dict.fromkeys(("requests", "prompt_tokens", "completion_tokens"), 0)
+    digest = hashlib.sha256()
+
+    def rows() -> Iterator[bytes]:
+        for question in dataset:
+            for epoch in range(epochs):
+                values = journal.read((question.id, epoch))
+                counts[values["status"]] += 1
+                sums["requests"] += values["attempts"]
+                for name in ("prompt_tokens", "completion_tokens"):
+                    sums[name] += values[name] or 0
+                row = {name: values[name] for name in Answer.__dataclass_fields__}
+                line = _line({**row, "canary": question.canary} if question.canary else row)
+                digest.update(line)
+                yield line
+
+    write_lines(folder / RESULTS, rows())
+    return {**counts, **sums, "results_sha256": digest.hexdigest()}
+
+
+def _line(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, allow_nan=False).encode() + b"\n"
+
+
+def write_lines(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write beside a file that only its owner reads, sync, rename."""
+    partial = path.with_name(path.name + ".partial")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    try:
+        with open(os.open(partial, flags, 0o600), "wb") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        sync(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
+
+
+def open_run(folder: str | os.PathLike[str]) -> Run:
+    """Open the folder of a finished run.
+
+    Raises
+    ------
+    ThriftyError
+        Where the run is not finished.
+    FormatError
+        Where a file is not what a run writes; the message names file and line.
+    FileNotFoundError
+        Where no run is there.
+    """
+    folder = Path(folder)
+    manifest = _object(folder / MANIFEST)
+    if not (folder / RESULTS).exists():
+        raise ThriftyError(f"{folder}: its run is not finished; the command that began it goes on")
+    questions = tuple(_made(folder / QUESTIONS, Question, _KEPT))
+    answers = tuple(_made(folder / RESULTS, Answer, tuple(Answer.__dataclass_fields__)))
+    epochs = manifest.get("epochs")
+    wanted = [(question.id, epoch) for question in questions for epoch in range(epochs if type(epochs) is int else 0)]
+    if [(answer.id, answer.epoch) for answer in answers] != wanted:
+        raise FormatError(f"{folder / RESULTS}: its answers are not those to {QUESTIONS}; run the same command again")
+    return Run(folder, manifest, questions, answers, _object(folder / SUMMARY))
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_bytes()[: MOST_BYTES + 1])
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise FormatError(f"{path}: it is no JSON object")
+    return values
+
+
+def _made(path: Path, kind: Any, names: tuple[str, ...]) -> Iterator[Any]:
+    """Yield an object a line, each of whose fields is of the type that the field's default has."""
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(MOST_BYTES):
+            number += 1
+            try:
+                values = json.loads(line)
+                chosen = {name: values[name] for name in names}
+            except (ValueError, RecursionError, KeyError, TypeError) as error:
+                what = f"{error} is missing" if isinstance(error, KeyError) else "it is no JSON object"
+                raise FormatError(f"{path}, line {number}: {what}") from None
+            for name, value in chosen.items():
+                count = name == "epoch" or name.endswith("_tokens")
+                if type(value) is not (int if count else str) and not (value is None and name.endswith("_tokens")):
+                    raise FormatError(f"{path}, line {number}: {name} is {type(value).__name__}")
+            yield kind(**chosen)

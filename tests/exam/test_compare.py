@@ -1,0 +1,194 @@
+"""Verdicts of pairs: words for what is there, how often they err, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thrifty.errors import MismatchError
+from thrifty.exam import Graded, GradedAnswer, compare, decide, metrics
+from thrifty.stats import equivalence_trials, paired_trials
+
+
+def graded(correct: np.ndarray, name: str = "plain", **changes: object) -> Graded:
+    """A run of one subject in two, with confidences."""
+    rng = np.random.default_rng(len(correct))
+    confidence = rng.integers(50, 101, len(correct)) / 100
+    answers = [
+        GradedAnswer(f"q{i}", 0, bool(y), float(c), category=("maths", "law")[i % 2], response=f"Answer: {i} {y}")
+        for i, (y, c) in enumerate(zip(correct, confidence, strict=True))
+    ]
+    return dataclasses.replace(Graded(tuple(answers), name), **changes)  # type: ignore[arg-type]
+
+
+def flipped(correct: np.ndarray, share: float, seed: int = 1) -> np.ndarray:
+    """Right answers made wrong: this share of all."""
+    out = correct.copy()
+    right = np.random.default_rng(seed).permutation(np.flatnonzero(correct))
+    out[right[: round(share * len(correct))]] = False
+    return out
+
+
+PLAIN = np.random.default_rng(3).random(1140) < 0.6
+
+
+def test_the_same_bytes_are_identical() -> None:
+    found = compare(graded(PLAIN), graded(PLAIN, "twin"), resamples=200)
+    assert (found.verdict, found.texts, found.equal_texts, found.first_diverging) == ("identical", 1140, 1140, "")
+    assert all(change.difference == change.low == change.high == 0 for change in found.changes)
+    assert [change.name for change in found.changes][:3] == ["mean_confidence", "brier", "ece"]
+
+
+def test_other_grades_of_the_same_bytes_are_not_identical() -> None:
+    first = graded(PLAIN)
+    other = dataclasses.replace(first.answers[5], correct=not first.answers[5].correct)
+    second = Graded((*first.answers[:5], other, *first.answers[6:]))
+    assert compare(first, second, resamples=0).verdict == "equivalent"
+
+
+def test_without_texts_nothing_is_identical() -> None:
+    run = Graded(tuple(dataclasses.replace(answer, response="") for answer in graded(PLAIN).answers))
+    found = compare(run, run, resamples=0)
+    assert (found.verdict, found.texts) == ("equivalent", 0)
+
+
+def test_a_twin_with_flipped_answers_lost_accuracy() -> None:
+    found = compare(graded(PLAIN), graded(flipped(PLAIN, 0.03), "cheap"), resamples=200)
+    assert found.verdict == "lost accuracy"
+    assert found.decision.p_exact < 0.01
+    assert found.decision.difference == pytest.approx(-34 / 1140)
+    assert found.decision.low < found.decision.difference < found.decision.high < 0
+    assert found.first_diverging
+    assert "lost accuracy" in found.sentence
+    assert [subject.name for subject in found.subjects] == ["maths", "law"]
+    assert all(subject.p <= subject.p_holm <= 1 for subject in found.subjects)
+    back = compare(graded(flipped(PLAIN, 0.03), "cheap"), graded(PLAIN), resamples=0)
+    assert back.verdict == "gained accuracy"
+    assert back.decision.difference == -found.decision.difference
+
+
+def test_few_answers_cannot_tell() -> None:
+    found = compare(graded(PLAIN[:60]), graded(PLAIN[60:120], "other"), resamples=0)
+    assert found.verdict == "cannot tell"
+    assert found.decision.needed > 10_000
+    assert f"{found.decision.needed:,}" in found.sentence
+    tenth = decide(np.arange(400) % 20 > 0, np.arange(400) % 20 < 19)
+    assert tenth.needed == max(equivalence_trials(0.01, 0.1), paired_trials(0.01, 0.1))
+
+
+def test_changes_of_calibration_come_with_intervals() -> None:
+    first = graded(PLAIN)
+    sure = tuple(dataclasses.replace(answer, confidence=1.0) for answer in first.answers)
+    found = {change.name: change for change in compare(first, Graded(sure, "sure"), resamples=500).changes}
+    brier = found["brier"]
+    assert brier.first == pytest.approx(metrics(first.confidence, first.correct).brier)
+    assert brier.second == pytest.approx(1 - PLAIN.mean())
+    assert brier.low < brier.difference < brier.high
+    assert brier.low > 0
+    silent = tuple(dataclasses.replace(answer, confidence=None) for answer in first.answers)
+    assert compare(first, Graded(silent), resamples=100).changes == ()
+
+
+@pytest.mark.parametrize("field", ["dataset_sha256", "prompt_id", "prompt_sha256", "grader"])
+def test_what_must_agree(field: str) -> None:
+    with pytest.raises(MismatchError, match=f"{field}.*'one'.*'two'"):
+        compare(graded(PLAIN, provenance={field: "one"}), graded(PLAIN, provenance={field: "two"}))
+    assert compare(graded(PLAIN, provenance={field: "one"}), graded(PLAIN), resamples=0).verdict == "identical"
+
+
+def test_judges_must_agree() -> None:
+    one, two = ({"model": name, "prompt_sha256": "p", "endpoint": name} for name in ("one", "two"))
+    with pytest.raises(MismatchError, match="judge.*one.*two"):
+        compare(graded(PLAIN, provenance={"judge": one}), graded(PLAIN, provenance={"judge": two}))
+    moved = one | {"endpoint": "http://elsewhere"}
+    first = graded(PLAIN, provenance={"judge": one})
+    assert compare(first, graded(PLAIN, provenance={"judge": moved}), resamples=0).verdict == "identical"
+    without = graded(PLAIN, provenance={"judge": {}})
+    assert compare(first, without, resamples=0).verdict == "identical"
+    unscored = dataclasses.replace(without.answers[0], correct=None)
+    with pytest.raises(MismatchError, match="judge: plain has none and 1 answers"):
+        compare(first, dataclasses.replace(without, answers=(unscored, *without.answers[1:])))
+
+
+def test_answers_that_one_run_lacks() -> None:
+    whole, part = graded(PLAIN), graded(PLAIN)
+    part = Graded(part.answers[100:900])
+    found = compare(whole, part, resamples=0)
+    assert (found.decision.pairs, found.only_first, found.only_second) == (800, 340, 0)
+    with pytest.raises(MismatchError, match="no answer in common"):
+        compare(Graded(whole.answers[:10]), Graded(whole.answers[10:]))
+    with pytest.raises(ValueError, match="twice"):
+        compare(Graded(whole.answers + whole.answers[:1]), whole)
+
+
+def test_the_order_of_answers_does_not_matter() -> None:
+    first, second = graded(PLAIN), graded(flipped(PLAIN, 0.01))
+    turned = Graded(second.answers[::-1], second.name)
+    assert compare(first, second, resamples=100) == compare(first, turned, resamples=100)
+
+
+@given(st.integers(0, 10**6), st.integers(2, 80), st.integers(2, 5))
+def test_repeats_of_a_question_tell_no_more_than_it(seed: int, n: int, repeats: int) -> None:
+    """Answers that are all the same in each repeat give the intervals of one."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.random(n) < 0.6, rng.random(n) < 0.5
+    once = decide(a, b, clusters=np.arange(n))
+    often = decide(np.repeat(a, repeats), np.repeat(b, repeats), clusters=np.repeat(np.arange(n), repeats))
+    assert often.clusters == n
+    assert often.difference == pytest.approx(once.difference)
+    assert often.high - often.low >= (once.high - once.low) * 0.99
+    assert often.p >= min(once.p * 0.3, 0.01)
+
+
+def test_repeats_that_are_all_alike_need_as_many_questions() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.random(2000) < 0.6, rng.random(2000) < 0.6
+    often = decide(np.repeat(a, 4), np.repeat(b, 4), clusters=np.repeat(np.arange(2000), 4))
+    assert often.needed == pytest.approx(decide(a, b).needed, rel=0.01)
+
+
+def test_one_question_asked_often_tells_nothing() -> None:
+    found = decide([True] * 50, [False] * 50, clusters=["a"] * 50)
+    assert (found.verdict, found.p, found.low, found.high) == ("cannot tell", 1.0, -1.0, 1.0)
+    found = decide([True] * 50, [False] * 50, clusters=["a", "b"] * 25)
+    assert found.verdict == "cannot tell"
+
+
+def test_clusters_without_a_difference_are_not_certain() -> None:
+    """No error is seen where no pair differs; few clusters still can't exclude a loss."""
+    found = decide([True] * 60, [True] * 60, clusters=np.repeat(np.arange(20), 3))
+    assert found.verdict == "cannot tell"
+    assert min(found.p_loss, found.p_gain) > 0.05
+    assert decide([True] * 3000, [True] * 3000, clusters=np.repeat(np.arange(1000), 3)).verdict == "equivalent"
+
+
+@pytest.mark.parametrize(
+    ("loss", "n", "word", "low", "high"),
+    [
+        (0.0, 400, "lost accuracy", 0.0, 0.05),
+        (0.0, 2500, "lost accuracy", 0.0, 0.05),
+        (0.01, 2500, "equivalent", 0.0, 0.05),
+        (0.03, 1140, "lost accuracy", 0.8, 1.0),
+        (0.0, 400, "cannot tell", 0.9, 1.0),
+        (0.0, 20_000, "equivalent", 0.9, 1.0),
+    ],
+)
+def test_how_often_words_are_said(loss: float, n: int, word: str, low: float, high: float) -> None:
+    rng = np.random.default_rng(8)
+    said = 0
+    for _ in range(300):
+        kind = rng.choice(4, n, p=[0.6, 0.3, (0.1 + loss) / 2, (0.1 - loss) / 2])
+        said += decide((kind == 0) | (kind == 2), (kind == 0) | (kind == 3)).verdict == word
+    assert low <= said / 300 <= high
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "delta"), [([], [], 0.01), ([True], [True, False], 0.01), ([True], [True], 0)]
+)
+def test_wrong_arguments(first: list[bool], second: list[bool], delta: float) -> None:
+    with pytest.raises(ValueError, match="first, second|delta"):
+        decide(first, second, delta=delta)

@@ -1,0 +1,114 @@
+"""Scores of runs: intervals, subjects, what is not graded, and what answers cost."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from thrifty.exam import Graded, GradedAnswer, calibration_error, metrics, score
+from thrifty.stats import clustered_mean, wilson
+
+
+def run(n: int = 600, epochs: int = 1, **changes: object) -> Graded:
+    rng = np.random.default_rng(n)
+    hard = rng.random(n) < 0.5
+    answers = [
+        GradedAnswer(
+            f"q{i}", epoch, bool(rng.random() < (0.2 if hard[i] else 0.9)), float(rng.integers(5, 11) / 10),
+            category="rare" if i < 20 else "common",
+        )
+        for i in range(n)
+        for epoch in range(epochs)
+    ]  # fmt: skip
+    return dataclasses.replace(Graded(tuple(answers), "a run"), **changes)  # type: ignore[arg-type]
+
+
+def test_measures_and_intervals() -> None:
+    graded = run()
+    found = score(graded, resamples=500)
+    assert found.metrics == metrics(graded.confidence, graded.correct)
+    assert found.rmsce == calibration_error(graded.confidence, graded.correct, mode="all")
+    assert found.rmsce_hle == calibration_error(graded.confidence, graded.correct)
+    assert (found.questions, found.epochs, found.clustered, found.undefined) == (600, 1, None, "")
+    low, high = found.intervals["accuracy"]
+    assert (low, high) == pytest.approx(found.metrics.wilson, abs=0.01)
+    for name in ("brier", "ece", "auroc", "aurc"):
+        low, high = found.intervals[name]
+        assert low < getattr(found.metrics, name) < high
+    assert found == score(graded, resamples=500)
+    assert score(graded, resamples=0).intervals == {}
+
+
+def test_repeats_are_clustered_by_question() -> None:
+    graded = run(150, epochs=4)
+    found = score(graded, resamples=300)
+    ids = [answer.id for answer in graded.answers]
+    assert (found.questions, found.epochs) == (150, 4)
+    assert found.clustered == clustered_mean(graded.correct, ids)
+    assert found.clustered.high - found.clustered.low > 1.3 * (found.metrics.wilson[1] - found.metrics.wilson[0])
+    low, high = found.intervals["accuracy"]
+    assert high - low == pytest.approx(found.clustered.high - found.clustered.low, rel=0.25)
+
+
+def test_clusters_of_the_source() -> None:
+    answers = tuple(dataclasses.replace(a, cluster=f"passage {i // 5}") for i, a in enumerate(run(100).answers))
+    found = score(Graded(answers), resamples=50)
+    assert found.clustered is not None
+    assert found.clustered.clusters == 20
+    alone = tuple(dataclasses.replace(a, cluster="one") for a in answers)
+    found = score(Graded(alone), resamples=50)
+    assert found.clustered is None
+    assert found.intervals["accuracy"][0] < found.metrics.accuracy
+
+
+def test_subjects_and_those_with_few_answers() -> None:
+    rare, common = score(run(), resamples=0).subjects
+    assert (rare.name, rare.answers, rare.few) == ("rare", 20, True)
+    assert (common.name, common.answers, common.few) == ("common", 580, False)
+    assert (rare.low, rare.high) == wilson(rare.right, 20)
+
+
+def test_what_nobody_could_grade_counts_as_wrong() -> None:
+    answers = (
+        GradedAnswer("a", 0, None),
+        GradedAnswer("b", 0, True, 0.9),
+        GradedAnswer("c", 0, False, None, status="length"),
+    )
+    found = score(Graded(answers), resamples=50)
+    assert found.unscored == (("a", 0),)
+    assert found.statuses == {"answered": 2, "length": 1}
+    assert found.metrics.accuracy == pytest.approx(1 / 3)
+    assert found.metrics.not_stated == 2
+    assert found.rmsce_hle is None
+    assert "200" in found.undefined
+
+
+def test_right_answers_for_seconds_and_kilojoules() -> None:
+    graded = run(usage={"seconds": 30.0}, joules=1500.0, joules_source="rapl package-0")
+    found = score(graded, resamples=0)
+    right = found.metrics.right
+    assert found.per_second is not None
+    assert found.per_kilojoule is not None
+    assert found.per_second.value == right / 30
+    assert found.per_kilojoule.value == pytest.approx(right / 1.5)
+    assert found.per_kilojoule.source == "rapl package-0"
+    assert found.per_kilojoule.low == pytest.approx(600 * found.metrics.wilson[0] / 1.5)
+    nothing = score(run(usage={"seconds": 0.0}, joules=float("nan")), resamples=0)
+    assert (nothing.per_second, nothing.per_kilojoule) == (None, None)
+
+
+def test_noise_of_labels() -> None:
+    found = score(run(), resamples=0, label_noise=0.1)
+    accuracy = found.metrics.accuracy
+    assert found.label_bounds == pytest.approx((accuracy - 0.1, accuracy + 0.1))
+
+
+def test_wrong_arguments() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        score(Graded(()))
+    with pytest.raises(ValueError, match="resamples"):
+        score(run(), resamples=-1)
+    with pytest.raises(ValueError, match="label_noise"):
+        score(run(), label_noise=2)
