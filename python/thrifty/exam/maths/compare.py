@@ -39,7 +39,9 @@ def compare(gold: str, answer: str) -> Literal["equal", "different"] | None:
     """
     try:
         with budget():
-            verdict = same(_read(gold), _read(answer))
+            first, second = _read(gold), _read(answer)
+            words = "text" in {first.kind, second.kind} and first != second
+            verdict = None if words else same(first, second)
     except (ValueError, ArithmeticError, RecursionError):
         return None
     return None if verdict is None else "equal" if verdict else "different"
