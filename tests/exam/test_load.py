@@ -95,6 +95,8 @@ def test_pictures_keep_their_bytes(data: Path) -> None:
         (b'{"id": ' + b"9" * 10_000 + b"}", "", "not JSON"),
         (b'{"id": "\xff"}', "", "not UTF-8: byte 0xff"),
         (b"\x00" * 50, "", "not JSON"),
+        (b'{"x": [' + b"[]," * 600_000 + b"0]}", "", "more than 500,000 parts"),
+        (b"{" + b",".join(b'"%d": 1' % (i % 99_999) for i in range(100_000)) + b"}", "", "'0' is there twice"),
     ],
 )
 def test_a_line_that_is_no_record_is_left_out(tmp_path: Path, line: bytes, field: str, reason: str) -> None:
@@ -199,21 +201,28 @@ def test_faults_of_csv(tmp_path: Path) -> None:
         'q2,"two\nlines",2,exactMatch\n'
         'q3,"thr"ee,3,exactMatch\n'
         "q4,four,4\n"
+        f"q4,four,4,exactMatch{',' * 2_000}\n"
         '\nq5,"five,5,exactMatch\nq6,six,6,exactMatch\n'
     )
     exam = load(path)
     assert [(question.id, question.line) for question in exam] == [("q2", 3)]
     assert exam.questions[0].question == "two\nlines"
     said = [(remark.line, remark.reason) for remark in exam.rejected]
-    assert [line for line, _ in said] == [2, 5, 6, 8]
+    assert [line for line, _ in said] == [2, 5, 6, 7, 9]
     assert "5 values under 4 names" in said[0][1]
     assert "after its closing quote" in said[1][1]
-    assert "never closed" in said[3][1]
+    assert "more than 1,000 values" in said[3][1]
+    assert "never closed" in said[4][1]
 
 
 @pytest.mark.parametrize(
     ("names", "reason"),
-    [("id,question,answer", "no column is called answer_type"), ("id,id,question,answer,answer_type", "two columns")],
+    [
+        ("id,question,answer", "no column is called answer_type"),
+        ("id,id,question,answer,answer_type", "two columns are called 'id'"),
+        ("id," * 2_000, "it has more than 1,000 values"),
+        ('"id"x,question', "a quoted value goes on"),
+    ],
 )
 def test_a_csv_without_the_columns_is_no_data_set(tmp_path: Path, names: str, reason: str) -> None:
     path = tmp_path / "exam.csv"

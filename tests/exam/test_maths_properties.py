@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.exam.maths_pairs import DIFFERENT, EQUAL
 from thrifty.exam.maths import compare
 from thrifty.exam.maths.exact import rational
 from thrifty.exam.maths.parser import parse
@@ -148,3 +149,24 @@ def test_names_are_symbols_and_nothing_else() -> None:
         except NotMathsError:
             continue
         assert kinds <= {"symbol", "mul", "index", "text", "unit", "list", "ratio", "number", "apply", "tuple"}
+
+
+WRITTEN = sorted({text for table in (EQUAL, DIFFERENT) for pairs in table.values() for pair in pairs for text in pair})
+
+
+@given(
+    st.sampled_from(WRITTEN), st.sampled_from(WRITTEN), st.integers(0, 60), st.integers(0, 60), st.sampled_from(SIGNS)
+)
+def test_nothing_that_answers_are_cut_into_raises(a: str, b: str, i: int, j: int, sign: str) -> None:
+    for text in (a[:i] + b[j:], a[:i] + sign + a[i:], a + sign + b):
+        try:
+            parse(text)
+        except NotMathsError:
+            assert compare(text, a) is None
+
+
+@pytest.mark.parametrize(
+    "text", [r"\boxed", r"\boxed x", r"\frac.7", r"2/\begin{pmatrix}1&2\\3&4\end{pmatrix}", "1011_99999"]
+)
+def test_odd_ends_are_no_mathematics(text: str) -> None:
+    assert compare(text, "3") in {None, "different"}

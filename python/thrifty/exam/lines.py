@@ -9,7 +9,7 @@ from thrifty.errors import DatasetError
 from thrifty.exam.records import REQUIRED, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from thrifty.exam.records import Records
 
@@ -18,6 +18,8 @@ __all__ = ["MOST_BYTES", "lines", "read_csv", "read_jsonl"]
 #: Of a record; longer ones are passed over piece by piece.
 MOST_BYTES = 32 << 20
 _PIECE = 1 << 16
+#: Values of a row of CSV; commas and brackets of a line of JSON, each of which may become an object of its own.
+MOST_VALUES, MOST_PARTS = 1_000, 500_000
 
 
 def lines(file: BinaryIO, most: int = MOST_BYTES) -> Iterator[bytes | None]:
@@ -48,6 +50,9 @@ def read_jsonl(file: BinaryIO, records: Records) -> None:
         text = _decoded(line, number, records)
         if text is None or not text.strip():
             continue
+        if sum(map(text.count, ",[{")) > MOST_PARTS:
+            records.reject(number, "", f"the JSON has more than {MOST_PARTS:,} parts")
+            continue
         try:
             values = json.loads(text, object_pairs_hook=_once)
         except RecursionError:
@@ -66,9 +71,14 @@ def read_jsonl(file: BinaryIO, records: Records) -> None:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{shown(next(name for name in names if names.count(name) > 1))} is there twice")
+        raise ValueError(f"{shown(_twice(name for name, _ in pairs))} is there twice")
     return found
+
+
+def _twice(names: Iterable[str]) -> str:
+    """Return the first name that was there before."""
+    seen: set[str] = set()
+    return next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
 
 
 def _decoded(line: bytes, number: int, records: Records) -> str | None:
@@ -99,12 +109,16 @@ def read_csv(file: BinaryIO, records: Records) -> None:
         text = _decoded(raw, number, records)
         if text is None or not text.strip():
             continue
-        values = _values(text.removesuffix("\n").removesuffix("\r"))
+        try:
+            values = _values(text.removesuffix("\n").removesuffix("\r"))
+        except ValueError as error:
+            if not names:
+                raise DatasetError(f"{records.file}, line {number}: {error}") from None
+            records.reject(number, "", str(error))
+            continue
         if not names:
-            names = values or []
+            names = values
             _check_names(names, number, records.file)
-        elif values is None:
-            records.reject(number, "", "a quoted value goes on after its closing quote")
         elif len(values) != len(names):
             records.reject(number, "", f"{len(values)} values under {len(names)} names")
         else:
@@ -117,8 +131,7 @@ def _check_names(names: list[str], number: int, file: str) -> None:
         there = ", ".join(shown(name) for name in names[:12])
         raise DatasetError(f"{file}, line {number}: no column is called {missing[0]}; there are {there or 'none'}")
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DatasetError(f"{file}, line {number}: two columns are called {shown(twice)}")
+        raise DatasetError(f"{file}, line {number}: two columns are called {shown(_twice(names))}")
 
 
 def _csv_records(file: BinaryIO) -> Iterator[tuple[int, bytes | None, bool]]:
@@ -143,16 +156,19 @@ def _csv_records(file: BinaryIO) -> Iterator[tuple[int, bytes | None, bool]]:
         yield begun, bytes(held) if size <= MOST_BYTES else None, quotes % 2 == 0
 
 
-def _values(text: str) -> list[str] | None:
-    """Split a record at its commas; None where something follows a closing quote."""
-    found, at = [], 0
+def _values(text: str) -> list[str]:
+    """Split a record at its commas."""
+    found: list[str] = []
+    at = 0
     while True:
+        if len(found) == MOST_VALUES:
+            raise ValueError(f"it has more than {MOST_VALUES:,} values")
         if text.startswith('"', at):
             end = at + 1
             while (end := text.find('"', end)) >= 0 and text.startswith('""', end):
                 end += 2
             if end < 0 or (end + 1 < len(text) and text[end + 1] != ","):
-                return None
+                raise ValueError("a quoted value goes on after its closing quote")
             found.append(text[at + 1 : end].replace('""', '"'))
             end += 1
         else:

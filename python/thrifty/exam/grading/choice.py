@@ -26,8 +26,11 @@ _REST = re.compile(
 )
 _NOT = re.compile(
     r"\b(?i:neither)\s[(\[]?[A-Z][)\]]?\s(?i:nor)\s[(\[]?[A-Z](?![A-Za-z])\)?|"
-    r"(?:,?\s?\(?\b(?:but\s)?(?i:not|rather\sthan|instead\sof|over|and\snot|unlike|except)\s(?:the\s)?(?:options?|choices?|answers?)?\s?"
-    r"[(\[]?[A-Z][)\]]?(?![A-Za-z])\)?)|\(?\b[A-Z]\)?\s(?:is|are|was)\s(?:wrong|incorrect|false|not\b[^,.;]{0,40})"
+    r"(?:,?\s?\(?\b(?:but\s)?(?i:not|rather\sthan|instead\sof|over|and\snot|unlike|except)\s"
+    r"(?:the\s)?(?:options?|choices?|answers?)?\s?"
+    r"[(\[]?[A-Z][)\]]?(?![A-Za-z])\)?)|\(?\b[A-Z]\)?(?:(?:,\s\(?[A-Z]\)?){0,6},?\sand\s\(?[A-Z]\)?)?\s(?:is|are|was|were|can\sbe|may\sbe)\s"
+    r"(?:both\s|all\s|also\s)?(?:wrong|incorrect|false|ruled\sout|eliminated|excluded|a\sdistractor|tempting|close"
+    r"|not\b[^,.;]{0,40})"
     r"|(?:isn't|aren't|cannot\sbe|can't\sbe|could\snot\sbe|is\snot)\s(?:options?\s|choices?\s)?[(\[]?[A-Z][)\]]?(?![A-Za-z])"
 )
 _NEGATED = re.compile(r"(?:^|\b)(?:not|neither|anything\sbut|everything\sexcept|all\sexcept|all\sbut)\b", re.I)
@@ -111,8 +114,9 @@ def _in_words(answer: str) -> frozenset[str] | None:
     """Letters in a sentence: those behind a word that chooses, else those that stand alone."""
     right = {m["letter"] for m in _RIGHT.finditer(_NOT.sub(" ", answer))}
     right = right or {m["letter"] for m in _BEST.finditer(answer) if not _article(answer, m.end("letter"), m["letter"])}
-    if len(right) == 1:
+    if len(right) == 1 and not re.search(r"\b(?:either|maybe|perhaps)\b", answer, re.I):
         return frozenset(right)
+    answer = re.sub(r"\(([a-z])\)", lambda m: f"({m[1].upper()})", re.sub(r"\([^()]{2,200}\)", " ", answer))
     kept = _NOT.sub(" ", answer)
     if kept != answer and not _LONE.search(kept):
         return frozenset()

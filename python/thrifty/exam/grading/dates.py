@@ -94,7 +94,8 @@ _CLOCK = re.compile(
 )
 _MILITARY = re.compile(r"(?P<h>[01]\d|2[0-4])(?P<m>[0-5]\d)\s?(?:hours|hrs|h)", re.I)
 _PAST = re.compile(
-    r"(?P<what>half|quarter|(?:a\squarter)|\d{1,2}|[a-z]+(?:-[a-z]+)?)(?:\sminutes)?\s(?P<way>past|to|after)\s(?P<h>\d{1,2}|[a-z]+)\s?(?P<half>a\.?m\.?|p\.?m\.?)?",
+    r"(?P<what>half|quarter|(?:a\squarter)|\d{1,2}|[a-z]+(?:-[a-z]+)?)(?:\sminutes)?\s(?P<way>past|to|after)\s(?P<h>\d{1,2}|[a-z]+)\s?"
+    r"(?P<half>a\.?m\.?|p\.?m\.?|in\sthe\s(?:morning|afternoon|evening)|at\snight)?",
     re.I,
 )
 
@@ -225,7 +226,7 @@ def _past(found: re.Match[str]) -> list[int]:
         return []
     total = hour % 12 * 60 + (-minutes if found["way"] == "to" else minutes)
     half = (found["half"] or "").replace(".", "")
-    if half == "pm":
+    if half == "pm" or half.endswith(("afternoon", "evening", "night")):
         total += 720
     times = [total % 1440 * 60]
     if not half:

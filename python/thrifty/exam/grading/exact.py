@@ -32,8 +32,10 @@ _MONTHS = re.compile(
     r"\d|january|february|march|april|may|june|july|august|september|october|november|december|noon|midnight|century",
     re.I,
 )
-_CUT = re.compile(r"\b(?:on|in|at|is|was|were|are)\s")
-_OPEN = re.compile(r"\bor\b|\bnot\b|n't\b")
+_CUT = re.compile(r"\b(?:on|in|at|is|was|were|are)\s|[a-z],\s")
+_OPEN = re.compile(r"\b(?:or|not|instead|rather|unlike)\b|n't\b")
+_BUT = re.compile(r"(?:it(?:\sis|'s)\s)?not\b.{1,200}?\bbut\s(?:rather\s)?(.+)", re.I | re.S)
+_DENIED = re.compile(r"(?:it(?:\sis|'s)\s)?(?:not|isn't|never)\b", re.I)
 _LABEL = re.compile(r"([A-Za-z][\w ]{0,30}?)\s?[:=]\s?(.+)")
 
 
@@ -47,6 +49,14 @@ def compare_exact(gold: Side, answer: Side, depth: int = 0) -> Told:
     x, y = read_number(g), read_number(a)
     if x is not None and y is not None and (same_number(x, y) or not ("," in g or "," in a)):
         return told(same_number(x, y), "number")
+    if (turned := _BUT.fullmatch(a)) is not None and not _BUT.fullmatch(g):
+        return compare_exact(gold, Side(turned[1], turned[1], answer.marked), depth + 1)
+    if (
+        answer.marked
+        and _DENIED.match(a)
+        and (is_maths(g) or read_quantities(g) or read_moments(g) or compare_formal(g, g))
+    ):
+        return "different", "denied"
     for rule in (_alike, _letter, _moment, _notation, _several):
         found = rule(g, a)
         if found is not None:
@@ -60,8 +70,7 @@ def compare_exact(gold: Side, answer: Side, depth: int = 0) -> Told:
 
 
 def _alike(g: str, a: str) -> Told | None:
-    alike = named_alike(g, a)
-    return None if alike is None else told(alike, "name")
+    return told(True, "name") if named_alike(g, a) else None
 
 
 def _letter(g: str, a: str) -> Told | None:
@@ -92,6 +101,10 @@ def _moment_in(text: str) -> list[Moment]:
     if len(text) > 400 or not _MONTHS.search(text) or _OPEN.search(text):
         return []
     for cut in list(_CUT.finditer(text))[::-1][:3]:
+        before = text[: cut.start() + 1]
+        if cut[0][-2:] == ", " and (re.search(r"\d", before) or read_moments(before)):
+            # "Noon, 15:00" says two things.
+            continue
         if found := read_moments(text[cut.end() :].strip(" .")):
             return found
     return []
@@ -149,7 +162,7 @@ def _words(gold: Side, answer: Side, depth: int) -> Told:
         return listed, "list"
     if re.search(r"[\\$=<>]|\d", gold.raw) and (maths := compare_maths(gold.raw, answer.raw)) is not None:
         return maths, "maths"
-    if any(same_words(gold.text, plain(segment)) for segment in narrowed(answer.raw)):
+    if any(same_words(gold.text, plain(segment)) for segment in narrowed(answer.raw, marked=answer.marked)):
         return "equal", "text"
     return (found or listed or "abstain"), "text"
 
@@ -164,7 +177,7 @@ def _mathematics(gold: Side, answer: Side, depth: int) -> Told:
     found = compare_maths(gold.raw, answer.raw)
     if found == "equal":
         return found, "maths"
-    for candidate in (*narrowed(answer.raw), strip_lead(answer.raw), behind_verb(answer.raw)):
+    for candidate in (*narrowed(answer.raw, marked=answer.marked), strip_lead(answer.raw), behind_verb(answer.raw)):
         if candidate and candidate != answer.raw and (other := compare_maths(gold.raw, candidate)) is not None:
             return other, "maths"
     if found is None and _listed(gold, answer, depth) == "equal":

@@ -155,6 +155,7 @@ def _closing(text: str, start: int) -> int:
     return len(text)
 
 
+_DENIED = re.compile(r"\b(?:not|isn't)[\s$\\(\[]*$", re.I)
 _JOIN = re.compile(r"\\(?:text\w*|mbox|quad|qquad|[,;:!()\[\] ])|[\s${},;.]")
 
 
@@ -173,7 +174,7 @@ def _boxes(text: str) -> str:
         text[inner : max(inner, end - 1) if text[end - 1 : end] == "}" else end] for _, inner, end in spans[first:]
     ]
     between = [text[spans[k][2] : spans[k + 1][0]] for k in range(first, len(spans) - 1)]
-    answer = parts[0]
+    answer = ("not " if _DENIED.search(text, max(0, spans[first][0] - 30), spans[first][0]) else "") + parts[0]
     for joint, part in zip(between, parts[1:], strict=True):
         words = re.findall(r"[A-Za-z]+", _JOIN.sub(" ", joint))
         answer += f" {'or' if 'or' in words else 'and'} {part}" if words else f", {part}"

@@ -31,7 +31,8 @@ _ARROW = re.compile(r"\s?(?:<?[-=]+>|→|⟶|⇌|⇄|↔|⟹|⇒|=)\s?")
 _PLUS = re.compile(r"\s\+\s?|(?<=[A-Za-z0-9)])\+(?=\s?[A-Z0-9(])")
 _COUNTED = re.compile(r"(\d{0,3})\s?(.+)")
 _ASIDE = re.compile(r"([^()]*\S)\s\(([^()]+)\)")
-_NAMED = re.compile(r",\s|;\s|:\s|\s[-=]\s")
+_UNSURE = re.compile(r"\b(?:not|or|either|maybe|and|between|instead)\b|,", re.I)
+_NAMED = re.compile(r"[A-Za-z][a-z]{3,}[A-Za-z()\d ,-]{0,60}?(?:[,;:]|\s[-=])\s(\S+)")
 _SUBSCRIPT = re.compile(r"_\((\w{1,6})\)")
 _DRESS = re.compile(r"[_^{}$\s]|\\(?:mathrm|ce|text)")
 # Symbols that are words, letters or units as well.
@@ -140,10 +141,11 @@ def compare_substances(gold: str, answer: str) -> _Verdict:
     aside = None if _STATE.search(answer) else _ASIDE.fullmatch(answer)
     if aside is not None:
         named = re.search("[a-z]{4}", aside[1]) is not None and formula_of(aside[2]) is not None
-        answer = aside[2] if named else aside[1]
+        answer = aside[2] if named and not _UNSURE.search(aside[1]) else aside[1]
     a = formula_of(answer)
-    if a is None and len(told := [f for part in _NAMED.split(answer[:_LONGEST]) if (f := formula_of(part))]) == 1:
-        a = told[0]
+    named = _NAMED.fullmatch(answer) if a is None else None
+    if named is not None:
+        a = formula_of(named[1])
     if g in ELEMENTS and (a is None or answer.lower() in _BY_NAME):
         same = _BY_NAME.get(answer.lower()) == g
         return "equal" if same else None if gold in _WORDS else "different"

@@ -30,11 +30,14 @@ class Items(NamedTuple):
     ordered : bool or None
         None where nothing tells.
     bracketed : bool
+    either : bool
+        Joined by ``or``.
     """
 
     texts: tuple[str, ...]
     ordered: bool | None
     bracketed: bool
+    either: bool
 
 
 _OPEN, _CLOSE = "([{", ")]}"
@@ -43,6 +46,7 @@ _LEAD = re.compile(
     re.I,
 )
 _BLANKS = re.compile(r"-?\d+(?:\.\d+)?(?: -?\d+(?:\.\d+)?)+")
+_WORD = re.compile(r"^[^\d=<>]*$")
 _AND = re.compile(r"\s?(?:,\s?)?(?:\band\b|&|\bas\swell\sas\b|\bplus\b)\s?", re.I)
 _OR = re.compile(r"\s?(?:,\s?)?\bor\b\s?", re.I)
 
@@ -66,10 +70,12 @@ def items_of(text: str) -> Items | None:
     if mark == ";" and ordered is None:
         ordered = False
     joined: list[str] = []
+    either = False
     for k, part in enumerate(parts):
         pieces = _outside(part, _AND) or _outside(part, _OR)
         if pieces and (k == len(parts) - 1 or len(parts) == 1):
             joined.extend(piece for piece in pieces if piece.strip())
+            either = _OR.search(part) is not None
             if ordered is None:
                 ordered = False
         else:
@@ -77,7 +83,7 @@ def items_of(text: str) -> Items | None:
     texts = tuple(part.strip(" .") for part in joined if part.strip(" ."))
     if len(texts) > _MOST or (len(texts) < 2 and not bracketed) or not texts:
         return None
-    return Items(texts, ordered, bracketed)
+    return Items(texts, ordered, bracketed, either)
 
 
 def _whole(text: str) -> bool:
@@ -119,6 +125,9 @@ def same_items(gold: Items, answer: Items, same: Callable[[str, str], bool]) -> 
     Order counts in round and square brackets, and between numbers where no ``and``, ``;`` or brace says otherwise.
     """
     if len(gold.texts) != len(answer.texts):
+        return False
+    if answer.either and not gold.either and any(map(_WORD.search, gold.texts)):
+        # Solutions may be joined by "or"; of things it leaves open which.
         return False
     golds, answers = _shared_unit(gold.texts), _shared_unit(answer.texts)
     if all(same(g, a) for g, a in zip(golds, answers, strict=True)):

@@ -88,8 +88,11 @@ def same_kind(gold: str, answer: str) -> bool:
     """Whether one only adds the kind of thing to the other's name: the Pacific, and the Pacific Ocean."""
     g, a = words_of(gold), words_of(answer)
     long, short = (g, a) if len(g) > len(a) else (a, g)
-    if len(long) != len(short) + 1 or not short or all(word in KINDS for word in short):
+    if len(long) == len(short) or not short or all(word in KINDS for word in short):
         return False
-    if gold[:1].islower() and answer[:1].islower():
+    if len(short) == 1 and gold[:1].islower():
         return False
-    return (long[-1] in KINDS and long[:-1] == short) or (long[0] in KINDS | TITLES and long[1:] == short)
+    more, behind = len(long) - len(short), long[len(short) :]
+    return (long[: len(short)] == short and more <= 2 and KINDS.issuperset(behind)) or (
+        more == 1 and long[0] in KINDS | TITLES and long[1:] == short
+    )

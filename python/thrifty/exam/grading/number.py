@@ -190,7 +190,7 @@ def read_number(text: str) -> Number | None:
 
 
 # A decimal that is written coarsely covers much: what is farther off than this is another number.
-_COARSE = Fraction(1, 20)
+_COARSE = Fraction(3, 100)
 # Decimals of so many digits stand for a fraction that has no end.
 _ENOUGH = 4
 

@@ -15,10 +15,11 @@ from thrifty.exam.grading.wording import roman
 
 __all__ = ["behind_verb", "compare_number"]
 
-_EQUATION = re.compile(r"\s?(?:[A-Za-z][\w()']{0,12}\s?)?(?:=|≈|~|:)\s?(.+)", re.S)
+_EQUATION = re.compile(r"\s?(?:(?!not\b|or\b)[A-Za-z][\w()']{0,12}\s?)?(?:=|≈|~|:)\s?(.+)", re.S)
 _CHAIN = re.compile(r"\s?[≈=]\s?|,?\s(?:or|i\.e\.,?|that is,?)\s(?:about|approximately|roughly)\s")
 _ASIDE = re.compile(r"(.*\S)\s?\(([^()]{1,200})\)")
 _VERB = re.compile(r"\b(?:is|are|equals?|be)\b\s?:?\s|[a-z]:\s")
+_CIRCLE = re.compile(r"π|\bpi\b")
 _OPEN = re.compile(r"\b(?:not|or|isn't)\b")
 
 
@@ -36,19 +37,29 @@ def _match(golds: list[Quantity], answers: list[Quantity]) -> bool:
     return any(same_quantity(x, y) for x in golds for y in answers)
 
 
-def _direct(golds: list[Quantity], _gold: Side, answer: Side) -> Told | None:
+def _near(one: list[Quantity], other: list[Quantity]) -> bool:
+    """Whether two readings may be one value, the second more coarsely written."""
+    return any(
+        x.unit == y.unit and abs(x.number.value - y.number.value) * 20 <= abs(x.number.value)
+        for x in one
+        for y in other
+    ) or _match(one, other)
+
+
+def _direct(golds: list[Quantity], gold: Side, answer: Side) -> Told | None:
     """Try the answer as a quantity, with an aside, or as a chain of the same value."""
     for text in dict.fromkeys((answer.text, strip_lead(answer.text))):
         if answers := read_quantities(text):
-            return told(_match(golds, answers), "quantity")
+            near = _CIRCLE.search(gold.text) is not None and compare_maths(gold.raw, answer.raw) == "equal"
+            return told(near or _match(golds, answers), "quantity")
         aside = _ASIDE.fullmatch(text)
         if aside is not None and (answers := read_quantities(aside[1])):
             # "60 mph (about 97 km/h)": the first counts, or the second where it is the same.
             others = read_quantities(aside[2])
             same = any(same_quantity(x, y) or same_quantity(y, x) for x in answers for y in others)
             return told(_match(golds, answers) or (same and _match(golds, others)), "quantity")
-        parts = _CHAIN.split(text)
-        if len(parts) > 1 and all(readings := [read_quantities(part) for part in parts]):
+        readings = [read_quantities(part) for part in _CHAIN.split(text)]
+        if len(readings) > 1 and all(readings) and all(map(_near, readings, readings[1:])):
             return told(any(_match(golds, answers) for answers in readings), "quantity")
     equation = _EQUATION.fullmatch(answer.text)
     if equation is not None and (answers := read_quantities(equation[1])):
@@ -62,7 +73,7 @@ def _by_maths(golds: list[Quantity], gold: Side, answer: Side) -> Told | None:
     """Try the answer as mathematics, or as a sentence with mathematics in it."""
     if not has_words(answer.text) and (found := compare_maths(gold.raw, answer.raw)) is not None:
         return found, "maths"
-    for segment in narrowed(answer.raw):
+    for segment in narrowed(answer.raw, marked=answer.marked):
         text = plain(segment)
         if answers := read_quantities(text):
             behind = answer.raw[answer.raw.rfind(segment) + len(segment) :]

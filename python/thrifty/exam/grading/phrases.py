@@ -22,7 +22,7 @@ _LEAD = re.compile(
 _KIND = re.compile(
     r"(?:the\s)?(?:city|town|country|state|island|planet|element|word|term|process|phenomenon|concept|river|gas|compound"
     r"|molecule|theory|disease|language|author|composer|number|letter|name|color|colour|protein|enzyme|gene|species|genus"
-    r"|metal|philosopher|scientist|battle|treaty|siege|novel|book|film|movie|play|poem|painting)\s(?:(?:of|called|named|known\sas)\s)?(?=\S)",
+    r"|metal|republic|kingdom|philosopher|scientist|battle|treaty|siege|novel|book|film|movie|play|poem|painting)\s(?:(?:of|called|named|known\sas)\s)?(?=\S)",
     re.I,
 )
 _PREPOSITION = re.compile(r"(?:to|on|in|at|by|from|with|into|inside|through|via)\s(?:the\s)?(?=\w)", re.I)
@@ -30,9 +30,9 @@ _ASIDE = re.compile(r"\s[(\[]([^()\[\]]{1,200})[)\]]")
 _OTHERWISE = re.compile(r"\b(?:was|thought|formerly|wrong)\b", re.I)
 _ALSO = re.compile(r"(?:or|aka|also known as|also called|i\.e\.,?|=)\s", re.I)
 _TRAIL = re.compile(
-    r"\s?(?:\bbecause\b|,\s?(?:which|who|since|as\b|because|where|also\scalled|also\sknown|i\.e\.|the\s|a\s|an\s)|\bsince\b"
-    r"|;|\s-{1,3}\s|:\s|\.\s(?=[A-Z])|\bis\s(?:the|my)\s(?:correct\s|final\s|right\s)?(?:answer|solution|result)\b"
-    r"|\sby\s(?=[A-Z])|\balso\s(?:known|called)\b|\bdue\sto\b|\bas\sit\b)",
+    r"\s?(?:\bbecause\b|,\s?(?:which|who|since|as\b|because|where|also\scalled|also\sknown|i\.e\.|(?:in|at|on|from|during)\s)|,\s(?:the|a|an)\s(?-i:[a-z])|\bsince\b"
+    r"|;|\s-{1,3}\s|:\s|\.\s(?=(?-i:[A-Z]))|\bis\s(?:the|my)\s(?:correct\s|final\s|right\s)?(?:answer|solution|result)\b"
+    r"|\sby\s(?=(?-i:[A-Z]))|\balso\s(?:known|called)\b|\bdue\sto\b|\bas\sit\b)",
     re.I,
 )
 _COPULA = re.compile(
@@ -42,18 +42,20 @@ _HEDGED = re.compile(
     r"\b(?:or|either|maybe|perhaps|possibly|might|may be|could be|not sure|unsure|unknown|between)\b|/", re.I
 )
 _CONTRAST = re.compile(
-    r"[,;\s(]*\b(?:(?:and|but)\s)?(?:not|rather\sthan|instead\sof|unlike|as\sopposed\sto|never)\s[^,;.()]{1,80}\)?",
+    r"[,;\s(]*\b(?:(?:and|but)\s)?(?:not|rather\sthan|instead\sof|unlike|as\sopposed\sto|never)\s"
+    r"(?:[^,;.()]|(?<=\b\w)\.){1,80}\)?",
     re.I,
 )
 # "The right ventricle of the heart": the phrase before "of" has words of its own.
 _PART = re.compile(r"((?:the\s)?\w+\s\w[\w\s-]{0,60}?)\sof\s", re.I)
+_LISTED = re.compile(r"[,;/&]|\band\b", re.I)
 _AUXILIARIES = frozenset(
     "is are was were be did does do has have had can could will would should may might must".split()
 )
 _BUT = re.compile(r"\bnot\s[^,;.]{1,80}?,?\s(?:but|rather)\s(?:rather\s)?", re.I)
 _DENIED = re.compile(
     rf"(?<![\w'])(?:{'|'.join(sorted(DENIALS))}|ruled out|excluded|unlikely|absent|absence|lacks?|lacking|denied"
-    r"|refuted|opposite|contrary)(?![\w'])",
+    r"|refuted|instead|opposite|contrary)(?![\w'])",
     re.I,
 )
 
@@ -92,13 +94,13 @@ def is_hedged(text: str) -> bool:
 
 def undenied(text: str) -> str:
     """Leave out what a text says that the answer is not: "Paris, not London", "not London but Paris"."""
-    return _CONTRAST.sub(_unless_denied, _BUT.sub("", strip_lead(text)))
+    return _CONTRAST.sub(_unless_denied, _BUT.sub("", strip_lead(_ASIDE.sub(" ", text)).strip()))
 
 
 def _unless_denied(found: re.Match[str]) -> str:
-    """Nothing in the place of a contrast; "did not" is none."""
+    """Nothing in the place of a contrast; "did not" is none, nor what a text begins with."""
     before = found.string[: found.start()].rsplit(None, 1)[-1:]
-    return found[0] if before and before[0].lower() in _AUXILIARIES else " "
+    return found[0] if not before or before[0].lower() in _AUXILIARIES else " "
 
 
 @lru_cache(maxsize=1024)
@@ -110,8 +112,10 @@ def variants(text: str) -> tuple[str, ...]:
     place = lead.rsplit(", ", 1)
     if len(place) == 2 and fold(place[1].removeprefix("the ")) in PLACES:
         found.append(place[0])
-    if "(" in lead or "[" in lead:
-        found.append(_ASIDE.sub(" ", lead).strip(" .,"))
+    outside = _ASIDE.sub(" ", lead).strip(" .,")
+    if outside != lead:
+        found.append(outside)
+    if outside != lead and not (_DENIED.search(outside) or is_hedged(outside) or _LISTED.search(outside)):
         found += [
             _ALSO.sub("", inner, count=1) if _ALSO.match(inner) else inner
             for inner in _ASIDE.findall(lead)[:2]
@@ -127,7 +131,7 @@ def statements(text: str) -> list[str]:
     if trail is not None and trail.start():
         found.append(text[: trail.start()].strip(" .,"))
     part = _PART.match(found[-1])
-    if part is not None:
+    if part is not None and not _LISTED.search(found[-1]):
         found.insert(0, part[1])
     head = found[-1]
     found += [head[copula.end() :].strip(" .,") for copula in list(_COPULA.finditer(head))[-2:]]

@@ -60,6 +60,7 @@ _DIRECTION = re.compile(
 _NEXT = re.compile(r"(?P<unit>[^\d,]*?)[,\s]*(?:\band\s)?(?=\d)")
 _MONTH, _SECOND = (("month", 1),), (("s", 1),)
 _IN = re.compile(r"\s(?:in|out\sof|over)\s(?:every\s)?", re.I)
+_PAIR = re.compile(r"\d,\s?-?\d{1,2}\b")
 _HEX = re.compile(r"0(?:[xX](?P<x>[0-9a-fA-F]{1,64})|[bB](?P<b>[01]{1,256})|[oO](?P<o>[0-7]{1,128}))")
 _PI = Fraction("3.14159265358979323846264338327950288419716939937510")
 _ANGLE = re.compile(
@@ -94,7 +95,7 @@ def read_quantities(text: str) -> list[Quantity]:
 
 
 def _readings(text: str) -> list[Quantity]:
-    if text.startswith("(") and text.endswith(")") and text.count("(") == 1:
+    if text.startswith("(") and text.endswith(")") and text.count("(") == 1 and not _PAIR.search(text):
         text = text[1:-1].strip()
     hexadecimal = _HEX.fullmatch(text)
     if hexadecimal:
@@ -237,8 +238,18 @@ def same_quantity(gold: Quantity, answer: Quantity) -> bool:
     if g.dimensions != a.dimensions:
         return False
     if g.scale == a.scale and g.offset == a.offset:
-        return same_number(gold.number, answer.number)
+        return same_number(gold.number, answer.number) or _rounded(gold.number, answer.number)
     return _converted(gold.number, g, answer.number, a)
+
+
+def _rounded(gold: Number, answer: Number) -> bool:
+    """Whether a decimal is the gold quantity of several parts rounded: 8 min 20 s, 8.33 min."""
+    return bool(
+        gold.value.denominator != 1
+        and not gold.step
+        and answer.digits >= 3
+        and abs(gold.value - answer.value) * 2 <= answer.step
+    )
 
 
 def _same_years(gold: Number, g: Unit, answer: Number, a: Unit) -> bool:
@@ -281,6 +292,8 @@ def _scaled(number: Number, factor: Fraction) -> Number:
 def _same_thing(g: Unit, a: Unit) -> bool:
     """Whether words name the same things: all of one are among those of the other."""
     gold, answer = ({word for word, _ in unit.dimensions} for unit in (g, a))
+    if ("per" in gold) != ("per" in answer):
+        return False
     vague = {"unit"}
     return bool(gold <= answer or answer <= gold or vague in (gold, answer))
 

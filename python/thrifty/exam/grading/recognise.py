@@ -10,6 +10,7 @@ __all__ = ["has_words", "is_maths", "named_alike"]
 
 _SIGNS = re.compile(
     r"[=^_{}\[\]|+*/<>≤≥≠∪∩∞√π±\\×÷∈∅]|(?<=[\dA-Za-z)])-(?=[\dA-Za-z(])|\d[a-z]\b|[A-Za-zΘΩ]\(|\d,\s?-?\d|\)\("
+    r"|\b(?:\d{1,9}|[a-z])!|\b(?:sin|cos|tan|ln|log)\s?[a-z\d(]"
 )
 _LONG_WORD = re.compile(r"[A-Za-z]{3,}")
 _FUNCTIONS = frozenset(
@@ -26,6 +27,11 @@ _ALIKE = (
     "-∞, -infinity, negative infinity, minus infinity, -inf",
     "does not exist, dne, d.n.e, doesn't exist, no limit",
     "undefined, not defined",
+    "<, less than",
+    ">, greater than, more than",
+    "≤, <=, less than or equal to, at most",
+    "≥, >=, greater than or equal to, at least",
+    "=, equal, equal to, equals, same, the same, they are equal",
 )
 _GROUP = {name: group for group, names in enumerate(_ALIKE) for name in names.split(", ")}
 
@@ -49,7 +55,7 @@ def is_maths(text: str) -> bool:
     return words * 3 < len(text)
 
 
-def named_alike(gold: str, answer: str) -> bool | None:
-    """Whether both are names of infinity, of the empty set or the like; None where the gold answer is no such name."""
+def named_alike(gold: str, answer: str) -> bool:
+    """Whether both are names of infinity, of the empty set or the like."""
     group = _GROUP.get(gold.lower().strip(" .$"))
-    return None if group is None else _GROUP.get(strip_lead(answer.lower()).strip(" .$")) == group
+    return group is not None and _GROUP.get(strip_lead(answer.lower()).strip(" .$").removeprefix("the ")) == group

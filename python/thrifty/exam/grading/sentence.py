@@ -9,12 +9,13 @@ from thrifty.exam.grading.quantity import Quantity, read_quantities
 __all__ = ["narrowed", "quantities_in"]
 
 _HEDGE = re.compile(
-    r"\b(?:or|either|maybe|perhaps|possibly|might|between|unsure|not sure|cannot|can't|unknown|unclear)\b|\?", re.I
+    r"\b(?:or|either|maybe|perhaps|possibly|might|between|unsure|not sure|cannot|can't|unknown|unclear)\b|\?|\s/\s",
+    re.I,
 )
 _DENIAL = re.compile(r"(?<![\w'])(?:not|isn't|never|neither|nor|no)(?![\w'])", re.I)
 _CONTRAST = re.compile(
     r"[,;\s(]*\b(?:(?:and|but)\s)?(?:not|rather\sthan|instead\sof|unlike)\s(?:(?!\bbut\b|\bwhich\sis\b|\bit's\b)[^,;()]){1,60}?"
-    r"(?=\)|,|;|$|\sbut\b|\swhich\b|\sit's\b|\sit\sis\b)\)?",
+    r"(?=\)|,|;|$|\s?\(|\sbut\b|\swhich\b|\sit's\b|\sit\sis\b)\)?",
     re.I,
 )
 _COPULA = re.compile(
@@ -29,7 +30,15 @@ _NUMBER = re.compile(
     r"(?:\s?(?:×|x|\*|·)\s?10\s?\^\s?\(?[+-]?\d+\)?|[eE][+-]?\d+)?"
     r"(?:\s?(?:hundred|thousand|million|billion|trillion)\b)?(?=[^\w/^*=(\[]|[A-Za-zμΩ°]{1,6}(?:[\d^]|\b)|$)"
 )
+# Several equations with commas between them are several values.
+_SEVERAL = re.compile(r"=[^=]*[,;][^=]*=")
+_JOINED = re.compile(r"\d\S*\s(?:and|&)\s")
+_ONCE = re.compile(r"\b(?:thought|wrong|instead|rather|initially|formerly|unlike|and)\b|&|\s/\s", re.I)
 _CODE = re.compile(r"[{}<>\\]|;\s?\S|//")
+_NUMBER_WORD = re.compile(
+    r"\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|half|halves|thirds?|quarters?|\w+ths)\b",
+    re.I,
+)
 _WORDS = re.compile(r"[A-Za-z]{3,}")
 _SEGMENT = re.compile(r"\$\$(.{1,2000}?)\$\$|\$([^$\n]{1,1000})\$|\\\((.{1,2000}?)\\\)|\\\[(.{1,2000}?)\\\]", re.S)
 
@@ -40,25 +49,36 @@ def quantities_in(text: str, *, marked: bool) -> list[Quantity]:
     Of a text that marks its answer there must be one number, or one behind the last verb; of one that does not the
     last counts.
     """
-    if len(text) > 2000 or not _WORDS.search(text) or (marked and _CODE.search(text)):
+    if len(text) > 2000 or not _WORDS.search(text):
         return []
-    kept = _CONTRAST.sub(" ", text)
-    kept = _ASIDE.sub(" ", kept).strip(" .")
-    if marked and (_HEDGE.search(kept) or _DENIAL.search(kept)):
+    kept = _ASIDE.sub(" ", _CONTRAST.sub(" ", text)).strip(" .")
+    if marked and _undecided(text, kept):
         return []
     because = _BECAUSE.search(kept) if marked else None
     if because is not None and _NUMBER.search(kept[: because.start()]):
         kept = kept[: because.start()]
     whole = read_quantities(kept)
-    if whole:
-        return whole
-    if "=" in kept or "≈" in kept:
-        # What is computed comes last; several equations with commas between them are several values.
-        if re.search(r"=[^=]*[,;][^=]*=", kept) and marked:
-            return []
+    if not whole and ("=" in kept or "≈" in kept):
+        # What is computed comes last.
         kept = re.split("[=≈]", kept)[-1].strip()
-        if whole := read_quantities(kept):
-            return whole
+        whole = read_quantities(kept)
+    return whole or _last_number(kept, marked=marked)
+
+
+def _undecided(text: str, kept: str) -> bool:
+    """Whether a marked answer leaves open what it is: it denies, hedges, joins several values, or is no sentence."""
+    return bool(
+        _CODE.search(text)
+        or (_DENIAL.match(text) and " but " not in text)
+        or _HEDGE.search(kept)
+        or _DENIAL.search(kept)
+        or _SEVERAL.search(kept)
+        or _JOINED.search(kept)
+    )
+
+
+def _last_number(kept: str, *, marked: bool) -> list[Quantity]:
+    """Read the one number, or the one behind the last verb; of a text without a mark the last."""
     found = list(_NUMBER.finditer(kept))
     if not found:
         return _spelled(kept)
@@ -73,6 +93,8 @@ def quantities_in(text: str, *, marked: bool) -> list[Quantity]:
         if len(tail) != 1:
             return []
         last = tail[0]
+    if marked and _NUMBER_WORD.search(kept.replace(last[0], " ", 1)):
+        return []
     return _with_unit(kept[last.start() :].strip(), last[0].strip(" ,."))
 
 
@@ -116,16 +138,18 @@ def _spelled(text: str) -> list[Quantity]:
     return found[0] if len(found) == 1 else []
 
 
-def narrowed(text: str) -> list[str]:
-    """Mathematics that a sentence comes to: what is between marks of mathematics in it, the last first.
+def narrowed(text: str, *, marked: bool) -> list[str]:
+    """Mathematics that a sentence comes to: the last that stands between marks of mathematics in it.
 
-    >>> narrowed(r"Therefore $x > 5$ is the solution")
+    >>> narrowed(r"Therefore $x > 5$ is the solution", marked=True)
     ['x > 5']
     """
     if len(text) > 4096:
         return []
+    found = list(_SEGMENT.finditer(text))
     outside = _SEGMENT.sub(" ", text)
-    if outside == text or _HEDGE.search(outside) or _DENIAL.search(outside) or not outside.strip(" .,;:$"):
+    if not found or not outside.strip(" .,;:$") or _HEDGE.search(outside) or _DENIAL.search(outside):
         return []
-    segments = [next(part for part in m.groups() if part is not None).strip() for m in _SEGMENT.finditer(text)]
-    return segments[-1:]
+    if marked and (_ONCE.search(outside) or re.search(r"\d", text[found[-1].end() :])):
+        return []
+    return [next(part for part in found[-1].groups() if part is not None).strip()]

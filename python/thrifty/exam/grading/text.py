@@ -82,7 +82,7 @@ def _truth(answer: str) -> bool | None:
         copula = last_match(_COPULA, said)
         said = said[copula.end() :].strip() if copula else ""
         word = re.match(r"[a-z]+", said)
-    if word is None or re.match(r"\s?(?:or|and|/)\b", said[word.end() :]):
+    if word is None or re.match(r"\s?(?:(?:or|and)\b|/)", said[word.end() :]):
         return None
     if word[0] == "not":
         denied = re.match(r"not\s([a-z]+)$", said)

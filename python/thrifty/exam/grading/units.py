@@ -49,6 +49,7 @@ for _name in UNITS:
     _LOWER.setdefault(_name.lower(), _name)
 _CURRENCY_LOWER = {name.lower(): value for name, value in CURRENCIES.items()}
 
+_MISSPELT = {name.lower(): name for name in ("km", "cm", "mm", "kg", "kHz", "kJ", "kPa", "kW", "kWh", "mL")}
 _Part = tuple[Fraction, dict[str, int], Fraction]
 
 
@@ -67,8 +68,11 @@ def _single(name: str) -> _Part | None:
     matches = {_LOWER[lower]} if lower in _LOWER else set()
     if len(lower) > 1 and lower[0] in "k" and lower[1:] in _LOWER:
         matches.add(f"k{_LOWER[lower[1:]]}")
-    if lower in ("km", "cm", "mm", "kg", "khz", "kj", "kpa", "kw", "kwh", "ml"):
-        matches = {{"khz": "kHz", "kj": "kJ", "kpa": "kPa", "kw": "kW", "kwh": "kWh", "ml": "mL"}.get(lower, lower)}
+    if lower in _MISSPELT:
+        matches = {_MISSPELT[lower]}
+    elif not matches and len(name) > 2 and (base := _LOWER.get(lower[1:])) is not None:
+        # GHZ: a prefix as it is, and a symbol of more than one letter.
+        matches = {("k" if name[0] == "K" else name[0]) + base}
     if len(matches) == 1 and len(lower) > 1:
         return _exact(matches.pop())
     return None
@@ -224,19 +228,22 @@ def _registry() -> tuple[Any, frozenset[str]] | None:
     return registry, frozenset(registry)
 
 
-_STOP = frozenset("of the a an in total each per about approximately more less than and or".split())
+_THINGS = {"bpm": "beats per minute", "wpm": "words per minute", "fps": "frames per second"}
+_STOP = frozenset("of the a an in total each about approximately more less than and or".split())
 _NOT_THINGS = frozenset(
     """
-    is are was were be because not but if that which since when where has have then so or to through out plus minus
-    times two three four five six seven eight nine ten eleven twelve hundred thousand million
+    is are was were be because not but if that which since when where has have then so or and instead rather than
+    unlike like with without for as by from at into to through out plus minus times two three four five six seven
+    eight nine ten eleven twelve hundred thousand million
     """.split()
 )
 
 
 def _thing(text: str) -> list[Unit]:
     """Things counted: at most five words."""
+    text = _THINGS.get(text.lower(), text)
     words = re.findall(r"[^\W\d_]+(?:[-'][^\W\d_]+)*", text.lower())
-    if not words or len(words) > 5 or not re.fullmatch(r"[^\W\d_][\w\s'-]*\.?", text):
+    if not words or len(words) > 5 or not re.fullmatch(r"[^\W\d_](?:[^\W\d_]|[\s'-])*\.?", text):
         return []
     if any(word in _NOT_THINGS for word in words):
         return []

@@ -32,8 +32,8 @@ KINDS = _words(
     ocean sea river lake mountain mount mountains city town island islands country state states kingdom republic
     bridge tower theorem law effect principle equation method algorithm disease syndrome cycle process reaction bond
     acid cell cells war battle treaty act dynasty empire period era age day university college street desert strait
-    bay gulf cape forest park canal temple cathedral church palace prize constant number theory model test rule
-    lemma conjecture
+    bay gulf cape forest park canal temple cathedral church palace prize virus galaxy nebula constellation infection
+    disorder mellitus constant number theory model test rule lemma conjecture
     """
 )
 #: What stands before the name of a person.

@@ -16,7 +16,7 @@ zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh
 sixteenth seventeenth eighteenth nineteenth
 """.split()
 _TENS = {word: 10 * k for k, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
-_VALUES = {word: value for value, word in enumerate(_SMALL)} | _TENS | {"fourty": 40, "nought": 0, "nil": 0}
+_VALUES = {word: value for value, word in enumerate(_SMALL)} | _TENS | {"fourty": 40, "nought": 0, "nil": 0, "unity": 1}
 #: Words that multiply what is before them.
 SCALES = {
     "dozen": 12,
@@ -104,6 +104,11 @@ def _ended(value: int, words: list[str], used: int) -> tuple[Fraction, int]:
     rest = words[used:]
     if rest[:1] == ["and"] and len(rest) > 2 and rest[1] in ("a", "one") and rest[2] in _AND_PART:
         return value + _AND_PART[rest[2]], used + 3
+    if rest[:1] == ["and"]:
+        count, taken = _cardinal(rest[1:])
+        part = _PARTS.get(rest[1 + taken].removesuffix("s")) if taken and len(rest) > 1 + taken else None
+        if part is not None and 0 < count < part:
+            return value + Fraction(count, part), used + 2 + taken
     if rest and rest[0] in ORDINALS and value >= 20 and value % 10 == 0 and ORDINALS[rest[0]] < 10:
         return Fraction(value + ORDINALS[rest[0]]), used + 1
     part = _PARTS.get(rest[0].removesuffix("s")) if rest else None

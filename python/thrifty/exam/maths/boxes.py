@@ -24,6 +24,8 @@ def unboxed(text: str) -> str:
     for found in _BOX.finditer(text):
         if not spans or found.start() >= spans[-1][2]:
             spans.append((found.start(), found.end(), _closing(text, found.end())))
+    if not spans:
+        return text
     first = len(spans) - 1
     while first and _joined(text[spans[first - 1][2] + 1 : spans[first][0]]):
         first -= 1

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["same_leaf", "written"]
 
 #: Significant digits that a decimal for an exact value must have; with this many it may be cut instead of rounded.
-DIGITS, CUT = 3, 5
+DIGITS, CUT = 4, 5
 RADIANS = frozenset({"rad", "radian", "radians"})
 
 
@@ -41,7 +41,7 @@ def near(gold: Node, answer: Node) -> bool:
     """Whether one is a decimal that stands for the other.
 
     A decimal in the gold answer accepts what rounds to it. A decimal for an exact gold value that has no finite decimal
-    needs three significant digits and must be rounded right; with five it may be cut.
+    needs four significant digits and must be rounded right; with five it may be cut.
     """
     exact, given = written(gold), written(answer)
     if exact is not None:

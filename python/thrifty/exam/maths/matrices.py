@@ -33,6 +33,8 @@ def computed(node: Node) -> Node:  # noqa: PLR0911 - one a kind
     if found.kind == "mul":
         return _multiplied(found.args)
     if found.kind == "div":
+        if found.args[1].kind == "matrix":
+            raise NotMathsError("division by a matrix")
         return _multiplied((found.args[0], Node("div", (number(1), found.args[1]))))
     if found.kind == "pow":
         if found.args[1].name in {"T", "top"}:

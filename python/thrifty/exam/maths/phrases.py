@@ -24,8 +24,20 @@ _INTEGER = re.compile(
 )
 
 
+_ORDERS = (
+    (re.compile(r"\b(?:is )?(?:at least|greater than or equal to|no less than|not less than)\b"), r" \\ge "),
+    (re.compile(r"\b(?:is )?(?:at most|less than or equal to|no more than|not more than)\b"), r" \\le "),
+    (re.compile(r"\b(?:is )?(?:strictly )?(?:greater|more|larger) than\b"), " > "),
+    (re.compile(r"\b(?:is )?(?:strictly )?(?:less|smaller) than\b"), " < "),
+    (re.compile(r"\b(?:is )?not equal to\b"), r" \\ne "),
+)
+
+
 def worded(text: str) -> str:
     """Signs instead of phrases: the real numbers, all but one of them, any integer k."""
+    if " than" in text or " at " in text or "equal to" in text:
+        for pattern, sign in _ORDERS:
+            text = pattern.sub(sign, text)
     if "integer" in text:
         text = _INTEGER.sub(lambda m: rf", {m[1] or m[2]} \in \mathbb{{Z}}", text)
     if "eal" in text or "all " in text or "All " in text:

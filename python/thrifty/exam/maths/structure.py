@@ -8,7 +8,7 @@ from thrifty.exam.maths.equations import difference, proportional, same_equation
 from thrifty.exam.maths.families import same_antiderivative, same_constants, same_family, without_conditions
 from thrifty.exam.maths.leaves import same_leaf
 from thrifty.exam.maths.members import composite, members
-from thrifty.exam.maths.regions import Interval, region
+from thrifty.exam.maths.regions import region
 from thrifty.exam.maths.shapes import expanded, spread
 from thrifty.exam.maths.tree import Node, number, pieces, replaced, symbols
 from thrifty.exam.maths.values import same_value
@@ -16,6 +16,8 @@ from thrifty.exam.maths.vectors import as_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from thrifty.exam.maths.intervals import Interval
 
 __all__ = ["same"]
 
@@ -146,6 +148,8 @@ def _same_region(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911 - on
         return gold.name == answer.name
     if gold.kind == answer.kind and len(gold.args) == len(answer.args):
         return every(same(g, a) for g, a in zip(gold.args, answer.args, strict=True))
+    if any(one.kind == "named" and one.name == "in" and one.args[1].kind == "tuple" for one in (gold, answer)):
+        return False  # an interval, and what is none
     if gold.kind == "named" and answer.kind == "named":
         return None
     return False if first is None and second is None else None if "list" in {gold.kind, answer.kind} else False

@@ -129,7 +129,7 @@ def tokens(text: str) -> list[Token]:  # noqa: PLR0912 - one a kind
             continue
         if single and kind == "number":  # \frac12 and \sqrt2 take one digit each
             single -= 1
-            if len(piece) > 1:
+            if len(piece) > 1 and piece[0] != ".":
                 at = match.start() + 1
                 piece = piece[0]
         elif single and (kind != "op" or piece not in "{["):
