@@ -260,7 +260,9 @@ def diagram(graded: Graded) -> Series:
         lo={"right": [100 * b.low for b in bins]},
         hi={"right": [100 * b.high for b in bins]},
         x_label="mean confidence, %",
-        y_label="right, %",
+        y_label="right, % (numbers: answers)",
+        dots=("right",),
+        notes={"right": [f"{b.answers}" for b in bins]},
     )
 
 
