@@ -57,6 +57,9 @@ class Resampled:
         self._first = np.append(kept[first], np.zeros(fill, np.int64))
         self._y = np.append(alone & y[first], np.zeros(fill)).reshape(self._groups, SIZE)
         self._c = np.append(-value, np.zeros(fill)).reshape(self._groups, SIZE)
+        with_right = np.zeros(len(value), bool)
+        with_right[np.repeat(np.arange(len(value)), sizes)[y]] = True
+        self._with_right = np.flatnonzero(with_right)
         # Runs of several answers, right ones before wrong ones: cells of answers that are all right or all wrong.
         run = np.repeat(np.arange(len(value)), sizes)
         several = np.flatnonzero(~alone[run])
@@ -113,22 +116,29 @@ class Resampled:
             if wanted & {"rmsce", "rmsce_hle"}:
                 out["rmsce"], out["rmsce_hle"] = self._binned(total, right, count, away)
         if wanted & {"auroc", "aurc"}:
-            right = total * y[..., None] if right is None else right + total * y[..., None]
-            wrong = total - right
-            wrongs = drawn[:, 0] - rights[:, 0]
-            earlier = _before(wrongs)[:, :-1].T
-            inside = np.matmul(_UP_TO, wrong)
-            # Wrong answers above right ones, of their own run half.
-            above = np.einsum("gsm,gsm->m", inside, right) - 0.5 * np.einsum("gsm,gsm->m", wrong, right)
-            above += np.einsum("gm,gm->m", earlier, rights[:, 0])
-            out["auroc"] = 1 - _over(above, rights[:, 0].sum(axis=0) * wrongs.sum(axis=0))
-        if "aurc" in wanted:
-            risk = inside
-            risk += earlier[:, None]
             given = np.matmul(_UP_TO, total)
             given += _before(drawn[:, 0])[:, :-1].T[:, None]
-            risk /= np.maximum(given, 1, out=given)
-            out["aurc"] = _over(np.einsum("gsm,gsm->m", risk, total), n)
+            out["auroc"], out["aurc"] = self._ranked(total, right, given, n)
+
+    def _ranked(self, total: Values, right: Values | None, given: Values, n: Values) -> tuple[Values, Values]:
+        """Rank right answers among all: ``given`` is how many are up to each run.
+
+        Wrong ones above right ones are all above less right ones above, which add up to half a square. The mean risk
+        is 1 less what right answers add to it: each to the share right of its own run's step and of all later ones.
+        """
+        rows = self._with_right
+        drawn = total.reshape(-1, len(n))[rows]
+        rights = drawn * self._y.ravel()[rows, None]
+        if right is not None:
+            rights += right.reshape(-1, len(n))[rows]
+        every = rights.sum(axis=0)
+        above = np.einsum("im,im->m", rights, given.reshape(-1, len(n))[rows] - 0.5 * drawn) - 0.5 * every * every
+        auroc = 1 - _over(above, every * (n - every))
+        steps = total / np.maximum(given, 1)
+        later = np.matmul(_UP_TO.T, steps)
+        beyond = _before(later[::-1, 0])[:, -2::-1].T
+        weight = later.reshape(-1, len(n))[rows] + beyond[rows // SIZE]
+        return auroc, np.where(n > 0, 1 - _over(np.einsum("im,im->m", rights, weight), n), np.nan)
 
     def _width_errors(self, total: Values, right: Values | None, away: Values) -> Values:
         """Sum errors over bins of equal width, whose edges are between the same runs in all resamples."""
