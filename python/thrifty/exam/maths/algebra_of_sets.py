@@ -16,7 +16,7 @@ MAX_NAMES = 8
 
 
 def same_members(gold: Node, answer: Node) -> bool | None:
-    """Whether expressions of named sets have the same members whatever the sets; None where other things are in them."""
+    """Whether expressions of named sets have the same members, whatever the sets; None where there is more in them."""
     if gold.kind not in OPERATIONS and answer.kind not in OPERATIONS:
         return None
     names: set[str] = set()
