@@ -55,9 +55,9 @@ _BEST = re.compile(
 )
 _BEFORE = frozenset(
     """
-    it's i'd i'll think believe guess choosing selecting picking chose chosen but and or both either neither nor not
-    so therefore thus hence definitely probably likely just only between over than now clearly say me is be are with
-    for that answer option choice letter choose select pick options choices
+    it's i'd i'll think believe guess choosing selecting picking chose chosen but also and or both either neither
+    nor not so therefore thus hence definitely probably likely just only between over than now clearly say me is be
+    are with for that answer option choice letter choose select pick options choices
     """.split()
 )
 _OR_ELSE = re.compile(r"\b[A-Z]\)?,?\sor\s(?:none|neither|something|another|other)\b")

@@ -75,7 +75,7 @@ def is_strict(gold: str) -> bool:
 
 def keeps_case(gold: str, answer: str) -> bool:
     """Whether an answer holds the gold one in the same case, blanks and scripts aside."""
-    return glued(gold) in glued(answer)
+    return gold in answer if "_" in gold else glued(gold) in glued(answer)
 
 
 def _is_smiles(text: str) -> bool:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from thrifty.exam.grading.choice import same_choice
 from thrifty.exam.grading.clean import CAP, characters, plain
 from thrifty.exam.grading.confidence import stated
-from thrifty.exam.grading.exact import compare_exact
 from thrifty.exam.grading.extract import answer_in
 from thrifty.exam.grading.reasoning import strip_reasoning
 from thrifty.exam.grading.sides import Side
 from thrifty.exam.grading.tidy import tidy
-from thrifty.exam.maths import budget
 from thrifty.exam.question import ANSWER_TYPES
 from thrifty.exam.verdict import Verdict
 
@@ -55,6 +52,11 @@ def grade_answer(response: str, gold: str, answer_type: str = "exactMatch", *, q
     >>> grade_answer("Explanation: ...\nExact Answer: 0.75 kg\nConfidence: 60%", "750 g").verdict
     'equal'
     """
+    # Mathematics, and tables of units and words, wait for the first grade.
+    from thrifty.exam.grading.choice import same_choice
+    from thrifty.exam.grading.exact import compare_exact
+    from thrifty.exam.maths import budget
+
     if answer_type not in ANSWER_TYPES:
         raise ValueError(f"answer_type is {answer_type!r}; it is one of {', '.join(ANSWER_TYPES)}")
     text = strip_reasoning(response)

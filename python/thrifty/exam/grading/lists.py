@@ -243,6 +243,8 @@ _MORE = re.compile(r"\s?>\s?")
 def compare_chains(gold: str, answer: str, same: Callable[[str, str], bool]) -> Same | None:
     """Compare sequences joined by arrows, or by signs of order between words."""
     for pattern in (_ARROW, _LESS, _MORE):
+        if pattern is _ARROW:
+            gold, answer = (re.sub(r"^first,?\s", "", text, flags=re.I) for text in (gold, answer))
         g = pattern.split(gold)
         if len(g) < 2 or len(g) > _MOST or not all(part.strip() for part in g):
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from thrifty.exam.grading.vocabulary import KINDS, PARTICLES, QUALIFIERS, TITLES
+from thrifty.exam.grading.vocabulary import DENIALS, FIELDS, KINDS, PARTICLES, QUALIFIERS, TITLES
 from thrifty.exam.grading.wording import fold, words_of
 
 __all__ = ["same_acronym", "same_kind", "same_name", "same_species"]
@@ -14,13 +14,18 @@ _CONNECTIVES = frozenset(("of", "the", "and", "for", "in", "on", "to", "a"))
 
 def same_name(gold: str, answer: str) -> bool:
     """Whether two names are one person's: a surname stands for the whole name, initials for first names."""
+    if answer.islower():
+        answer = answer.title()
     g, a = _name(gold), _name(answer)
     if g is None or a is None or len(g) == len(a) == 1:
         return False
     if _turned(answer) == g or _turned(gold) == a:
         return True
     long, short = (g, a) if len(g) >= len(a) else (a, g)
-    if _surname(long) != _surname(short) or any(fold(word) in QUALIFIERS | KINDS for word in long):
+    if _surname(long) != _surname(short) or any(fold(word) in QUALIFIERS | KINDS | FIELDS for word in long):
+        return False
+    if long[-1].endswith(("ese", "ish")):
+        # Mandarin Chinese is a kind of Chinese.
         return False
     if len(short) == 1:
         return len(long) <= 3 and len(short[0]) > 3
@@ -37,7 +42,11 @@ def _name(text: str) -> list[str] | None:
         words = words[:-1]
     while words and fold(words[0]) in TITLES:
         words = words[1:]
-    if not 1 <= len(words) <= 4 or not all(w[0].isupper() and re.sub("['-]", "", w).isalpha() for w in words):
+    if (
+        not 1 <= len(words) <= 4
+        or any(fold(word) in DENIALS for word in words)
+        or not all(w[0].isupper() and re.sub("['-]", "", w).isalpha() for w in words)
+    ):
         return None
     return words
 
@@ -93,6 +102,7 @@ def same_kind(gold: str, answer: str) -> bool:
     if len(short) == 1 and gold[:1].islower():
         return False
     more, behind = len(long) - len(short), long[len(short) :]
-    return (long[: len(short)] == short and more <= 2 and KINDS.issuperset(behind)) or (
+    kinds = KINDS | FIELDS if long is g else KINDS
+    return (long[: len(short)] == short and more <= 2 and kinds.issuperset(behind)) or (
         more == 1 and long[0] in KINDS | TITLES and long[1:] == short
     )

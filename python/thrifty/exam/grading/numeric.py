@@ -71,6 +71,9 @@ def _direct(golds: list[Quantity], gold: Side, answer: Side) -> Told | None:
 
 def _by_maths(golds: list[Quantity], gold: Side, answer: Side) -> Told | None:
     """Try the answer as mathematics, or as a sentence with mathematics in it."""
+    if gold.text[:2].lower() in ("0x", "0b", "0o"):
+        # Mathematics would read a product.
+        return None
     if not has_words(answer.text) and (found := compare_maths(gold.raw, answer.raw)) is not None:
         return found, "maths"
     for segment in narrowed(answer.raw, marked=answer.marked):

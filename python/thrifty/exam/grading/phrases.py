@@ -20,12 +20,15 @@ _LEAD = re.compile(
     re.I,
 )
 _KIND = re.compile(
-    r"(?:the\s)?(?:city|town|country|state|island|planet|element|word|term|process|phenomenon|concept|river|gas|compound"
+    r"(?:the\s)?(?:city|town|country|state|island|planet|element|word|term|process|force|phenomenon|concept|river|gas|compound"
     r"|molecule|theory|disease|language|author|composer|number|letter|name|color|colour|protein|enzyme|gene|species|genus"
     r"|metal|republic|kingdom|philosopher|scientist|battle|treaty|siege|novel|book|film|movie|play|poem|painting)\s(?:(?:of|called|named|known\sas)\s)?(?=\S)",
     re.I,
 )
-_PREPOSITION = re.compile(r"(?:to|on|in|at|by|from|with|into|inside|through|via)\s(?:the\s)?(?=\w)", re.I)
+_PREPOSITION = re.compile(
+    r"(?:to|on|in|at|by|from|with|into|inside|through|via|due to|because of|caused by)\s(?:the\s)?(?=\w)", re.I
+)
+_NOUN = re.compile(r"(?:an?\s|the\s)?(\S+)\s(?:numbers?|ones?)", re.I)
 _ASIDE = re.compile(r"\s[(\[]([^()\[\]]{1,200})[)\]]")
 _OTHERWISE = re.compile(r"\b(?:was|thought|formerly|wrong)\b", re.I)
 _ALSO = re.compile(r"(?:or|aka|also known as|also called|i\.e\.,?|=)\s", re.I)
@@ -109,6 +112,7 @@ def variants(text: str) -> tuple[str, ...]:
     lead = strip_lead(text)
     found = [text, lead]
     found += [lead[begin.end() :] for begin in (_KIND.match(lead), _PREPOSITION.match(lead)) if begin]
+    found += [noun[1] for noun in (_NOUN.fullmatch(lead),) if noun]
     place = lead.rsplit(", ", 1)
     if len(place) == 2 and fold(place[1].removeprefix("the ")) in PLACES:
         found.append(place[0])

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from thrifty.exam.grading.number import Number, read_number, same_number, scan_number
 from thrifty.exam.grading.units import Unit, by_pint, read_unit
+from thrifty.exam.grading.words import ORDINALS
 
 __all__ = ["Quantity", "read_quantities", "same_quantity"]
 
@@ -59,6 +60,8 @@ _DIRECTION = re.compile(
 )
 _NEXT = re.compile(r"(?P<unit>[^\d,]*?)[,\s]*(?:\band\s)?(?=\d)")
 _MONTH, _SECOND = (("month", 1),), (("s", 1),)
+_RANK = re.compile(rf"(?:\d+(?:st|nd|rd|th)|(?:{'|'.join(ORDINALS)}))\s", re.I)
+_ONE = re.compile(r"an?\s([A-Za-z]{3,20})", re.I)
 _IN = re.compile(r"\s(?:in|out\sof|over)\s(?:every\s)?", re.I)
 _PAIR = re.compile(r"\d,\s?-?\d{1,2}\b")
 _HEX = re.compile(r"0(?:[xX](?P<x>[0-9a-fA-F]{1,64})|[bB](?P<b>[01]{1,256})|[oO](?P<o>[0-7]{1,128}))")
@@ -105,10 +108,13 @@ def _readings(text: str) -> list[Quantity]:
         return _money(money, text[money.end() :])
     found = scan_number(text)
     if found is None:
-        return _angle(text)
+        return _angle(text) or _one(text)
     number, rest = found
     if not rest:
         return [Quantity(number)]
+    if _RANK.match(text):
+        # The second law of thermodynamics is no two of anything.
+        return []
     if ((angle := _angle(text)) and "π" in text) or re.match(r"[\d./\s*·]*pi\b", text):
         return angle
     if rest[0].isdigit() or rest[0] in ".,/^_=<>+:":
@@ -124,6 +130,13 @@ def _readings(text: str) -> list[Quantity]:
     if not units and rest[0] in "-" and (units := read_unit(rest[1:])):
         quantities = [Quantity(number, unit) for unit in units]
     return quantities
+
+
+def _one(text: str) -> list[Quantity]:
+    """Read an hour, a fortnight."""
+    found = _ONE.fullmatch(text)
+    units = read_unit(found[1]) if found is not None else ()
+    return [Quantity(Number(Fraction(1)), unit) for unit in units if unit.kind == "physical"]
 
 
 def _chance(text: str) -> list[Quantity]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, TypeAlias
 
 from thrifty.exam.grading.clean import plain
-from thrifty.exam.maths import compare
 
 __all__ = ["Same", "Side", "Told", "compare_maths", "told"]
 
@@ -40,6 +39,8 @@ def told(equal: bool, rule: str) -> Told:
 
 def compare_maths(gold: str, answer: str) -> Same | None:
     """Compare as mathematics, with its markup and without; None where nobody can tell."""
+    from thrifty.exam.maths import compare
+
     found = compare(gold, answer)
     if found is None and ("\\" in gold or "\\" in answer):
         return compare(plain(gold), plain(answer))

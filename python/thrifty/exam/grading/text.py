@@ -8,7 +8,7 @@ from typing import Literal
 from thrifty.exam.grading.names import same_acronym, same_kind, same_name, same_species
 from thrifty.exam.grading.phrases import denials, is_hedged, last_match, statements, strip_lead, undenied, variants
 from thrifty.exam.grading.vocabulary import KINDS, QUALIFIERS, SYNONYMS, TITLES, VERBS
-from thrifty.exam.grading.wording import fold, same_words, words_of
+from thrifty.exam.grading.wording import fold, numbered, same_words, words_of
 
 __all__ = ["compare_text", "same_text"]
 
@@ -143,7 +143,8 @@ def _longer_name(before: str, after: str, first: int) -> bool:
 
 def _unclear(gold: str, answer: str) -> Literal["different"] | None:
     """Whether a reader is needed: the gold answer is a whole phrase, and most of it is in the answer."""
-    g, a = set(words_of(gold)), set(words_of(answer))
-    if len(g) < _CONTENT or denials(gold) != denials(answer) or {word for word in g if word.isdigit()} - a:
+    g, a = set(numbered(gold)), set(numbered(answer))
+    named = {word for part in gold.split()[1:] if part[:1].isupper() for word in numbered(part)}
+    if named - a or len(g) < _CONTENT or denials(gold) != denials(answer) or {word for word in g if word.isdigit()} - a:
         return "different"
     return None if len(g & a) * 3 >= 2 * len(g) else "different"

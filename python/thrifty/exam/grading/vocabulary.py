@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["ARTICLES", "DENIALS", "KINDS", "PARTICLES", "PLACES", "QUALIFIERS", "SHORT", "SYNONYMS", "TITLES", "VERBS"]
+__all__ = [
+    "ARTICLES",
+    "DENIALS",
+    "FIELDS",
+    "KINDS",
+    "PARTICLES",
+    "PLACES",
+    "QUALIFIERS",
+    "SHORT",
+    "SYNONYMS",
+    "TITLES",
+    "VERBS",
+]
 
 
 def _words(text: str) -> frozenset[str]:
@@ -30,10 +42,15 @@ QUALIFIERS = _words(
 KINDS = _words(
     """
     ocean sea river lake mountain mount mountains city town island islands country state states kingdom republic
-    bridge tower theorem law effect principle equation method algorithm disease syndrome cycle process reaction bond
-    acid cell cells war battle treaty act dynasty empire period era age day university college street desert strait
-    bay gulf cape forest park canal temple cathedral church palace prize virus galaxy nebula constellation infection
-    disorder mellitus constant number theory model test rule lemma conjecture
+    treaty battle disease syndrome war dynasty empire period era age virus galaxy nebula constellation infection disorder
+    mellitus
+    """
+)
+#: Kinds of ideas, which may be left out beside a name, but not added: Euler is no theorem.
+FIELDS = _words(
+    """
+    theorem law effect principle equation method algorithm cycle process reaction conjecture lemma rule model theory
+    test prize constant formula
     """
 )
 #: What stands before the name of a person.

@@ -9,7 +9,7 @@ from itertools import pairwise
 from thrifty.exam.grading.vocabulary import ARTICLES, SHORT
 from thrifty.exam.grading.words import ORDINALS, spelled
 
-__all__ = ["fold", "roman", "same_words", "words_of"]
+__all__ = ["fold", "numbered", "roman", "same_words", "words_of"]
 
 _GREEK = {
     "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta",
@@ -57,8 +57,8 @@ def roman(text: str) -> int | None:
     return sum(-v if v < after else v for v, after in zip(values, [*values[1:], 0], strict=True))
 
 
-def _numbered(text: str) -> list[str]:
-    """Words with Roman and spelled numbers in digits."""
+def numbered(text: str) -> list[str]:
+    """List the words that count, with Roman and spelled numbers in digits."""
     first, *others = text.replace("-", " ").split(" ")
     turned = [first, *(str(value) if (value := roman(part)) is not None else part for part in others)]
     return [_digits(word) for word in words_of(" ".join(turned))]
@@ -131,7 +131,7 @@ def same_words(gold: str, answer: str) -> bool:
         return bool(_squashed(gold)) and _squashed(gold) == _squashed(answer)
     if _joined(g) == _joined(a):
         return True
-    g, a = _numbered(gold), _numbered(answer)
+    g, a = numbered(gold), numbered(answer)
     if g == a:
         return True
     if len(g) == len(a) == 1 and min(len(g[0]), len(a[0])) < 4:
@@ -140,6 +140,7 @@ def same_words(gold: str, answer: str) -> bool:
         [*map(_american, g)] == [*map(_american, a)]
         or [*map(_plain_vowels, g)] == [*map(_plain_vowels, a)]
         or _same_end(g, a)
+        or [*map(_singular, g)] == [*map(_singular, a)]
     )
 
 

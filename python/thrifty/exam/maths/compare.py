@@ -51,7 +51,7 @@ def _read(text: str) -> Node:
     found = shaped(computed(parse(unboxed(text))))
     while found.kind in {"set", "list"} and len(found.args) == 1:
         inner = found.args[0]
-        if found.name == "hard" and inner.kind in {"set", "list"}:
+        if inner.kind in {"set", "list"} and (found.name == "hard" or not inner.args):
             break  # a set that has a set in it
         found = inner
     return found
