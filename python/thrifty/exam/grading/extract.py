@@ -89,6 +89,7 @@ def answer_in(text: str, *, letters: bool = False) -> Answer:
         if (lead := _SAID.match(answer)) is not None and lead.end() < len(answer):
             answer = tidy(answer[lead.end() :])
         return Answer(answer, True)
+    seen = seen.strip()
     if (end := _END.search(seen)) is not None and end.start():
         seen = seen[: end.start()]
     return Answer(tidy(_tail(seen.strip())), False)
