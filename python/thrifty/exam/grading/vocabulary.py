@@ -42,8 +42,8 @@ QUALIFIERS = _words(
 KINDS = _words(
     """
     ocean sea river lake mountain mount mountains city town island islands country state states kingdom republic
-    treaty battle disease syndrome war dynasty empire period era age virus galaxy nebula constellation infection disorder
-    mellitus
+    treaty battle disease syndrome war dynasty empire period era age virus galaxy nebula constellation infection
+    disorder mellitus
     """
 )
 #: Kinds of ideas, which may be left out beside a name, but not added: Euler is no theorem.
