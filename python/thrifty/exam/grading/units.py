@@ -115,6 +115,7 @@ _TOKEN = re.compile(
 )
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _SQUARED, _CUBED = re.compile(r"\b([A-Za-z]{1,20}) squared\b"), re.compile(r"\b([A-Za-z]{1,20}) cubed\b")
+_PLURAL = re.compile(r"s per\b")
 _LONG = 60
 
 
@@ -148,7 +149,7 @@ def _physical(text: str) -> list[Unit]:
         # Degrees are often left out.
         other = _single("°" + text)
         return [unit for part in (_single(text), other) if part for unit in [_unit(part)]]
-    for name in (text, text.rstrip(".")):
+    for name in (text, text.rstrip("."), _PLURAL.sub(" per", text)):
         whole = _single(name)
         if whole:
             return [_unit(whole)]
