@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from thrifty.exam.grading.clean import CAP, characters, plain
 from thrifty.exam.grading.confidence import stated
-from thrifty.exam.grading.extract import answer_in
+from thrifty.exam.grading.extract import answer_in, without_lead
 from thrifty.exam.grading.reasoning import strip_reasoning
 from thrifty.exam.grading.sides import Side
 from thrifty.exam.grading.tidy import tidy
@@ -83,5 +83,5 @@ def _gold(gold: str) -> Side:
     if "boxed" in gold or ("nswer" in gold and len(gold) > 40):
         raw = answer_in(gold).text
     else:
-        raw = tidy(characters(gold[:CAP]))
+        raw = without_lead(tidy(characters(gold[:CAP])))
     return Side(raw, plain(raw))
