@@ -64,7 +64,7 @@ def grade_answer(response: str, gold: str, answer_type: str = "exactMatch", *, q
     letters = answer_type == "multipleChoice"
     found = answer_in(text, letters=letters)
     answer = Side(found.text, plain(found.text), found.marked)
-    right = _gold(gold)
+    right = _gold(gold) if len(gold) <= CAP else _gold.__wrapped__(gold)
     verdict: Literal["equal", "different", "abstain"]
     if not right.text:
         return Verdict("abstain", "no gold answer", "", answer.text, confidence)

@@ -119,7 +119,6 @@ _PLURAL = re.compile(r"s per\b")
 _LONG = 60
 
 
-@lru_cache(maxsize=4096)
 def read_unit(text: str) -> tuple[Unit, ...]:
     """All that a text can mean as a unit; nothing where it is none.
 
@@ -127,8 +126,11 @@ def read_unit(text: str) -> tuple[Unit, ...]:
     Fraction(5, 18)
     """
     text = text.strip()
-    if not text or len(text) > _LONG:
-        return ()
+    return _readings(text) if 0 < len(text) <= _LONG else ()
+
+
+@lru_cache(maxsize=4096)
+def _readings(text: str) -> tuple[Unit, ...]:
     if text.lower().startswith(("degrees ", "degs ")):
         text = "degree " + text.split(" ", 1)[1]
     lower = text.lower().rstrip(".")
