@@ -28,6 +28,8 @@ from thrifty.exam.grading.reasoning import strip_reasoning
         ("### Answer\n\n42\n\nBecause 6 * 7 = 42.", "42"),
         ("Answer:\n```\n42\n```", "42"),
         ("Answer:\n- red\n- green", "red, green"),
+        ("Answer: The value is\n\n42\n\nConfidence: 90%", "The value is 42"),
+        ("Answer: It is:\n\n$$\n42\n$$\n", "It is: $$ 42 $$"),
         ("Final Answer: The final answer is $42$. I hope it is correct.", "42"),
         ("Answer:", ""),
         ("", ""),

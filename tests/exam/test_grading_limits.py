@@ -27,6 +27,9 @@ HOSTILE = {
     "signs": "-",
     "equations": "a=b, ",
     "marks": "not ",
+    "turns": "not a but ",
+    "colons": "a:\n\n",
+    "leads": "the answer is ",
     "accents": "é\u0301",
 }
 GOLDS = ("5", "7 km", "Paris", "{1, 2}", "H2O", "CC(=O)O", "July 4, 1776", "red, green and blue", "x^2 + 1")

@@ -35,7 +35,7 @@ _NOT = re.compile(
 )
 _NEGATED = re.compile(r"(?:^|\b)(?:not|neither|anything\sbut|everything\sexcept|all\sexcept|all\sbut)\b", re.I)
 _TURN = re.compile(
-    r"\b(?:actually|wait|correction|scratch\sthat|on\ssecond\sthought|rather|i\smean|let\sme\scorrect|sorry|no,)\b",
+    r"\b(?:actually|wait|correction|scratch\sthat|on\ssecond\sthought|rather(?!\sthan)|i\smean|let\sme\scorrect|sorry|no,)\b",
     re.I,
 )
 _CUED = re.compile(
@@ -60,6 +60,7 @@ _BEFORE = frozenset(
     are with for that answer option choice letter choose select pick options choices
     """.split()
 )
+_NO_ARTICLE = re.compile(r"\s(?:and|or|is|was|because|since|but|not|as|for|rather|over|instead|than)\b")
 _OR_ELSE = re.compile(r"\b[A-Z]\)?,?\sor\s(?:none|neither|something|another|other)\b")
 _EITHER = re.compile(r"\b(?:or|either|maybe|perhaps|possibly|between)\b|/|\?", re.I)
 _VERB = re.compile(
@@ -168,7 +169,7 @@ def _article(text: str, end: int, letter: str) -> bool:
     follows = text[end : end + 24]
     if letter == "I":
         return bool(re.match(r"\s(?!and\b|or\b|is\b)[a-z]|'", follows))
-    return bool(re.match(r"\s(?!and\b|or\b|is\b|was\b|because\b|since\b|but\b|not\b|as\b|for\b)[A-Za-z]", follows))
+    return _NO_ARTICLE.match(follows) is None and re.match(r"\s[A-Za-z]", follows) is not None
 
 
 _CHOICE = re.compile(r"^[ \t]*[(\[]?([A-Z])[)\].:]\)?[ \t]+(\S.*)$", re.M)

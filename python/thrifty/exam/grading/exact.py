@@ -49,7 +49,7 @@ def compare_exact(gold: Side, answer: Side, depth: int = 0) -> Told:
     x, y = read_number(g), read_number(a)
     if x is not None and y is not None and (same_number(x, y) or not ("," in g or "," in a)):
         return told(same_number(x, y), "number")
-    if (turned := _BUT.fullmatch(a)) is not None and not _BUT.fullmatch(g):
+    if depth <= _DEEPEST and (turned := _BUT.fullmatch(a)) is not None and not _BUT.fullmatch(g):
         return compare_exact(gold, Side(turned[1], turned[1], answer.marked), depth + 1)
     if (
         answer.marked

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from thrifty.exam.grading.clean import CAP
 from thrifty.exam.grading.phrases import last_match
 from thrifty.exam.grading.reasoning import strip_reasoning
-from thrifty.exam.grading.tidy import is_open, tidy
+from thrifty.exam.grading.tidy import GOES_ON, is_open, tidy
 
-__all__ = ["Answer", "answer_in", "final_answer"]
+__all__ = ["Answer", "answer_in", "final_answer", "without_lead"]
 
 # How much of a response is searched for marks, from its end, and then from its beginning.
 _SEEN = 1 << 16
@@ -57,6 +57,7 @@ _SAID = re.compile(
     re.I,
 )
 _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
+_PARAGRAPH = re.compile(r"\S[ \t]*\n[ \t]*\n")
 _END = re.compile(
     r"(?:[,;*_\s]|\s\||\s-{1,2}\s){0,4}[(\[]?\bconfidence\b(?:[ \t](?:level|score|percentage))?[ \t]?[*_]{0,3}[ \t]?"
     r"(?:[:=(]|is\b|of\b|\d)"
@@ -84,14 +85,17 @@ def answer_in(text: str, *, letters: bool = False) -> Answer:
     if found is None and len(text) > _SEEN:
         found = _marked(text[:_SEEN], letters=letters)
     if found is not None:
-        answer = tidy(found)
-        # "Final answer: the final answer is 7".
-        if (lead := _SAID.match(answer)) is not None and lead.end() < len(answer):
-            answer = tidy(answer[lead.end() :])
-        return Answer(answer, True)
+        return Answer(without_lead(tidy(found)), True)
+    seen = seen.strip()
     if (end := _END.search(seen)) is not None and end.start():
         seen = seen[: end.start()]
     return Answer(tidy(_tail(seen.strip())), False)
+
+
+def without_lead(answer: str) -> str:
+    """Leave out "the final answer is"."""
+    lead = _SAID.match(answer)
+    return tidy(answer[lead.end() :]) if lead is not None and lead.end() < len(answer) else answer
 
 
 def _marked(text: str, *, letters: bool) -> str | None:
@@ -139,9 +143,10 @@ def _block(text: str) -> str:
         if end.start() <= begin and not text[: end.start()].strip(" \t\r\n*_`:#>"):
             return text[: end.start()]
         text = text[: end.start()]
-    paragraph = re.search(r"\S[ \t]*\n[ \t]*\n", text[begin:])
-    if paragraph and not is_open(text[: begin + paragraph.start() + 1]):
-        text = text[: begin + paragraph.start() + 1]
+    for paragraph in _PARAGRAPH.finditer(text, begin):
+        head = text[: paragraph.start() + 1]
+        if not is_open(head) and not GOES_ON.search(head):
+            return head
     return text
 
 

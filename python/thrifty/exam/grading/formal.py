@@ -54,9 +54,9 @@ def compare_formal(gold: str, answer: str) -> _Verdict:
     rules = (
         compare_names,
         compare_isotopes,
-        compare_reactions,
         compare_moves,
         _smiles,
+        compare_reactions,
         compare_substances,
         _sequence,
         _code,

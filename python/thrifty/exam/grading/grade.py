@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from thrifty.exam.grading.clean import CAP, characters, plain
 from thrifty.exam.grading.confidence import stated
-from thrifty.exam.grading.extract import answer_in
+from thrifty.exam.grading.extract import answer_in, without_lead
 from thrifty.exam.grading.reasoning import strip_reasoning
 from thrifty.exam.grading.sides import Side
 from thrifty.exam.grading.tidy import tidy
@@ -64,7 +64,7 @@ def grade_answer(response: str, gold: str, answer_type: str = "exactMatch", *, q
     letters = answer_type == "multipleChoice"
     found = answer_in(text, letters=letters)
     answer = Side(found.text, plain(found.text), found.marked)
-    right = _gold(gold)
+    right = _gold(gold) if len(gold) <= CAP else _gold.__wrapped__(gold)
     verdict: Literal["equal", "different", "abstain"]
     if not right.text:
         return Verdict("abstain", "no gold answer", "", answer.text, confidence)
@@ -83,5 +83,5 @@ def _gold(gold: str) -> Side:
     if "boxed" in gold or ("nswer" in gold and len(gold) > 40):
         raw = answer_in(gold).text
     else:
-        raw = tidy(characters(gold[:CAP]))
+        raw = without_lead(tidy(characters(gold[:CAP])))
     return Side(raw, plain(raw))

@@ -22,6 +22,8 @@ def same_name(gold: str, answer: str) -> bool:
     if _turned(answer) == g or _turned(gold) == a:
         return True
     long, short = (g, a) if len(g) >= len(a) else (a, g)
+    if len(long) > len(short) > 1 and len(long[0]) == 1:
+        long = long[1:]
     if _surname(long) != _surname(short) or any(fold(word) in QUALIFIERS | KINDS | FIELDS for word in long):
         return False
     if long[-1].endswith(("ese", "ish")):

@@ -13,15 +13,15 @@ __all__ = ["denials", "is_hedged", "last_match", "statements", "strip_lead", "un
 _LEAD = re.compile(
     r"(?:(?:so|thus|therefore|hence|in conclusion|finally|overall|well|ok(?:ay)?|i think|i believe|i'd say|i would say"
     r"|probably|likely|most likely|clearly|obviously|it seems|it must be|i am confident)(?:\s?that)?[\s,:]+)"
-    r"|(?:it|this|that|he|she|they|these|those)(?:'s|\s(?:is|was|are|were|would be|must be|should be))\s"
-    r"(?:called\s|known as\s)?"
+    r"|(?:it|this|that|he|she|they|these|those)(?:'s|\s(?:is|was|are|were|would be|must be|should be|remains?"
+    r"|stays?))\s(?:called\s|known as\s)?"
     r"|(?:(?:the|my)\s)?(?:(?:exact|final|correct|right|best)\s){0,2}(?:answer|result|solution|value)"
     r"(?:\s(?:is|was|would be|should be|must be)|:)\s?:?\s?",
     re.I,
 )
 _KIND = re.compile(
     r"(?:the\s)?(?:city|town|country|state|island|planet|element|word|term|process|force|phenomenon|concept|river|gas|compound"
-    r"|molecule|theory|disease|language|author|composer|number|letter|name|color|colour|protein|enzyme|gene|species|genus"
+    r"|molecule|theory|disease|language|author|composer|number|letter|name|color|colour|protein|hormone|drug|organ|mineral|star|vector|enzyme|gene|species|genus"
     r"|metal|republic|kingdom|philosopher|scientist|battle|treaty|siege|novel|book|film|movie|play|poem|painting)\s(?:(?:of|called|named|known\sas)\s)?(?=\S)",
     re.I,
 )
@@ -29,6 +29,7 @@ _PREPOSITION = re.compile(
     r"(?:to|on|in|at|by|from|with|into|inside|through|via|due to|because of|caused by)\s(?:the\s)?(?=\w)", re.I
 )
 _NOUN = re.compile(r"(?:an?\s|the\s)?(\S+)\s(?:numbers?|ones?)", re.I)
+_PRONOUN = re.compile(r"^(?:it|this|they|he|she)\s(?:will\s|would\s)?(?=[a-z]+$)", re.I)
 _ASIDE = re.compile(r"\s[(\[]([^()\[\]]{1,200})[)\]]")
 _OTHERWISE = re.compile(r"\b(?:was|thought|formerly|wrong)\b", re.I)
 _ALSO = re.compile(r"(?:or|aka|also known as|also called|i\.e\.,?|=)\s", re.I)
@@ -110,7 +111,7 @@ def _unless_denied(found: re.Match[str]) -> str:
 def variants(text: str) -> tuple[str, ...]:
     """List a phrase and what it comes to without introduction, kind, preposition, place around it, and asides."""
     lead = strip_lead(text)
-    found = [text, lead]
+    found = [text, lead, _PRONOUN.sub("", lead)]
     found += [lead[begin.end() :] for begin in (_KIND.match(lead), _PREPOSITION.match(lead)) if begin]
     found += [noun[1] for noun in (_NOUN.fullmatch(lead),) if noun]
     place = lead.rsplit(", ", 1)

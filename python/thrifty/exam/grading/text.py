@@ -38,8 +38,8 @@ def compare_text(gold: str, answer: str) -> Literal["equal", "different"] | None
     answer = answer[:_LONGEST]
     if same_words(gold, answer):
         return "equal"
-    if gold.strip(" .!").lower() in _TRUTHS:
-        return "equal" if _truth(answer) == _TRUTHS[gold.strip(" .!").lower()] else "different"
+    if (right := _TRUTH.match(gold)) is not None:
+        return "equal" if _truth(answer) == _TRUTHS[right[1].lower()] else "different"
     golds = _alternatives(gold)
     if any(_same_phrase(g, said) for said in variants(answer) for g in golds) or _same_denial(gold, answer):
         return "equal"
@@ -70,6 +70,11 @@ def _synonyms(gold: str, answer: str) -> bool:
 
 
 _TRUTHS = {"yes": True, "true": True, "correct": True, "no": False, "false": False, "incorrect": False}
+# "No", and "No, it does not".
+_TRUTH = re.compile(
+    r"(yes|no|true|false|correct|incorrect)(?:[,;:]\s(?!.*\b(?:yes|no|true|false|correct|incorrect)\b)\w+\s.*|[.!])?$",
+    re.I | re.S,
+)
 _COPULA = re.compile(r"\b(?:is|are|was|were)\b\s")
 
 

@@ -6,12 +6,15 @@ import re
 
 from thrifty.exam.grading.clean import CAP, characters
 
-__all__ = ["is_open", "tidy"]
+__all__ = ["GOES_ON", "is_open", "tidy"]
 
 _BULLET = re.compile(r"^[ \t]*(?:[-*·+]|\d{1,2}[.)])[ \t]+")
 _FENCE = re.compile(r"^[ \t]*```[\w+-]*[ \t]*\n?", re.M)
 _EMPHASIS = re.compile(r"(?<![\w)])(?:\*\*|__)|(?:\*\*|__)(?![\w(])")
 _BREAK = re.compile(r"<(?:br|hr)\s?/?>", re.I)
+#: Ends of lines that what is said goes on behind.
+GOES_ON = re.compile(r"(?::|\b(?:is|are|be|equals|was)|[=≈])[ \t*]*$")
+_FENCES = ("$$", "\\[", "\\(", "$")
 _RULE = re.compile(r"[-=_*~]{3,}")
 _QUOTED = re.compile(r"\n[ \t]*>[ \t]?")
 _PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'), ("'", "'"))
@@ -79,6 +82,8 @@ def _lines(lines: list[str], text: str) -> str:
         return ", ".join(_BULLET.sub("", line).strip() for line in lines)
     if all(_BULLET.match(line) for line in lines[1:]) and lines[0].rstrip().endswith(":"):
         return ", ".join(_BULLET.sub("", line).strip() for line in lines[1:])
-    if is_open(lines[0]) or "\\begin" in lines[0] or lines[0].strip() in ("$$", "\\[", "\\(", "$"):
+    if GOES_ON.search(lines[0]) and not is_open(lines[0]):
+        return " ".join(lines[: 6 if lines[1].strip() in _FENCES else 2])
+    if is_open(lines[0]) or "\\begin" in lines[0] or lines[0].strip() in _FENCES:
         return text
     return lines[0]

@@ -115,10 +115,10 @@ _TOKEN = re.compile(
 )
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _SQUARED, _CUBED = re.compile(r"\b([A-Za-z]{1,20}) squared\b"), re.compile(r"\b([A-Za-z]{1,20}) cubed\b")
+_PLURAL = re.compile(r"s per\b")
 _LONG = 60
 
 
-@lru_cache(maxsize=4096)
 def read_unit(text: str) -> tuple[Unit, ...]:
     """All that a text can mean as a unit; nothing where it is none.
 
@@ -126,8 +126,11 @@ def read_unit(text: str) -> tuple[Unit, ...]:
     Fraction(5, 18)
     """
     text = text.strip()
-    if not text or len(text) > _LONG:
-        return ()
+    return _readings(text) if 0 < len(text) <= _LONG else ()
+
+
+@lru_cache(maxsize=4096)
+def _readings(text: str) -> tuple[Unit, ...]:
     if text.lower().startswith(("degrees ", "degs ")):
         text = "degree " + text.split(" ", 1)[1]
     lower = text.lower().rstrip(".")
@@ -148,7 +151,7 @@ def _physical(text: str) -> list[Unit]:
         # Degrees are often left out.
         other = _single("°" + text)
         return [unit for part in (_single(text), other) if part for unit in [_unit(part)]]
-    for name in (text, text.rstrip(".")):
+    for name in (text, text.rstrip("."), _PLURAL.sub(" per", text)):
         whole = _single(name)
         if whole:
             return [_unit(whole)]

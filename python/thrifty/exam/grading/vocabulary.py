@@ -32,18 +32,18 @@ DENIALS = _words(
 #: What makes another place or thing of the name behind it.
 QUALIFIERS = _words(
     """
-    blue white black red green yellow golden grand royal holy common dead triple dark giant dwarf false true st mt
-    ft north south east west northern southern eastern western new old great greater upper lower central saint san
-    santa los las el la le non anti pre post semi sub super inner outer first second third young elder little big
-    equatorial papua democratic republic french british american dutch
+    middle blue white black red green yellow golden grand royal holy common dead triple dark giant dwarf false true
+    st mt ft north south east west northern southern eastern western new old great greater upper lower central saint
+    san santa los las el la le non anti pre post semi sub super inner outer first second third young elder little
+    big equatorial papua democratic republic french british american dutch
     """
 )
 #: Kinds of things, which may stand beside a name.
 KINDS = _words(
     """
     ocean sea river lake mountain mount mountains city town island islands country state states kingdom republic
-    treaty battle disease syndrome war dynasty empire period era age virus galaxy nebula constellation infection disorder
-    mellitus
+    treaty battle disease syndrome war dynasty desert empire period era age virus galaxy nebula constellation
+    infection disorder mellitus
     """
 )
 #: Kinds of ideas, which may be left out beside a name, but not added: Euler is no theorem.
