@@ -184,3 +184,9 @@ def test_a_grid_is_darkest_where_it_is_least_and_dots_have_no_line(tmp_path: Pat
     assert svg.count('class="struck"') == 1  # A cell with nothing in it is not crossed out.
     dots = next(part for part in re.findall(r"<svg.*?</svg>", page, re.DOTALL) if part.count("<circle") == 4)
     assert dots.count("<polyline") == 1
+
+
+@pytest.mark.parametrize(("ratio", "said"), [(3.0, "3x better"), (1.0, "1x better"), (0.25, "4x worse")])
+def test_a_ratio_says_which_is_better(tmp_path: Path, ratio: float, said: str) -> None:
+    figure = Figure("f", "a figure", 2.0, baseline=1.0, ratio=ratio)
+    assert f", {said}<" in write(tmp_path, "page", [Section("s", "section", "", [figure])]).read_text()

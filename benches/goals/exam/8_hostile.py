@@ -173,6 +173,7 @@ if goal.wants("code"):
 if goal.wants("workers"):
     wrong = 0
     for _ in range(5):
+        workers.WORKERS.warm()  # its start is not what is asked
         wrong += grade_answer(SUM[1], SUM[0]).verdict != "equal"
         (pid,) = workers.WORKERS.pids()
         killer = threading.Timer(0.1, os.kill, (pid, signal.SIGKILL))

@@ -28,6 +28,7 @@ MEASURES = ("accuracy", "mean_confidence", "brier", "ece", "rmsce", "rmsce_hle",
 #: Runs in a group.
 SIZE = 16
 _UP_TO = np.tril(np.ones((SIZE, SIZE)))
+_BEFORE = np.triu(np.ones((SIZE, SIZE)), 1)
 
 
 class Resampled:
@@ -56,7 +57,14 @@ class Resampled:
         fill = self._groups * SIZE - len(value)
         self._first = np.append(kept[first], np.zeros(fill, np.int64))
         self._y = np.append(alone & y[first], np.zeros(fill)).reshape(self._groups, SIZE)
-        self._c = np.append(-value, np.zeros(fill)).reshape(self._groups, SIZE)
+        c_of = np.append(-value, np.zeros(fill)).reshape(self._groups, SIZE)
+        self._away = c_of - self._y
+        # Answers, confidences, squares and errors, as if runs of several answers had no right one; what those add.
+        self._rows = np.stack([np.ones_like(c_of), c_of, self._away**2, self._away], axis=1)
+        self._rights = np.stack([1 - 2 * c_of, -np.ones_like(c_of)], axis=1)
+        with_right = np.zeros(len(value), bool)
+        with_right[np.repeat(np.arange(len(value)), sizes)[y]] = True
+        self._with_right = np.flatnonzero(with_right)
         # Runs of several answers, right ones before wrong ones: cells of answers that are all right or all wrong.
         run = np.repeat(np.arange(len(value)), sizes)
         several = np.flatnonzero(~alone[run])
@@ -97,44 +105,49 @@ class Resampled:
         Both are whole numbers, float64[groups, 16, m]; a run of one answer is right as its answer is.
         """
         wanted = set(self._measures)
-        one, c, y = np.ones_like(self._c), self._c, self._y
-        sums = np.matmul(np.stack([one, c, c**2, y, c * y], axis=1), total)
-        drawn, rights = sums[:, :3], sums[:, 3:]
+        sums = np.matmul(self._rows, total)
         if right is not None:
-            rights = rights + np.matmul(np.stack([one, c], axis=1), right)
-        n = drawn[:, 0].sum(axis=0)
-        out["mean_confidence"] = _over(drawn[:, 1].sum(axis=0), n)
-        brier = drawn[:, 2].sum(axis=0) - 2 * rights[:, 1].sum(axis=0) + rights[:, 0].sum(axis=0)
-        out["brier"] = _over(brier, n)
+            sums[:, 2:] += np.matmul(self._rights, right)
+        before = _before(sums[:, 0])
+        n = before[:, -1]
+        out["mean_confidence"] = _over(sums[:, 1].sum(axis=0), n)
+        out["brier"] = _over(sums[:, 2].sum(axis=0), n)
         if wanted & {"ece", "rmsce", "rmsce_hle"}:
-            count, away = _before(drawn[:, 0]), _before(drawn[:, 1] - rights[:, 0])
+            away = _before(sums[:, 3])
             if "ece" in wanted:
                 out["ece"] = _over(self._width_errors(total, right, away), n)
             if wanted & {"rmsce", "rmsce_hle"}:
-                out["rmsce"], out["rmsce_hle"] = self._binned(total, right, count, away)
+                out["rmsce"], out["rmsce_hle"] = self._binned(total, right, before, away)
         if wanted & {"auroc", "aurc"}:
-            right = total * y[..., None] if right is None else right + total * y[..., None]
-            wrong = total - right
-            wrongs = drawn[:, 0] - rights[:, 0]
-            earlier = _before(wrongs)[:, :-1].T
-            inside = np.matmul(_UP_TO, wrong)
-            # Wrong answers above right ones, of their own run half.
-            above = np.einsum("gsm,gsm->m", inside, right) - 0.5 * np.einsum("gsm,gsm->m", wrong, right)
-            above += np.einsum("gm,gm->m", earlier, rights[:, 0])
-            out["auroc"] = 1 - _over(above, rights[:, 0].sum(axis=0) * wrongs.sum(axis=0))
-        if "aurc" in wanted:
-            risk = inside
-            risk += earlier[:, None]
             given = np.matmul(_UP_TO, total)
-            given += _before(drawn[:, 0])[:, :-1].T[:, None]
-            risk /= np.maximum(given, 1, out=given)
-            out["aurc"] = _over(np.einsum("gsm,gsm->m", risk, total), n)
+            given += before[:, :-1].T[:, None]
+            out["auroc"], out["aurc"] = self._ranked(total, right, given, n)
+
+    def _ranked(self, total: Values, right: Values | None, given: Values, n: Values) -> tuple[Values, Values]:
+        """Rank right answers among all: ``given`` is how many are up to each run.
+
+        Wrong ones above right ones are all above less right ones above, which add up to half a square. The mean risk
+        is 1 less what right answers add to it: each to the share right of its own run's step and of all later ones.
+        """
+        rows = self._with_right
+        drawn = total.reshape(-1, len(n))[rows]
+        rights = drawn * self._y.ravel()[rows, None]
+        if right is not None:
+            rights += right.reshape(-1, len(n))[rows]
+        every = rights.sum(axis=0)
+        above = np.einsum("im,im->m", rights, given.reshape(-1, len(n))[rows] - 0.5 * drawn) - 0.5 * every * every
+        auroc = 1 - _over(above, every * (n - every))
+        steps = total / np.maximum(given, 1)
+        later = np.matmul(_UP_TO.T, steps)
+        beyond = _before(later[::-1, 0])[:, -2::-1].T
+        weight = later.reshape(-1, len(n))[rows] + beyond[rows // SIZE]
+        return auroc, np.where(n > 0, 1 - _over(np.einsum("im,im->m", rights, weight), n), np.nan)
 
     def _width_errors(self, total: Values, right: Values | None, away: Values) -> Values:
         """Sum errors over bins of equal width, whose edges are between the same runs in all resamples."""
         group, place = np.divmod(self._edges, SIZE)
         before = (np.arange(SIZE) < place[:, None]).astype(np.float64)
-        inside = np.einsum("es,esm->me", before * (self._c - self._y)[group], total[group])
+        inside = np.einsum("es,esm->me", before * self._away[group], total[group])
         if right is not None:
             inside -= np.einsum("es,esm->me", before, right[group])
         at = away[:, group] + inside
@@ -154,10 +167,9 @@ class Resampled:
         found = np.searchsorted((count[:, 1:] + offset).ravel(), (targets + offset).ravel())
         group = found.reshape(targets.shape) - rows * self._groups
         drawn = total[group, :, rows]
-        part = np.cumsum(drawn, axis=2)
-        part -= drawn
-        part = np.minimum(np.maximum((targets - count[rows, group])[..., None] - part, 0), drawn)
-        at = away[rows, group] + np.einsum("mts,mts->mt", part, (self._c - self._y)[group])
+        part = (targets - count[rows, group])[..., None] - np.matmul(drawn, _BEFORE)
+        np.clip(part, 0, drawn, out=part)
+        at = away[rows, group] + np.einsum("mts,mts->mt", part, self._away[group])
         if right is not None:
             at -= np.einsum("mts,mts->mt", part / np.maximum(drawn, 1), right[group, :, rows])
         errors = np.diff(at, axis=1, prepend=0.0, append=away[:, -1:])

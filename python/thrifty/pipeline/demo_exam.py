@@ -213,8 +213,8 @@ def story(
         f"{len(clean.hits)} of {clean.questions} questions share a run of 13 words with it. That the check can find "
         f"some is seen on {control.questions} questions made of that very text, of which it finds "
         f"{len(control.hits)}.\n\nThen the question that every saving must answer: is the cheaper system as good? The "
-        f"twin has its dense weights rounded to bytes. On the same questions it is {twin.sentence}. A smaller model, "
-        f"for which the same test is made, is {small.sentence}."
+        f"twin has its dense weights rounded to bytes. Its verdict on the same questions: {twin.sentence}. That of a "
+        f"smaller model, by the same test: {small.sentence}."
     )
 
 
@@ -260,7 +260,9 @@ def diagram(graded: Graded) -> Series:
         lo={"right": [100 * b.low for b in bins]},
         hi={"right": [100 * b.high for b in bins]},
         x_label="mean confidence, %",
-        y_label="right, %",
+        y_label="right, % (numbers: answers)",
+        dots=("right",),
+        notes={"right": [f"{b.answers}" for b in bins]},
     )
 
 

@@ -129,11 +129,15 @@ def _figure(figure: Figure) -> str:
         low, high = figure.interval
         lines.append(f'<div class="aside">{number(low)} to {number(high)}</div>')
     if figure.baseline is not None:
-        ratio = f", {number(figure.ratio)}x better" if figure.ratio is not None else ""
+        ratio = f", {_times(figure.ratio)}" if figure.ratio is not None else ""
         lines.append(f'<div class="aside">beside {number(figure.baseline)} {escape(figure.unit)}{ratio}</div>')
     if figure.source:
         lines.append(f'<div class="source">{escape(figure.source)}</div>')
     return f'<div class="figure">{"".join(lines)}</div>'
+
+
+def _times(ratio: float) -> str:
+    return f"{number(1 / ratio)}x worse" if 0 < ratio < 1 else f"{number(ratio)}x better"
 
 
 def _table(table: Table) -> str:

@@ -117,7 +117,7 @@ def _curve(series: Series, label: str, colour: str, x: _Axis, y: _Axis) -> list[
     notes = series.notes.get(label)
     if notes is not None:
         parts.extend(
-            f'<text class="tick middle" x="{a:.1f}" y="{b - 8:.1f}">{escape(notes[i])}</text>'
+            f'<text class="tick end" x="{a - 6:.1f}" y="{b + 4:.1f}">{escape(notes[i])}</text>'
             for i, (a, b) in zip(fine, points, strict=True)
         )
     return parts

@@ -39,7 +39,9 @@ def compare(gold: str, answer: str) -> Literal["equal", "different"] | None:
     """
     try:
         with budget():
-            verdict = same(_read(gold), _read(answer))
+            first, second = _read(gold), _read(answer)
+            words = "text" in {first.kind, second.kind} and first != second
+            verdict = None if words else same(first, second)
     except (ValueError, ArithmeticError, RecursionError):
         return None
     return None if verdict is None else "equal" if verdict else "different"
@@ -49,7 +51,7 @@ def _read(text: str) -> Node:
     found = shaped(computed(parse(unboxed(text))))
     while found.kind in {"set", "list"} and len(found.args) == 1:
         inner = found.args[0]
-        if found.name == "hard" and inner.kind in {"set", "list"}:
+        if inner.kind in {"set", "list"} and (found.name == "hard" or not inner.args):
             break  # a set that has a set in it
         found = inner
     return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from decimal import Context, Decimal, localcontext
+from decimal import Context, Decimal, getcontext, localcontext
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from thrifty.exam.maths.evaluate import UndefinedError, evaluate
@@ -15,13 +16,18 @@ if TYPE_CHECKING:
     from thrifty.exam.maths.points import Point
     from thrifty.exam.maths.tree import Node
 
-__all__ = ["DIGITS", "Precise", "Z", "agree", "value"]
+__all__ = ["CALLS", "DIGITS", "Precise", "Z", "agree", "context", "digits_wanted", "value"]
 
-DIGITS, MOST = 100, 1000
-CONTEXT = Context(prec=DIGITS, Emax=999_999, Emin=-999_999)
-_PI = Decimal(
-    "3.141592653589793238462643383279502884197169399375105820974944592307816406286208998628034825342117067982148086513"
-)
+#: Digits of values, at least and at most; and the largest number whose factorial is made.
+DIGITS, MOST_DIGITS, MOST = 100, 600, 1000
+GUARD = 40
+
+
+def context(digits: int = DIGITS) -> Context:
+    """Arithmetic of so many digits."""
+    return Context(prec=digits, Emax=999_999, Emin=-999_999)
+
+
 ZERO, ONE = Decimal(0), Decimal(1)
 
 
@@ -57,13 +63,40 @@ def size(z: Z) -> Decimal:
     return abs(z.re) if not z.im else (z.re * z.re + z.im * z.im).sqrt()
 
 
+def tiny() -> Decimal:
+    """Give what adds nothing to numbers near one."""
+    return Decimal(10) ** -(getcontext().prec + 5)
+
+
+def pi() -> Decimal:
+    """Circle's number to the digits in use."""
+    return _machin(getcontext().prec)
+
+
+@lru_cache(maxsize=16)
+def _machin(digits: int) -> Decimal:
+    """Machin's formula."""
+    with localcontext(context(digits + 10)):
+        found = 16 * _arctan_of_inverse(5) - 4 * _arctan_of_inverse(239)
+    return +found
+
+
+def _arctan_of_inverse(x: int) -> Decimal:
+    total = power = ONE / x
+    k = 1
+    while abs(power) > tiny():
+        power, k = -power / (x * x), k + 2
+        total += power / k
+    return total
+
+
 def _series(x: Decimal, term: Decimal, n: int, sign: int) -> Decimal:
     """Sum of x^k/k! over every second k from n on; the signs alternate or not."""
     total, square = term, x * x
-    for k in range(n + 1, 400, 2):
+    for k in range(n + 1, 2 * MOST_DIGITS, 2):
         term = sign * term * square / (k * (k + 1))
         total += term
-        if abs(term) < Decimal(10) ** -(DIGITS + 5):
+        if abs(term) < tiny():
             break
     return total
 
@@ -72,8 +105,8 @@ def sin_cos(x: Decimal) -> tuple[Decimal, Decimal]:
     """Sine and cosine of a real number."""
     if abs(x) > Decimal(10) ** 12:
         raise UndefinedError("too many turns")
-    turns = (x / (_PI / 2)).to_integral_value()
-    rest = x - turns * (_PI / 2)
+    turns = (x / (pi() / 2)).to_integral_value()
+    rest = x - turns * (pi() / 2)
     sine, cosine = _series(rest, rest, 1, -1), _series(rest, ONE, 0, -1)
     return [(sine, cosine), (cosine, -sine), (-sine, -cosine), (-cosine, sine)][int(turns) % 4]
 
@@ -84,10 +117,10 @@ def arctan(x: Decimal) -> Decimal:
     for _ in range(halvings):
         x = x / (1 + (1 + x * x).sqrt())
     total = power = x
-    for k in range(3, 400, 2):
+    for k in range(3, 2 * MOST_DIGITS, 2):
         power = -power * x * x
         total += power / k
-        if abs(power) < Decimal(10) ** -(DIGITS + 5):
+        if abs(power) < tiny():
             break
     return total * (1 << halvings)
 
@@ -95,11 +128,11 @@ def arctan(x: Decimal) -> Decimal:
 def phase(z: Z) -> Decimal:
     """Angle in (-pi, pi]."""
     if not z.im:
-        return ZERO if z.re >= 0 else _PI
+        return ZERO if z.re >= 0 else pi()
     if abs(z.re) >= abs(z.im):
         found = arctan(z.im / z.re)
-        return found if z.re > 0 else found + _PI.copy_sign(z.im)
-    return (_PI / 2).copy_sign(z.im) - arctan(z.re / z.im)
+        return found if z.re > 0 else found + pi().copy_sign(z.im)
+    return (pi() / 2).copy_sign(z.im) - arctan(z.re / z.im)
 
 
 def exp(z: Z) -> Z:
@@ -141,7 +174,7 @@ def sine(z: Z) -> Z:
 
 def cosine(z: Z) -> Z:
     """Cosine."""
-    return sine(add(z, Z(_PI / 2)))
+    return sine(add(z, Z(pi() / 2)))
 
 
 def arcsine(z: Z) -> Z:
@@ -174,7 +207,7 @@ class Precise:
     def symbol(self, name: str) -> Z:
         """Give the value of a name."""
         if name == "pi":
-            return Z(+_PI)
+            return Z(pi())
         if name == "e":
             return Z(ONE.exp())
         if name == "i":
@@ -273,10 +306,10 @@ CALLS: dict[str, Callable[[Z], Z]] = {
     "sec": lambda z: div(Z(ONE), cosine(z)),
     "csc": lambda z: div(Z(ONE), sine(z)),
     "arcsin": arcsine,
-    "arccos": lambda z: add(Z(_PI / 2), mul(Z(-ONE), arcsine(z))),
+    "arccos": lambda z: add(Z(pi() / 2), mul(Z(-ONE), arcsine(z))),
     "arctan": arctangent,
-    "arccot": lambda z: add(Z(_PI / 2), mul(Z(-ONE), arctangent(z))),
-    "arcsec": lambda z: add(Z(_PI / 2), mul(Z(-ONE), arcsine(div(Z(ONE), z)))),
+    "arccot": lambda z: add(Z(pi() / 2), mul(Z(-ONE), arctangent(z))),
+    "arcsec": lambda z: add(Z(pi() / 2), mul(Z(-ONE), arcsine(div(Z(ONE), z)))),
     "arccsc": lambda z: arcsine(div(Z(ONE), z)),
     "sinh": lambda z: _hyperbolic(z, -1),
     "cosh": lambda z: _hyperbolic(z, 1),
@@ -296,14 +329,21 @@ CALLS: dict[str, Callable[[Z], Z]] = {
 }
 
 
-def value(node: Node, point: Point, base: float = 0.0) -> Z:
+def value(node: Node, point: Point, base: float = 0.0, digits: int = DIGITS) -> Z:
     """Value of an expression; ArithmeticError where it has none."""
-    with localcontext(CONTEXT):
+    with localcontext(context(digits)):
         return evaluate(node, Precise(point, base))
 
 
-def agree(a: Z, b: Z) -> bool:
-    """Whether two values are one, but for rounding."""
-    with localcontext(CONTEXT):
+def agree(a: Z, b: Z, digits: int = DIGITS) -> bool:
+    """Whether two values of so many digits are one, but for rounding."""
+    with localcontext(context(digits)):
         largest = max(size(a), size(b))
-        return largest < Decimal(10) ** -90 or size(Z(a.re - b.re, a.im - b.im)) <= largest * Decimal(10) ** -60
+        if largest < Decimal(10) ** (10 - digits):
+            return True
+        return size(Z(a.re - b.re, a.im - b.im)) <= largest * Decimal(10) ** (GUARD - digits)
+
+
+def digits_wanted(a: Z) -> int:
+    """Digits that show a difference of one in a large value."""
+    return min(DIGITS + max(a.re.adjusted(), a.im.adjusted(), 0), MOST_DIGITS)

@@ -6,10 +6,11 @@ import math
 
 from thrifty.exam.maths.inequalities import solved
 from thrifty.exam.maths.intervals import WHOLE, Interval, Region, complement, joined, meet, place
-from thrifty.exam.maths.tree import Node
+from thrifty.exam.maths.tree import Node, number
 
-__all__ = ["region"]
+__all__ = ["listed", "region"]
 
+MAX_LISTED = 200
 EDGES = frozenset({"()", "[)", "(]", "[]"})
 
 
@@ -43,6 +44,25 @@ def region(node: Node) -> Region | None:  # noqa: PLR0911 - one a kind
     if kind in {"union", "meet", "minus", "list"}:
         return _combined(node)
     return None
+
+
+def listed(node: Node) -> Node:
+    """Integers within bounds as a set of each: {x in Z : 1 <= x <= 3}."""
+    if node.kind != "builder" or node.args[0].kind != "named" or node.args[0].args[1].name not in {"Z", "N"}:
+        return node
+    name, domain = node.args[0].args
+    inner = region(node.args[1])
+    if inner is None or inner.name != name or domain.kind != "domain" or len(inner.intervals) != 1:
+        return node
+    one = inner.intervals[0]
+    low, high = place(one.low), place(one.high)
+    if low is None or high is None or not high - low < MAX_LISTED:
+        return node
+    if domain.name == "N" and low <= 0:
+        return node  # whether zero is one of them is for each author to say
+    first = math.ceil(low) + (low == math.ceil(low) and not one.low_closed)
+    last = math.floor(high) - (high == math.floor(high) and not one.high_closed)
+    return Node("set", tuple(number(x) for x in range(first, last + 1)), "hard")
 
 
 def _combined(node: Node) -> Region | None:  # noqa: PLR0911 - one a kind

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from thrifty.exam.maths.algebra_of_sets import same_members
 from thrifty.exam.maths.equations import difference, proportional, same_equation
 from thrifty.exam.maths.families import same_antiderivative, same_constants, same_family, without_conditions
 from thrifty.exam.maths.leaves import same_leaf
 from thrifty.exam.maths.members import composite, members
-from thrifty.exam.maths.regions import region
+from thrifty.exam.maths.regions import listed, region
 from thrifty.exam.maths.shapes import expanded, spread
 from thrifty.exam.maths.tree import Node, number, pieces, replaced, symbols
 from thrifty.exam.maths.values import same_value
@@ -34,13 +35,15 @@ def same(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - o
     if (bare := without_conditions(gold, answer)) is not None:
         agreed = same(bare.gold, bare.answer)
         return every((bare.conditions, agreed or same_family(bare.gold, bare.answer) or agreed))
-    gold, answer = spread(gold), spread(answer)
+    if (members_agree := same_members(gold, answer)) is not None:
+        return members_agree
+    gold, answer = (listed(spread(one)) for one in (gold, answer))
     if (vectors := as_vectors(gold, answer)) is not None:
         return same(*vectors)
     gold, answer = _domain(gold, answer), _domain(answer, gold)
     kinds = {gold.kind, answer.kind}
     if "text" in kinds:
-        return None
+        return False  # words that are the same were found equal
     if kinds & REGIONS or _has_region(gold) or _has_region(answer):
         found = _same_region(gold, answer)
         if found is not None or kinds & REGIONS:

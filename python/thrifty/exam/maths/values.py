@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from thrifty.exam.maths.evaluate import evaluate
 from thrifty.exam.maths.floats import Floats
 from thrifty.exam.maths.points import POINTS, Point
-from thrifty.exam.maths.precise import Z, agree, value
+from thrifty.exam.maths.precise import DIGITS, Z, agree, digits_wanted, value
 from thrifty.exam.maths.residues import fingerprint
 from thrifty.exam.maths.tree import pieces, symbols
 
@@ -22,6 +22,7 @@ __all__ = ["floated", "real_value", "same_value", "whole_symbols"]
 
 CLOSE, REAL, ENOUGH, AT_LEAST = 1e-9, 1e-9, 3, 7
 TINY = Decimal(10) ** -60
+WIDE = 1.2
 OPAQUE = frozenset({"index", "apply", "big", "text", "domain", "unit"})
 
 
@@ -34,10 +35,10 @@ def floated(node: Node, point: Point = POINTS[0], base: float = math.e) -> compl
     return found if cmath.isfinite(found) else None
 
 
-def precisely(node: Node, point: Point, base: float = math.e) -> Z | None:
-    """Value to 100 digits; None where it has none, or none is known how."""
+def precisely(node: Node, point: Point, base: float = math.e, digits: int = DIGITS) -> Z | None:
+    """Value to so many digits; None where it has none, or none is known how."""
     try:
-        return value(node, point, base)
+        return value(node, point, base, digits)
     except (ArithmeticError, RecursionError):
         return None
 
@@ -153,7 +154,12 @@ def _constants(gold: Node, answer: Node, base: float) -> bool | None:
 
 def _confirmed(gold: Node, answer: Node, point: Point, base: float) -> bool | None:
     u, v = precisely(gold, point, base), precisely(answer, point, base)
-    return None if u is None or v is None else agree(u, v)
+    if u is None or v is None:
+        return None
+    if not agree(u, v) or (digits := digits_wanted(u)) < WIDE * DIGITS:
+        return agree(u, v)
+    u, v = precisely(gold, point, base, digits), precisely(answer, point, base, digits)
+    return None if u is None or v is None else agree(u, v, digits)
 
 
 def _real(number: complex) -> bool:

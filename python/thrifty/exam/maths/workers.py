@@ -162,6 +162,17 @@ class Workers:
                 self._idle.append(worker)
             self._free.notify()
 
+    def warm(self, seconds: float = 30.0) -> bool:
+        """Start a worker and wait until it is ready, so that no grade pays for that; False where there is none."""
+        if not self.there:
+            return False
+        worker, until = self._take(), time.monotonic() + seconds
+        try:
+            worker.ready = worker.ready or worker.line(until) == "ready"
+        finally:
+            self._give(worker, worker.ready)
+        return worker.ready
+
     def pids(self) -> list[int]:
         """Give processes that wait for work."""
         with self._free:
