@@ -34,13 +34,35 @@ _MONTHS = re.compile(
 )
 _CUT = re.compile(r"\b(?:on|in|at|is|was|were|are)\s|[a-z],\s")
 _OPEN = re.compile(r"\b(?:or|not|instead|rather|unlike)\b|n't\b")
+_HEAD = re.compile(
+    r"([^\n]{1,160}?)(?:\.\s+(?=[A-Z])|,\s(?:i\.e\.|that\sis|because|since|where|which)[,\s]"
+    r"|,\s\w{3,20}ing\s(?:the|an?|its|to|in|on)\b)"
+)
+# A text that does not mark its answer may tell a story.
+_STORY = re.compile(r"(?:i|we|so|then|thus|first|it|the|let|if|for|since)\b", re.I)
+# After these the reasons are second thoughts.
+_TURNS = re.compile(
+    r"\b(?:actually|however|but|or|wait|rather|instead|correction|alternatively|unless|also|maybe|perhaps|wrong|incorrect"
+    r"|not\s(?:sure|certain|correct|right))\b",
+    re.I,
+)
 _BUT = re.compile(r"(?:it(?:\sis|'s)\s)?not\b.{1,200}?\bbut\s(?:rather\s)?(.+)", re.I | re.S)
 _DENIED = re.compile(r"(?:it(?:\sis|'s)\s)?(?:not|isn't|never)\b", re.I)
 _LABEL = re.compile(r"([A-Za-z][\w ]{0,30}?)\s?[:=]\s?(.+)")
 
 
-def compare_exact(gold: Side, answer: Side, depth: int = 0) -> Told:
-    """Verdict, and the rule that decided."""
+def compare_exact(gold: Side, answer: Side) -> Told:
+    """Verdict, and the rule that decided: of all of the answer, or of what stands before the reasons for it."""
+    found = _compared(gold, answer, 0)
+    if found[0] == "equal" or (head := _HEAD.match(answer.raw)) is None or _TURNS.search(answer.raw, head.end()):
+        return found
+    if not answer.marked and _STORY.match(answer.raw):
+        return found
+    first = _compared(gold, Side(head[1], plain(head[1]), answer.marked), 0)
+    return first if first[0] == "equal" else found
+
+
+def _compared(gold: Side, answer: Side, depth: int) -> Told:
     g, a = gold.text, answer.text
     if g == a:
         return "equal", "same"
@@ -50,7 +72,7 @@ def compare_exact(gold: Side, answer: Side, depth: int = 0) -> Told:
     if x is not None and y is not None and (same_number(x, y) or not ("," in g or "," in a)):
         return told(same_number(x, y), "number")
     if depth <= _DEEPEST and (turned := _BUT.fullmatch(a)) is not None and not _BUT.fullmatch(g):
-        return compare_exact(gold, Side(turned[1], turned[1], answer.marked), depth + 1)
+        return _compared(gold, Side(turned[1], turned[1], answer.marked), depth + 1)
     if (
         answer.marked
         and _DENIED.match(a)
@@ -126,7 +148,7 @@ def _several(g: str, a: str) -> Told | None:
 
 def _same_leaf(depth: int) -> Callable[[str, str], bool]:
     def same(gold: str, answer: str) -> bool:
-        return compare_exact(Side(gold, gold), Side(answer, answer), depth + 1)[0] == "equal"
+        return _compared(Side(gold, gold), Side(answer, answer), depth + 1)[0] == "equal"
 
     return same
 
