@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.exam.calibrated import cases, orders, published, tied
 from thrifty.errors import CalibrationUndefined
 from thrifty.exam import calibration_error
-from thrifty.exam.envelope import envelope
-from thrifty.exam.ordered import ordered
+from thrifty.exam.scoring.envelope import envelope
+from thrifty.exam.scoring.ordered import ordered
 
 CASES = {case["name"]: case for case in cases()}
 PERMUTED = [name for name, case in CASES.items() if "hle_p2_over_permutations" in case["expected"]]
@@ -65,8 +65,8 @@ def test_equal_to_the_twin(seed: int, n: int, values: int, p: int | str) -> None
 @pytest.mark.parametrize("p", [1, 2, "max"])
 def test_the_envelope_is_exact(p: int | str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With bins of 3, all orders can be tried."""
-    monkeypatch.setattr("thrifty.exam.ordered.BIN", 3)
-    monkeypatch.setattr("thrifty.exam.envelope.BIN", 3)
+    monkeypatch.setattr("thrifty.exam.scoring.ordered.BIN", 3)
+    monkeypatch.setattr("thrifty.exam.scoring.envelope.BIN", 3)
     rng = np.random.default_rng(4)
     for _ in range(150):
         confidence, correct = tied(rng, int(rng.integers(1, 14)), int(rng.integers(1, 4)))

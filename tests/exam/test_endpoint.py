@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from tests.exam.endpoint import Said, answer, content, reply, serving
 from thrifty.errors import EndpointError
 from thrifty.exam import Endpoint, Reply
-from thrifty.exam.ask import Asker, Outcome
-from thrifty.exam.endpoint import Connection
-from thrifty.exam.retry import Failed
+from thrifty.exam.asking.ask import Asker, Outcome
+from thrifty.exam.asking.endpoint import Connection
+from thrifty.exam.asking.retry import Failed
 
 KEY = "sk-Secret0123456789"
 
@@ -252,7 +252,7 @@ def asked(
 
 
 def test_each_is_asked_until_it_is_answered_or_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thrifty.exam.ask.delay", lambda attempt, after: 0.001)
+    monkeypatch.setattr("thrifty.exam.asking.ask.delay", lambda attempt, after: 0.001)
 
     def script(request: dict[str, Any], attempt: int) -> Said:
         text = content(request)
@@ -294,7 +294,7 @@ def test_refusals_among_answers_are_failures_of_their_questions() -> None:
 
 
 def test_what_waits_to_be_asked_again_is_not_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thrifty.exam.ask.delay", lambda attempt, after: 0.3)
+    monkeypatch.setattr("thrifty.exam.asking.ask.delay", lambda attempt, after: 0.3)
     seen: set[str] = set()
 
     def script(request: dict[str, Any], attempt: int) -> Said:

@@ -16,12 +16,12 @@ from tests.exam.scripted import Script, counted, served, verdict
 from thrifty.errors import EndpointError, FormatError, MismatchError, ModelError
 from thrifty.exam import Dataset, Question, Verdict, grade_answer
 from thrifty.exam.agreement import agreement
-from thrifty.exam.endpoint import Reply
+from thrifty.exam.asking.endpoint import Reply
+from thrifty.exam.asking.journal import line_of
+from thrifty.exam.asking.run import run
 from thrifty.exam.graders import grade
 from thrifty.exam.grades import read_grades
-from thrifty.exam.journal import line_of
 from thrifty.exam.judging import Judge
-from thrifty.exam.run import run
 
 QUESTIONS = {
     "spider": ("How many legs has a spider?", "8"),

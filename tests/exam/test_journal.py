@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thrifty.errors import FormatError, JournalCorrupt, LockedError, ResumeMismatch
-from thrifty.exam.journal import CHECKED, Journal, line_of
+from thrifty.exam.asking.journal import CHECKED, Journal, line_of
 
 MANIFEST: dict[str, Any] = {
     "dataset_sha256": "d",

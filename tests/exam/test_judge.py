@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from tests.exam.scripted import Script, counted, served, verdict
 from thrifty.errors import EndpointError, LockedError, ModelError
-from thrifty.exam.endpoint import Endpoint
-from thrifty.exam.journal import line_of
+from thrifty.exam.asking.endpoint import Endpoint
+from thrifty.exam.asking.journal import line_of
 from thrifty.exam.judging import Judge, prompt_sha256
 from thrifty.exam.judging.canaries import CANARIES
 from thrifty.exam.judging.fence import MOST_RESPONSE, instructions, key, messages

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thrifty.errors import DatasetError, MissingExtra
-from thrifty.exam import lines as lines_module
 from thrifty.exam import load
-from thrifty.exam.images import header, read_uri
-from thrifty.exam.records import FIELDS, Records
+from thrifty.exam.reading import lines as lines_module
+from thrifty.exam.reading.images import header, read_uri
+from thrifty.exam.reading.records import FIELDS, Records
 
 RECORD = {"id": "q1", "question": "1 + 1?", "answer": "2", "answer_type": "exactMatch"}
 pyarrow = pytest.importorskip("pyarrow")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.exam.calibrated import cases, tied
 from thrifty.exam import isotonic, isotonic_band, metrics, reliability, risk_coverage
-from thrifty.exam.resampled import MEASURES, Resampled
+from thrifty.exam.scoring.resampled import MEASURES, Resampled
 from thrifty.stats import bootstrap
 
 CASES = {case["name"]: case for case in cases()}

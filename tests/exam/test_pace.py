@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thrifty.exam.pace import Bucket, Window
-from thrifty.exam.retry import Failed, delay, retry_after
+from thrifty.exam.asking.pace import Bucket, Window
+from thrifty.exam.asking.retry import Failed, delay, retry_after
 
 
 @given(st.floats(1, 10_000), st.lists(st.floats(0, 2), min_size=2, max_size=60))

@@ -475,7 +475,7 @@ def test_two_processes_do_not_write_one_run(tmp_path: Path) -> None:
 
 
 def test_an_endpoint_that_is_not_there_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thrifty.exam.ask.delay", lambda attempt, after: 0.001)
+    monkeypatch.setattr("thrifty.exam.asking.ask.delay", lambda attempt, after: 0.001)
     with pytest.raises(EndpointError, match=r"no connection, 3 questions in a row.*the same command goes on"):
         run(questions(3), Endpoint("http://127.0.0.1:1/v1", "small"), tmp_path / "run")
     # Another address is another run.

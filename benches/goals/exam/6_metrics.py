@@ -24,7 +24,7 @@ import numpy as np  # noqa: E402
 from rows import Goal  # noqa: E402
 
 from thrifty.exam import metrics  # noqa: E402
-from thrifty.exam.resampled import MEASURES, Resampled  # noqa: E402
+from thrifty.exam.scoring.resampled import MEASURES, Resampled  # noqa: E402
 from thrifty.stats import bootstrap  # noqa: E402
 
 goal = Goal(__file__, __doc__)

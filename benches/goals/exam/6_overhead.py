@@ -35,7 +35,7 @@ from rows import Goal  # noqa: E402
 from tests.command import wait_for  # noqa: E402
 
 from thrifty import exam  # noqa: E402
-from thrifty.exam.prompt import messages  # noqa: E402
+from thrifty.exam.asking.prompt import messages  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +93,7 @@ def timed(call: Callable[[], Any]) -> float:
 
 
 def plant() -> None:
-    module: Any = sys.modules["thrifty.exam.run"]  # the package has a function of that name
+    module: Any = sys.modules["thrifty.exam.asking.run"]  # the package has a function of that name
     real = module.line_of
 
     def slow(values: Any) -> bytes:

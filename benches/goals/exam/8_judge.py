@@ -32,7 +32,7 @@ from tests.exam.scripted import Script, served, verdict  # noqa: E402
 
 from thrifty.errors import ModelError  # noqa: E402
 from thrifty.exam import Dataset, Judge, Question, grade, run  # noqa: E402
-from thrifty.exam.endpoint import Endpoint  # noqa: E402
+from thrifty.exam.asking.endpoint import Endpoint  # noqa: E402
 from thrifty.exam.judging import judge as judging  # noqa: E402
 from thrifty.exam.judging.canaries import CANARIES  # noqa: E402
 from thrifty.exam.judging.fence import messages  # noqa: E402

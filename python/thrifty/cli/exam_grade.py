@@ -52,7 +52,7 @@ def grade(
     The same command goes on with a judge that was stopped: what it said is kept. A judge that calls one of 12 wrong
     responses right, which only ask for it, grades nothing.
     """
-    from thrifty.exam.endpoint import Endpoint
+    from thrifty.exam.asking.endpoint import Endpoint
     from thrifty.exam.graders import grade as by
     from thrifty.exam.judging import Judge
 

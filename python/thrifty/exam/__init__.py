@@ -5,27 +5,27 @@
 '8'
 """
 
-from thrifty.exam.calibration import CalibrationError, calibration_error
-from thrifty.exam.compare import Comparison, compare
+from thrifty.exam.asking.endpoint import Endpoint, Reply
+from thrifty.exam.asking.prompt import Prompt, prompt
+from thrifty.exam.asking.results import Answer, Run, open_run
+from thrifty.exam.asking.run import Progress, run
 from thrifty.exam.contamination import Contamination, contamination
 from thrifty.exam.continuations import Continuation, ContinuationExam, continuations
-from thrifty.exam.curves import ReliabilityBin, isotonic, isotonic_band, reliability, risk_coverage
-from thrifty.exam.endpoint import Endpoint, Reply
 from thrifty.exam.graded import Graded, GradedAnswer
 from thrifty.exam.graders import grade
 from thrifty.exam.grades import read_grades
 from thrifty.exam.grading import grade_answer, parse_confidence
-from thrifty.exam.images import Image
 from thrifty.exam.judging import Judge
-from thrifty.exam.load import load
-from thrifty.exam.metrics import Metrics, metrics
 from thrifty.exam.outside import read_graded
-from thrifty.exam.paired import Decision, decide
-from thrifty.exam.prompt import Prompt, prompt
 from thrifty.exam.question import Dataset, Question, Remark
-from thrifty.exam.results import Answer, Run, open_run
-from thrifty.exam.run import Progress, run
-from thrifty.exam.score import Score, score
+from thrifty.exam.reading.images import Image
+from thrifty.exam.reading.load import load
+from thrifty.exam.scoring.calibration import CalibrationError, calibration_error
+from thrifty.exam.scoring.compare import Comparison, compare
+from thrifty.exam.scoring.curves import ReliabilityBin, isotonic, isotonic_band, reliability, risk_coverage
+from thrifty.exam.scoring.metrics import Metrics, metrics
+from thrifty.exam.scoring.paired import Decision, decide
+from thrifty.exam.scoring.score import Score, score
 from thrifty.exam.verdict import Verdict
 
 __all__ = [

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from thrifty.exam.asking.results import Run, open_run
 from thrifty.exam.grades import write_grades
 from thrifty.exam.grading import GRADER, grade_answer, parse_confidence
-from thrifty.exam.results import Run, open_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
 
+    from thrifty.exam.asking.results import Answer
     from thrifty.exam.graded import Graded
     from thrifty.exam.judging import Judge
     from thrifty.exam.question import Question
-    from thrifty.exam.results import Answer
 
 __all__ = ["JUDGE_ON", "grade"]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from thrifty.errors import FormatError, MismatchError
 from thrifty.exam.agreement import agreement
+from thrifty.exam.asking.journal import line_of, values_of
+from thrifty.exam.asking.results import Run, open_run, write_lines
 from thrifty.exam.graded import Graded, GradedAnswer
-from thrifty.exam.journal import line_of, values_of
-from thrifty.exam.results import Run, open_run, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

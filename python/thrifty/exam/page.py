@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thrifty.exam.compare import compare
-from thrifty.exam.curves import isotonic, isotonic_band, reliability, risk_coverage
 from thrifty.exam.page_compare import comparison_section
-from thrifty.exam.score import clusters_of, score
+from thrifty.exam.scoring.compare import compare
+from thrifty.exam.scoring.curves import isotonic, isotonic_band, reliability, risk_coverage
+from thrifty.exam.scoring.score import clusters_of, score
 from thrifty.report import Figure, Section, Series, Table, write
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from thrifty.exam.graded import Graded
-    from thrifty.exam.score import Score
+    from thrifty.exam.scoring.score import Score
     from thrifty.report import Bars, Grid
 
     Record = Figure | Series | Bars | Grid | Table

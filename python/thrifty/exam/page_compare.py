@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from thrifty.report import Figure, Section, Table
 
 if TYPE_CHECKING:
-    from thrifty.exam.compare import Comparison
-    from thrifty.exam.score import Rate
+    from thrifty.exam.scoring.compare import Comparison
+    from thrifty.exam.scoring.score import Rate
     from thrifty.report import Bars, Grid, Series
 
     Record = Figure | Series | Bars | Grid | Table

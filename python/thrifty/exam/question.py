@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from thrifty.exam.images import Image
+    from thrifty.exam.reading.images import Image
 
 __all__ = ["ANSWER_TYPES", "Dataset", "Question", "Remark"]
 

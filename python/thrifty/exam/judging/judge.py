@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thrifty.errors import ModelError
-from thrifty.exam.endpoint import Connection, Endpoint
-from thrifty.exam.function import Function
+from thrifty.exam.asking.endpoint import Connection, Endpoint
+from thrifty.exam.asking.function import Function
 from thrifty.exam.judging.canaries import CANARIES
 from thrifty.exam.judging.fence import PROMPT_ID, key, messages, prompt_sha256
 from thrifty.exam.judging.judgement import SCHEMA, Judgement, read_reply
@@ -18,7 +18,7 @@ from thrifty.exam.judging.judgement import SCHEMA, Judgement, read_reply
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from thrifty.exam.ask import Outcome
+    from thrifty.exam.asking.ask import Outcome
     from thrifty.exam.judging.kept import Kept
 
 __all__ = ["Asked", "Judge"]
@@ -161,7 +161,7 @@ class Judge:
         return Function(self.model, self.concurrency, self.timeout)
 
     async def _rounds(self, items: dict[str, tuple[str, str, str]], judged: Callable[[str, Judgement], None]) -> None:
-        from thrifty.exam.ask import Asker
+        from thrifty.exam.asking.ask import Asker
 
         open_ = items
         async with self._connection() as connection:

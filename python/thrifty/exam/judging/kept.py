@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from thrifty.errors import LockedError
-from thrifty.exam.journal import line_of, values_of
+from thrifty.exam.asking.journal import line_of, values_of
 from thrifty.exam.judging.judgement import Judgement
 
 if TYPE_CHECKING:

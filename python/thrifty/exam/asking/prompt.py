@@ -52,7 +52,7 @@ def prompt(name: str = DEFAULT) -> Prompt:
     >>> prompt().text.splitlines()[-1]
     'Confidence: {how likely your answer is right, from 0% to 100%}'
     """
-    folder = files("thrifty.exam") / "prompts"
+    folder = files("thrifty.exam.asking") / "prompts"
     if not re.fullmatch(r"[a-z0-9-]+", name) or not (folder / f"{name}.txt").is_file():
         known = sorted(file.name.removesuffix(".txt") for file in folder.iterdir() if file.name.endswith(".txt"))
         raise ValueError(f"prompt: {name!r} is none of {', '.join(known)}")

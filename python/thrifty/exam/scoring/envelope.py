@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thrifty.exam.ordered import BIN, Ordered, bin_edges
+from thrifty.exam.scoring.ordered import BIN, Ordered, bin_edges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,8 +9,8 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
-from thrifty.exam.endpoint import Reply
-from thrifty.exam.retry import Failed
+from thrifty.exam.asking.endpoint import Reply
+from thrifty.exam.asking.retry import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thrifty.exam.calibration import binned, shared
-from thrifty.exam.ordered import BIN, Ordered, bin_edges, checked, ordered
+from thrifty.exam.scoring.calibration import binned, shared
+from thrifty.exam.scoring.ordered import BIN, Ordered, bin_edges, checked, ordered
 from thrifty.stats import clopper_pearson, wald, wilson
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thrifty.exam.metrics import BINS, width_edges
-from thrifty.exam.ordered import Ordered, checked, ordered
+from thrifty.exam.scoring.metrics import BINS, width_edges
+from thrifty.exam.scoring.ordered import Ordered, checked, ordered
 from thrifty.stats import bootstrap, wilson
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from thrifty.errors import DatasetError
-from thrifty.exam.images import MOST_PIXELS, read_uri
 from thrifty.exam.question import ANSWER_TYPES, Question, Remark
+from thrifty.exam.reading.images import MOST_PIXELS, read_uri
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from thrifty.errors import CalibrationUndefined
-from thrifty.exam.envelope import envelope
-from thrifty.exam.ordered import BIN, Ordered, bin_edges, checked, ordered
+from thrifty.exam.scoring.envelope import envelope
+from thrifty.exam.scoring.ordered import BIN, Ordered, bin_edges, checked, ordered
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

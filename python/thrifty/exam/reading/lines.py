@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from thrifty.errors import DatasetError
-from thrifty.exam.records import REQUIRED, shown
+from thrifty.exam.reading.records import REQUIRED, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from thrifty.exam.records import Records
+    from thrifty.exam.reading.records import Records
 
 __all__ = ["MOST_BYTES", "lines", "read_csv", "read_jsonl"]
 

@@ -12,20 +12,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thrifty.errors import DatasetError
-from thrifty.exam.endpoint import Connection, Endpoint, Reply
-from thrifty.exam.function import Function
-from thrifty.exam.journal import Journal, line_of
-from thrifty.exam.prompt import DEFAULT, Prompt, messages, prompt
-from thrifty.exam.results import JOURNAL, MANIFEST, SUMMARY, Run, open_run, write_json, write_questions, write_results
+from thrifty.exam.asking.endpoint import Connection, Endpoint, Reply
+from thrifty.exam.asking.function import Function
+from thrifty.exam.asking.journal import Journal, line_of
+from thrifty.exam.asking.prompt import DEFAULT, Prompt, messages, prompt
+from thrifty.exam.asking.results import (
+    JOURNAL,
+    MANIFEST,
+    SUMMARY,
+    Run,
+    open_run,
+    write_json,
+    write_questions,
+    write_results,
+)
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
 
     from thrifty.device import Meter
-    from thrifty.exam.ask import Outcome
+    from thrifty.exam.asking.ask import Outcome
+    from thrifty.exam.asking.spent import Spending
     from thrifty.exam.question import Dataset
-    from thrifty.exam.spent import Spending
 
 __all__ = ["Progress", "run"]
 
@@ -144,7 +153,7 @@ def run(
     manifest = _manifest(dataset, model, name, chosen, epochs)
     if isinstance(model, Endpoint):
         model.key()  # before anything is written
-    from thrifty.exam.spent import Spending, total
+    from thrifty.exam.asking.spent import Spending, total
 
     folder.mkdir(mode=0o700, exist_ok=True)
     with Journal(folder / JOURNAL, manifest) as journal:
@@ -260,7 +269,7 @@ class _Session:
         self, model: Any, concurrency: int, timeout: float, retries: int, rpm: float | None, tpm: float | None
     ) -> None:
         """Ask what is not answered yet, and write answers as they come."""
-        from thrifty.exam.ask import Asker
+        from thrifty.exam.asking.ask import Asker
 
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         where = model.address if isinstance(model, Endpoint) else "the model"

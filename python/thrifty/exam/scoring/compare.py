@@ -10,10 +10,10 @@ import numpy as np
 
 from thrifty.errors import MismatchError
 from thrifty.exam.graded import Graded
-from thrifty.exam.metrics import metrics
-from thrifty.exam.paired import Decision, Word, decide
-from thrifty.exam.resampled import MEASURES, Resampled
-from thrifty.exam.score import FEW, Rate, clusters_of, rates
+from thrifty.exam.scoring.metrics import metrics
+from thrifty.exam.scoring.paired import Decision, Word, decide
+from thrifty.exam.scoring.resampled import MEASURES, Resampled
+from thrifty.exam.scoring.score import FEW, Rate, clusters_of, rates
 from thrifty.stats import bootstrap, clustered_mean, holm, percentile_interval
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from thrifty.errors import DatasetError, MissingExtra
-from thrifty.exam.records import FIELDS, REQUIRED
+from thrifty.exam.reading.records import FIELDS, REQUIRED
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from thrifty.exam.records import Records
+    from thrifty.exam.reading.records import Records
 
 __all__ = ["read_parquet"]
 

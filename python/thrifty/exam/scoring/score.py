@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thrifty.errors import CalibrationUndefined
-from thrifty.exam.calibration import CalibrationError, calibration_error
-from thrifty.exam.metrics import Metrics, metrics
-from thrifty.exam.resampled import MEASURES, Resampled
+from thrifty.exam.scoring.calibration import CalibrationError, calibration_error
+from thrifty.exam.scoring.metrics import Metrics, metrics
+from thrifty.exam.scoring.resampled import MEASURES, Resampled
 from thrifty.stats import ClusteredMean, bca_interval, bootstrap, clustered_mean, jackknife, wilson
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thrifty.errors import FormatError, ThriftyError
-from thrifty.exam.journal import STATUSES, sync
+from thrifty.exam.asking.journal import STATUSES, sync
 from thrifty.exam.question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from thrifty.exam.journal import Journal
+    from thrifty.exam.asking.journal import Journal
     from thrifty.exam.question import Dataset
 
 __all__ = ["JOURNAL", "Answer", "Run", "open_run", "write_json", "write_lines", "write_questions", "write_results"]

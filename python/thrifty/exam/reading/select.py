@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thrifty.errors import DatasetError
-from thrifty.exam.records import MOST_ID, shown
+from thrifty.exam.reading.records import MOST_ID, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from thrifty.errors import EndpointError
-from thrifty.exam.pace import Bucket, Window
-from thrifty.exam.retry import Failed, delay
+from thrifty.exam.asking.pace import Bucket, Window
+from thrifty.exam.asking.retry import Failed, delay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from thrifty.exam.endpoint import Reply
+    from thrifty.exam.asking.endpoint import Reply
 
 __all__ = ["Asker", "Asking", "Outcome"]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thrifty.errors import DatasetError
-from thrifty.exam.images import MOST_PIXELS
-from thrifty.exam.lines import read_csv, read_jsonl
 from thrifty.exam.question import Dataset
-from thrifty.exam.records import Records
-from thrifty.exam.select import select
+from thrifty.exam.reading.images import MOST_PIXELS
+from thrifty.exam.reading.lines import read_csv, read_jsonl
+from thrifty.exam.reading.records import Records
+from thrifty.exam.reading.select import select
 
 if TYPE_CHECKING:
     import os
@@ -77,7 +77,7 @@ def load(
     for file in _files(path):
         records.file = file.name
         if file.suffix == ".parquet":
-            from thrifty.exam.parquet import read_parquet
+            from thrifty.exam.reading.parquet import read_parquet
 
             read_parquet(file, records)
             continue

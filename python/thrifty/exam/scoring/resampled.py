@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thrifty.exam.metrics import BINS, width_edges
-from thrifty.exam.ordered import BIN
+from thrifty.exam.scoring.metrics import BINS, width_edges
+from thrifty.exam.scoring.ordered import BIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

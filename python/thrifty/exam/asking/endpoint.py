@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from thrifty.errors import EndpointError
-from thrifty.exam.retry import Failed
+from thrifty.exam.asking.retry import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

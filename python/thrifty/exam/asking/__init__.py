@@ -1,0 +1,1 @@
+"""A run: questions given to a model, and every answer kept."""

@@ -1,0 +1,1 @@
+"""Data sets read and checked: files to questions."""
