@@ -35,7 +35,7 @@ _MONTHS = re.compile(
 _CUT = re.compile(r"\b(?:on|in|at|is|was|were|are)\s|[a-z],\s")
 _OPEN = re.compile(r"\b(?:or|not|instead|rather|unlike)\b|n't\b")
 _HEAD = re.compile(
-    r"([^\n]{1,160}?)(?:\.\s+(?=[A-Z])|,\s(?:i\.e\.|that\sis|because|since|where|which)[,\s]"
+    r"([^\n]{1,160}?)(?:\.\s+(?=[A-Z])|,\s(?:i\.e\.|that\sis|because|since|where|which)[,\s]|\s-{1,2}\s(?:since|because)\b"
     r"|,\s\w{3,20}ing\s(?:the|an?|its|to|in|on)\b)"
 )
 # A text that does not mark its answer may tell a story.
@@ -53,13 +53,18 @@ _LABEL = re.compile(r"([A-Za-z][\w ]{0,30}?)\s?[:=]\s?(.+)")
 
 def compare_exact(gold: Side, answer: Side) -> Told:
     """Verdict, and the rule that decided: of all of the answer, or of what stands before the reasons for it."""
+    head = _HEAD.match(answer.raw)
+    first = Side(head[1], plain(head[1]), answer.marked) if head is not None else None
     found = _compared(gold, answer, 0)
-    if found[0] == "equal" or (head := _HEAD.match(answer.raw)) is None or _TURNS.search(answer.raw, head.end()):
+    if first is not None and not answer.marked and found[1] == "quantity" and read_quantities(first.text):
+        # "41. The value 42 is too large" says 41, marked or not.
+        return _compared(gold, first, 0)
+    if found[0] == "equal" or first is None or head is None or _TURNS.search(answer.raw, head.end()):
         return found
     if not answer.marked and _STORY.match(answer.raw):
         return found
-    first = _compared(gold, Side(head[1], plain(head[1]), answer.marked), 0)
-    return first if first[0] == "equal" else found
+    before = _compared(gold, first, 0)
+    return before if before[0] == "equal" else found
 
 
 def _compared(gold: Side, answer: Side, depth: int) -> Told:
