@@ -68,5 +68,5 @@ def test_a_worse_twin_changes_the_verdict(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_what_was_learned_is_found() -> None:
     """The check finds an exam made of the text that the models saw."""
-    found = contamination(demo.learned(3), novels() / "novels.txt.xz")
+    found = contamination(demo.learned(3), novels() / "novels.txt.xz", within="document")
     assert len(found.hits) == demo.CONTROL

@@ -89,8 +89,11 @@ def tell(folder: Path, *, full: bool, threads: int, seed: int, progress: Progres
     """Make the exam, look for it in what was learned, let three models take it, and compare."""
     del full  # all of it takes seconds
     exam = asked(seed)
-    clean = contamination(exam.dataset, novels() / "novels.txt.xz", threads=threads)
-    control = contamination(learned(seed), novels() / "novels.txt.xz", threads=threads)
+    # Passages run over the ends of paragraphs, which are lines.
+    clean, control = (
+        contamination(one, novels() / "novels.txt.xz", within="document", threads=threads)
+        for one in (exam.dataset, learned(seed))
+    )
     taken = {name: takes(exam, name, threads, progress) for name in TAKERS}
     plain, twin, small = taken.values()
     scores = {name: score(one.graded, resamples=2_000, seed=seed) for name, one in taken.items()}
