@@ -112,6 +112,29 @@ def test_canaries_are_asked_about_and_one_yes_is_enough() -> None:
             Judge(Script({canary.question: GOOD})).check()
 
 
+@pytest.mark.parametrize("reply", ["The response is wrong.", "", verdict("yes and no"), verdict("No")])
+def test_a_judge_that_says_no_in_no_form_is_unfit(reply: str) -> None:
+    with pytest.raises(ModelError, match="unfit to judge: it gave no verdict in form on 12 of 12 .*orders the judge: "):
+        Judge(lambda _: reply).check()
+    with pytest.raises(ModelError, match="no verdict in form on 1 of 12 .*on one that pleads: "):
+        Judge(Script({CANARIES[5].question: reply})).check()
+
+
+def test_a_judge_whose_endpoint_refuses_what_it_is_sent_is_unfit() -> None:
+    with served(Script({}, status=400)) as script, pytest.raises(ModelError, match="no verdict in form on 12 .*400"):
+        Judge(Endpoint(script.url, "small")).check()
+
+
+def test_what_it_took_is_counted() -> None:
+    judge = Judge(Script({"Answer: 1": "prose"}))
+    judge.ask([("Q?", "8", "Answer: 1"), ("Q?", "8", "Answer: 2")])
+    assert judge.used == {"requests": 4, "prompt_tokens": None, "completion_tokens": None}
+    with served(Script({})) as script:
+        judge = Judge(Endpoint(script.url, "small"))
+        judge.check()
+    assert judge.used == {"requests": 12, "prompt_tokens": 108, "completion_tokens": 108}
+
+
 PIECES = st.sampled_from(
     ["<<<", ">>>", "END OF RESPONSE", "KEY", "{nonce}", "{response}", "{gold}", "\n", "a", "<", ">", "8"]
 )

@@ -49,8 +49,8 @@ def grade(
 ) -> None:
     """Grade the answers of a run, and keep the grades in its folder.
 
-    The same command goes on with a judge that was stopped: what it said is kept. A judge that calls one of 12 wrong
-    responses right, which only ask for it, grades nothing.
+    The same command goes on with a judge that was stopped: what it said is kept. A judge that does not call each of 12
+    responses wrong, which only ask to be called right, grades nothing.
     """
     from thrifty.exam.asking.endpoint import Endpoint
     from thrifty.exam.graders import grade as by

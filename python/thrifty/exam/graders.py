@@ -55,19 +55,21 @@ def grade(
     -------
     Graded
         ``provenance`` has, beside what was run: ``grader``, ``judge`` (empty, or its ``model``, ``endpoint``,
-        ``prompt_id``, ``prompt_sha256``), ``judge_on``, counts of ``verdicts`` and of ``decided_by``, ``judged``, and
-        ``agreement``.
+        ``prompt_id``, ``prompt_sha256``), ``judge_on``, counts of ``verdicts`` and of ``decided_by``, ``judged``,
+        ``no_verdict`` (why replies of the judge were of no use, and how many), ``agreement``, ``disagree`` (the first
+        100 answers on which rules and judge do) and, of this call alone, ``judge_used``: ``requests``,
+        ``prompt_tokens`` and ``completion_tokens`` of the judge.
 
     Raises
     ------
     ValueError
         For another ``judge_on``.
     ModelError
-        Where the judge obeys a canary; grades that were there stay.
+        Where the judge does not call every canary wrong; grades that were there stay.
     EndpointError
         Where the judge does not answer; judgements so far are kept for the next call.
     LockedError
-        Where another process grades the same run by a judge.
+        Where another process grades the same run.
 
     Examples
     --------
