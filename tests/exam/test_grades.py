@@ -22,6 +22,7 @@ from thrifty.exam.asking.run import run
 from thrifty.exam.graders import grade
 from thrifty.exam.grades import read_grades
 from thrifty.exam.judging import Judge
+from thrifty.exam.percentage import states
 
 QUESTIONS = {
     "spider": ("How many legs has a spider?", "8"),
@@ -36,7 +37,7 @@ RESPONSES = {
     "spider": Reply("Answer: 8\nConfidence: 90%"),
     "beetle": Reply("Answer: 7\nConfidence: 40%"),
     "effect": Reply("Answer: a tone rises as its source comes near"),
-    "reason": Reply("Answer: the air is made of blue things, and I am 70 sure"),
+    "reason": Reply("Answer: the air is made of blue things, and I would bet on it with 70 percent"),
     "cut": Reply("Explanation: the primes are 2, 3, 5 and 7\nAnswer: 7", "length"),
     "filtered": Reply("Answer: Neon", "content_filter"),
     "silent": Reply(""),
@@ -107,6 +108,44 @@ def test_a_judge_where_rules_can_not_tell(folder: Path) -> None:
     assert grade(folder, judge=Judge(function, name="judge")) == graded == read_grades(folder)
     assert (folder / "grades.jsonl").read_bytes() == before
     assert len(prompts) == 2 * 12 + 2
+
+
+@pytest.mark.parametrize(
+    ("response", "percent", "there"),
+    [
+        ("I would bet on it, 95 %.", 95, True),
+        ("I would bet on it, 95 percent.", 95, True),
+        ("95% is my bet", 95, True),
+        ("95\\% is my bet", 95, True),
+        ("95.0% is my bet", 95, True),
+        ("My confidence would then be, all in all, 95.", 95, True),
+        ("I am confident (95)", 95, True),
+        ("\uff19\uff15\uff05 it is", 95, True),
+        ("There were 15 of them.", 5, False),
+        ("There were 5 of them.", 5, False),
+        ("15 % of them", 5, False),
+        ("0.5 % of them", 5, False),
+        ("5.5 % of them", 5, False),
+        ("1,005 % of them", 5, False),
+        ("5 percentiles", 5, False),
+        ("confidence: 95", 9, False),
+        ("confidence: 9.5", 9, False),
+        ("confidence\n95", 95, False),
+        ("confidential 95", 95, False),
+        ("1000 m", 100, False),
+        ("100 m", 100, False),
+        ("<think>perhaps 95 %</think>Answer: 8", 95, False),
+        ("", 0, False),
+    ],
+)
+def test_a_percentage_that_stands_there(response: str, percent: float, there: bool) -> None:
+    assert states(response, percent) is there
+
+
+def test_a_percentage_that_a_judge_makes_up_does_not_count(folder: Path) -> None:
+    script = Script({"a tone rises": verdict("yes", confidence=8), "blue things": verdict("no", confidence=7)})
+    graded = grade(folder, judge=Judge(script))
+    assert [one.confidence for one in graded.answers if one.rule == "judge"] == [None, None]
 
 
 def test_all_answers_for_the_table(folder: Path) -> None:

@@ -118,6 +118,22 @@ def test_hle(outside: Path) -> None:
         read_graded(outside / "hle_model-a.json")
 
 
+@pytest.mark.parametrize(
+    ("response", "confidence"),
+    [
+        ("Answer: 1000 m", None),
+        ("Answer: 100 m", None),
+        ("Answer: 1000 m\nConfidence: 90%", 0.9),
+        ("Answer: 100 m\nI would bet 100 % on it", 1.0),
+        ("Answer: 8\nConfidence: 1.0", 1.0),
+    ],
+)
+def test_hundred_counts_where_it_is_stated(tmp_path: Path, response: str, confidence: float | None) -> None:
+    entry = {"model": "m", "response": response, "judge_response": {"correct": "yes", "confidence": 100}}
+    (tmp_path / "judged.json").write_text(json.dumps({"a": entry}))
+    assert read_graded(tmp_path / "judged.json").answers[0].confidence == confidence
+
+
 def test_what_a_data_set_adds(outside: Path, tmp_path: Path) -> None:
     plain = read_graded(outside / "judged_hle_model-a.json")
     ids = [one.id for one in plain.answers]

@@ -11,6 +11,7 @@ from thrifty.exam.agreement import agreement
 from thrifty.exam.asking.journal import line_of, values_of
 from thrifty.exam.asking.results import Run, open_run, write_lines
 from thrifty.exam.graded import Graded, GradedAnswer
+from thrifty.exam.percentage import states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,7 +153,7 @@ def _graded(run: Run, head: dict[str, Any], rows: list[dict[str, Any]]) -> Grade
             both.append((correct, judge["correct"]))
         percent, read = row["confidence_percent"], judge["confidence_percent"]
         # A judge that names a percentage where none is stated has made it up.
-        if percent is None and read is not None and f"{read:g}" in answer.response:
+        if percent is None and read is not None and states(answer.response, read):
             percent = read
         answers.append(
             GradedAnswer(
