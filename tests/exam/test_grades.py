@@ -234,6 +234,12 @@ def test_a_cut_file_is_not_read(folder: Path) -> None:
                 read_grades(folder)
 
 
+def test_a_long_canary_is_read_again(tmp_path: Path) -> None:
+    exam = Dataset((Question("q", "How many legs has a spider?", "8", "exactMatch", canary="\u00e9" * 1_000_000),))
+    run(exam, lambda _: "Answer: 8", tmp_path / "run", name="pupil")
+    assert grade(tmp_path / "run") == read_grades(tmp_path / "run")
+
+
 def test_not_graded_yet(folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match="thrifty exam grade"):
         read_grades(folder)

@@ -21,14 +21,15 @@ RunPath = Annotated[
     typer.Argument(metavar="RUN", help="Folder of a graded run, or a file of Inspect, lm-eval or the HLE repository."),
 ]
 Grader = Annotated[
-    str | None, typer.Option("--grader", metavar="NAME", help="Whose grades, where a file of others has several.")
+    str | None, typer.Option("--grader", metavar="NAME", help="Whose grades, where a file of others has several; not of a run.")
 ]
 Questions = Annotated[
     Path | None,
     typer.Option(
         "--dataset",
         metavar="DATASET",
-        help="Questions of a file of others: rules grade what was not graded, and what was not answered is wrong.",
+        help="Questions of a file of others: rules grade what was not graded, and what was not answered is wrong. "
+        "Of a run: it must be its data set.",
     ),
 ]
 Resamples = Annotated[int, typer.Option("--resamples", min=0, max=1_000_000, help="Of the bootstrap; 0: none.")]
@@ -62,8 +63,11 @@ def read(runs: list[Path], grader: str | None, dataset: Path | None) -> list[Gra
     """Read graded runs, and files of others with the data set that they are to."""
     from thrifty.exam import load, read_graded
 
+    if grader is not None and all(path.is_dir() for path in runs):
+        raise typer.BadParameter("--grader chooses among the grades of a file of others; a run's folder has one")
     questions = None if dataset is None else load(dataset)
-    return [read_graded(path, grader=grader, dataset=questions) for path in runs]
+    # Beside a file of others, a run's folder is read as it is.
+    return [read_graded(path, grader=None if path.is_dir() else grader, dataset=questions) for path in runs]
 
 
 def told(graded: Graded, found: Score) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from thrifty.errors import FormatError, MismatchError
 from thrifty.exam.agreement import agreement
 from thrifty.exam.asking.journal import line_of, values_of
-from thrifty.exam.asking.results import Run, open_run, write_lines
+from thrifty.exam.asking.results import MOST_BYTES, Run, open_run, write_lines
 from thrifty.exam.graded import Graded, GradedAnswer
 from thrifty.exam.percentage import states
 
@@ -22,8 +22,8 @@ __all__ = ["GRADES", "read_grades", "write_grades"]
 
 GRADES = "grades.jsonl"
 FORMAT, VERSION = "thrifty.exam.grades", 1
-#: Bytes of a line.
-MOST_LINE = 1 << 20
+#: Bytes of a line. The first repeats the canary, others an id, with which lines of a run are read too.
+MOST_LINE = 2 * MOST_BYTES
 #: What a verdict of the rules makes of an answer; ``none`` is of one that is not whole.
 CORRECT = {"equal": True, "different": False, "none": False, "abstain": None}
 #: The fields of a grade, and of what a judge says.
