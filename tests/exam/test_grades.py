@@ -216,8 +216,10 @@ def test_unscored_is_neither_right_nor_wrong(folder: Path) -> None:
     graded = grade(folder, judge=Judge(script))
     found = {one.id: one.correct for one in graded.answers}
     assert found["effect"] is found["reason"] is None
-    assert sorted(graded.provenance["no_verdict"].values()) == [1, 1]
-    assert any("yes and no" in why for why in graded.provenance["no_verdict"])
+    assert graded.provenance["no_verdict"] == {
+        "the reply is not one JSON object with the fields that were asked for": 1,
+        "its verdict is neither yes nor no": 1,
+    }
     assert not graded.correct[[2, 3]].any()
 
 

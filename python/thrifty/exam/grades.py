@@ -196,7 +196,8 @@ def _graded(run: Run, head: dict[str, Any], rows: list[dict[str, Any]]) -> Grade
             )
         )
     asked = [row["judge"] for row in rows if row["judge"] is not None]
-    useless = Counter(judge["why"] for judge in asked if judge["correct"] is None)
+    # Without what a reply had in the place of a verdict: that may be text of an answer.
+    useless = Counter(judge["why"].partition(": ")[0] for judge in asked if judge["correct"] is None)
     compared = agreement([one for one, _ in both], [other for _, other in both])
     provenance = {
         **run.manifest,

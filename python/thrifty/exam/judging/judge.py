@@ -202,7 +202,7 @@ class Judge:
 
 def _read(outcome: Outcome) -> tuple[Judgement, bool]:
     if outcome.reply is None:
-        return Judgement(None, why=f"no reply: {outcome.error}"), False
+        return Judgement(None, why=f"no reply, {outcome.error}"), False
     return read_reply(outcome.reply.text)
 
 
