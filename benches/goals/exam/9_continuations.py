@@ -1,7 +1,7 @@
 """An exam that small language models can take: which continuation of a passage is the real one.
 
-Passages of seven novels' ends, which no model has seen; four options from the same novel; 4,200 questions, and 2,100 whose
-options begin with the same word. The two PairLMs of the package, and three networks that are trained here on 3 million
+Passages of seven novels' ends, which no model has seen; four options from the same novel; 4,200 questions, and 2,100
+whose options begin with the same word. The two PairLMs of the package, and three networks that are trained here on 3 million
 tokens of the novels' beginnings with the same vocabulary: one with a pair table, its twin without, and a narrow one
 without (a quarter of the width).
 
