@@ -191,12 +191,12 @@ class Atoms(ABC):
             elif self.here.text == "^" and self.next.text in {"°", "'", "{"} and self.marked():
                 found = self.made("degree", found)
             elif self.took("^"):
-                raised = self.sign_above() or self.exponent()
+                if (sign := self.sign_above()) is not None:
+                    found = self.made("index", found, sign)
+                    continue
+                raised = self.exponent()
                 if raised.kind == "symbol" and raised.name in {"dagger", "dag"}:
                     found = self.made("call", found, name="dagger")
-                    continue
-                if raised.kind == "symbol" and raised.name.startswith("'"):
-                    found = self.made("index", found, raised)
                     continue
                 transposed = found.kind == "tuple" and raised.kind == "symbol" and raised.name in {"T", "top"}
                 found = found if transposed else self.made("pow", found, raised)
