@@ -137,6 +137,8 @@ grade_answer("2 km", "2000 m")  # what is loaded once
 if goal.wants("grading"):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     pairs = hostile()
+    if goal.planted:  # a few that are caught, else it takes minutes
+        pairs = [pair for pair in pairs if NEVER_ENDS[0] in pair]
     seconds, errors = map(max, zip(*(grade(pairs, answer_type) for answer_type in ANSWER_TYPES), strict=True))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     goal.row("grading/seconds", f"slowest of {len(pairs)} hostile pairs, either type", "<= 2", seconds, "s")
