@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from thrifty.exam.maths import compare
+from thrifty.exam.maths import budget, compare
 from thrifty.exam.maths.parser import parse
 from thrifty.exam.maths.worker import packed, unpacked
 from thrifty.exam.maths.workers import WORKERS, Worker
@@ -22,6 +22,7 @@ from thrifty.exam.maths.workers import WORKERS, Worker
 pytest.importorskip("sympy")
 NEEDS_SYMPY = (r"\sum_{k=1}^{n} k", "n(n+1)/2")
 NEVER_ENDS = (r"\sum_{k=1}^{10^{12}} \frac{\sin k}{k^{k}}", "1")
+MANY = 1100
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -82,6 +83,56 @@ def test_one_that_never_ends_is_given_up_and_the_next_is_answered() -> None:
     until_gone(before)
     assert patiently(*NEEDS_SYMPY) == "equal"
     assert WORKERS.pids() != [before]
+
+
+def test_many_open_files_do_not_matter() -> None:
+    """Descriptors beyond 1,023, as a server has them."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < MANY + 100:
+        pytest.skip("few files may be open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, MANY + 100), hard))
+    WORKERS.close()
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(MANY)]
+    try:
+        assert WORKERS.warm()
+        assert patiently(*NEEDS_SYMPY) == "equal"
+        assert len(WORKERS.pids()) == 1
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_waiting_for_a_worker_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all workers are taken for as long as a grade may last, nothing is known of the pair."""
+    from thrifty.exam.maths import allowance, workers
+
+    monkeypatch.setattr(allowance, "SECONDS", 0.05)
+    monkeypatch.setattr(workers, "MOST_WORKERS", 1)
+    taken = WORKERS._take(1.0)
+    assert taken is not None
+    try:
+        assert compare(*NEEDS_SYMPY) is None
+    finally:
+        WORKERS._give(taken, True)
+    monkeypatch.undo()
+    assert patiently(*NEEDS_SYMPY) == "equal"
+
+
+def test_one_budget_for_all_of_a_grade(monkeypatch: pytest.MonkeyPatch) -> None:
+    from thrifty.exam.maths import allowance
+
+    monkeypatch.setattr(allowance, "SECONDS", 0.0)
+    with budget():
+        monkeypatch.setattr(allowance, "SECONDS", 60.0)
+        assert compare(*NEEDS_SYMPY) is None
+    assert patiently(*NEEDS_SYMPY) == "equal"
+
+
+def test_expressions_of_many_parts_are_not_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WORKERS, "_take", lambda seconds: pytest.fail("a worker was asked"))
+    assert compare("$x$ " * 975 + "!x", "x+1") is None
 
 
 def test_a_killed_worker_is_replaced() -> None:

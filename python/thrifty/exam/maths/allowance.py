@@ -1,7 +1,8 @@
-"""How long the algebra of one grade may take, whatever number of comparisons it is made of."""
+"""Until when the algebra of one grade may go on, whatever number of comparisons it is made of."""
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -9,35 +10,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SECONDS", "budget", "left", "spend"]
+__all__ = ["SECONDS", "budget", "left"]
 
-#: Seconds of workers, their start included: a grade with all the rest stays below two.
-SECONDS = 1.6
+#: Seconds by the wall clock, waiting for workers and their start included: a grade with all the rest stays below two.
+SECONDS = 1.2
 
-_LEFT: ContextVar[float | None] = ContextVar("thrifty seconds of algebra", default=None)
+_UNTIL: ContextVar[float | None] = ContextVar("thrifty end of algebra", default=None)
 
 
 @contextmanager
 def budget() -> Iterator[None]:
     """Let all comparisons within share one budget; within another one, they share that."""
-    if _LEFT.get() is not None:
+    if _UNTIL.get() is not None:
         yield
         return
-    token = _LEFT.set(SECONDS)
+    token = _UNTIL.set(time.monotonic() + SECONDS)
     try:
         yield
     finally:
-        _LEFT.reset(token)
+        _UNTIL.reset(token)
 
 
 def left() -> float:
-    """Seconds that may still be spent."""
-    found = _LEFT.get()
-    return SECONDS if found is None else found
-
-
-def spend(seconds: float) -> None:
-    """Take seconds off."""
-    found = _LEFT.get()
-    if found is not None:
-        _LEFT.set(max(found - seconds, 0.0))
+    """Seconds that are left."""
+    until = _UNTIL.get()
+    return SECONDS if until is None else max(until - time.monotonic(), 0.0)

@@ -6,14 +6,17 @@ from abc import ABC, abstractmethod
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from thrifty.exam.maths.tree import MAX_DEPTH, MAX_NODES, Node, NotMathsError, number
+from thrifty.exam.maths.derivatives import cyclic, derivative
+from thrifty.exam.maths.names import PRODUCTS, RELATED
+from thrifty.exam.maths.tree import MAX_DEPTH, MAX_NODES, Node, NotMathsError, number, pieces
 
 if TYPE_CHECKING:
     from thrifty.exam.maths.tokens import Token
 
 __all__ = ["Atoms"]
 
-BIG = {"sum": "sum", "prod": "prod", "int": "int", "iint": "int", "oint": "int", "lim": "lim", "bigcup": "bigcup"}
+BIG = {"sum": "sum", "prod": "prod", "int": "int", "iint": "int", "oint": "oint", "lim": "lim", "bigcup": "bigcup"}
+SIGNS = frozenset({"*", "+", "-", "'"})
 CLOSERS = frozenset({")", "]", "}", "\\}", "|", ">", "rangle", "rfloor", "rceil", "&", "end"})
 MAX_DIGITS = 2000
 
@@ -24,6 +27,7 @@ class Atoms(ABC):
     def __init__(self, found: list[Token], *, styled: bool) -> None:
         self.tokens, self.styled, self.at, self.depth, self.nodes = found, styled, 0, 0, 0
         self.bars, self.angle, self.in_set, self.differential = 0, 0, 0, 0
+        self.arrowed: set[str] = set()
 
     @abstractmethod
     def items(self) -> Node:
@@ -44,6 +48,10 @@ class Atoms(ABC):
     @abstractmethod
     def command(self) -> Node:
         """Read what a command begins."""
+
+    @abstractmethod
+    def acting(self) -> Node:
+        """Read what nabla is of."""
 
     @abstractmethod
     def bracket(self) -> Node:
@@ -80,7 +88,33 @@ class Atoms(ABC):
 
     def times(self, left: Node, right: Node) -> Node:
         """Make a product."""
+        if left.kind == "div" and (group := cyclic(left.args[0], Node("mul", (left.args[1], right)))):
+            return group
         return self.made("mul", *(left.args if left.kind == "mul" else (left,)), right)
+
+    def multiplied(self, left: Node, right: Node, sign: str) -> Node:
+        """Make a product with its sign; that of two vectors is no number."""
+        *before, last = left.args if left.kind == "mul" else (left,)
+        if sign != "cross" or not (self.is_vector(last) and self.is_vector(right)):
+            return self.times(left, right)
+        crossed = self.made("call", last, right, name="cross")
+        return self.made("mul", *before, crossed) if before else crossed
+
+    def is_vector(self, node: Node) -> bool:
+        """Whether something in it has an arrow, or is bold."""
+        return any(part.name in self.arrowed or part.name.startswith("unit vector") for part in pieces(node))
+
+    def fraction(self, above: Node, below: Node) -> Node:
+        """Make a fraction, or what is written as one."""
+        if (group := cyclic(above, below)) is not None:
+            return group
+        found = derivative(above, below)
+        if found is None:
+            return self.made("div", above, below)
+        of = found.of or ((self.power(),) if self.starts() else (self.made("symbol", name="operand"),))
+        inner = of[0] if len(of) == 1 else self.made("mul", *of)
+        made = self.made("call", inner, *found.by, name=f"derivative {found.letter}")
+        return self.made("mul", *found.before, made) if found.before else made
 
     def deeper(self) -> None:
         """Count a level of nesting."""
@@ -109,7 +143,7 @@ class Atoms(ABC):
         """Whether an operand may begin here."""
         kind, text = self.here.kind, self.here.text
         if kind == "command":
-            return text not in CLOSERS and text not in {"pmod", "bmod"}
+            return text not in CLOSERS and text not in {"pmod", "bmod"} and text not in RELATED and text not in PRODUCTS
         if kind == "op":
             if text == "(" and self.next.text in {"mod", "bmod"}:
                 return False
@@ -146,18 +180,24 @@ class Atoms(ABC):
         self.depth -= 1
         return self.negative(found) if minus else found
 
-    def power(self) -> Node:
+    def power(self) -> Node:  # noqa: PLR0912 - one a mark
         """Read an operand with what is written on it: indices, powers, factorials, percent, degrees."""
         found = self.atom()
         if found.kind == "symbol" and self.here.kind == "number" and not self.here.space and self.here.text.isdigit():
             found = self.index(found, self.numeral())  # x1
         while self.here.kind == "op":
             if self.took("_"):
-                found = self.index(found, self.group())
+                found = self.index(found, self.name_below() or self.group())
             elif self.here.text == "^" and self.next.text in {"°", "'", "{"} and self.marked():
                 found = self.made("degree", found)
             elif self.took("^"):
+                if (sign := self.sign_above()) is not None:
+                    found = self.made("index", found, sign)
+                    continue
                 raised = self.exponent()
+                if raised.kind == "symbol" and raised.name in {"dagger", "dag"}:
+                    found = self.made("call", found, name="dagger")
+                    continue
                 transposed = found.kind == "tuple" and raised.kind == "symbol" and raised.name in {"T", "top"}
                 found = found if transposed else self.made("pow", found, raised)
             elif self.took("!"):
@@ -165,15 +205,57 @@ class Atoms(ABC):
             elif self.took("%"):
                 found = self.made("percent", found)
             elif self.took("°"):
-                found = self.made("degree", found)
+                composed = found.kind == "symbol" and self.here.kind == "letter"
+                found = (
+                    self.made("call", found, self.power(), name="compose") if composed else self.made("degree", found)
+                )
             elif self.took("'"):
                 found = self.made("index", found, self.made("symbol", name="'"))
             elif self.here.text == "(" and self.applied(found):
                 self.at += 1
-                found = self.made("apply", found, *self.inside(")"))
+                found = self.of_arguments(found, self.inside(")"))
+            elif self.here.text == "[" and self.indexed(found):
+                found = self.made("index", found, self.made("symbol", name=f"[{self.next.text}]"))
+                self.at += 3
             else:
                 break
         return found
+
+    def of_arguments(self, head: Node, arguments: tuple[Node, ...]) -> Node:
+        """Apply a function; that of Euler is a factorial."""
+        if head == Node("symbol", name="Gamma") and len(arguments) == 1:
+            return self.made("call", self.made("add", *arguments, number(-1)), name="factorial")
+        return self.made("apply", head, *arguments)
+
+    def indexed(self, found: Node) -> bool:
+        """Whether a square bracket has an index in it: a[i]."""
+        closed = self.tokens[min(self.at + 2, len(self.tokens) - 1)].text == "]"
+        return found.kind == "symbol" and not self.here.space and self.next.kind in {"letter", "number"} and closed
+
+    def name_below(self) -> Node | None:
+        r"""Read a function's name that is an index, as that of ``x_{\max}``."""
+        texts = [token.text for token in self.tokens[self.at : self.at + 3]]
+        bare = self.here.kind == "function"
+        braced = texts[0] == "{" and self.next.kind == "function" and texts[-1] == "}"
+        if not (bare or braced):
+            return None
+        self.at += 1 if bare else 3
+        return self.made("symbol", name=texts[0] if bare else texts[1])
+
+    def sign_above(self) -> Node | None:
+        """Read a sign that stands alone above: ``x^*``, ``K^{+}``, ``f^{''}``."""
+        at = self.at + (self.here.text == "{")
+        end = at
+        while self.tokens[end].kind == "op" and self.tokens[end].text in SIGNS and end - at < 4:
+            end += 1
+        signs = "".join(token.text for token in self.tokens[at:end])
+        after = self.tokens[min(end, len(self.tokens) - 1)]
+        if not signs or (at > self.at and after.text != "}"):
+            return None
+        if at == self.at and set(signs) != {"'"} and after.kind != "end" and after.text not in {*CLOSERS, ",", "="}:
+            return None
+        self.at = end + (at > self.at)
+        return self.made("symbol", name=signs)
 
     def applied(self, found: Node) -> bool:
         """Whether a bracket after this operand has arguments in it: f(x), f'(x), g_1(x)."""
@@ -199,6 +281,8 @@ class Atoms(ABC):
                 return number(int(str(base.number), int(below.number)))
             except ValueError as error:
                 raise NotMathsError("a digit that the base does not have") from error
+        if base.kind == "domain":
+            base = base._replace(kind="symbol")  # Z_2
         if below.kind == "mul" and all(part.kind == "symbol" for part in below.args):
             below = below._replace(kind="list")  # ij is not ji
         return self.made("index", base, below)
@@ -240,13 +324,15 @@ class Atoms(ABC):
             return after[1]
         return ""
 
-    def atom(self) -> Node:
+    def atom(self) -> Node:  # noqa: PLR0911 - one a kind
         """One operand with nothing on it."""
         token = self.here
         if token.kind == "number":
             return self.numeral()
         if token.kind == "letter":
             self.at += 1
+            if token.text == "nabla":
+                return self.acting()
             return self.made("symbol", name=token.text)
         if token.kind == "function":
             return self.function()

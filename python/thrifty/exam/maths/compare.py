@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Literal
 from thrifty.exam.maths.allowance import budget
 from thrifty.exam.maths.boxes import unboxed
 from thrifty.exam.maths.matrices import computed
+from thrifty.exam.maths.operators import in_order
 from thrifty.exam.maths.parser import parse
 from thrifty.exam.maths.shapes import shaped
 from thrifty.exam.maths.structure import same
+from thrifty.exam.maths.tree import symbols
 
 if TYPE_CHECKING:
     from thrifty.exam.maths.tree import Node
@@ -48,10 +50,12 @@ def compare(gold: str, answer: str) -> Literal["equal", "different"] | None:
 
 
 def _read(text: str) -> Node:
-    found = shaped(computed(parse(unboxed(text))))
+    found = in_order(shaped(computed(parse(unboxed(text)))))
     while found.kind in {"set", "list"} and len(found.args) == 1:
         inner = found.args[0]
         if inner.kind in {"set", "list"} and (found.name == "hard" or not inner.args):
             break  # a set that has a set in it
+        if found.name == "hard" and inner.kind != "named" and symbols(inner):
+            break  # the fractional part of x, or a set of it
         found = inner
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from thrifty.exam.maths.conjugates import split
 from thrifty.exam.maths.points import POINTS
 from thrifty.exam.maths.tree import Node, number, replaced, symbols
 from thrifty.exam.maths.values import floated
@@ -25,7 +26,7 @@ def same_equation(gold: Node, answer: Node) -> bool:
     One is the other one times a constant, or both are solved for each symbol in which they are quotients of linear
     expressions, as y = 3/x and xy = 3 are, with the same result.
     """
-    left, right = difference(*gold.args), difference(*answer.args)
+    left, right = split(difference(*gold.args), difference(*answer.args))
     if symbols(left) != symbols(right):
         return False
     return proportional(left, right) or _same_solutions(left, right)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 __all__ = [
+    "ACCENTS",
     "ALIASES",
+    "ARROWED",
     "CONNECTIVES",
     "DROPPED",
     "FUNCTIONS",
     "GREEK",
     "OPERATORS",
     "PLAIN_FUNCTIONS",
+    "PRODUCTS",
+    "RELATED",
     "STYLES",
     "TEXTS",
     "UNICODE",
@@ -68,7 +72,7 @@ GREEK = frozenset(
 #: Commands and words that are one operator.
 OPERATORS = {
     "cdot": "*",
-    "times": "*",
+    "times": "cross",
     "ast": "*",
     "div": "/",
     "pm": "+-",
@@ -105,8 +109,9 @@ OPERATORS = {
     "Rightarrow": "=>",
     "implies": "=>",
     "Longrightarrow": "=>",
-    "iff": "=>",
-    "Leftrightarrow": "=>",
+    "iff": "<=>",
+    "Leftrightarrow": "<=>",
+    "leftrightarrow": "<=>",
     "lbrace": "\\{",
     "rbrace": "\\}",
     "lbrack": "[",
@@ -114,10 +119,10 @@ OPERATORS = {
     "dotsb": "...",
     "dotsm": "...",
     "triangleq": "=",
-    "land": "and",
-    "wedge": "and",
-    "lor": "or",
-    "vee": "or",
+    "land": "land",
+    "wedge": "land",
+    "lor": "lor",
+    "vee": "lor",
     "colon": ":",
     "ldots": "...",
     "dots": "...",
@@ -161,8 +166,40 @@ TEXTS = frozenset(
 #: Commands around letters.
 STYLES = frozenset(
     [
-        "mathbf", "boldsymbol", "bm", "vec", "hat", "widehat", "overrightarrow", "mathcal", "mathscr", "mathfrak",
-        "underline", "tilde",
+        "mathbf", "boldsymbol", "bm", "vec", "overrightarrow", "mathcal", "mathscr", "mathfrak", "underline",
+    ]
+)  # fmt: skip
+
+#: Those of vectors.
+ARROWED = frozenset({"mathbf", "boldsymbol", "bm", "vec", "overrightarrow"})
+
+#: Signs on letters that make other names of them.
+ACCENTS = {
+    "hat": "hat",
+    "widehat": "hat",
+    "tilde": "tilde",
+    "widetilde": "tilde",
+    "check": "check",
+    "breve": "breve",
+    "acute": "acute",
+    "grave": "grave",
+    "mathring": "ring",
+}
+
+#: Commands between two sides that say how they are to each other.
+RELATED = frozenset(
+    [
+        "subset", "subseteq", "subsetneq", "supset", "supseteq", "supsetneq", "sqsubseteq", "sqsupseteq", "sim", "perp",
+        "parallel", "prec", "preceq", "succ", "succeq", "vdash", "models", "vDash", "propto", "ll", "gg", "ni", "nmid",
+        "trianglelefteq", "unlhd", "asymp", "doteq", "leftarrow", "Leftarrow", "nsubseteq", "nparallel",
+    ]
+)  # fmt: skip
+
+#: Commands between factors whose order may count.
+PRODUCTS = frozenset(
+    [
+        "otimes", "odot", "ominus", "star", "bullet", "rtimes", "ltimes", "boxtimes", "wr", "diamond", "oplus", "uplus",
+        "sqcup", "sqcap", "amalg",
     ]
 )  # fmt: skip
 
@@ -248,6 +285,21 @@ UNICODE = {
     "\u215c": r"\frac38 ",
     "\u215d": r"\frac58 ",
     "\u215e": r"\frac78 ",
+    "\u2227": r"\wedge ",
+    "\u2228": r"\vee ",
+    "\u00ac": r"\neg ",
+    "\u21d4": r"\iff ",
+    "\u2194": r"\iff ",
+    "\u2295": r"\oplus ",
+    "\u2297": r"\otimes ",
+    "\u2218": r"\circ ",
+    "\u2202": r"\partial ",
+    "\u2207": r"\nabla ",
+    "\u2020": r"\dagger ",
+    "\u2282": r"\subset ",
+    "\u2283": r"\supset ",
+    "\u2286": r"\subseteq ",
+    "\u2287": r"\supseteq ",
     "\u00a0": " ",
     "\u2009": " ",
     "\u202f": " ",

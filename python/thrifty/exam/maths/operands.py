@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from thrifty.exam.maths.atoms import BIG, Atoms
-from thrifty.exam.maths.names import STYLES
+from thrifty.exam.maths.names import ACCENTS, ARROWED, STYLES
 from thrifty.exam.maths.tree import Node, NotMathsError, number
 
 __all__ = ["Operands"]
@@ -17,14 +17,16 @@ INVERSES = {name: f"arc{name}" for name in ("sin", "cos", "tan", "cot", "sec", "
 }
 MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "smallmatrix", "array"})
 ROWS = frozenset({"cases", "aligned", "align", "gathered", "gather", "equation", "split", "dcases"})
+MARKS = {"": "gradient", "*": "divergence", "cross": "rotation"}
 NAMED = frozenset({"overline", "bar", "angle", "triangle", "overarc", "measuredangle", "dot", "ddot"})
+HATS, UNITS = frozenset({"hat", "widehat"}), frozenset({"i", "j", "k"})
 FRACTIONS = frozenset({"frac", "dfrac", "tfrac", "cfrac", "nicefrac", "sfrac", "rfrac"})
 
 
 class Operands(Atoms):
     """The middle of the parser."""
 
-    def bracket(self) -> Node:  # noqa: PLR0911 - one a kind
+    def bracket(self) -> Node:  # noqa: PLR0911, PLR0912
         """Whatever an opening sign begins."""
         opened = self.here.text
         if opened in {"infinity", "..."}:
@@ -46,12 +48,18 @@ class Operands(Atoms):
         kept, self.bars = self.bars, int(opened == "|")
         kept_set, self.in_set = self.in_set, 0
         kept_angle, self.angle = self.angle, int(opened == "<")
-        found = self.items()
+        if opened == "|" and self.here.kind == "number" and self.next.text == "rangle":
+            found = self.made("symbol", name=self.here.text)  # 01 is not 1
+            self.at += 1
+        else:
+            found = self.items()
         self.bars, self.in_set, self.angle = kept, kept_set, kept_angle
         closed = self.here.text
         self.at += 1
         if opened == "|" and closed == "|":
             return self.made("call", found, name="abs")
+        if opened == "|" and closed == "rangle":
+            return self.made("call", found, name="ket")
         if opened == "<" and closed == ">" and found.kind == "list":
             return found._replace(kind="tuple", name="<>")
         if opened in {"(", "[", "]"} and closed in {")", "]", "["} and self.tokens[self.at - 1].kind == "op":
@@ -159,12 +167,12 @@ class Operands(Atoms):
         """Whether the ``dx`` of an integral stands here."""
         return bool(self.differential) and self.here.text == "d" and self.next.kind == "letter"
 
-    def command(self) -> Node:  # noqa: PLR0911 - one a kind
+    def command(self) -> Node:  # noqa: PLR0911, PLR0912
         """Read what a LaTeX command begins."""
         name = self.here.text
         self.at += 1
         if name in FRACTIONS:
-            return self.made("div", self.group(), self.group())
+            return self.fraction(self.group(), self.group())
         if name == "sqrt":
             degree = None
             if self.took("["):
@@ -179,7 +187,7 @@ class Operands(Atoms):
             return self.made("call", self.group(), self.group(), name="binom")
         if name in {"boxed", "fbox"}:
             return self.group()
-        if name in STYLES or name in NAMED:
+        if name in STYLES or name in NAMED or name in ACCENTS:
             return self.styled_name(name)
         if name == "mathbb":
             found = self.group()
@@ -191,18 +199,25 @@ class Operands(Atoms):
             self.expect(name.replace("l", "r", 1))
             return self.made("call", found, name=name[1:])
         if name == "langle":
-            found = self.items()
-            self.expect("rangle")
-            return found._replace(kind="tuple", name="<>") if found.kind == "list" else found
+            return self.angled()
+        if name in {"neg", "lnot"}:
+            return self.made("call", self.power(), name="not")
         if name == "begin":
             return self.environment()
         if self.here.text == "{":
             raise NotMathsError(f"unknown command {name}")
         return self.made("symbol", name=name)
 
-    def styled_name(self, name: str) -> Node:
+    def styled_name(self, name: str) -> Node:  # noqa: PLR0911 - one a kind
         """Letters with something above or before them."""
         inner = self.group()
+        if name in STYLES and inner == Node("symbol", name="nabla"):
+            return self.acting()
+        if name in ACCENTS and not (name in HATS and (inner.name in UNITS or inner.name.startswith("unit vector"))):
+            mark = ACCENTS[name]
+            if inner.kind == "symbol":
+                return inner._replace(name=f"{mark} {inner.name}")
+            return self.made("call", inner, name=mark)
         if name in {"angle", "triangle", "measuredangle"}:
             while self.here.kind == "letter" and not self.here.space:
                 inner = self.times(inner, self.group())
@@ -211,9 +226,46 @@ class Operands(Atoms):
             return self.made("call", inner, name=name)
         if name in {"overline", "bar", "overarc"}:
             return self.made("call", inner, name="bar")
-        if inner.kind == "symbol" and inner.name in {"i", "j", "k"}:
+        if inner.kind == "symbol" and inner.name in UNITS:
             return inner._replace(name=f"unit vector {inner.name}")
+        if name in {"vec", "overrightarrow"} and inner.kind == "mul":
+            return self.made("call", inner._replace(kind="list"), name="vector")  # from A to B
+        if name in ARROWED and inner.kind == "symbol":
+            self.arrowed.add(inner.name)
         return inner
+
+    def acting(self) -> Node:
+        """Read what nabla is of, with its power and its sign; alone it is a symbol."""
+        symbol = self.made("symbol", name="nabla")
+        power: tuple[Node, ...] = ()
+        if self.here.text == "_":
+            return symbol
+        if self.took("^"):
+            power = (self.exponent(),)
+        mark = self.here.text if self.here.kind == "op" and self.here.text in MARKS else ""
+        self.at += bool(mark)
+        if not self.starts():
+            return self.made("pow", symbol, *power) if power else symbol
+        return self.made("call", self.power(), *power, name=MARKS[mark])
+
+    def angled(self) -> Node:
+        """Read what stands in angles: vectors, means, and brackets of states."""
+        self.in_set += 1  # a bar is none of an absolute value
+        parts = [self.items()]
+        while self.here.text in {"|", "mid"} and self.here.kind == "op":
+            self.at += 1
+            if self.ended() or not self.starts():
+                break
+            parts.append(self.items())
+        self.in_set -= 1
+        if self.here.text != "rangle" and len(parts) == 1 and self.tokens[self.at - 1].text in {"|", "mid"}:
+            return self.made("call", *parts, name="bra")
+        self.expect("rangle")
+        if len(parts) > 1:
+            return self.made("call", *parts, name="braket")
+        if parts[0].kind == "list":
+            return parts[0]._replace(kind="tuple", name="<>")
+        return self.made("call", *parts, name="mean")
 
     def big(self, name: str) -> Node:
         """Read a sum, product, limit or integral, with its variable, limits and body."""
@@ -229,7 +281,7 @@ class Operands(Atoms):
         if below.kind == "chain" and below.name in {"=", "->"}:
             variable, below = below.args
         self.deeper()
-        if name == "int":
+        if name in {"int", "oint"}:
             self.differential += 1
             body = self.sum()
             self.differential -= 1

@@ -5,15 +5,18 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import lru_cache
 
+from thrifty.exam.maths.logic import ARROWS, is_proposition
+from thrifty.exam.maths.names import PRODUCTS, RELATED
 from thrifty.exam.maths.operands import Operands
 from thrifty.exam.maths.tokens import tokens
 from thrifty.exam.maths.tree import Node, NotMathsError, number, pieces, symbols
 
 __all__ = ["parse"]
 
-RELATIONS = frozenset({"=", "<", "<=", ">", ">=", "!=", "~", "in", "notin", "==", "->", "=>"})
+RELATIONS = frozenset({"=", "<", "<=", ">", ">=", "!=", "~", "in", "notin", "==", "->", "=>", "<=>"})
 DOMAINS = frozenset("RZQNC")
-SEPARATORS = frozenset({",", ";", "and", "or", ";;"})
+SEPARATORS = frozenset({",", ";", "and", "or", ";;", "land", "lor"})
+WORDS = {"land": "and", "lor": "or"}
 
 
 class Parser(Operands):
@@ -31,10 +34,12 @@ class Parser(Operands):
         self.deeper()
         values = [self.chain()]
         between: list[str] = []
+        joined = False
         while self.here.kind == "op" and self.here.text in SEPARATORS:
             marks = set()
             while self.here.kind == "op" and self.here.text in SEPARATORS:
-                marks.add(self.here.text)
+                marks.add(WORDS.get(self.here.text, self.here.text))
+                joined |= self.here.text in WORDS
                 self.at += 1
             if self.ended():
                 break
@@ -43,6 +48,8 @@ class Parser(Operands):
         self.depth -= 1
         if len(values) == 1:
             return values[0]
+        if joined and any(value.kind != "chain" and symbols(value) for value in values):
+            raise NotMathsError("what is joined is no statement")
         return self.grouped(values, between)
 
     def grouped(self, values: list[Node], between: list[str]) -> Node:
@@ -61,16 +68,34 @@ class Parser(Operands):
 
     def chain(self) -> Node:
         """Expressions with relations between."""
-        first = self.union()
+        first = self.proposition()
         operators, sides = [], [first]
-        while self.here.kind == "op" and self.here.text in RELATIONS and not (self.angle and self.here.text == ">"):
+        while self.relates():
             operators.append(self.here.text)
             self.at += 1
-            side = self.union()
+            side = self.proposition() if operators[-1] in ARROWS else self.union()
             sides.append(self.domain(side) if operators[-1] in {"in", "notin"} else side)
         found = self.made("chain", *sides, name=" ".join(operators)) if operators else first
         modulus = self.modulus()
         return found if modulus is None else self.made("mod", found, modulus)
+
+    def relates(self) -> bool:
+        """Whether a relation stands here."""
+        if self.here.kind == "command":
+            return self.here.text in RELATED
+        return self.here.kind == "op" and self.here.text in RELATIONS and not (self.angle and self.here.text == ">")
+
+    def proposition(self) -> Node:
+        """Read propositions with signs of logic between; and binds closer than or."""
+        found = [self.union()]
+        while self.here.kind == "op" and self.here.text in WORDS and is_proposition(found[-1]):
+            both = self.here.text == "land"
+            self.at += 1
+            part = self.union()
+            if not is_proposition(part):
+                raise NotMathsError("a proposition is missing")
+            found[-1:] = [self.made("logic", found[-1], part, name="land")] if both else [found[-1], part]
+        return found[0] if len(found) == 1 else self.made("logic", *found, name="lor")
 
     def modulus(self) -> Node | None:
         r"""Read what follows ``\pmod``, ``mod``, or ``(mod``."""
@@ -131,12 +156,15 @@ class Parser(Operands):
         found = self.signed()
         while True:
             token = self.here
-            if token.kind == "op" and token.text == "*":
+            if token.kind == "op" and token.text in {"*", "cross"}:
                 self.at += 1
-                found = self.times(found, self.signed())
+                found = self.multiplied(found, self.signed(), token.text)
+            elif token.kind == "command" and token.text in PRODUCTS:
+                self.at += 1
+                found = self.made("call", found, self.signed(), name=token.text)
             elif token.kind == "op" and token.text == "/":
                 self.at += 1
-                found = self.made("div", found, self.denominator())
+                found = self.fraction(found, self.denominator())
             elif token.kind in {"text", "word"} and found.kind not in {"text", "symbol"}:
                 found = self.unit(found)
             elif self.here.text == "(" and self.next.kind in {"word", "text"} and not symbols(found):
@@ -155,7 +183,9 @@ class Parser(Operands):
     def denominator(self) -> Node:
         """Read what stands below a slash: letters that stand together belong together, as in ``1/xy``."""
         found = self.signed()
-        while found.kind != "number" and self.here.kind == "letter" and not self.here.space:
+        while (
+            found.kind != "number" and self.here.kind == "letter" and (not self.here.space or found.name == "partial")
+        ):
             found = self.times(found, self.power())
         return found
 

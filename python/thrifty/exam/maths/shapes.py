@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from thrifty.exam.maths.logic import ARROWS, is_proposition
 from thrifty.exam.maths.tree import Node, number, pieces, symbols
 
 __all__ = ["expanded", "is_name", "shaped", "spread"]
@@ -28,6 +29,8 @@ def shaped(node: Node) -> Node:
     ``named`` has a name and a value, ``equation`` two sides, ``relation`` sides with operators between that are all
     ``<`` or ``<=``, or one ``!=``. Of ``x = 5 + 6 = 11`` the last value counts, and what is only near to it does not.
     """
+    if node.kind == "chain" and is_proposition(node):
+        return node._replace(kind="logic")
     if node.kind == "chain":
         return _chain(node.name.split(), [shaped(part) for part in node.args])
     if node.kind in {"list", "set", "tuple", "builder", "union", "meet", "minus"}:
@@ -38,8 +41,8 @@ def shaped(node: Node) -> Node:
 
 
 def _chain(operators: list[str], sides: list[Node]) -> Node:  # noqa: PLR0911 - one a kind
-    while "=>" in operators or "->" in operators:
-        at = next(i for i, op in enumerate(operators) if op in {"=>", "->"})
+    while any(op in ARROWS for op in operators):
+        at = next(i for i, op in enumerate(operators) if op in ARROWS)
         operators, sides = operators[at + 1 :], sides[at + 1 :]
         if not operators:
             return sides[0]

@@ -8,6 +8,7 @@ from thrifty.exam.maths.algebra_of_sets import same_members
 from thrifty.exam.maths.equations import difference, proportional, same_equation
 from thrifty.exam.maths.families import same_antiderivative, same_constants, same_family, without_conditions
 from thrifty.exam.maths.leaves import same_leaf
+from thrifty.exam.maths.logic import same_propositions
 from thrifty.exam.maths.members import composite, members
 from thrifty.exam.maths.regions import listed, region
 from thrifty.exam.maths.shapes import expanded, spread
@@ -37,6 +38,8 @@ def same(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - o
         return every((bare.conditions, agreed or same_family(bare.gold, bare.answer) or agreed))
     if (members_agree := same_members(gold, answer)) is not None:
         return members_agree
+    if (propositions_agree := same_propositions(gold, answer)) is not None:
+        return propositions_agree
     gold, answer = (listed(spread(one)) for one in (gold, answer))
     if (vectors := as_vectors(gold, answer)) is not None:
         return same(*vectors)
@@ -48,6 +51,8 @@ def same(gold: Node, answer: Node) -> bool | None:  # noqa: PLR0911, PLR0912 - o
         found = _same_region(gold, answer)
         if found is not None or kinds & REGIONS:
             return found
+    if kinds == {"mod", "named"} and "named" in {gold.args[0].kind, answer.args[0].kind}:
+        return False  # x is one of a class, and x is one number
     if "named" in kinds or "equation" in kinds:
         return _same_statement(gold, answer)
     if "mod" in kinds:
@@ -245,6 +250,8 @@ def same_name(gold: Node, answer: Node) -> bool:
 def _same_residue(gold: Node, answer: Node) -> bool | None:
     """3 mod 5; of what is written without a modulus only the value is compared."""
     first, second = (one.args[0] if one.kind == "mod" else one for one in (gold, answer))
+    if gold.kind != answer.kind and symbols(first) and symbols(second):
+        return False  # n mod 3, and n
     first, second = (one.args[1] if one.kind in {"named", "equation"} else one for one in (first, second))
     if gold.kind == answer.kind:
         if same(gold.args[1], answer.args[1]) is not True:

@@ -78,7 +78,7 @@ _MEMBER = re.compile(r"(?<![A-Za-z])([A-Za-z])\s{1,3}in\s{1,3}(?=[(\[{\\])")
 _WITHOUT = re.compile(r"(?<=[A-Z})\]])\s?\\\s?(?=\\?\{)")
 _TAIL = re.compile(r"(?<!\.)[.;,]\s*$")
 _RAW = re.compile(r"\s*\{([^{}]*)\}")
-_SYMBOLIC = {"**": "^", "==": "=", ":=": "=", "<>": "!=", "<=>": "=>", "\\\\": ";;", "%": "%", "&": "&", "'": "'"}
+_SYMBOLIC = {"**": "^", "==": "=", ":=": "=", "<>": "!=", "\\\\": ";;", "%": "%", "&": "&", "'": "'"}
 _ESCAPED = {"\\{": "\\{", "\\}": "\\}", "\\%": "%", "\\|": "|", "\\\\": ";;", "\\&": "and", "\\_": "_", "\\#": " "}
 
 
@@ -179,6 +179,8 @@ def _command(name: str, space: bool, found: list[Token]) -> None:
         found.extend((Token("command", "mathbb", space), Token("letter", name)))
     elif name in {"imath", "jmath"}:
         found.append(Token("letter", name[0], space))
+    elif len(name) == 1:
+        raise NotMathsError(f"unknown command {name}")
     else:
         found.append(Token("command", name, space))
 
