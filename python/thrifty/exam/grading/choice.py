@@ -43,7 +43,10 @@ _CUED = re.compile(
     r"|[(\[](?P<b>[A-Z])[)\]]",
 )
 _LONE = re.compile(r"(?<![A-Za-z'])(?P<letter>[A-Z])(?![A-Za-z'\d]|\s?[=+])")
-_SET = re.compile(r"[(\[{]?\s?[A-Z](?:\s?[)\]]?\s?(?:,\s?and|,|;|&|\+|/|\band\b|\s)\s?[(\[]?[A-Z])*\s?[)\]}]?\.?")
+# Pieces are atomic and the loop gives nothing back: a blank of "A and B" could be read in two ways each time.
+_SET = re.compile(
+    r"[(\[{]?\s?[A-Z](?>\s?[)\]]?\s?(?:,\s?and|,|;|&|\+|/|\band\b|\s)\s?[(\[]?[A-Z])*+\s?[)\]}]?\.?"
+)
 _RUN = re.compile(r"[A-Z]{2,10}")
 _RIGHT = re.compile(
     r"(?<![A-Za-z])(?P<letter>[A-Z])\)?\s(?:is|must\sbe|seems|holds|are)\s?(?:the\s)?"
