@@ -10,7 +10,12 @@ PIECES = (
     "A and ", "A / ", "A, and ", "A B ", "(A) ", "$x$ ", "A or ", "not A ", "a=b, ", "A -> ", "J. ", ", ", "(",
     "A is ", "and ", "1 and ", "\\text{a} ", "- ", "x_1 ", "A's ",
 )  # fmt: skip
-GOLDS = (("multipleChoice", "B"), ("multipleChoice", "A, C"), ("exactMatch", "5"), ("exactMatch", "red, green and blue"))
+GOLDS = (
+    ("multipleChoice", "B"),
+    ("multipleChoice", "A, C"),
+    ("exactMatch", "5"),
+    ("exactMatch", "red, green and blue"),
+)
 
 
 def seconds(response: str, gold: str, answer_type: str) -> float:

@@ -35,7 +35,7 @@ _LOOKALIKE = {
 }
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
-    "\U000e0000-\U000e0fff\u2600-\u2653\u2660-\u26ff\u2700-\u27bf\u2b50\U0001f300-\U0001faff]+"
+    "\U000e0000-\U000e0fff\u2600-\u2653\u2660-\u266c\u2670-\u26ff\u2700-\u27bf\u2b50\U0001f300-\U0001faff]+"
 )
 _SPACES = re.compile(r"\s+")
 
@@ -54,6 +54,8 @@ def characters(text: str) -> str:
     if text.isascii():
         return text
     text = _INVISIBLE.sub("", text)
+    for sign, word in _ACCIDENTALS.items():
+        text = text.replace(sign, word)
     text = _VULGAR.sub(lambda m: f"{m[1] or ''}{' ' if m[1] else ''}{unicodedata.normalize('NFKC', m[2])}", text)
     text = _SUPERS.sub(lambda m: _script(m, _SUPER, "^"), text)
     text = _SUBS.sub(lambda m: _script(m, _SUB, "_"), text)
@@ -62,6 +64,10 @@ def characters(text: str) -> str:
     if not text.isascii():
         text = "".join(_digit(c) for c in _INVISIBLE.sub("", text))
     return text
+
+
+# A note that is raised or lowered: C♯, B♭.
+_ACCIDENTALS = {"♯": " sharp", "♭": " flat", "♮": " natural"}
 
 
 def _digit(c: str) -> str:

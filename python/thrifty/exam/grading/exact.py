@@ -16,6 +16,7 @@ from thrifty.exam.grading.quantity import read_quantities
 from thrifty.exam.grading.recognise import is_maths, named_alike
 from thrifty.exam.grading.sentence import narrowed
 from thrifty.exam.grading.sides import Same, Side, Told, compare_maths, told
+from thrifty.exam.grading.signs import keeps_capitals, same_signs
 from thrifty.exam.grading.text import compare_text
 from thrifty.exam.grading.wording import same_words
 
@@ -91,8 +92,13 @@ def _compared(gold: Side, answer: Side, depth: int) -> Told:
     if golds := read_quantities(g):
         return compare_number(golds, gold, answer)
     verdict = _mathematics(gold, answer, depth) if is_maths(g) else _words(gold, answer, depth)
-    if verdict[0] == "equal" and verdict[1] in ("text", "list") and is_strict(g) and not keeps_case(g, a):
-        return "different", "formal"
+    if verdict[0] == "equal" and verdict[1] in ("text", "list"):
+        if is_strict(g) and not keeps_case(g, a):
+            return "different", "formal"
+        if not keeps_capitals(g, a):
+            return "different", "case"
+        if verdict[1] == "text" and not same_signs(g, a):
+            return "different", "signs"
     return verdict
 
 

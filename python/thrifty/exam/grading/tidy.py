@@ -14,10 +14,24 @@ _EMPHASIS = re.compile(r"(?<![\w)])(?:\*\*|__)|(?:\*\*|__)(?![\w(])")
 _BREAK = re.compile(r"<(?:br|hr)\s?/?>", re.I)
 #: Ends of lines that what is said goes on behind.
 GOES_ON = re.compile(r"(?::|\b(?:is|are|be|equals|was)|[=≈])[ \t*]*$")
+# Headings, bullets and what opens emphasis; a star or a hash before a single name is one of code.
+_HEADED = re.compile(
+    r"(?:#{1,6}\s+|#{2,6}(?=[A-Z\d])|#(?=\d)|:(?!:)\s*|[✅✔☑]\s*|\*{1,2}(?=\s|\d|[A-Za-z]{3,}[^*]*$)\s*)+"
+)
 _FENCES = ("$$", "\\[", "\\(", "$")
 _RULE = re.compile(r"[-=_*~]{3,}")
 _QUOTED = re.compile(r"\n[ \t]*>[ \t]?")
-_PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'), ("'", "'"))
+_PAIRS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("**", "**"),
+    ("*", "*"),
+    ("`", "`"),
+    ('"', '"'),
+    ("'", "'"),
+)
 
 
 def is_open(text: str) -> bool:
@@ -42,13 +56,17 @@ def tidy(text: str) -> str:
         text = _QUOTED.sub("\n", text)
     lines = [line for line in text.split("\n") if line.strip() and not _RULE.fullmatch(line.strip())]
     text = _lines(lines, text) if len(lines) > 1 else "".join(lines)
-    text = text.strip().lstrip("#:*✅✔☑ \t").strip()
+    text = text.strip()
+    if (headed := _HEADED.match(text)) is not None:
+        text = text[headed.end() :]
+    if text.endswith("**") and text.count("**") % 2:
+        text = text[:-2].rstrip()
     while text:
         if text.endswith(" |"):
             text = text[:-2].rstrip()
         elif text[-1] == "?" and text[-2:-1].isalnum():
             text = text[:-1]
-        elif text[-1] in ".;,!* \t" and not text.endswith(("...", "\\,", "\\!", "\\;")) and _loose(text):
+        elif text[-1] in ".;,! \t" and not text.endswith(("...", "\\,", "\\!", "\\;")) and _loose(text):
             text = text[:-1].rstrip()
         elif (stripped := _unpaired(text)) != text:
             text = stripped
