@@ -203,6 +203,8 @@ _MARKUP = re.compile(r"</?(?:b|i|em|strong|span|code|u|p|div|mark|math|mn|mi|mro
 _SCRIPTS = re.compile(r"<(su[bp])>([^<>]*)</su[bp]>", re.I)
 _ENTITIES = {"nbsp": " ", "lt": "<", "gt": ">", "deg": "°", "times": "×", "minus": "-", "micro": "μ", "quot": '"'}
 _ENTITY = re.compile(r"&(nbsp|lt|gt|deg|times|minus|micro|quot);")
+_SHARP = re.compile(r"(?<![A-Za-z\d=])([A-G])#(?![\w#+])")
+_PERIOD = re.compile(r"(\d\.\d{0,20})\\overline\s?\{\s?(\d{1,6})\s?\}")
 _COMMA = re.compile(r"\s?\{\s?,\s?\}\s?")
 _BRACED = re.compile(r"([\^_])\{([^{}]*)\}")
 
@@ -235,6 +237,8 @@ def plain(text: str) -> str:
     if "&" in text:
         text = _ENTITY.sub(lambda m: _ENTITIES[m[1]], text)
     if "\\" in text:
+        if "overline" in text:
+            text = _PERIOD.sub(lambda m: f"{m[1]}{m[2] * 3}...", text)
         text = _BRACED.sub(_raised, _DEGREE.sub("°", text.replace("\\\\", "\\")))
         for _ in range(4):
             unwrapped = _WRAP.sub(r"\1", text)
@@ -247,6 +251,8 @@ def plain(text: str) -> str:
     if "{" in text:
         text = _COMMA.sub(",", text)
         text = _BRACED.sub(_raised, text)
+    if "#" in text:
+        text = _SHARP.sub(r"\1 sharp", text)
     if "$" in text:
         text = undollar(text)
     return squeeze(text.replace("\x00", "$"))

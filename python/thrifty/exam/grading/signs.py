@@ -29,6 +29,8 @@ def _signs(text: str) -> list[str]:
     if "-" in text or "!" in text:
         found += [(m.start(), m[0]) for m in _BEFORE.finditer(text)]
         found += [(m.start(), "re-") for m in _PREFIX.finditer(text)]
+    if "::" in text:
+        found.append((text.index("::"), "::"))
     if ";" in text:
         found += [(m.start(), ";") for m in _BETWEEN.finditer(text)]
     if "[" in text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from thrifty.exam.grading.altered import is_past
 from thrifty.exam.grading.names import same_acronym, same_kind, same_name, same_species
 from thrifty.exam.grading.phrases import denials, is_hedged, last_match, statements, strip_lead, undenied, variants
 from thrifty.exam.grading.vocabulary import KINDS, QUALIFIERS, SYNONYMS, TITLES, VERBS
@@ -40,6 +41,8 @@ def compare_text(gold: str, answer: str) -> Literal["equal", "different"] | None
         return "equal"
     if (right := _TRUTH.match(gold)) is not None:
         return "equal" if _truth(answer) == _TRUTHS[right[1].lower()] else "different"
+    if is_past(answer) and not is_past(gold):
+        return "different"
     golds = _alternatives(gold)
     if any(_same_phrase(g, said) for said in variants(answer) for g in golds) or _same_denial(gold, answer):
         return "equal"
