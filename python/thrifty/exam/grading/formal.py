@@ -29,6 +29,7 @@ _CODE = re.compile(
     r"|[A-Za-z][^\n]*[;}]|[A-Za-z_]\w{0,30}(?:\[\w{1,12}\]){1,4}|[01]{2,}"
 )
 _VERSION = re.compile(r"\b(?:v\.?|ver\.?|version|release)\s?(\d{1,6}(?:\.\d{1,6}){1,4})(?![\w.])", re.I)
+_POINTER = re.compile(r"\*{1,3}[a-z_]\w{0,30}")
 _SCRIPTED = re.compile(r"[A-Za-z)\]][\^_]\d")
 _OPPOSED = ([{"^"}, {"_"}], [{"_"}, {"^"}])
 _LEAD = re.compile(
@@ -55,6 +56,7 @@ def compare_formal(gold: str, answer: str) -> _Verdict:
     if lead is not None:
         answer = answer[lead.end() :]
     rules = (
+        _pointer,
         _version,
         _scripts,
         compare_names,
@@ -104,6 +106,13 @@ def _sequence(gold: str, answer: str) -> _Verdict:
     if len(letters) < 2 or letters[0] == "":
         return None
     return "equal" if letters[0] == letters[1] else "different"
+
+
+def _pointer(gold: str, answer: str) -> _Verdict:
+    """Compare names with stars before them, as in C."""
+    if not (_POINTER.fullmatch(gold) or _POINTER.fullmatch(answer)):
+        return None
+    return "equal" if gold == answer else "different"
 
 
 def _version(gold: str, answer: str) -> _Verdict:

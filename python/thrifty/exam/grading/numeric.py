@@ -24,13 +24,15 @@ _CIRCLE = re.compile(r"π|\bpi\b")
 _LONGEST = 1000
 _DIGITS_ONLY = re.compile(r"[\d\s^*/+(){}.$!=-]{1,1000}")
 # The last value of a chain that begins with a function of numbers, or with numbers alone.
-_COMPUTED = re.compile(r"(?:\\?(?:text|mathrm|operatorname)?\{?[A-Za-z]{2,10}\}?\s?)?[({]?[^A-Za-z=≠<>]*[)}]?\s?=\s?([^=]+)")
+_COMPUTED = re.compile(
+    r"(?:\\?(?:text|mathrm|operatorname)?\{?[A-Za-z]{2,10}\}?\s?)?[({]?[^A-Za-z=≠<>]*[)}]?\s?=\s?([^=]+)"
+)
 _OPEN = re.compile(r"\b(?:not|or|isn't)\b")
 
 
 def compare_number(golds: list[Quantity], gold: Side, answer: Side) -> Told:
     """Verdict and rule for a gold answer whose readings are given."""
-    if not is_altered(gold.text) and is_altered(answer.text):
+    if answer.text.startswith(("≠", "!=")) or (is_altered(answer.text) and not is_altered(gold.text)):
         return "different", "denied"
     for rule in (_direct, _by_maths, _in_sentence):
         found = rule(golds, gold, answer)
@@ -77,7 +79,12 @@ def _direct(golds: list[Quantity], gold: Side, answer: Side) -> Told | None:
     if equation is not None and (answers := read_quantities(equation[1])):
         return told(_match(golds, answers), "quantity")
     computed = _COMPUTED.fullmatch(answer.text) if "=" in answer.text else None
-    if computed is not None and "," not in computed[1] and (answers := read_quantities(computed[1])):
+    if (
+        computed is not None
+        and re.search(r"\d", answer.text[: computed.start(1)])
+        and "," not in computed[1]
+        and (answers := read_quantities(computed[1]))
+    ):
         return told(_match(golds, answers), "quantity")
     if len(answer.text) > 1 and golds[0].unit is None and (value := roman(answer.text)) is not None:
         return told(golds[0].number.value == value, "roman")

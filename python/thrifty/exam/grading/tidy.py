@@ -18,6 +18,7 @@ GOES_ON = re.compile(r"(?::|\b(?:is|are|be|equals|was)|[=≈])[ \t*]*$")
 _HEADED = re.compile(
     r"(?:#{1,6}\s+|#{2,6}(?=[A-Z\d])|#(?=\d)|:(?!:)\s*|[✅✔☑]\s*|\*{1,2}(?=\s|\d|[A-Za-z]{3,}[^*]*$)\s*)+"
 )
+_POINTER = re.compile(r"\*\*[a-z_]\w{0,2}")
 _FENCES = ("$$", "\\[", "\\(", "$")
 _RULE = re.compile(r"[-=_*~]{3,}")
 _QUOTED = re.compile(r"\n[ \t]*>[ \t]?")
@@ -41,19 +42,7 @@ def is_open(text: str) -> bool:
 
 def tidy(text: str) -> str:
     """Take off markup and marks around an answer, that are no part of it."""
-    text = characters(text[:CAP])
-    if "```" in text:
-        text = _FENCE.sub("", text)
-    if "<" in text:
-        text = _BREAK.sub("\n", text)
-    if "**" in text or "__" in text or "`" in text:
-        text = _EMPHASIS.sub("", text).replace("`", "")
-    if "~~" in text:
-        text = re.sub(r"~~[^~]*~~", " ", text)
-    if "<!--" in text:
-        text = re.sub(r"<!--(?:[^<-]|-(?!->)|<(?!!--))*-->", " ", text)
-    if "\n" in text:
-        text = _QUOTED.sub("\n", text)
+    text = _unmarked(characters(text[:CAP]))
     lines = [line for line in text.split("\n") if line.strip() and not _RULE.fullmatch(line.strip())]
     text = _lines(lines, text) if len(lines) > 1 else "".join(lines)
     text = text.strip()
@@ -72,6 +61,23 @@ def tidy(text: str) -> str:
             text = stripped
         else:
             break
+    return text
+
+
+def _unmarked(text: str) -> str:
+    """Leave out fences, emphasis, comments, what is struck out, and marks of quotations."""
+    if "```" in text:
+        text = _FENCE.sub("", text)
+    if "<" in text:
+        text = _BREAK.sub("\n", text)
+    if ("**" in text or "__" in text or "`" in text) and not _POINTER.fullmatch(text.strip()):
+        text = _EMPHASIS.sub("", text).replace("`", "")
+    if "~~" in text:
+        text = re.sub(r"~~[^~]*~~", " ", text)
+    if "<!--" in text:
+        text = re.sub(r"<!--(?:[^<-]|-(?!->)|<(?!!--))*-->", " ", text)
+    if "\n" in text:
+        text = _QUOTED.sub("\n", text)
     return text
 
 

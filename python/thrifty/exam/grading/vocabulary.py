@@ -122,11 +122,11 @@ OLD_TOWNS = _words(
     """
     paris london rome athens berlin moscow dublin manchester birmingham cambridge oxford vienna naples venice florence
     milan cairo lima delhi lisbon madrid bristol bath plymouth hanover dresden frankfurt geneva odessa warsaw damascus
-    memphis troy sparta corinth carthage syracuse alexandria toledo cordoba valencia lincoln norwich worcester
+    sparta corinth carthage alexandria cordoba valencia norwich worcester
     gloucester glasgow edinburgh perth belfast melbourne sydney versailles marseilles bordeaux lyon stockholm bergen
-    copenhagen budapest prague belgrade palermo verona pisa genoa mantua parma hamburg bremen potsdam lebanon
+    copenhagen budapest prague belgrade palermo verona pisa genoa mantua parma hamburg bremen potsdam
     """
-) - _words("memphis lincoln troy syracuse toledo")
+)
 #: Names that father and son share but for an initial or a name between.
 NAMESAKES = frozenset(("george bush", "john adams", "alexandre dumas", "johann strauss"))
 #: Other names of the same, by name: groups of countries, wars, molecules, verdicts.
