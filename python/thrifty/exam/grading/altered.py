@@ -22,13 +22,13 @@ _BEFORE = re.compile(
     r"|half\s(?:of\s)?|times|(?:square|cube|fourth|nth)\sroots?\sof|roots?\sof|(?:square|cube|reciprocal|inverse|opposite"
     r"|negative|double|factorial|logarithm|log|half|multiple|divisor|factor|negation|complement)\sof"
     r"|(?:all|anything|everything|any|every\s\w+|each\s\w+)\s(?:\w+\s)?(?:but|except(?:\sfor)?|other\sthan|besides)"
-    r"|except(?:\sfor)?|other\sthan|nearly|almost|not\squite|doubt\s(?:it\sis|that\sit\sis|it's))\s?"
+    r"|except(?:\sfor)?|other\sthan|nearly|almost|(?:slightly|a\slittle|a\sbit|just|well|much)\s(?:(?:more|less|fewer)\sthan|over|under|above|below)|not\squite|doubt\s(?:it\sis|that\sit\sis|it's))\s?"
     r"(?:as\s\w+\sas\s)?(?:the\s(?:number\s|value\s)?)?(?P<number>\S+)(?P<rest>(?:\s(?!is\b|are\b|was\b|equals?\b|gives\b|but\b)[^\s=≈:;,]+){0,3})$",
     re.I,
 )
 _AFTER = re.compile(
     r"(?:^|\s)(?P<number>\S+)\s(?:squared|cubed|factorial|plus|per\s(?!cent\b)\w+|choose\s\w+|times\s\w+|more\sthan\s\w+|less\sthan\s\w+"
-    r"|times\sas\s\w+(?:\sas\s\w+)?|or\sso)$",
+    r"|times\sas\s\w+(?:\sas\s\w+)?|or\sso|(?:-?th\s)?roots?)$",
     re.I,
 )
 _SPELLED = re.compile(

@@ -204,6 +204,7 @@ _SCRIPTS = re.compile(r"<(su[bp])>([^<>]*)</su[bp]>", re.I)
 _ENTITIES = {"nbsp": " ", "lt": "<", "gt": ">", "deg": "°", "times": "×", "minus": "-", "micro": "μ", "quot": '"'}
 _ENTITY = re.compile(r"&(nbsp|lt|gt|deg|times|minus|micro|quot);")
 _SHARP = re.compile(r"(?<![A-Za-z\d=])([A-G])#(?![\w#+])")
+_FLAT = re.compile(r"(?<![A-Za-z\d])([A-G])b\s(major|minor)\b")
 _PERIOD = re.compile(r"(\d\.\d{0,20})\\overline\s?\{\s?(\d{1,6})\s?\}")
 _COMMA = re.compile(r"\s?\{\s?,\s?\}\s?")
 _BRACED = re.compile(r"([\^_])\{([^{}]*)\}")
@@ -251,6 +252,8 @@ def plain(text: str) -> str:
     if "{" in text:
         text = _COMMA.sub(",", text)
         text = _BRACED.sub(_raised, text)
+    if "b m" in text:
+        text = _FLAT.sub(r"\1 flat \2", text)
     if "#" in text:
         text = _SHARP.sub(r"\1 sharp", text)
     if "$" in text:

@@ -117,10 +117,11 @@ def _pointer(gold: str, answer: str) -> _Verdict:
 
 def _version(gold: str, answer: str) -> _Verdict:
     """Compare versions by their parts: 1.2 is none of 1.20."""
-    if not _VERSION.fullmatch(gold):
+    right = _VERSION.fullmatch(gold)
+    if right is None:
         return None
     found = _VERSION.fullmatch(answer) or _VERSION.search(answer)
-    return None if found is None else "equal" if found[1] == _VERSION.fullmatch(gold)[1] else "different"
+    return None if found is None else "equal" if found[1] == right[1] else "different"
 
 
 def _scripts(gold: str, answer: str) -> Literal["different"] | None:

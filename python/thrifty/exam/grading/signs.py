@@ -77,6 +77,8 @@ _GENOTYPE = re.compile(r"(?:([A-Za-z])(?i:\1))+")
 _MIXED = re.compile(r"[a-z\d][A-Z]|[A-Z]{2}[a-z]")
 # Two words written as one: JavaScript, McDonald.
 _CAMEL = re.compile(r"[A-Z]?[a-z]+(?:[A-Z][a-z]{2,})+")
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+_UNIT = re.compile(r"\d\s?([A-Za-z])(?![A-Za-z])")
 _SYLLABLE = re.compile(
     r"[bcdfghj-np-tv-z]{0,2}[aeiouy]{1,2}[bcdfghj-np-tv-z]?|[aeiou](?:[lmnr][a-z]|[bdgkpst][eks]|dd|gg)", re.I
 )
@@ -99,11 +101,12 @@ def _strict(token: str) -> bool:
     if len(token) % 2 == 0 and _GENOTYPE.fullmatch(token):
         return True
     if len(token) <= 3 and token.isalpha():
-        return (
-            _MIXED.search(token) is not None
-            or _SYLLABLE.fullmatch(token) is None
-            or (len(token) == 3 and token.casefold() in "abcdefghijklmnopqrstuvwxyz")
-        )
+        if _MIXED.search(token) is not None:
+            return True
+        if len(token) == 3:
+            # A run of the alphabet, or one letter in several cases.
+            return token.casefold() in _ALPHABET or len(set(token.casefold())) == 1
+        return _SYLLABLE.fullmatch(token) is None
     return _MIXED.search(token) is not None and not (len(token) > 5 and _CAMEL.fullmatch(token))
 
 
@@ -115,10 +118,13 @@ def keeps_capitals(gold: str, answer: str) -> bool:
     """
     if gold in answer:
         return True
+    units = set(_UNIT.findall(gold))
     said: dict[str, set[str]] = {}
     for token in _TOKEN.findall(answer):
         said.setdefault(token.casefold(), set()).add(token)
     return not any(
-        (others := said.get(token.casefold())) and token not in others and (_strict(token) or any(map(_strict, others)))
+        (others := said.get(token.casefold()))
+        and token not in others
+        and (token in units or _strict(token) or any(map(_strict, others)))
         for token in _TOKEN.findall(gold)
     )

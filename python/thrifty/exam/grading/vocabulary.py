@@ -46,7 +46,7 @@ KINDS = _words(
     """
     ocean sea river lake mountain mount mountains city town island islands country state states kingdom republic
     treaty battle disease syndrome war dynasty desert empire period era age virus galaxy nebula constellation
-    infection disorder mellitus
+    infection disorder mellitus genotype genotypes allele alleles phenotype
     """
 )
 #: Kinds of ideas, which may be left out beside a name, but not added: Euler is no theorem.
