@@ -18,7 +18,7 @@ from thrifty.exam.grading.sentence import narrowed
 from thrifty.exam.grading.sides import Same, Side, Told, compare_maths, told
 from thrifty.exam.grading.signs import keeps_capitals, same_signs
 from thrifty.exam.grading.text import compare_text
-from thrifty.exam.grading.wording import same_words
+from thrifty.exam.grading.wording import roman, same_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,6 +103,8 @@ def _compared(gold: Side, answer: Side, depth: int) -> Told:
 
 
 def _alike(g: str, a: str) -> Told | None:
+    if len(g) > 1 and a.isdecimal() and roman(g) == int(a[:9]):
+        return told(True, "roman")
     return told(True, "name") if named_alike(g, a) else None
 
 
