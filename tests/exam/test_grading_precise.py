@@ -47,7 +47,7 @@ EQUAL = {
         ("5", "5 is correct"),
         ("5", "5 (not 6)"), ("42", "It is 42, not 41"), ("60", "60 beats per minute"), ("25", "five squared is 25"),
         ("increases", "It increases"), ("mitochondria", "mitochondrion"), ("Paris", "Paris, France"),
-        ("Houston", "Houston, Texas"), ("John F. Kennedy", "John Kennedy"),
+        ("Houston", "Houston, Texas"), ("John F. Kennedy", "John Kennedy"), ("cacti", "cactus"), ("XIV", "14"),
     ),
     "numbers": (
         ("10", "10%"), ("0.25", "25%"), ("7/12", "0.583333"), ("1/3", r"0.\overline{3}"),
