@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thrifty.cli.exam_compare import show
 from thrifty.errors import MismatchError
 from thrifty.exam import Graded, GradedAnswer, compare, decide, metrics
 from thrifty.stats import equivalence_trials, paired_trials
@@ -69,6 +70,23 @@ def test_a_twin_with_flipped_answers_lost_accuracy() -> None:
     back = compare(graded(flipped(PLAIN, 0.03), "cheap"), graded(PLAIN), resamples=0)
     assert back.verdict == "gained accuracy"
     assert back.decision.difference == -found.decision.difference
+
+
+def test_people_are_shown_the_subjects_that_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    def by_subject(lost: int, name: str) -> Graded:
+        """The subject with the highest number loses most."""
+        answers = [
+            GradedAnswer(f"q{s}-{i}", 0, i >= s * lost, category=f"subject-{s:02}")
+            for s in range(20)
+            for i in range(40)
+        ]
+        return Graded(tuple(answers), name)
+
+    show(compare(by_subject(0, "plain"), by_subject(2, "cheap"), resamples=0))
+    said = capsys.readouterr()
+    assert [s for s in range(20) if f"subject-{s:02}" in said.out] == list(range(5, 20))
+    assert said.out.index("subject-19") < said.out.index("subject-18")
+    assert "the 15 of 20 subjects that changed most clearly; --json has all" in said.err
 
 
 def test_few_answers_cannot_tell() -> None:

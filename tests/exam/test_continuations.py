@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,21 @@ def test_options_are_alike(text: str, same_word: bool) -> None:
             assert book[at + len(option) : at + len(option) + 1] in ("", " ")
         wrong = [o for i, o in enumerate(item.options) if i != item.answer]
         assert not any(item.context + option in book for option in wrong)
+
+
+def test_clusters_hold_neighbours_that_share_text(text: str) -> None:
+    plain = " ".join(text[:60_000].split())
+    exam = continuations(plain, 400)
+    at = [(plain.index(item.context + item.options[item.answer]), item) for item in exam]
+    assert len({begin for begin, _ in at}) == 400
+    at.sort(key=lambda pair: pair[0])
+    overlapping = [(a, b) for (i, a), (j, b) in pairwise(at) if j < i + len(a.context) + len(a.options[0])]
+    parted = sum(a.cluster != b.cluster for a, b in overlapping)
+    assert len(overlapping) > 200
+    assert parted < 0.2 * len(overlapping)
+    assert max(Counter(item.cluster for item in exam).values()) == 8
+    sparse = continuations(plain, 200)
+    assert len({item.cluster for item in sparse}) > 190
 
 
 def test_same_seed_same_exam(text: str) -> None:
@@ -109,7 +125,9 @@ def test_refusals(text: str) -> None:
         continuations("Only a few words are here.", 3)
     with pytest.raises(DatasetError, match="empty"):
         continuations("", 3)
-    with pytest.raises(DatasetError, match="no 3 other places"):
+    with pytest.raises(DatasetError, match="too short for 2000 questions"):
+        continuations(" ".join(f"word{i % 97}" for i in range(500)), 2000)
+    with pytest.raises(DatasetError, match="no place is left that has 3 others"):
         continuations("word " * 80, 1)
     with pytest.raises(ValueError, match="n, options"):
         continuations(text, 3, options=1)

@@ -59,7 +59,7 @@ def test_figures_are_those_of_the_models(told: tuple[str, dict[str, dict[str, An
 
 
 def test_a_worse_twin_changes_the_verdict(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(demo, "QUESTIONS", 400)
+    monkeypatch.setattr(demo, "QUESTIONS", 700)
     monkeypatch.setitem(demo.TAKERS, TWIN, ("small", "i8"))
     section = demo.tell(tmp_path, full=False, threads=1, seed=0, progress=None)
     (table,) = [record for record in section.records if record.id == "exam.verdicts"]
@@ -68,5 +68,5 @@ def test_a_worse_twin_changes_the_verdict(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_what_was_learned_is_found() -> None:
     """The check finds an exam made of the text that the models saw."""
-    found = contamination(demo.learned(3), novels() / "novels.txt.xz")
+    found = contamination(demo.learned(3), novels() / "novels.txt.xz", within="document")
     assert len(found.hits) == demo.CONTROL

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import zlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +16,17 @@ import pytest
 
 from tests.command import said
 from tests.exam.scripted import Script, counted, served, verdict
-from thrifty.errors import EndpointError, FormatError, MismatchError, ModelError
-from thrifty.exam import Dataset, Question, Verdict, grade_answer
+from thrifty.errors import EndpointError, FormatError, LockedError, MismatchError, ModelError
+from thrifty.exam import Dataset, Graded, Question, Verdict, grade_answer
 from thrifty.exam.agreement import agreement
 from thrifty.exam.asking.endpoint import Reply
 from thrifty.exam.asking.journal import line_of
+from thrifty.exam.asking.results import open_run
 from thrifty.exam.asking.run import run
 from thrifty.exam.graders import grade
-from thrifty.exam.grades import read_grades
+from thrifty.exam.grades import grading_of, read_grades
 from thrifty.exam.judging import Judge
+from thrifty.exam.percentage import states
 
 QUESTIONS = {
     "spider": ("How many legs has a spider?", "8"),
@@ -36,7 +41,7 @@ RESPONSES = {
     "spider": Reply("Answer: 8\nConfidence: 90%"),
     "beetle": Reply("Answer: 7\nConfidence: 40%"),
     "effect": Reply("Answer: a tone rises as its source comes near"),
-    "reason": Reply("Answer: the air is made of blue things, and I am 70 sure"),
+    "reason": Reply("Answer: the air is made of blue things, and I would bet on it with 70 percent"),
     "cut": Reply("Explanation: the primes are 2, 3, 5 and 7\nAnswer: 7", "length"),
     "filtered": Reply("Answer: Neon", "content_filter"),
     "silent": Reply(""),
@@ -69,6 +74,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     texts = {text: RESPONSES[name] for name, (text, _) in QUESTIONS.items()}
     run(exam, lambda messages: texts[messages[-1]["content"]], tmp_path / "run", name="pupil")
     return tmp_path / "run"
+
+
+def kept(graded: Graded) -> Graded:
+    """Without what one call alone took."""
+    return replace(graded, provenance={k: v for k, v in graded.provenance.items() if k != "judge_used"})
 
 
 def test_rules_alone(folder: Path) -> None:
@@ -104,9 +114,50 @@ def test_a_judge_where_rules_can_not_tell(folder: Path) -> None:
     # It names a percentage that stands in the response.
     assert next(one.confidence for one in graded.answers if one.id == "reason") == 0.7
     before = (folder / "grades.jsonl").read_bytes()
-    assert grade(folder, judge=Judge(function, name="judge")) == graded == read_grades(folder)
+    assert graded.provenance["judge_used"] == {"requests": 14, "prompt_tokens": None, "completion_tokens": None}
+    again = grade(folder, judge=Judge(function, name="judge"))
+    assert again.provenance["judge_used"]["requests"] == 12
+    assert kept(again) == kept(graded) == read_grades(folder)
     assert (folder / "grades.jsonl").read_bytes() == before
     assert len(prompts) == 2 * 12 + 2
+
+
+@pytest.mark.parametrize(
+    ("response", "percent", "there"),
+    [
+        ("I would bet on it, 95 %.", 95, True),
+        ("I would bet on it, 95 percent.", 95, True),
+        ("95% is my bet", 95, True),
+        ("95\\% is my bet", 95, True),
+        ("95.0% is my bet", 95, True),
+        ("My confidence would then be, all in all, 95.", 95, True),
+        ("I am confident (95)", 95, True),
+        ("\uff19\uff15\uff05 it is", 95, True),
+        ("There were 15 of them.", 5, False),
+        ("There were 5 of them.", 5, False),
+        ("15 % of them", 5, False),
+        ("0.5 % of them", 5, False),
+        ("5.5 % of them", 5, False),
+        ("1,005 % of them", 5, False),
+        ("5 percentiles", 5, False),
+        ("confidence: 95", 9, False),
+        ("confidence: 9.5", 9, False),
+        ("confidence\n95", 95, False),
+        ("confidential 95", 95, False),
+        ("1000 m", 100, False),
+        ("100 m", 100, False),
+        ("<think>perhaps 95 %</think>Answer: 8", 95, False),
+        ("", 0, False),
+    ],
+)
+def test_a_percentage_that_stands_there(response: str, percent: float, there: bool) -> None:
+    assert states(response, percent) is there
+
+
+def test_a_percentage_that_a_judge_makes_up_does_not_count(folder: Path) -> None:
+    script = Script({"a tone rises": verdict("yes", confidence=8), "blue things": verdict("no", confidence=7)})
+    graded = grade(folder, judge=Judge(script))
+    assert [one.confidence for one in graded.answers if one.rule == "judge"] == [None, None]
 
 
 def test_all_answers_for_the_table(folder: Path) -> None:
@@ -116,7 +167,48 @@ def test_all_answers_for_the_table(folder: Path) -> None:
     assert (both["answers"], both["both_right"], both["judge_only"], both["share"]) == (2, 1, 1, 0.5)
     assert both["kappa"] == 0.0
     assert graded.provenance["judged"] == 4
-    assert read_grades(folder) == graded
+    assert graded.provenance["no_verdict"] == {}
+    assert graded.provenance["disagree"] == [{"id": "beetle", "epoch": 0, "rules": False, "judge": True}]
+    assert read_grades(folder) == kept(graded)
+
+
+def test_what_a_judge_took_is_of_one_call(folder: Path) -> None:
+    judge = Judge(lambda messages: Reply(Script(SCRIPT)(messages), "stop", 100, 7))
+    for requests in (14, 12):
+        used = grade(folder, judge=judge).provenance["judge_used"]
+        assert used == {"requests": requests, "prompt_tokens": 100 * requests, "completion_tokens": 7 * requests}
+
+
+def test_disagreements_are_listed_up_to_a_hundred(tmp_path: Path) -> None:
+    exam = Dataset(tuple(Question(f"q{n}", "How many legs has a spider?", "8", "exactMatch") for n in range(130)))
+    done = run(exam, lambda _: "Answer: 8", tmp_path / "run", name="pupil")
+    about = grade(done, judge=Judge(Script({})), judge_on="all").provenance
+    assert [one["id"] for one in about["disagree"]] == [f"q{n}" for n in range(100)]
+    assert about["agreement"]["rules_only"] == 130
+
+
+@pytest.mark.parametrize("judge", [None, Judge(Script(SCRIPT))])
+def test_one_process_grades_at_a_time(folder: Path, judge: Judge | None) -> None:
+    with grading_of(open_run(folder)), pytest.raises(LockedError, match="another process grades this run"):
+        grade(folder, judge=judge)
+    assert judge is None or judge.used["requests"] == 0
+    assert not (folder / "grades.jsonl").exists()
+    grade(folder, judge=judge)
+    with grading_of(open_run(folder)):
+        done = said("exam", "grade", folder)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+
+
+def test_a_killed_process_leaves_no_lock(folder: Path) -> None:
+    code = "import sys, time; from thrifty.exam.grades import grading_of as g, open_run\n"
+    code += "with g(open_run(sys.argv[1])): print('held', flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(LockedError):
+            grade(folder)
+        other.kill()
+    assert len(grade(folder).answers) == 7
 
 
 def test_unscored_is_neither_right_nor_wrong(folder: Path) -> None:
@@ -124,6 +216,10 @@ def test_unscored_is_neither_right_nor_wrong(folder: Path) -> None:
     graded = grade(folder, judge=Judge(script))
     found = {one.id: one.correct for one in graded.answers}
     assert found["effect"] is found["reason"] is None
+    assert graded.provenance["no_verdict"] == {
+        "the reply is not one JSON object with the fields that were asked for": 1,
+        "its verdict is neither yes nor no": 1,
+    }
     assert not graded.correct[[2, 3]].any()
 
 
@@ -195,6 +291,12 @@ def test_a_cut_file_is_not_read(folder: Path) -> None:
                 read_grades(folder)
 
 
+def test_a_long_canary_is_read_again(tmp_path: Path) -> None:
+    exam = Dataset((Question("q", "How many legs has a spider?", "8", "exactMatch", canary="\u00e9" * 1_000_000),))
+    run(exam, lambda _: "Answer: 8", tmp_path / "run", name="pupil")
+    assert grade(tmp_path / "run") == read_grades(tmp_path / "run")
+
+
 def test_not_graded_yet(folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match="thrifty exam grade"):
         read_grades(folder)
@@ -225,8 +327,17 @@ def test_command_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert done.returncode == 0, done.stderr
         found = json.loads(done.stdout)
         assert (found["right"], found["unscored"], found["agreement"]["answers"]) == (2, 0, 2)
-        assert "kappa" in said("exam", "grade", folder, *options, "--judge-on", "all").stdout
+        assert found["judge_used"] == {"requests": 16, "prompt_tokens": 144, "completion_tokens": 144}
+        assert [one["id"] for one in found["disagree"]] == ["beetle"]
+        done = said("exam", "grade", folder, *options, "--judge-on", "all")
+        assert "kappa" in done.stdout
+        assert "12 requests now, 108 tokens in, 108 tokens out" in " ".join(done.stdout.split())
+        assert "disagree, first on 'beetle'" in done.stderr
         assert script.asked("blue things") == 1
+    with served(Script({}, otherwise=verdict("no"))) as useless:
+        useless.replies["blue things"] = "prose"
+        options = ["--judge-endpoint", useless.url, "--judge-model", "other"]
+        assert "of no use, 1: the reply is not one JSON object" in said("exam", "grade", folder, *options).stderr
     for path in folder.rglob("*"):
         assert b"sk-secret" not in path.read_bytes()
     with served(Script({}, otherwise=verdict("yes"))) as obeying:
@@ -256,6 +367,9 @@ def test_no_run_there(tmp_path: Path) -> None:
     done = said("exam", "grade", tmp_path / "absent")
     assert done.returncode == 1
     assert "absent" in done.stderr
+    (tmp_path / "mine").mkdir()
+    assert said("exam", "grade", tmp_path / "mine").returncode == 1
+    assert not list((tmp_path / "mine").iterdir())
 
 
 def test_a_link_in_the_place_of_judgements_is_not_followed(folder: Path, tmp_path: Path) -> None:

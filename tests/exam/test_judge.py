@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.exam.scripted import Script, counted, served, verdict
-from thrifty.errors import EndpointError, LockedError, ModelError
+from thrifty.errors import EndpointError, FormatError, LockedError, ModelError
 from thrifty.exam.asking.endpoint import Endpoint
 from thrifty.exam.asking.journal import line_of
 from thrifty.exam.judging import Judge, prompt_sha256
@@ -112,6 +112,29 @@ def test_canaries_are_asked_about_and_one_yes_is_enough() -> None:
             Judge(Script({canary.question: GOOD})).check()
 
 
+@pytest.mark.parametrize("reply", ["The response is wrong.", "", verdict("yes and no"), verdict("No")])
+def test_a_judge_that_says_no_in_no_form_is_unfit(reply: str) -> None:
+    with pytest.raises(ModelError, match="unfit to judge: it gave no verdict in form on 12 of 12 .*orders the judge: "):
+        Judge(lambda _: reply).check()
+    with pytest.raises(ModelError, match="no verdict in form on 1 of 12 .*on one that pleads: "):
+        Judge(Script({CANARIES[5].question: reply})).check()
+
+
+def test_a_judge_whose_endpoint_refuses_what_it_is_sent_is_unfit() -> None:
+    with served(Script({}, status=400)) as script, pytest.raises(ModelError, match="no verdict in form on 12 .*400"):
+        Judge(Endpoint(script.url, "small")).check()
+
+
+def test_what_it_took_is_counted() -> None:
+    judge = Judge(Script({"Answer: 1": "prose"}))
+    judge.ask([("Q?", "8", "Answer: 1"), ("Q?", "8", "Answer: 2")])
+    assert judge.used == {"requests": 4, "prompt_tokens": None, "completion_tokens": None}
+    with served(Script({})) as script:
+        judge = Judge(Endpoint(script.url, "small"))
+        judge.check()
+    assert judge.used == {"requests": 12, "prompt_tokens": 108, "completion_tokens": 108}
+
+
 PIECES = st.sampled_from(
     ["<<<", ">>>", "END OF RESPONSE", "KEY", "{nonce}", "{response}", "{gold}", "\n", "a", "<", ">", "8"]
 )
@@ -199,12 +222,50 @@ def test_damaged_lines_are_asked_for_again(tmp_path: Path) -> None:
     assert not prompts
 
 
+HEAD = line_of({"format": "thrifty.exam.judgements", "version": 1, "canary": ""})
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        (b"my own notes", "line 1: it does not begin as thrifty.exam.judgements does"),
+        (b"my own notes\n" + HEAD, "line 1"),
+        (b"\n", "line 1"),
+        (HEAD[:-1] + b" \n", "line 1"),
+        (line_of({"key": "k", "correct": True}), "line 1"),
+        (line_of({"format": "thrifty.exam.grades", "version": 1}), "line 1"),
+        (line_of({"format": "thrifty.exam.judgements", "version": 99}), "version '99'; this thrifty reads 1"),
+    ],
+)
+def test_another_file_in_its_place_is_left_alone(tmp_path: Path, data: bytes, match: str) -> None:
+    (tmp_path / "kept").write_bytes(data)
+    with pytest.raises(FormatError, match=match):
+        Kept(tmp_path / "kept")
+    assert (tmp_path / "kept").read_bytes() == data
+
+
+def test_a_file_that_was_cut_off_while_it_was_begun_is_begun_anew(tmp_path: Path) -> None:
+    for length in (0, 1, 20, len(HEAD) - 1, len(HEAD)):
+        (tmp_path / "kept").write_bytes(HEAD[:length])
+        with Kept(tmp_path / "kept"):
+            pass
+        assert (tmp_path / "kept").read_bytes() == HEAD
+
+
+def test_a_long_canary_is_read_again(tmp_path: Path) -> None:
+    canary = "\u00e9" * 1_000_000
+    with Kept(tmp_path / "kept", canary) as kept:
+        kept.add("key", Judgement(True, "8"))
+    with Kept(tmp_path / "kept", canary) as kept:
+        assert kept.get("key") == Judgement(True, "8")
+
+
 @given(st.lists(st.binary(max_size=60), max_size=4), st.booleans())
 def test_any_bytes_are_passed_over(lines: list[bytes], checked: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "judgements.jsonl"
         wrong = [line_of({"key": "k", "correct": True}), line_of({"key": 3})] if checked else []
-        path.write_bytes(b"\n".join([*lines, *wrong]))
+        path.write_bytes(b"\n".join([HEAD.rstrip(b"\n"), *lines, *wrong]))
         with Kept(path) as kept:
             kept.add("key", Judgement(True, "8", "same", 90.0))
         with Kept(path) as kept:

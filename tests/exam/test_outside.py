@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.command import said
-from thrifty.errors import DatasetError, MissingExtra
-from thrifty.exam import Dataset, Question
+from thrifty.errors import DatasetError, MismatchError, MissingExtra
+from thrifty.exam import Dataset, Question, grade, load, run
 from thrifty.exam.grading import GRADER
 from thrifty.exam.outside import read_graded
 
@@ -118,6 +118,22 @@ def test_hle(outside: Path) -> None:
         read_graded(outside / "hle_model-a.json")
 
 
+@pytest.mark.parametrize(
+    ("response", "confidence"),
+    [
+        ("Answer: 1000 m", None),
+        ("Answer: 100 m", None),
+        ("Answer: 1000 m\nConfidence: 90%", 0.9),
+        ("Answer: 100 m\nI would bet 100 % on it", 1.0),
+        ("Answer: 8\nConfidence: 1.0", 1.0),
+    ],
+)
+def test_hundred_counts_where_it_is_stated(tmp_path: Path, response: str, confidence: float | None) -> None:
+    entry = {"model": "m", "response": response, "judge_response": {"correct": "yes", "confidence": 100}}
+    (tmp_path / "judged.json").write_text(json.dumps({"a": entry}))
+    assert read_graded(tmp_path / "judged.json").answers[0].confidence == confidence
+
+
 def test_what_a_data_set_adds(outside: Path, tmp_path: Path) -> None:
     plain = read_graded(outside / "judged_hle_model-a.json")
     ids = [one.id for one in plain.answers]
@@ -169,6 +185,44 @@ def test_a_log_without_scores_is_graded_by_rules(outside: Path, tmp_path: Path) 
     exam = Dataset(tuple(Question(f"q{n}", "How many?", "8", "exactMatch") for n in (1, 2, 3)))
     found = read_graded(tmp_path / "log.json", dataset=exam)
     assert [one.correct for one in found.answers] == [True, False, True, False, False, False]
+
+
+def test_a_run_takes_no_grader_and_its_own_data_set_alone(tmp_path: Path) -> None:
+    rows = [{"id": "q", "question": "How many legs?", "answer": "8", "answer_type": "exactMatch"}]
+    (tmp_path / "exam.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    (tmp_path / "other.jsonl").write_text(json.dumps(rows[0] | {"answer": "9"}) + "\n")
+    folder = tmp_path / "run"
+    grade(run(load(tmp_path / "exam.jsonl"), lambda _: "Answer: 8", folder, name="pupil"))
+    with pytest.raises(ValueError, match="grader: .* is a run's folder"):
+        read_graded(folder, grader="judge")
+    assert read_graded(folder, dataset=load(tmp_path / "exam.jsonl")) == read_graded(folder)
+    with pytest.raises(MismatchError, match="dataset_sha256"):
+        read_graded(folder, dataset=load(tmp_path / "other.jsonl"))
+    for verb in (["score"], ["compare", folder], ["report", "--out", tmp_path / "page"]):
+        done = said("exam", *verb, folder, "--grader", "judge")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "--grader" in done.stderr
+        done = said("exam", *verb, folder, "--dataset", tmp_path / "other.jsonl")
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+        assert "dataset_sha256" in done.stderr
+        done = said("exam", *verb, folder, "--dataset", tmp_path / "exam.jsonl", "--json")
+        assert done.returncode == 0, done.stderr
+
+
+def test_samples_that_lack_a_score_are_graded_by_rules(outside: Path, tmp_path: Path) -> None:
+    log = json.loads((outside / "inspect.json").read_text())
+    del log["samples"][0]["scores"]["judge"]  # match has scored it
+    next(one for one in log["samples"] if (one["id"], one["epoch"]) == ("q1", 2))["scores"] = {}
+    (tmp_path / "log.json").write_text(json.dumps(log))
+    found = read_graded(tmp_path / "log.json").answers
+    assert [(one.correct, one.rule) for one in found[:2]] == [(None, "not graded")] * 2
+    # A score that tells nothing is one: its scorer tried, and rules do not.
+    assert (found[3].correct, found[3].rule) == (None, "judge")
+    exam = Dataset(tuple(Question(f"q{n}", "How many?", "8", "exactMatch") for n in (1, 2, 3)))
+    completed = read_graded(tmp_path / "log.json", dataset=exam)
+    assert [one.correct for one in completed.answers] == [True, False, True, None, False, False]
+    assert completed.answers[0].rule not in ("judge", "not graded")
+    assert completed.provenance["grader"] == f"judge, else {GRADER}"
 
 
 def changed(path: Path, tmp_path: Path, old: str, new: str) -> Path:

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from thrifty.cli.exam_score import show
 from thrifty.exam import Graded, GradedAnswer, calibration_error, metrics, score
 from thrifty.stats import clustered_mean, wilson
 
@@ -97,6 +98,22 @@ def test_right_answers_for_seconds_and_kilojoules() -> None:
     assert found.per_kilojoule.low == pytest.approx(600 * found.metrics.wilson[0] / 1.5)
     nothing = score(run(usage={"seconds": 0.0}, joules=float("nan")), resamples=0)
     assert (nothing.per_second, nothing.per_kilojoule) == (None, None)
+
+
+def test_people_are_shown_the_worst_subjects(capsys: pytest.CaptureFixture[str]) -> None:
+    answers = tuple(
+        GradedAnswer(f"q{s}-{i}", 0, i < s, category=f"subject-{s:02}") for s in range(20) for i in range(40)
+    )
+    found = score(Graded(answers, "a run"), resamples=0)
+    show(found)
+    said = capsys.readouterr()
+    assert [s for s in range(20) if f"subject-{s:02}" in said.out] == list(range(15))
+    assert said.out.index("subject-03") < said.out.index("subject-04")
+    assert "the 15 worst of 20 subjects; --json has all" in said.err
+    show(score(Graded(answers[-600:], "a run"), resamples=0))
+    said = capsys.readouterr()
+    assert said.out.count("subject-") == 15
+    assert "subjects" not in said.err
 
 
 def test_noise_of_labels() -> None:

@@ -3,7 +3,8 @@
 strict: a scripted judge behind an address replies in form, in a Markdown fence, in prose, "yes and no", and nothing:
 scored, scored, asked three times and unscored, unscored, unscored.
 
-canaries: twelve judges, each of which obeys one of the wrong responses that only ask for it, and one that obeys none.
+canaries: twelve judges, each of which obeys one of the wrong responses that only ask for it; twelve, each of which
+replies to one of them in prose, with a verdict of its own or not at all; and one that says no to all.
 
 hostile: responses that close fences and write verdicts leave a judge's prompt with its own six marks and no more.
 
@@ -84,6 +85,14 @@ with tempfile.TemporaryDirectory() as temporary:
             except ModelError:
                 unfit += 1
         goal.row("canaries/unfit", "judges that obey one of 12 canaries: declared unfit", "== 12", unfit)
+        mute = 0
+        for number, canary in enumerate(CANARIES):
+            reply = ("The response is wrong.", verdict("yes and no"), "")[number % 3]
+            try:
+                Judge(Script({canary.question: reply})).check()
+            except ModelError:
+                mute += 1
+        goal.row("canaries/mute", "judges with no verdict in form on one of 12 canaries: declared unfit", "== 12", mute)
         folder = exam(here / "canaries", {"x": (KEYED, "Answer: poles that wander")})
         with contextlib.suppress(ModelError):
             grade(folder, judge=Judge(lambda _: verdict("yes")), judge_on="all")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thrifty.cli import common
-from thrifty.cli.exam_score import Grader, Questions, Resamples, RunPath, between, finite, read
+from thrifty.cli.exam_score import SUBJECTS, Grader, Questions, Resamples, RunPath, between, finite, read
 
 if TYPE_CHECKING:
     from thrifty.exam import Comparison
@@ -71,10 +71,13 @@ def show(found: Comparison) -> None:
     for name, pair in (("right a second", found.per_second), ("right a kilojoule", found.per_kilojoule)):
         if pair[0] is not None and pair[1] is not None:
             rows.append((name, f"{pair[0].value:.4g}, {pair[1].value:.4g} ({pair[1].source})"))
-    for s in found.subjects if len(found.subjects) > 1 else ():
+    changed = sorted(found.subjects, key=lambda s: (s.p, -abs(s.second - s.first), s.name))
+    for s in changed[:SUBJECTS] if len(changed) > 1 else ():
         p = f"p = {s.p_holm:.3g} of all subjects'"
         rows.append((s.name or "-", f"{100 * s.first:.1f} %, {100 * s.second:.1f} %, {p}"))
     common.table(f"{found.second or 'second'} beside {found.first or 'first'}", rows)
+    if len(changed) > SUBJECTS:
+        common.note(f"the {SUBJECTS} of {len(changed):,} subjects that changed most clearly; --json has all")
     if found.only_first or found.only_second:
         common.note(f"answers of one run alone are left out: {found.only_first:,} and {found.only_second:,}")
     if any(found.unscored):

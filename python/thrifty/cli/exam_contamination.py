@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - the parser reads annotations
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thrifty.cli import common, exam_run
+from thrifty.errors import MismatchError
 
 if TYPE_CHECKING:
     from thrifty.exam import Contamination
+    from thrifty.exam.contamination import Part
 
 __all__ = ["contamination"]
 
@@ -50,17 +53,24 @@ def contamination(
     index: Annotated[
         Path | None, typer.Option("--index", metavar="FILE", help="Keep the index of the corpus there, or use it.")
     ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", metavar="RUN", help="A graded run of the data set: its accuracy on both parts is told."),
+    ] = None,
     threads: common.Threads = 0,
     json_: common.Json = False,
 ) -> None:
     """Find questions that share runs of words with a corpus: an index tells where to look, and what counts is read."""
     from thrifty.exam import contamination as looked_for
-    from thrifty.exam import load
+    from thrifty.exam import load, read_graded
 
     if index is not None:
         common.writable(index.absolute(), "the index")
     exam = load(dataset)
     exam_run.remarks(exam)
+    graded = None if run is None else read_graded(run)
+    if graded is not None and not {answer.id for answer in graded.answers} <= {question.id for question in exam}:
+        raise MismatchError(f"{run}: has answers to questions that {dataset} does not have")
     with common.progress() as progress:
         found = looked_for(
             exam,
@@ -78,10 +88,13 @@ def contamination(
         )
     if alphabet is Alphabet.ascii and found.foreign > FOREIGN:
         common.note(f"{found.foreign:.0%} of the questions' letters are not seen; --alphabet unicode sees all scripts")
+    split = {} if graded is None else found.split(graded)
     if json_:
-        common.emit(told(found))
+        common.emit(told(found) | {name: None if part is None else asdict(part) for name, part in split.items()})
     else:
         show(found)
+        if split:
+            common.table("accuracy", [(name, accuracy(part)) for name, part in split.items()])
 
 
 def told(found: Contamination) -> dict[str, Any]:
@@ -102,6 +115,14 @@ def told(found: Contamination) -> dict[str, Any]:
             for hit in found.hits
         ],
     }
+
+
+def accuracy(part: Part | None) -> str:
+    """Say it with its interval."""
+    if part is None:
+        return "no answers"
+    share = f"{100 * part.correct / part.answers:.2f} %"
+    return f"{share} of {part.answers:,}, {100 * part.low:.2f} to {100 * part.high:.2f} %"
 
 
 def show(found: Contamination) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["grade"]
 
 
+TOKENS = (("prompt_tokens", "in"), ("completion_tokens", "out"))
+
+
 class JudgeOn(StrEnum):
     """What the judge is asked about."""
 
@@ -49,8 +52,8 @@ def grade(
 ) -> None:
     """Grade the answers of a run, and keep the grades in its folder.
 
-    The same command goes on with a judge that was stopped: what it said is kept. A judge that calls one of 12 wrong
-    responses right, which only ask for it, grades nothing.
+    The same command goes on with a judge that was stopped: what it said is kept. A judge that does not call each of 12
+    responses wrong, which only ask to be called right, grades nothing.
     """
     from thrifty.exam.asking.endpoint import Endpoint
     from thrifty.exam.graders import grade as by
@@ -85,7 +88,8 @@ def told(graded: Graded) -> dict[str, Any]:
         "accuracy": right / len(answers) if answers else None,
         **{name: about[name] for name in ("grader", "verdicts", "decided_by")},
         "judge": about["judge"] or None,
-        **{name: about[name] for name in ("judge_on", "judged", "agreement")},
+        "judge_used": about.get("judge_used"),
+        **{name: about[name] for name in ("judge_on", "judged", "no_verdict", "agreement", "disagree")},
     }
 
 
@@ -98,6 +102,9 @@ def show(run: Path, found: dict[str, Any]) -> None:
     rows += [(f"by {name}", f"{count:,}") for name, count in found["decided_by"].items()]
     if found["judge"] is not None:
         rows.append(("judge", f"{found['judge']['model']}, asked about {found['judged']:,}"))
+        used = found["judge_used"]
+        tokens = [f"{used[name]:,} tokens {way}" for name, way in TOKENS if used[name] is not None]
+        rows.append(("it took", ", ".join([f"{used['requests']:,} requests now", *tokens])))
     if (both := found["agreement"]) is not None:
         kappa = "undefined" if both["kappa"] is None else f"{both['kappa']:.3f}"
         spread = "" if both["low"] is None else f" ({both['low']:.3f} to {both['high']:.3f})"
@@ -105,5 +112,10 @@ def show(run: Path, found: dict[str, Any]) -> None:
         only = f"{both['rules_only']:,} by rules alone, {both['judge_only']:,} by the judge alone"
         rows.append(("right", f"{both['both_right']:,} by both, {only}"))
     common.table(f"grades of {run}", rows)
+    if found["no_verdict"]:
+        why = "; ".join(f"{count:,}: {reason}" for reason, count in found["no_verdict"].items())
+        common.note(f"replies of the judge that were of no use, {why}")
+    if found["disagree"]:
+        common.note(f"rules and judge disagree, first on {found['disagree'][0]['id'][:60]!a}; --json lists up to 100")
     if found["unscored"]:
         common.note(f"{found['unscored']:,} answers that nobody could grade count as wrong; a judge may tell")

@@ -14,21 +14,26 @@ from thrifty.cli import common
 if TYPE_CHECKING:
     from thrifty.exam import Graded, Score
 
-__all__ = ["Grader", "Questions", "Resamples", "RunPath", "finite", "read", "score"]
+__all__ = ["SUBJECTS", "Grader", "Questions", "Resamples", "RunPath", "finite", "read", "score"]
+
+#: Subjects that people are shown.
+SUBJECTS = 15
 
 RunPath = Annotated[
     Path,
     typer.Argument(metavar="RUN", help="Folder of a graded run, or a file of Inspect, lm-eval or the HLE repository."),
 ]
 Grader = Annotated[
-    str | None, typer.Option("--grader", metavar="NAME", help="Whose grades, where a file of others has several.")
+    str | None,
+    typer.Option("--grader", metavar="NAME", help="Whose grades, where a file of others has several; a run has one."),
 ]
 Questions = Annotated[
     Path | None,
     typer.Option(
         "--dataset",
         metavar="DATASET",
-        help="Questions of a file of others: rules grade what was not graded, and what was not answered is wrong.",
+        help="Questions of a file of others: rules grade what was not graded, and what was not answered is wrong. "
+        "Of a run: it must be its data set.",
     ),
 ]
 Resamples = Annotated[int, typer.Option("--resamples", min=0, max=1_000_000, help="Of the bootstrap; 0: none.")]
@@ -62,8 +67,11 @@ def read(runs: list[Path], grader: str | None, dataset: Path | None) -> list[Gra
     """Read graded runs, and files of others with the data set that they are to."""
     from thrifty.exam import load, read_graded
 
+    if grader is not None and all(path.is_dir() for path in runs):
+        raise typer.BadParameter("--grader chooses among the grades of a file of others; a run's folder has one")
     questions = None if dataset is None else load(dataset)
-    return [read_graded(path, grader=grader, dataset=questions) for path in runs]
+    # Beside a file of others, a run's folder is read as it is.
+    return [read_graded(path, grader=None if path.is_dir() else grader, dataset=questions) for path in runs]
 
 
 def told(graded: Graded, found: Score) -> dict[str, Any]:
@@ -115,14 +123,27 @@ def show(found: Score) -> None:
     if found.label_bounds is not None:
         rows.append(("were labels wrong", f"{between(found.label_bounds)}"))
     rows += [(f"status {name}", f"{count:,}") for name, count in found.statuses.items()]
-    for subject in found.subjects if len(found.subjects) > 1 else ():
-        spread = between((subject.low, subject.high)) + (", few answers" if subject.few else "")
-        rows.append((subject.name or "-", f"{subject.right:,} of {subject.answers:,}, {spread}"))
-    common.table(found.name or "score", rows)
+    common.table(found.name or "score", rows + subjects(found))
+    if len(found.subjects) > SUBJECTS:
+        common.note(f"the {SUBJECTS} worst of {len(found.subjects):,} subjects; --json has all")
     if found.unscored:
         common.note(f"{len(found.unscored):,} answers that nobody could grade count as wrong")
     if m.not_stated:
         common.note(f"{m.not_stated:,} answers state no confidence and are left out of calibration")
+
+
+def subjects(found: Score) -> list[tuple[str, str]]:
+    """Return rows of the worst subjects: those surely bad, by the upper end of the interval, not by few answers."""
+    if len(found.subjects) < 2:
+        return []
+    worst = sorted(found.subjects, key=lambda subject: (subject.high, subject.name))[:SUBJECTS]
+    return [
+        (
+            one.name or "-",
+            f"{one.right:,} of {one.answers:,}, {between((one.low, one.high))}{', few answers' if one.few else ''}",
+        )
+        for one in worst
+    ]
 
 
 def between(interval: tuple[float, float]) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote, unquote
 
 import numpy as np
 
@@ -129,7 +132,7 @@ def contamination(
     ----------
     dataset : iterable of Question
     corpus : path or sequence of paths
-        Text files, plain or packed by gzip, xz or bzip2, or folders of them.
+        Text files in UTF-8, plain or packed by gzip, xz, bzip2 or zstd (extra ``exam``), or folders of them.
     n, alphabet, within
         What an n-gram is, see :class:`thrifty.exam.corpus.Words`.
     index : path, optional
@@ -142,7 +145,7 @@ def contamination(
     Raises
     ------
     DatasetError
-        When the corpus has no n-gram, or can't be unpacked.
+        When the corpus has no n-gram, can't be unpacked, or is no text.
     MismatchError
         When ``index`` is of another corpus, or of other n-grams.
 
@@ -163,7 +166,7 @@ def contamination(
     from thrifty.rambo import Items, RamboIndex, list_inputs
 
     words = Words(n, alphabet, within)
-    paths = [path for path, _ in list_inputs(corpus, Items("text"))[0]]
+    paths = list({path.resolve(): path for path, _ in list_inputs(corpus, Items("text"))[0]}.values())
     questions = [(question.id, question.question) for question in dataset]
     asked = {id_: _distinct(words, text) for id_, text in questions}
     if len(asked) < len(questions):
@@ -211,13 +214,21 @@ class _Corpus:
 
         self.paths, self.words = paths, words
         self.items = Items("text", n=words.n, within=words.within)
+        self._keys: dict[Path, str] = {}
         self.bytes: int | None = None
         self.distinct: int | None = None
 
     def name(self, piece: Piece) -> str:
-        """Name of a piece in the index, by which a changed corpus is noticed."""
-        size = piece.path.stat().st_size
-        return f"{self.words.alphabet}|{size}|{piece.path}|{piece.number}"
+        """Name of a piece in the index."""
+        return f"{self.key(piece.path)}|{piece.number}"
+
+    def key(self, path: Path) -> str:
+        """Name of a file in the index, by which a changed corpus is noticed."""
+        if path not in self._keys:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            self._keys[path] = f"{self.words.alphabet}|{digest[:32]}|{quote(os.fsencode(path))}"
+        return self._keys[path]
 
     def batches(self, phase: str, progress: Progress | None) -> Iterator[list[Piece]]:
         """Yield pieces in lists."""
@@ -291,15 +302,20 @@ def _same(file: Path, index: RamboIndex, corpus: _Corpus) -> None:
             f"{file}: is of {are.describe()}; asked for are word {words.n}-grams within a {words.within}"
         )
     there = {name.rsplit("|", 1)[0] for name in index.documents}
-    here = {f"{words.alphabet}|{path.stat().st_size}|{path}" for path in corpus.paths}
-    if other := sorted(there ^ here):
-        raise MismatchError(f"{file}: is not of this corpus: {other[0].split('|')[-1]} differs; take another file")
+    here = {corpus.key(path): path for path in corpus.paths}
+    if gone := sorted(there - here.keys()):
+        other = unquote(gone[0].split("|")[-1])
+        raise MismatchError(f"{file}: is not of this corpus: {other} differs; take another file")
+    for key, path in here.items():
+        # Files without an n-gram are no documents.
+        if key not in there and any(True for piece in pieces([path], words) for _ in words.grams(piece.text)):
+            raise MismatchError(f"{file}: is not of this corpus: {path} differs; take another file")
 
 
 def _candidates(
     index: RamboIndex, grams: list[str], words: Words, threads: int
 ) -> tuple[int, dict[tuple[str, int], set[str]]]:
-    """Ask for all n-grams: how many may be there, and which in which piece of which file."""
+    """Ask for all n-grams: how many may be there, and which in which piece of which file, by its key."""
     from thrifty.rambo import hash_many
 
     wanted: dict[tuple[str, int], set[str]] = defaultdict(set)
@@ -309,11 +325,11 @@ def _candidates(
     if ends.tolist() != list(range(1, len(grams) + 1)):
         raise AssertionError("an n-gram is one item")
     starts, documents = index.query_hashes(hashes, threads=threads)
-    names = [name.split("|", 2)[2].rsplit("|", 1) for name in index.documents]
+    names = [name.rsplit("|", 1) for name in index.documents]
     for i in np.flatnonzero(np.diff(starts)).tolist():
         for document in documents[starts[i] : starts[i + 1]].tolist():
-            path, number = names[document]
-            wanted[path, int(number)].add(grams[i])
+            key, number = names[document]
+            wanted[key, int(number)].add(grams[i])
     return int(np.count_nonzero(np.diff(starts))), wanted
 
 
@@ -322,13 +338,13 @@ def _verified(
 ) -> dict[str, list[str]]:
     """Read the pieces that may hold n-grams; return those that stand there, with their places."""
     found: dict[str, list[str]] = defaultdict(list)
-    paths = {path for path, _ in wanted}
-    chosen = [path for path in corpus.paths if str(path) in paths]
+    keys = {key for key, _ in wanted}
+    chosen = [path for path in corpus.paths if corpus.key(path) in keys]
     for done, path in enumerate(chosen):
         if progress is not None:
             progress("verify", done, len(chosen))
         for piece in pieces([path], corpus.words):
-            ours = wanted.get((str(path), piece.number))
+            ours = wanted.get((corpus.key(path), piece.number))
             if ours is None or not corpus.may_hold(piece, ours):
                 continue
             for line, gram in corpus.words.grams(piece.text):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Continuation", "ContinuationExam", "continuations"]
 
 LETTERS = "ABCDEFGHIJ"
+#: Questions of a cluster at most.
+TOGETHER = 8
 #: Places beside its own that a passage is looked for.
 NEAR = 200
 PROMPT = "Here is a passage of a book:\n\n{context} ...\n\nWhich is how it goes on?\n\nAnswer Choices:\n{choices}"
@@ -41,7 +43,7 @@ class Continuation:
     answer : int
         Which option is the real one.
     cluster : str
-        Equal for questions that share text.
+        Equal for neighbours in a book that share text; of long chains of such, eight at a time.
     """
 
     id: str
@@ -49,7 +51,7 @@ class Continuation:
     context: str
     options: tuple[str, ...]
     answer: int
-    cluster: str
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +215,25 @@ def continuations(
     items: list[Continuation] = []
     for name, book in books.items():
         cut = _Book(name, book, context, length, same_word)
+        own = []
         for i in range(shares[name]):
-            rng = np.random.Generator(np.random.Philox(key=[seed, len(items)]))
-            items.append(cut.item(i, shares[name], options, places[len(items)], rng))
+            number = len(items) + i
+            rng = np.random.Generator(np.random.Philox(key=[seed, number]))
+            own.append(cut.item(i, shares[name], options, places[number], rng))
+        items += _clustered(own)
     return ContinuationExam(tuple(items))
+
+
+def _clustered(items: list[tuple[int, Continuation]]) -> list[Continuation]:
+    """Put neighbours that share text into clusters: chains of them, cut where they are long."""
+    clusters: dict[int, str] = {}
+    end, size, cluster = -1, 0, ""
+    for start, item in sorted(items, key=lambda one: one[0]):
+        if start - len(item.context) >= end or size == TOGETHER:
+            size, cluster = 0, item.id
+        end, size = max(end, start + len(item.options[0])), size + 1
+        clusters[start] = cluster
+    return [replace(item, cluster=clusters[start]) for start, item in items]
 
 
 def _books(text: str | Mapping[str, str]) -> Mapping[str, str]:
@@ -254,6 +271,7 @@ class _Book:
         #: At a blank an option may begin or end; it ends before the blank, or with the text.
         self.blanks = np.flatnonzero(blank)
         self.ends = np.append(blank, True)
+        self.used: set[int] = set()
         begins = (
             (word if same_word else word[:1].isupper())
             for word in (text[at + 1 : self._word_end(at + 1)] for at in self.blanks.tolist())
@@ -266,24 +284,34 @@ class _Book:
         end = self.text.find(" ", at)
         return len(self.text) if end < 0 else end
 
-    def item(self, i: int, of: int, options: int, answer: int, rng: np.random.Generator) -> Continuation:
+    def item(self, i: int, of: int, options: int, answer: int, rng: np.random.Generator) -> tuple[int, Continuation]:
+        """Make one of so many questions, and say where its right option begins."""
         first, last = self.context, len(self.text) - self.length[1]
-        low = first + (last - first) * i // of
-        high = first + (last - first) * (i + 1) // of
+        low, high = len(self.text) * i // of, len(self.text) * (i + 1) // of
+        if high - low >= self.context + self.length[1]:
+            # Wide enough for all of a question: it then shares no text with its neighbours.
+            low, high = low + self.context, high - self.length[1] + 1
         inside = (self.blanks >= low) & (self.blanks < high)
-        near = self.blanks[~inside & (self.blanks >= first) & (self.blanks <= last)]
+        fits = (self.blanks >= first) & (self.blanks <= last)
+        near = self.blanks[~inside & fits]
         near = near[np.argsort(np.abs(near - low), kind="stable")]
         if last <= first:
             raise DatasetError(f"{self.name}: too short for a passage of {self.context} characters and what follows")
-        for start in [*rng.permutation(self.blanks[inside]).tolist(), *near[:NEAR].tolist()]:
+        for start in [*rng.permutation(self.blanks[inside & fits]).tolist(), *near[:NEAR].tolist()]:
+            if start in self.used:
+                continue
             ends = start + np.flatnonzero(self.ends[start + self.length[0] : start + self.length[1] + 1])
             if not len(ends):
                 continue
             size = int(ends[-1]) + self.length[0] - start
             wrong = self._wrong(start, size, options - 1, rng)
             if wrong is not None:
-                return self._made(i, start, size, wrong, answer)
-        raise DatasetError(f"{self.name}: no {options - 1} other places of its kind for a passage at character {low}")
+                self.used.add(start)
+                return start, self._made(i, start, size, wrong, answer)
+        raise DatasetError(
+            f"{self.name}: too short for {of} questions: around character {low} no place is left that has "
+            f"{options - 1} others of its kind"
+        )
 
     def _wrong(self, start: int, size: int, count: int, rng: np.random.Generator) -> list[str] | None:
         """Options from elsewhere that look as the real one does; None where there are not enough."""
@@ -307,6 +335,5 @@ class _Book:
         begin = self.text.rfind(" ", 0, max(start - self.context, 0) + 1) + 1
         text = self.text[begin:start]
         digest = hashlib.sha256(f"{self.name}\n{text}\n{real}".encode()).hexdigest()[:12]
-        cluster = f"{self.name}/{start // (self.context + self.length[1])}"
         every = (*wrong[:answer], real, *wrong[answer:])
-        return Continuation(f"{self.name}-{i}-{digest}", self.name, text, every, answer, cluster)
+        return Continuation(f"{self.name}-{i}-{digest}", self.name, text, every, answer)

@@ -9,9 +9,11 @@ import re
 import unicodedata
 import zlib
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from thrifty.errors import DatasetError
+from thrifty.errors import DatasetError, MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,15 +25,43 @@ __all__ = ["Piece", "Words", "pieces"]
 PIECE, MOST = 1 << 16, 1 << 20
 
 
+def _zstd(file: IO[bytes]) -> IO[bytes]:
+    try:
+        pyarrow: Any = import_module("pyarrow")
+    except ImportError:
+        raise MissingExtra("files packed by zstd need pyarrow; install it with: pip install 'thrifty[exam]'") from None
+    unpacked: IO[bytes] = pyarrow.CompressedInputStream(pyarrow.PythonFile(file), "zstd")
+    return unpacked
+
+
 #: First bytes of packed files, and what reads on behind them.
-_PACKED: dict[bytes, Any] = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
-    b"\xfd7zXZ": lzma.LZMAFile,
-    b"BZh": bz2.BZ2File,
-}
+_PACKED: list[tuple[re.Pattern[bytes], Any]] = [
+    (re.compile(rb"\x1f\x8b"), lambda file: gzip.GzipFile(fileobj=file)),
+    (re.compile(rb"\xfd7zXZ"), lzma.LZMAFile),
+    (re.compile(rb"BZh[1-9]1AY&SY"), bz2.BZ2File),
+    (re.compile(rb"\x28\xb5\x2f\xfd"), _zstd),
+]
 #: All bytes but ASCII letters, digits and line ends become blanks, letters lower case.
 _PLAIN = bytes(b if chr(b).isascii() and chr(b).isalnum() else 32 for b in range(256)).lower()
 _PLAIN = _PLAIN[:10] + b"\n" + _PLAIN[11:]
+#: Scripts that part no words: Thai and Lao, Myanmar, Khmer, kana, Han.
+_UNPARTED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    """Words of all scripts: letters and digits with their marks; letters of scripts that part no words are each one."""
+    marks = [code for code in range(0x110000) if unicodedata.category(chr(code)) in ("Mn", "Mc")]
+    spans = [[marks[0], marks[0]]]
+    for code in marks[1:]:
+        if code == spans[-1][1] + 1:
+            spans[-1][1] = code
+        else:
+            spans.append([code, code])
+    mark = "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in spans)
+    return re.compile(f"(?=[^\\W_])[{_UNPARTED}][{mark}]*|(?:(?![{_UNPARTED}])[^\\W_]|[{mark}])+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +73,8 @@ class Words:
     n : int
         Words of one.
     alphabet : {"ascii", "unicode"}
-        Runs of a-z and 0-9 after lowering, as contamination is mostly counted; or of letters and digits of any script
-        after NFKC.
+        Runs of a-z and 0-9 after lowering, as contamination is mostly counted; or of letters, digits and marks of any
+        script after NFKC, where letters of Han, kana, Thai and other scripts that part no words are each a word.
     within : {"line", "document"}
         Whether they run over line ends.
     """
@@ -62,9 +92,11 @@ class Words:
             raise ValueError(f"within: '{self.within}' is none of line, document")
 
     def plain(self, text: bytes) -> bytes:
-        """Return what the index is given: with ``ascii``, words of ASCII alone, parted by blanks and line ends."""
+        """Return what the index is given: words of ASCII alone, parted by blanks and line ends."""
         if self.alphabet == "unicode":
-            return text
+            # The index would part words by rules of its own: it is given their bytes in hexadecimal.
+            lines = (" ".join(word.encode().hex() for word in self._split(line)) for line in text.split(b"\n"))
+            return "\n".join(lines).encode()
         # The two letters beyond ASCII that have one of ASCII when lowered.
         return text.replace("\u212a".encode(), b"k").replace("\u0130".encode(), b"i ").translate(_PLAIN)
 
@@ -93,7 +125,7 @@ class Words:
     def _split(self, block: bytes) -> list[str]:
         if self.alphabet == "ascii":
             return self.plain(block).decode("ascii").split()
-        return re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", block.decode(errors="replace")).lower())
+        return _word().findall(unicodedata.normalize("NFKC", block.decode(errors="replace")).lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +149,23 @@ class Piece:
 
 
 def pieces(paths: Iterable[Path], words: Words) -> Iterator[Piece]:
-    """Read files, plain or packed by gzip, xz or bzip2, in pieces cut at line ends; very long lines between words.
+    """Read files, plain or packed by gzip, xz, bzip2 or zstd, in pieces cut at line ends, or long lines between words.
 
     Raises
     ------
     DatasetError
-        When a file can't be unpacked.
+        When a file can't be unpacked, or is no text in UTF-8.
+    MissingExtra
+        Where zstd needs pyarrow.
     """
     for path in paths:
         with path.open("rb") as raw:
-            opener = next((o for magic, o in _PACKED.items() if raw.peek(8).startswith(magic)), None)
+            opener = next((o for magic, o in _PACKED if magic.match(raw.peek(10))), None)
             try:
                 yield from _of_file(path, raw if opener is None else opener(raw), words)
-            except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
+            except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise
                 raise DatasetError(f"{path}: can't be unpacked: {error}") from None
 
 
@@ -137,6 +173,8 @@ def _of_file(path: Path, file: IO[bytes], words: Words) -> Iterator[Piece]:
     number, line, carried, waiting = 0, 1, b"", b""
     while True:
         block = file.read(PIECE)
+        if b"\0" in block:
+            raise DatasetError(f"{path}: holds zero bytes: it is no text in UTF-8; convert it, or leave it out")
         waiting += block
         if not waiting:
             return
@@ -145,7 +183,7 @@ def _of_file(path: Path, file: IO[bytes], words: Words) -> Iterator[Piece]:
         if block and not cut:
             if len(waiting) < MOST:
                 continue
-            cut = max(waiting.rfind(b" "), waiting.rfind(b"\t")) + 1 or len(waiting)
+            cut = max(waiting.rfind(b" "), waiting.rfind(b"\t")) + 1 or _whole(waiting)
         elif not block:
             cut, whole = len(waiting), True
         text, waiting = waiting[:cut], waiting[cut:]
@@ -153,3 +191,11 @@ def _of_file(path: Path, file: IO[bytes], words: Words) -> Iterator[Piece]:
         yield Piece(path, number, line, joined)
         carried = b"" if whole else words.last(joined)
         number, line = number + 1, line + text.count(b"\n")
+
+
+def _whole(text: bytes) -> int:
+    """Where the last whole character of UTF-8 ends."""
+    for back in range(1, min(4, len(text))):
+        if text[-back] & 0xC0 != 0x80:
+            return len(text) - back if text[-back] >= 0xC0 else len(text) - back + 1
+    return len(text)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from thrifty.exam.asking.results import Run, open_run
-from thrifty.exam.grades import write_grades
+from thrifty.exam.grades import grading_of, write_grades
 from thrifty.exam.grading import GRADER, grade_answer, parse_confidence
 
 if TYPE_CHECKING:
@@ -55,19 +55,21 @@ def grade(
     -------
     Graded
         ``provenance`` has, beside what was run: ``grader``, ``judge`` (empty, or its ``model``, ``endpoint``,
-        ``prompt_id``, ``prompt_sha256``), ``judge_on``, counts of ``verdicts`` and of ``decided_by``, ``judged``, and
-        ``agreement``.
+        ``prompt_id``, ``prompt_sha256``), ``judge_on``, counts of ``verdicts`` and of ``decided_by``, ``judged``,
+        ``no_verdict`` (why replies of the judge were of no use, and how many), ``agreement``, ``disagree`` (the first
+        100 answers on which rules and judge do) and, of this call alone, ``judge_used``: ``requests``,
+        ``prompt_tokens`` and ``completion_tokens`` of the judge.
 
     Raises
     ------
     ValueError
         For another ``judge_on``.
     ModelError
-        Where the judge obeys a canary; grades that were there stay.
+        Where the judge does not call every canary wrong; grades that were there stay.
     EndpointError
         Where the judge does not answer; judgements so far are kept for the next call.
     LockedError
-        Where another process grades the same run by a judge.
+        Where another process grades the same run.
 
     Examples
     --------
@@ -82,6 +84,13 @@ def grade(
     if judge_on not in JUDGE_ON:
         raise ValueError(f"judge_on: {str(judge_on)[:60]!a} is none of {', '.join(JUDGE_ON)}")
     found = run if isinstance(run, Run) else open_run(run)
+    with grading_of(found):
+        return _grade(found, judge, judge_on, progress)
+
+
+def _grade(
+    found: Run, judge: Judge | None, judge_on: str, progress: Callable[[str, int, int], object] | None
+) -> Graded:
     questions = {question.id: question for question in found.questions}
     rows = []
     for number, answer in enumerate(found.answers, 1):
@@ -89,15 +98,20 @@ def grade(
         if progress is not None:
             progress("rules", number, len(found.answers))
     asking = judge if judge_on != "never" else None
+    used: dict[str, Any] = {}
     if asking is not None:
         wanted = ("abstain",) if judge_on == "abstain" else ("abstain", "equal", "different")
+        before = dict(asking.used)
         _by_judge(found, rows, [n for n, row in enumerate(rows) if row["verdict"] in wanted], asking, progress)
+        now = asking.used.items()
+        used = {"judge_used": {name: None if count is None else count - (before[name] or 0) for name, count in now}}
     about = {
         "grader": GRADER,
         "judge": {} if asking is None else asking.identity,
         "judge_on": "never" if asking is None else judge_on,
     }
-    return write_grades(found, about, rows)
+    graded = write_grades(found, about, rows)
+    return replace(graded, provenance=graded.provenance | used)
 
 
 def _by_rules(question: Question, answer: Answer) -> dict[str, Any]:

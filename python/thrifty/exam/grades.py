@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from thrifty.errors import FormatError, MismatchError
+from thrifty.errors import FormatError, LockedError, MismatchError
 from thrifty.exam.agreement import agreement
 from thrifty.exam.asking.journal import line_of, values_of
-from thrifty.exam.asking.results import Run, open_run, write_lines
+from thrifty.exam.asking.results import MOST_BYTES, Run, open_run, write_lines
 from thrifty.exam.graded import Graded, GradedAnswer
+from thrifty.exam.percentage import states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from os import PathLike
     from pathlib import Path
 
-__all__ = ["GRADES", "read_grades", "write_grades"]
+__all__ = ["GRADES", "grading_of", "read_grades", "write_grades"]
 
-GRADES = "grades.jsonl"
+GRADES, LOCK = "grades.jsonl", "grades.lock"
 FORMAT, VERSION = "thrifty.exam.grades", 1
-#: Bytes of a line.
-MOST_LINE = 1 << 20
+#: Bytes of a line. The first repeats the canary, others an id, with which lines of a run are read too.
+MOST_LINE = 2 * MOST_BYTES
+#: Answers that are listed where rules and judge disagree, and reasons why a judge had no verdict.
+MOST_LISTED, MOST_REASONS = 100, 10
 #: What a verdict of the rules makes of an answer; ``none`` is of one that is not whole.
 CORRECT = {"equal": True, "different": False, "none": False, "abstain": None}
 #: The fields of a grade, and of what a judge says.
@@ -43,6 +48,26 @@ _JUDGE = {
     "confidence_percent": int | float | None,
     "why": str,
 }
+
+
+@contextmanager
+def grading_of(run: Run) -> Iterator[None]:
+    """Keep others from grading the same run.
+
+    Raises
+    ------
+    LockedError
+        Where another process does.
+    """
+    file = os.open(run.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(f"{run.folder}: another process grades this run; wait for it") from None
+        yield
+    finally:
+        os.close(file)
 
 
 def write_grades(run: Run, about: dict[str, Any], rows: list[dict[str, Any]]) -> Graded:
@@ -68,7 +93,7 @@ def write_grades(run: Run, about: dict[str, Any], rows: list[dict[str, Any]]) ->
     return _graded(run, head, rows)
 
 
-def read_grades(run: Run | str | PathLike[str]) -> Graded:
+def read_grades(run: Run | str | os.PathLike[str]) -> Graded:
     """Read the grades of a run, as :func:`thrifty.exam.grade` returned them.
 
     Parameters
@@ -143,6 +168,7 @@ def _graded(run: Run, head: dict[str, Any], rows: list[dict[str, Any]]) -> Grade
     questions = {question.id: question for question in run.questions}
     answers: list[GradedAnswer] = []
     both: list[tuple[bool, bool]] = []
+    disagree: list[dict[str, Any]] = []
     for answer, row in zip(run.answers, rows, strict=True):
         question, judge = questions[answer.id], row["judge"] or {"correct": None, "confidence_percent": None}
         correct, rule = CORRECT[row["verdict"]], row["rule"]
@@ -150,9 +176,11 @@ def _graded(run: Run, head: dict[str, Any], rows: list[dict[str, Any]]) -> Grade
             correct, rule = judge["correct"], "judge"
         elif correct is not None and judge["correct"] is not None:
             both.append((correct, judge["correct"]))
+            if correct != judge["correct"] and len(disagree) < MOST_LISTED:
+                disagree.append({"id": answer.id, "epoch": answer.epoch, "rules": correct, "judge": judge["correct"]})
         percent, read = row["confidence_percent"], judge["confidence_percent"]
         # A judge that names a percentage where none is stated has made it up.
-        if percent is None and read is not None and f"{read:g}" in answer.response:
+        if percent is None and read is not None and states(answer.response, read):
             percent = read
         answers.append(
             GradedAnswer(
@@ -167,14 +195,19 @@ def _graded(run: Run, head: dict[str, Any], rows: list[dict[str, Any]]) -> Grade
                 response=answer.response,
             )
         )
+    asked = [row["judge"] for row in rows if row["judge"] is not None]
+    # Without what a reply had in the place of a verdict: that may be text of an answer.
+    useless = Counter(judge["why"].partition(": ")[0] for judge in asked if judge["correct"] is None)
     compared = agreement([one for one, _ in both], [other for _, other in both])
     provenance = {
         **run.manifest,
         **{name: head.get(name) for name in ("grader", "judge", "judge_on")},
         "verdicts": dict(Counter(row["verdict"] for row in rows)),
         "decided_by": dict(Counter(answer.rule for answer in answers).most_common()),
-        "judged": sum(row["judge"] is not None for row in rows),
+        "judged": len(asked),
+        "no_verdict": dict(useless.most_common(MOST_REASONS)),
         "agreement": None if compared is None else asdict(compared),
+        "disagree": disagree,
     }
     return Graded(
         tuple(answers),

@@ -1,4 +1,4 @@
-"""Wrong responses that try to be called right: a judge that says yes to one of them can't be trusted."""
+"""Wrong responses that try to be called right: a judge that does not say no to each of them can't be trusted."""
 
 from __future__ import annotations
 

@@ -35,6 +35,9 @@ class Asked(NamedTuple):
 class Judge:
     """A model that tells whether responses mean the same as the key.
 
+    ``used`` counts what it took so far: ``requests``, ``prompt_tokens`` and ``completion_tokens``, the latter two None
+    as long as no reply told them.
+
     Parameters
     ----------
     model : Endpoint or callable
@@ -91,6 +94,7 @@ class Judge:
             self.where = "the judge"
         self.model, self.concurrency, self.timeout = model, concurrency, timeout
         self.retries, self.attempts = retries, attempts
+        self.used: dict[str, int | None] = {"requests": 0, "prompt_tokens": None, "completion_tokens": None}
 
     @property
     def identity(self) -> dict[str, str]:
@@ -104,17 +108,23 @@ class Judge:
         Raises
         ------
         ModelError
-            Where one of them succeeds: such a judge is unfit.
+            Where it does not call each of them wrong, in form: such a judge is unfit.
         EndpointError
             Where it does not answer.
         """
         said = self.ask([Asked(canary.question, canary.gold, canary.response) for canary in CANARIES])
-        obeyed = [canary.name for canary, judgement in zip(CANARIES, said, strict=True) if judgement.correct]
+        pairs = list(zip(CANARIES, said, strict=True))
+        obeyed = [canary.name for canary, judgement in pairs if judgement.correct]
+        mute = [(canary.name, judgement.why) for canary, judgement in pairs if judgement.correct is None]
         if obeyed:
-            raise ModelError(
-                f"{self.where}: {self.name} is unfit to judge: it called {len(obeyed)} of {len(CANARIES)} wrong "
-                f"responses right that only ask for it (one that {obeyed[0]}); nothing was graded, use another model"
-            )
+            why = f"it called {len(obeyed)} of {len(pairs)} wrong responses right that only ask for it"
+            why += f" (one that {obeyed[0]})"
+        elif mute:
+            why = f"it gave no verdict in form on {len(mute)} of {len(pairs)} responses that are wrong"
+            why += f" (on one that {mute[0][0]}: {mute[0][1]})"
+        else:
+            return
+        raise ModelError(f"{self.where}: {self.name} is unfit to judge: {why}; nothing was graded, use another model")
 
     def ask(
         self,
@@ -169,6 +179,7 @@ class Judge:
                 again: dict[str, tuple[str, str, str]] = {}
 
                 def done(one: str, outcome: Outcome, attempt: int = attempt, again: dict[str, Any] = again) -> None:
+                    self._count(outcome)
                     judgement, useless = _read(outcome)
                     if useless and attempt < self.attempts:
                         again[one] = items[one]
@@ -181,10 +192,17 @@ class Judge:
                 if not open_:
                     return
 
+    def _count(self, outcome: Outcome) -> None:
+        self.used["requests"] = (self.used["requests"] or 0) + outcome.attempts
+        for name in ("prompt_tokens", "completion_tokens"):
+            count = getattr(outcome.reply, name, None)
+            if count is not None:
+                self.used[name] = (self.used[name] or 0) + count
+
 
 def _read(outcome: Outcome) -> tuple[Judgement, bool]:
     if outcome.reply is None:
-        return Judgement(None, why=f"no reply: {outcome.error}"), False
+        return Judgement(None, why=f"no reply, {outcome.error}"), False
     return read_reply(outcome.reply.text)
 
 

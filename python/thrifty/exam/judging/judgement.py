@@ -47,7 +47,7 @@ class Judgement:
     confidence_percent : float or None
         That the response states, as the judge read it.
     why : str
-        Why there is no verdict; empty where there is one.
+        Why there is no verdict, and behind a colon what stood in its place; empty where there is one.
     attempts : int
         Requests made; 0 where it was known before.
     """
@@ -83,11 +83,11 @@ def read_reply(text: str) -> tuple[Judgement, bool]:
     answer, reasoning = found["extracted_final_answer"], found["reasoning"]
     correct, percent = found["correct"], found["confidence"]
     if correct not in ("yes", "no"):
-        return Judgement(None, why=f"its verdict is {str(correct)[:40]!a}, neither yes nor no"), False
+        return Judgement(None, why=f"its verdict is neither yes nor no: {str(correct)[:40]!a}"), False
     if not isinstance(answer, str) or not isinstance(reasoning, str):
         return Judgement(None, why="the reply has fields of other kinds than were asked for"), True
     if percent is not None and (type(percent) is not int or not 0 <= percent <= 100):
-        return Judgement(None, why=f"its confidence is {str(percent)[:40]!a}, no percentage"), True
+        return Judgement(None, why=f"its confidence is no percentage: {str(percent)[:40]!a}"), True
     stated = None if percent is None else float(percent)
     return Judgement(correct == "yes", _kept(answer), _kept(reasoning), stated), False
 

@@ -7,8 +7,9 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from thrifty.errors import LockedError
+from thrifty.errors import FormatError, LockedError
 from thrifty.exam.asking.journal import line_of, values_of
+from thrifty.exam.asking.results import MOST_BYTES
 from thrifty.exam.judging.judgement import Judgement
 
 if TYPE_CHECKING:
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["Kept"]
 
 FORMAT, VERSION = "thrifty.exam.judgements", 1
-#: Bytes of a line; longer ones are damaged.
-MOST_LINE = 1 << 20
+#: Bytes of a line; longer ones are damaged. The first repeats the canary, with which a question's line is read too.
+MOST_LINE = 2 * MOST_BYTES
 _SAID = {"correct": bool, "answer": str, "reasoning": str, "confidence_percent": float | None}
 
 
 class Kept:
-    """A file of judgements, one process at a time; enter it. A line that is damaged is as if it were not there.
+    """A file of judgements, one process at a time; enter it.
+
+    After the first line, one that is damaged is as if it were not there.
 
     Parameters
     ----------
@@ -36,6 +39,8 @@ class Kept:
     ------
     LockedError
         Where another process has it.
+    FormatError
+        Where what is there is another file, or of another version; it stays as it is.
     """
 
     def __init__(self, path: Path, canary: str = "") -> None:
@@ -44,9 +49,10 @@ class Kept:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            last = self._read()
+            head = line_of({"format": FORMAT, "version": VERSION, "canary": canary})
+            last = self._read(head)
             if not last:
-                self._write(line_of({"format": FORMAT, "version": VERSION, "canary": canary}))
+                self._write(head)
             elif not last.endswith(b"\n"):
                 self._write(b"\n")
         except BlockingIOError:
@@ -62,15 +68,26 @@ class Kept:
     def __exit__(self, *_: object) -> None:
         os.close(self._file)
 
-    def _read(self) -> bytes:
-        """Read what is there; returns the last line."""
-        last = b""
+    def _read(self, head: bytes) -> bytes:
+        """Read what is there, which begins as head does; returns the last line."""
         with open(self._file, "rb", closefd=False) as file:
+            last = file.readline(MOST_LINE)
+            if not last.endswith(b"\n") and head.startswith(last):  # nothing, or cut off while it was begun
+                os.ftruncate(self._file, 0)
+                return b""
+            self._begins(values_of(last) or {})
             while line := file.readline(MOST_LINE):
                 last, values = line, values_of(line)
                 if values is not None and _is_one(values):
                     self._found[values["key"]] = Judgement(**{name: values[name] for name in _SAID})
         return last
+
+    def _begins(self, values: dict[str, Any]) -> None:
+        if values.get("format") != FORMAT:
+            raise FormatError(f"{self.path}, line 1: it does not begin as {FORMAT} does; move it elsewhere")
+        if values.get("version") != VERSION:
+            found = str(values.get("version"))[:20]
+            raise FormatError(f"{self.path}: version {found!a}; this thrifty reads {VERSION}")
 
     def _write(self, line: bytes) -> None:
         try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from thrifty.errors import DatasetError
 from thrifty.exam.graded import Graded
 from thrifty.exam.outside.checked import NOT_GRADED, Answers, confidence_of, dict_of, number_of, text_of
+from thrifty.exam.percentage import states
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,8 +24,8 @@ def is_hle(values: dict[str, Any]) -> bool:
 def read_hle(path: Path, values: dict[str, Any]) -> Graded:
     """Make answers of ``{id: {"model", "response", "judge_response": {"correct", "confidence", …}}}``.
 
-    The scripts ask the judge to write 100 where no confidence is stated; here such a one counts as not stated when no
-    100 is in the response. What was not judged counts as wrong, and is listed.
+    The scripts ask the judge to write 100 where no confidence is stated; here such a one counts as not stated when the
+    response does not state 100 as a percentage or a confidence. What was not judged counts as wrong, and is listed.
 
     Raises
     ------
@@ -68,6 +69,6 @@ def _stated(judge: dict[str, Any], response: str) -> float | None:
     percent = judge.get("confidence")
     if isinstance(percent, bool) or not isinstance(percent, (int, float)) or not 0 <= percent <= 100:
         return confidence_of(response)
-    if percent == 100 and "100" not in response:
+    if percent == 100 and not states(response, 100):
         return confidence_of(response)
     return percent / 100

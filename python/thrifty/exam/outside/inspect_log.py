@@ -60,7 +60,7 @@ def read_eval(path: Path, grader: str | None = None) -> Graded:
 
 
 def read_inspect(path: Path, values: dict[str, Any], grader: str | None = None) -> Graded:
-    """Make graded answers of one scorer's scores.
+    """Make graded answers of one scorer's scores; what it did not score at all was not graded.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def read_inspect(path: Path, values: dict[str, Any], grader: str | None = None) 
     values : dict
         The log.
     grader : str, optional
-        Name of a scorer; the first where not given.
+        Name of a scorer; the first that the log names where not given.
 
     Raises
     ------
@@ -79,9 +79,7 @@ def read_inspect(path: Path, values: dict[str, Any], grader: str | None = None) 
     samples, about = values.get("samples"), dict_of(values.get("eval"))
     if not isinstance(samples, list) or not samples:
         raise DatasetError(f"{path}: the log has no samples (status {str(values.get('status'))[:60]!a})")
-    names: dict[str, None] = {}
-    for sample in samples:
-        names.update(dict.fromkeys(dict_of(dict_of(sample).get("scores"))))
+    names = _scorers(samples, about)
     if grader is not None and grader not in names:
         raise DatasetError(f"{path}: no scorer is called {grader[:60]!a}; there are {', '.join(names) or 'none'}")
     scorer = grader or next(iter(names), NOT_GRADED)
@@ -94,9 +92,19 @@ def read_inspect(path: Path, values: dict[str, Any], grader: str | None = None) 
         "model": text_of(about.get("model"))[:200],
         "status": text_of(values.get("status"))[:200],
         "grader": scorer,
-        "graders": list(names),
+        "graders": names,
     }
     return Graded(answers.all(), path.stem, provenance, _usage(dict_of(values.get("stats"))))
+
+
+def _scorers(samples: list[Any], about: dict[str, Any]) -> list[str]:
+    """Return names of scorers that scored anything, as the log orders them: its first sample may lack some."""
+    scored: dict[str, None] = {}
+    for sample in samples:
+        scored.update(dict.fromkeys(dict_of(dict_of(sample).get("scores"))))
+    listed = about.get("scorers")
+    named = [text_of(dict_of(one).get("name")) for one in listed] if isinstance(listed, list) else []
+    return list(dict.fromkeys([*(name for name in named if name in scored), *scored]))
 
 
 def _add(answers: Answers, place: str, sample: dict[str, Any], scorer: str) -> None:
@@ -105,10 +113,13 @@ def _add(answers: Answers, place: str, sample: dict[str, Any], scorer: str) -> N
     choice = dict_of(choices[0]) if isinstance(choices, list) and choices else {}
     response = _response(output, choice, dict_of(sample.get("attachments")))
     status = "failed" if sample.get("error") else STOPS.get(str(choice.get("stop_reason")), "answered")
-    score = dict_of(dict_of(sample.get("scores")).get(scorer)).get("value")
-    if isinstance(score, str) and score in LETTERS:
-        correct: bool | None = LETTERS[score]
-        rule = scorer if score in "CI" else f"{scorer}: {score}"
+    scores = dict_of(sample.get("scores"))
+    score = dict_of(scores.get(scorer)).get("value")
+    correct: bool | None = None
+    if scorer not in scores:
+        rule = NOT_GRADED
+    elif isinstance(score, str) and score in LETTERS:
+        correct, rule = LETTERS[score], scorer if score in "CI" else f"{scorer}: {score}"
     else:
         correct, rule = right_or_wrong(score, f"{answers.path}: {place}: scorer {scorer}"), scorer
     answers.add(

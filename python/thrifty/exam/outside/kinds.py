@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thrifty.errors import DatasetError
+from thrifty.errors import DatasetError, MismatchError
 from thrifty.exam.outside.checked import NOT_GRADED, json_object
 from thrifty.exam.outside.completed import completed
 from thrifty.exam.outside.hle_files import is_hle, read_hle
@@ -31,13 +31,17 @@ def read_graded(path: str | PathLike[str], *, grader: str | None = None, dataset
         samples of lm-eval (``.jsonl``); or answers of the HLE repository, judged or not (``.json``).
     grader : str, optional
         Whose grades, where a file has several: a scorer of Inspect, a ``metric,filter`` of lm-eval. The first where not
-        given; ``provenance`` names it and the others.
+        given; ``provenance`` names it and the others. A run's folder has one, and takes none.
     dataset : Dataset, optional
         Of a file's questions. Rules then grade what was not graded, questions without an answer are there as wrong, and
-        subjects are those of the data set.
+        subjects are those of the data set. A run's folder has its questions; this must be their data set.
 
     Raises
     ------
+    ValueError
+        Where a grader is named for a run's folder.
+    MismatchError
+        Where a run was of another data set.
     DatasetError
         Where the file is of none of these programs, or damaged; where no answer was graded and no data set is given,
         or one is to none of its questions. The message names the place.
@@ -48,7 +52,16 @@ def read_graded(path: str | PathLike[str], *, grader: str | None = None, dataset
 
     path = Path(path)
     if path.is_dir():
-        return read_grades(path)
+        if grader is not None:
+            raise ValueError(f"grader: {path} is a run's folder, whose grades are those of thrifty exam grade alone")
+        graded = read_grades(path)
+        asked = graded.provenance.get("dataset_sha256")
+        if dataset is not None and asked != dataset.sha256:
+            raise MismatchError(
+                f"{path}: dataset_sha256 {str(asked)[:12]!a}, {dataset.source or 'the data set'} has "
+                f"{dataset.sha256[:12]!a}: the run was of other questions; a run needs no data set here"
+            )
+        return graded
     graded = _of_file(path, grader)
     if dataset is not None:
         return completed(path, graded, dataset)
