@@ -54,6 +54,10 @@ EQUAL = {
         ("1/7", r"0.\overline{142857}"), ("2520", "lcm(1,…,10) = 2520"),
         ("2520", r"$\text{lcm}(1, 2, \ldots, 10) = 2520$"),
     ),
+    "signs": (
+        ("p ∧ q", r"p \land q"), ("¬p", r"\neg p"), ("A ⊆ B", r"A \subseteq B"), ("pH 7", "pH = 7"), ("C++", "C++"),
+    ),
+    "units": (("kg", "kilogram"), ("m/s", "meters per second"), ("AB", "type AB")),
     "formulas": (("[Co(NH3)6]3+", r"$[\mathrm{Co(NH_3)_6}]^{3+}$"), ("sp3", "sp^3"), ("C", "$C$")),
 }  # fmt: skip
 

@@ -20,7 +20,7 @@ _LEAD = re.compile(
     re.I,
 )
 _KIND = re.compile(
-    r"(?:the\s)?(?:city|town|country|state|island|planet|element|word|term|process|force|phenomenon|concept|river|gas|compound"
+    r"(?:the\s)?(?:(?:blood\s)?type|city|town|country|state|island|planet|element|word|term|process|force|phenomenon|concept|river|gas|compound"
     r"|molecule|theory|disease|language|author|composer|number|letter|name|color|colour|protein|hormone|drug|organ|mineral|star|vector|enzyme|gene|species|genus"
     r"|metal|republic|kingdom|philosopher|scientist|battle|treaty|siege|novel|book|film|movie|play|poem|painting)\s(?:(?:of|called|named|known\sas)\s)?(?=\S)",
     re.I,
@@ -34,7 +34,7 @@ _ASIDE = re.compile(r"\s[(\[]([^()\[\]]{1,200})[)\]]")
 _OTHERWISE = re.compile(r"\b(?:was|thought|formerly|wrong)\b", re.I)
 _ALSO = re.compile(r"(?:or|aka|also known as|also called|i\.e\.,?|=)\s", re.I)
 _TRAIL = re.compile(
-    r"\s?(?:\bbecause\b|,\s?(?:which|who|since|as\b|because|where|also\scalled|also\sknown|i\.e\.|(?:in|at|on|from|during)\s)|,\s(?:the|a|an)\s(?-i:[a-z])|\bsince\b"
+    r"\s?(?:\bbecause\b|,\s?(?:which|who|since|as\b|because|where|formerly|previously|also\scalled|also\sknown|i\.e\.|(?:in|at|on|from|during)\s)|,\s(?:the|a|an)\s(?-i:[a-z])|\bsince\b"
     r"|;|\s-{1,3}\s|:\s|\.\s(?=(?-i:[A-Z]))|\bis\s(?:the|my)\s(?:correct\s|final\s|right\s)?(?:answer|solution|result)\b"
     r"|\sby\s(?=(?-i:[A-Z]))|\balso\s(?:known|called)\b|\bdue\sto\b|\bas\sit\b)",
     re.I,

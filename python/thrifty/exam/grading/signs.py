@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["keeps_capitals", "same_signs"]
+__all__ = ["compare_logic", "keeps_capitals", "same_signs"]
 
 # Beside letters, digits and punctuation of sentences: each of these says something.
 _ASCII = frozenset("~^_|<>=+@#$*\\`")
 _PRIMES = re.compile(r"(?:(?<=[)\]\d])|(?<![A-Za-z'][A-Za-z])(?<=[A-Za-z]))'+(?![A-Za-z])")
 _BEFORE = re.compile(r"(?:(?<=[\s(])|^)[-!](?=[A-Za-z](?![A-Za-z]))")
+# "pH = 7" is "pH 7".
+_VALUED = re.compile(r"(?<=[A-Za-z ])=(?=\s?-?\d)")
 _BETWEEN = re.compile(r"(?<=\d);(?=\d)")
 _BRACKETS = re.compile(r"(?<=[A-Za-z\d])\[[^\[\]]*\]")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
@@ -59,7 +61,7 @@ def same_signs(gold: str, answer: str) -> bool:
     >>> same_signs("p ∧ q", "p ∨ q"), same_signs("f'", "f"), same_signs("Paris", "Paris!")
     (False, False, True)
     """
-    g, a = _signs(gold), _signs(_unwrapped(answer))
+    g, a = (_signs(_VALUED.sub(" ", text)) for text in (gold, _unwrapped(answer)))
     if g != a and not (_SCRIPTS.isdisjoint(g) and _SCRIPTS.isdisjoint(a)) and _SCRIPTED.search(gold + answer):
         # "sp3" may be written with its script raised or not, but not lowered by one and raised by the other.
         one, other = (_SCRIPTS & set(signs) for signs in (g, a))
@@ -70,6 +72,20 @@ def same_signs(gold: str, answer: str) -> bool:
     if not g or _LONG.search(_COMMAND.sub(" ", gold)):
         return True
     return _LETTERS.findall(gold) == _LETTERS.findall(answer)
+
+
+_LOGIC = re.compile("[∧∨¬⊆⊇⊂⊃∀∃]")
+
+
+def compare_logic(gold: str, answer: str) -> bool | None:
+    """Whether signs of logic and sets are the same between the same letters; None for other texts.
+
+    >>> compare_logic("p ∧ q", "p ∨ q"), compare_logic("p ∧ q", "q ∧ p")
+    (False, None)
+    """
+    if not (_LOGIC.search(gold) or _LOGIC.search(answer)) or _LETTERS.findall(gold) != _LETTERS.findall(answer):
+        return None
+    return same_signs(gold, answer)
 
 
 _TOKEN = re.compile(r"[^\W_]+")
