@@ -1,6 +1,7 @@
 """4,000 answers of four models to questions of GSM8K, with published labels.
 
-labels: verdicts that are not the label; accuracies, Wilson's interval of the best, exact McNemar p-values of two pairs.
+labels: verdicts that are not the label; accuracies, Wilson's interval of the best, exact McNemar p-values of two pairs,
+and intervals of their paired differences.
 
 speed: a grade after a first pass over all, median; 2,500 answers; math-verify on the same answers in turn.
 
@@ -19,16 +20,15 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 from rows import Goal  # noqa: E402
-from scipy.stats import binomtest  # noqa: E402
 
 from thrifty.exam.grading import grade_answer  # noqa: E402
-from thrifty.stats import wilson  # noqa: E402
+from thrifty.stats import mcnemar, paired_difference, wilson  # noqa: E402
 
 goal = Goal(__file__, __doc__, ("math-verify",))
 WANTED = {"6b_finetuning": 0.219, "6b_verification": 0.400, "175b_finetuning": 0.348, "175b_verification": 0.574}
 PAIRS = (
-    ("175b_verification", "6b_verification", 6.900082441586875e-25),
-    ("6b_verification", "175b_finetuning", 0.002007770658613176),
+    ("175b_verification", "6b_verification", 6.900082441586875e-25, (14.181, 20.619)),
+    ("6b_verification", "175b_finetuning", 0.002007770658613176, (1.972, 8.428)),
 )
 with goal.data("exam/gsm8k_model_outputs.jsonl").open(encoding="utf-8") as file:
     answers = [json.loads(line) for line in file]
@@ -46,14 +46,22 @@ if goal.wants("labels"):
     low, high = wilson(sum(best), len(best))
     off = max(abs(100 * low - 54.313), abs(100 * high - 60.431))
     goal.row("labels/wilson", "Wilson interval of the best, in points: distance to 54.313-60.431", "<= 1e-3", off)
-    for one, other, p in PAIRS:
+    for one, other, p, ends in PAIRS:
         only = [
             sum(x and not y for x, y in zip(by_model[m], by_model[n], strict=True))
             for m, n in ((one, other), (other, one))
         ]
-        ratio = abs(binomtest(only[0], sum(only)).pvalue / p - 1)
+        ratio = abs(mcnemar(only[0], only[1]) / p - 1)
         goal.row(
             f"labels/mcnemar-{one}", f"{one} against {other}: p-value, relative distance to {p:.3g}", "<= 1e-9", ratio
+        )
+        _, low, high = paired_difference(only[1], only[0], len(by_model[one]))
+        off = max(abs(100 * low - ends[0]), abs(100 * high - ends[1]))
+        goal.row(
+            f"labels/difference-{one}",
+            f"{one} less {other}, interval in points: distance to {ends[0]}-{ends[1]}",
+            "<= 1e-3",
+            off,
         )
 if goal.wants("speed"):
     clock = time.perf_counter

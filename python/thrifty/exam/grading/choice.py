@@ -33,6 +33,7 @@ _NOT = re.compile(
     r"|not\b[^,.;]{0,40})"
     r"|(?:isn't|aren't|cannot\sbe|can't\sbe|could\snot\sbe|is\snot)\s(?:options?\s|choices?\s)?[(\[]?[A-Z][)\]]?(?![A-Za-z])"
 )
+_NEGATION = re.compile(r"[~¬!]\s?[(\[]?[A-Za-z](?![A-Za-z])|\\(?:neg|lnot)\b")
 _NEGATED = re.compile(r"(?:^|\b)(?:not|neither|anything\sbut|everything\sexcept|all\sexcept|all\sbut)\b", re.I)
 _TURN = re.compile(
     r"\b(?:actually|wait|correction|scratch\sthat|on\ssecond\sthought|rather(?!\sthan)|i\smean|let\sme\scorrect|sorry|no,)\b",
@@ -43,7 +44,8 @@ _CUED = re.compile(
     r"|[(\[](?P<b>[A-Z])[)\]]",
 )
 _LONE = re.compile(r"(?<![A-Za-z'])(?P<letter>[A-Z])(?![A-Za-z'\d]|\s?[=+])")
-_SET = re.compile(r"[(\[{]?\s?[A-Z](?:\s?[)\]]?\s?(?:,\s?and|,|;|&|\+|/|\band\b|\s)\s?[(\[]?[A-Z])*\s?[)\]}]?\.?")
+# Pieces are atomic and the loop gives nothing back: a blank of "A and B" could be read in two ways each time.
+_SET = re.compile(r"[(\[{]?\s?[A-Z](?>\s?[)\]]?\s?(?:,\s?and|,|;|&|\+|/|\band\b|\s)\s?[(\[]?[A-Z])*+\s?[)\]}]?\.?")
 _RUN = re.compile(r"[A-Z]{2,10}")
 _RIGHT = re.compile(
     r"(?<![A-Za-z])(?P<letter>[A-Z])\)?\s(?:is|must\sbe|seems|holds|are)\s?(?:the\s)?"
@@ -63,6 +65,7 @@ _BEFORE = frozenset(
 _NO_ARTICLE = re.compile(r"\s(?:and|or|is|was|because|since|but|not|as|for|rather|over|instead|than)\b")
 _OR_ELSE = re.compile(r"\b[A-Z]\)?,?\sor\s(?:none|neither|something|another|other)\b")
 _EITHER = re.compile(r"\b(?:or|either|maybe|perhaps|possibly|between)\b|/|\?", re.I)
+_LEVEL = re.compile(r"\b(?:grade|score|mark|rating|rank|class|level)s?:\s?$", re.I)
 _VERB = re.compile(
     r"\s(?:is|was|are|were|has|have|will|can|may|would|gives|holds|shows|describes|applies|works|seems)\b"
 )
@@ -92,6 +95,8 @@ def chosen(answer: str, *, several: bool = False) -> frozenset[str] | None:
     whole = _WHOLE.fullmatch(answer)
     if whole is not None:
         return frozenset(whole["letter"].upper())
+    if _NEGATION.match(answer):
+        return frozenset()
     turns = list(_TURN.finditer(answer))
     if turns and _LONE.search(answer[turns[-1].end() :]):
         answer = answer[turns[-1].end() :].strip(" ,.:;-")
@@ -158,7 +163,10 @@ def _in_words(answer: str) -> frozenset[str] | None:
 
 def _in_phrase(text: str, start: int) -> bool:
     """Whether a letter ends a name: vitamin C, hepatitis B."""
-    word = re.search(r"([A-Za-z'-]+)\s?[(\[]?$", text[max(0, start - 30) : start])
+    before = text[max(0, start - 30) : start]
+    if _LEVEL.search(before):
+        return True
+    word = re.search(r"([A-Za-z'-]+)\s?[(\[]?$", before)
     return word is not None and len(word[1]) > 1 and word[1].lower() not in _BEFORE
 
 

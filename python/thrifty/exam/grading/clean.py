@@ -35,7 +35,7 @@ _LOOKALIKE = {
 }
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
-    "\U000e0000-\U000e0fff\u2600-\u2653\u2660-\u26ff\u2700-\u27bf\u2b50\U0001f300-\U0001faff]+"
+    "\U000e0000-\U000e0fff\u2600-\u2653\u2660-\u266c\u2670-\u26ff\u2700-\u27bf\u2b50\U0001f300-\U0001faff]+"
 )
 _SPACES = re.compile(r"\s+")
 
@@ -54,6 +54,8 @@ def characters(text: str) -> str:
     if text.isascii():
         return text
     text = _INVISIBLE.sub("", text)
+    for sign, word in _ACCIDENTALS.items():
+        text = text.replace(sign, word)
     text = _VULGAR.sub(lambda m: f"{m[1] or ''}{' ' if m[1] else ''}{unicodedata.normalize('NFKC', m[2])}", text)
     text = _SUPERS.sub(lambda m: _script(m, _SUPER, "^"), text)
     text = _SUBS.sub(lambda m: _script(m, _SUB, "_"), text)
@@ -62,6 +64,10 @@ def characters(text: str) -> str:
     if not text.isascii():
         text = "".join(_digit(c) for c in _INVISIBLE.sub("", text))
     return text
+
+
+# A note that is raised or lowered: C♯, B♭.
+_ACCIDENTALS = {"♯": " sharp", "♭": " flat", "♮": " natural"}
 
 
 def _digit(c: str) -> str:
@@ -144,6 +150,18 @@ _PLAIN = {
     "Rightarrow": "=>",
     "rightleftharpoons": "<->",
     "leftrightarrow": "<->",
+    "land": "∧",
+    "wedge": "∧",
+    "lor": "∨",
+    "vee": "∨",
+    "neg": "¬",
+    "lnot": "¬",
+    "subseteq": "⊆",
+    "supseteq": "⊇",
+    "subset": "⊂",
+    "supset": "⊃",
+    "forall": "∀",
+    "exists": "∃",
     "emptyset": "∅",
     "varnothing": "∅",
     "AA": "Å",
@@ -197,6 +215,9 @@ _MARKUP = re.compile(r"</?(?:b|i|em|strong|span|code|u|p|div|mark|math|mn|mi|mro
 _SCRIPTS = re.compile(r"<(su[bp])>([^<>]*)</su[bp]>", re.I)
 _ENTITIES = {"nbsp": " ", "lt": "<", "gt": ">", "deg": "°", "times": "×", "minus": "-", "micro": "μ", "quot": '"'}
 _ENTITY = re.compile(r"&(nbsp|lt|gt|deg|times|minus|micro|quot);")
+_SHARP = re.compile(r"(?<![A-Za-z\d=])([A-G])#(?![\w#+])")
+_FLAT = re.compile(r"(?<![A-Za-z\d])([A-G])b\s(major|minor)\b")
+_PERIOD = re.compile(r"(\d\.\d{0,20})\\overline\s?\{\s?(\d{1,6})\s?\}")
 _COMMA = re.compile(r"\s?\{\s?,\s?\}\s?")
 _BRACED = re.compile(r"([\^_])\{([^{}]*)\}")
 
@@ -229,6 +250,8 @@ def plain(text: str) -> str:
     if "&" in text:
         text = _ENTITY.sub(lambda m: _ENTITIES[m[1]], text)
     if "\\" in text:
+        if "overline" in text:
+            text = _PERIOD.sub(lambda m: f"{m[1]}{m[2] * 3}...", text)
         text = _BRACED.sub(_raised, _DEGREE.sub("°", text.replace("\\\\", "\\")))
         for _ in range(4):
             unwrapped = _WRAP.sub(r"\1", text)
@@ -241,6 +264,10 @@ def plain(text: str) -> str:
     if "{" in text:
         text = _COMMA.sub(",", text)
         text = _BRACED.sub(_raised, text)
+    if "b m" in text:
+        text = _FLAT.sub(r"\1 flat \2", text)
+    if "#" in text:
+        text = _SHARP.sub(r"\1 sharp", text)
     if "$" in text:
         text = undollar(text)
     return squeeze(text.replace("\x00", "$"))

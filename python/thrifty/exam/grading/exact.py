@@ -16,8 +16,10 @@ from thrifty.exam.grading.quantity import read_quantities
 from thrifty.exam.grading.recognise import is_maths, named_alike
 from thrifty.exam.grading.sentence import narrowed
 from thrifty.exam.grading.sides import Same, Side, Told, compare_maths, told
+from thrifty.exam.grading.signs import compare_logic, keeps_capitals, same_signs
 from thrifty.exam.grading.text import compare_text
-from thrifty.exam.grading.wording import same_words
+from thrifty.exam.grading.units import read_unit
+from thrifty.exam.grading.wording import roman, same_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,19 +86,26 @@ def _compared(gold: Side, answer: Side, depth: int) -> Told:
         and (is_maths(g) or read_quantities(g) or read_moments(g) or compare_formal(g, g))
     ):
         return "different", "denied"
-    for rule in (_alike, _letter, _moment, _notation, _several):
+    for rule in (_alike, _letter, _unit, _moment, _notation, _several):
         found = rule(g, a)
         if found is not None:
             return found
     if golds := read_quantities(g):
         return compare_number(golds, gold, answer)
     verdict = _mathematics(gold, answer, depth) if is_maths(g) else _words(gold, answer, depth)
-    if verdict[0] == "equal" and verdict[1] in ("text", "list") and is_strict(g) and not keeps_case(g, a):
-        return "different", "formal"
+    if verdict[0] == "equal" and verdict[1] in ("text", "list"):
+        if is_strict(g) and not keeps_case(g, a):
+            return "different", "formal"
+        if not keeps_capitals(g, a):
+            return "different", "case"
+        if verdict[1] == "text" and not same_signs(g, a):
+            return "different", "signs"
     return verdict
 
 
 def _alike(g: str, a: str) -> Told | None:
+    if len(g) > 1 and a.isdecimal() and roman(g) == int(a[:9]):
+        return told(True, "roman")
     return told(True, "name") if named_alike(g, a) else None
 
 
@@ -104,6 +113,15 @@ def _letter(g: str, a: str) -> Told | None:
     """One letter, perhaps of a choice: its case counts, its brackets do not."""
     letter, taken = _LETTER.fullmatch(g), _LETTER.fullmatch(a)
     return None if letter is None or taken is None else told(letter[1] == taken[1], "letter")
+
+
+def _unit(g: str, a: str) -> Told | None:
+    """Match a unit by its sign with its name: kg, kilogram."""
+    if not 4 <= len(a) <= 40 or len(g) > 8 or any(c.isdigit() for c in g + a):
+        return None
+    units, names = read_unit(g), read_unit(a)
+    same = any(x.kind == "physical" and x[1:] == y[1:] for x in units for y in names)
+    return told(True, "unit") if same else None
 
 
 def _moment(g: str, a: str) -> Told | None:
@@ -180,6 +198,8 @@ def _labels(items: Items) -> dict[str, str]:
 
 def _words(gold: Side, answer: Side, depth: int) -> Told:
     """Compare where the gold answer is in words."""
+    if (logic := compare_logic(gold.text, answer.text)) is not None:
+        return told(logic, "signs")
     found = compare_text(gold.text, answer.text)
     if found == "equal":
         return found, "text"

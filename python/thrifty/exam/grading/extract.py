@@ -142,12 +142,17 @@ def _block(text: str) -> str:
     if (end := _END.search(text)) is not None:
         if end.start() <= begin and not text[: end.start()].strip(" \t\r\n*_`:#>"):
             return text[: end.start()]
-        text = text[: end.start()]
+        # Marks at the very end close what is open in the answer; behind a blank they open the next field.
+        closing = _CLOSING.match(end[0])
+        text = text[: end.start()] + (closing[0] if closing is not None else "")
     for paragraph in _PARAGRAPH.finditer(text, begin):
         head = text[: paragraph.start() + 1]
         if not is_open(head) and not GOES_ON.search(head):
             return head
     return text
+
+
+_CLOSING = re.compile(r"[*_]+")
 
 
 def _closing(text: str, start: int) -> int:

@@ -26,8 +26,12 @@ _SEQUENCE = re.compile(
 )
 _CODE = re.compile(
     r"[A-Za-z_][\w.:]*\([^\n]*\)|[a-z]+(?:_[a-z0-9]+)+|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|[a-z]+(?:[A-Z][a-z0-9]+)+"
-    r"|[A-Za-z][^\n]*[;}]|[01]{2,}"
+    r"|[A-Za-z][^\n]*[;}]|[A-Za-z_]\w{0,30}(?:\[\w{1,12}\]){1,4}|[01]{2,}"
 )
+_VERSION = re.compile(r"\b(?:v\.?|ver\.?|version|release)\s?(\d{1,6}(?:\.\d{1,6}){1,4})(?![\w.])", re.I)
+_POINTER = re.compile(r"\*{1,3}[a-z_]\w{0,30}")
+_SCRIPTED = re.compile(r"[A-Za-z)\]][\^_]\d")
+_OPPOSED = ([{"^"}, {"_"}], [{"_"}, {"^"}])
 _LEAD = re.compile(
     r"(?:(?:the\s)?(?:answer|formula|move|best move|compound|molecule|product|ion|smiles|sequence"
     r"|chemical formula|it)\s?(?:is|:)\s(?:the\s)?){1,3}|(?:white|black)\s(?:plays|should play|moves)\s",
@@ -52,6 +56,9 @@ def compare_formal(gold: str, answer: str) -> _Verdict:
     if lead is not None:
         answer = answer[lead.end() :]
     rules = (
+        _pointer,
+        _version,
+        _scripts,
         compare_names,
         compare_isotopes,
         compare_moves,
@@ -101,9 +108,33 @@ def _sequence(gold: str, answer: str) -> _Verdict:
     return "equal" if letters[0] == letters[1] else "different"
 
 
+def _pointer(gold: str, answer: str) -> _Verdict:
+    """Compare names with stars before them, as in C."""
+    if not (_POINTER.fullmatch(gold) or _POINTER.fullmatch(answer)):
+        return None
+    return "equal" if gold == answer else "different"
+
+
+def _version(gold: str, answer: str) -> _Verdict:
+    """Compare versions by their parts: 1.2 is none of 1.20."""
+    right = _VERSION.fullmatch(gold)
+    if right is None:
+        return None
+    found = _VERSION.fullmatch(answer) or _VERSION.search(answer)
+    return None if found is None else "equal" if found[1] == right[1] else "different"
+
+
+def _scripts(gold: str, answer: str) -> Literal["different"] | None:
+    """Whether what one lowers is raised by the other: CO_2, CO^2."""
+    signs = [{c for c in text if c in "^_"} for text in (gold, answer)]
+    return "different" if _SCRIPTED.search(gold) and signs in _OPPOSED else None
+
+
 def _code(gold: str, answer: str) -> _Verdict:
     """Code and identifiers: blanks and kinds of quotes do not count, everything else does."""
     if not _CODE.fullmatch(gold) or gold.isdigit():
         return None
+    if gold.endswith("]") and "[" not in answer:
+        return "different"
     g, a = (re.sub(r"\s+", "", text.strip("`;")).replace('"', "'") for text in (gold, answer))
     return "equal" if g == a else "different" if g.lower() == a.lower() else None

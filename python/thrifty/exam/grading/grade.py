@@ -60,6 +60,8 @@ def grade_answer(response: str, gold: str, answer_type: str = "exactMatch", *, q
     if answer_type not in ANSWER_TYPES:
         raise ValueError(f"answer_type is {answer_type!r}; it is one of {', '.join(ANSWER_TYPES)}")
     text = strip_reasoning(response)
+    if "：" in text:
+        text = text.replace("：", ":")
     confidence = stated(text)
     letters = answer_type == "multipleChoice"
     found = answer_in(text, letters=letters)

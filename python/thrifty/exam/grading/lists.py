@@ -126,8 +126,8 @@ def same_items(gold: Items, answer: Items, same: Callable[[str, str], bool]) -> 
     """
     if len(gold.texts) != len(answer.texts):
         return False
-    if answer.either and not gold.either and any(map(_WORD.search, gold.texts)):
-        # Solutions may be joined by "or"; of things it leaves open which.
+    if (answer.either != gold.either) and any(map(_WORD.search, gold.texts)):
+        # Solutions may be joined by "or"; of things it leaves open which, and either one is not both.
         return False
     golds, answers = _shared_unit(gold.texts), _shared_unit(answer.texts)
     if all(same(g, a) for g, a in zip(golds, answers, strict=True)):

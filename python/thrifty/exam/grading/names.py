@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from thrifty.exam.grading.vocabulary import DENIALS, FIELDS, KINDS, PARTICLES, QUALIFIERS, TITLES
+from thrifty.exam.grading.vocabulary import DENIALS, FIELDS, KINDS, NAMESAKES, PARTICLES, QUALIFIERS, TITLES
 from thrifty.exam.grading.wording import fold, words_of
 
 __all__ = ["same_acronym", "same_kind", "same_name", "same_species"]
 
+_HEIR = re.compile(r"\b(?:jr|sr|junior|senior)\b", re.I)
 _CONNECTIVES = frozenset(("of", "the", "and", "for", "in", "on", "to", "a"))
 
 
@@ -29,11 +30,18 @@ def same_name(gold: str, answer: str) -> bool:
     if long[-1].endswith(("ese", "ish")):
         # Mandarin Chinese is a kind of Chinese.
         return False
+    if _heir(answer) and not _heir(gold):
+        return False
+    if len(short) == 1 and "-" in long[-1] and "-" not in short[0]:
+        return False
     if len(short) == 1:
         return len(long) <= 3 and len(short[0]) > 3
     firsts, given = long[:-1], short[:-1]
     # More first names than the other has may only be initials: John Quincy Adams is not John Adams.
-    return all(map(_same_first, firsts, given)) and all(len(word) <= 2 for word in firsts[len(given) :])
+    more = firsts[len(given) :]
+    if more and fold(" ".join(short)) in NAMESAKES:
+        return False
+    return all(map(_same_first, firsts, given)) and all(len(word) <= 2 for word in more)
 
 
 def _name(text: str) -> list[str] | None:
@@ -51,6 +59,10 @@ def _name(text: str) -> list[str] | None:
     ):
         return None
     return words
+
+
+def _heir(text: str) -> bool:
+    return _HEIR.search(text) is not None
 
 
 def _turned(text: str) -> list[str] | None:

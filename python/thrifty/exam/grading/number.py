@@ -192,14 +192,14 @@ def read_number(text: str) -> Number | None:
 # A decimal that is written coarsely covers much: what is farther off than this is another number.
 _COARSE = Fraction(3, 100)
 # Decimals of so many digits stand for a fraction that has no end.
-_ENOUGH = 4
+_ENOUGH = 6
 
 
 def same_number(gold: Number, answer: Number) -> bool:
     """Whether an answer is the gold number.
 
     Integers and fractions are exact; a decimal gold is met by what rounds to it; a fraction without an end by a decimal
-    of at least four digits that it rounds to.
+    of at least six digits that it rounds to.
     """
     if gold.value == answer.value:
         return True

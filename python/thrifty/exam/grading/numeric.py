@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from thrifty.exam.grading.altered import is_altered
 from thrifty.exam.grading.clean import plain
 from thrifty.exam.grading.lists import items_of
 from thrifty.exam.grading.phrases import last_match, strip_lead
@@ -20,17 +21,30 @@ _CHAIN = re.compile(r"\s?[≈=]\s?|,?\s(?:or|i\.e\.,?|that is,?)\s(?:about|appro
 _ASIDE = re.compile(r"(.*\S)\s?\(([^()]{1,200})\)")
 _VERB = re.compile(r"\b(?:is|are|equals?|be)\b\s?:?\s|[a-z]:\s")
 _CIRCLE = re.compile(r"π|\bpi\b")
+_LONGEST = 1000
+_DIGITS_ONLY = re.compile(r"[\d\s^*/+(){}.$!=-]{1,1000}")
+# The last value of a chain that begins with a function of numbers, or with numbers alone.
+_COMPUTED = re.compile(
+    r"(?:\\?(?:text|mathrm|operatorname)?\{?[A-Za-z]{2,10}\}?\s?)?[({]?[^A-Za-z=≠<>]*[)}]?\s?=\s?([^=]+)"
+)
 _OPEN = re.compile(r"\b(?:not|or|isn't)\b")
 
 
 def compare_number(golds: list[Quantity], gold: Side, answer: Side) -> Told:
     """Verdict and rule for a gold answer whose readings are given."""
+    if answer.text.startswith(("≠", "!=")) or (is_altered(answer.text) and not is_altered(gold.text)):
+        return "different", "denied"
     for rule in (_direct, _by_maths, _in_sentence):
         found = rule(golds, gold, answer)
         if found is not None:
             return found
-    undecided = is_maths(answer.text) and not items_of(answer.text)
+    # Mathematics of digits alone that nobody can compute is a trap.
+    undecided = is_maths(answer.text) and not items_of(answer.text) and not _is_trap(answer.raw)
     return ("abstain" if undecided else "different"), "quantity"
+
+
+def _is_trap(text: str) -> bool:
+    return len(text) > _LONGEST or _DIGITS_ONLY.fullmatch(text) is not None
 
 
 def _match(golds: list[Quantity], answers: list[Quantity]) -> bool:
@@ -64,6 +78,14 @@ def _direct(golds: list[Quantity], gold: Side, answer: Side) -> Told | None:
     equation = _EQUATION.fullmatch(answer.text)
     if equation is not None and (answers := read_quantities(equation[1])):
         return told(_match(golds, answers), "quantity")
+    computed = _COMPUTED.fullmatch(answer.text) if "=" in answer.text else None
+    if (
+        computed is not None
+        and re.search(r"\d", answer.text[: computed.start(1)])
+        and "," not in computed[1]
+        and (answers := read_quantities(computed[1]))
+    ):
+        return told(_match(golds, answers), "quantity")
     if len(answer.text) > 1 and golds[0].unit is None and (value := roman(answer.text)) is not None:
         return told(golds[0].number.value == value, "roman")
     return None
@@ -73,6 +95,8 @@ def _by_maths(golds: list[Quantity], gold: Side, answer: Side) -> Told | None:
     """Try the answer as mathematics, or as a sentence with mathematics in it."""
     if gold.text[:2].lower() in ("0x", "0b", "0o"):
         # Mathematics would read a product.
+        return None
+    if len(answer.text) > _LONGEST:
         return None
     if not has_words(answer.text) and (found := compare_maths(gold.raw, answer.raw)) is not None:
         return found, "maths"

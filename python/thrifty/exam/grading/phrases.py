@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from thrifty.exam.grading.vocabulary import DENIALS, PLACES
+from thrifty.exam.grading.vocabulary import DENIALS, OLD_TOWNS, PLACES, STATES
 from thrifty.exam.grading.wording import fold
 
 __all__ = ["denials", "is_hedged", "last_match", "statements", "strip_lead", "undenied", "variants"]
@@ -20,7 +20,7 @@ _LEAD = re.compile(
     re.I,
 )
 _KIND = re.compile(
-    r"(?:the\s)?(?:city|town|country|state|island|planet|element|word|term|process|force|phenomenon|concept|river|gas|compound"
+    r"(?:the\s)?(?:(?:blood\s)?type|city|town|country|state|island|planet|element|word|term|process|force|phenomenon|concept|river|gas|compound"
     r"|molecule|theory|disease|language|author|composer|number|letter|name|color|colour|protein|hormone|drug|organ|mineral|star|vector|enzyme|gene|species|genus"
     r"|metal|republic|kingdom|philosopher|scientist|battle|treaty|siege|novel|book|film|movie|play|poem|painting)\s(?:(?:of|called|named|known\sas)\s)?(?=\S)",
     re.I,
@@ -34,7 +34,7 @@ _ASIDE = re.compile(r"\s[(\[]([^()\[\]]{1,200})[)\]]")
 _OTHERWISE = re.compile(r"\b(?:was|thought|formerly|wrong)\b", re.I)
 _ALSO = re.compile(r"(?:or|aka|also known as|also called|i\.e\.,?|=)\s", re.I)
 _TRAIL = re.compile(
-    r"\s?(?:\bbecause\b|,\s?(?:which|who|since|as\b|because|where|also\scalled|also\sknown|i\.e\.|(?:in|at|on|from|during)\s)|,\s(?:the|a|an)\s(?-i:[a-z])|\bsince\b"
+    r"\s?(?:\bbecause\b|,\s?(?:which|who|since|as\b|because|where|formerly|previously|also\scalled|also\sknown|i\.e\.|(?:in|at|on|from|during)\s)|,\s(?:the|a|an)\s(?-i:[a-z])|\bsince\b"
     r"|;|\s-{1,3}\s|:\s|\.\s(?=(?-i:[A-Z]))|\bis\s(?:the|my)\s(?:correct\s|final\s|right\s)?(?:answer|solution|result)\b"
     r"|\sby\s(?=(?-i:[A-Z]))|\balso\s(?:known|called)\b|\bdue\sto\b|\bas\sit\b)",
     re.I,
@@ -115,7 +115,7 @@ def variants(text: str) -> tuple[str, ...]:
     found += [lead[begin.end() :] for begin in (_KIND.match(lead), _PREPOSITION.match(lead)) if begin]
     found += [noun[1] for noun in (_NOUN.fullmatch(lead),) if noun]
     place = lead.rsplit(", ", 1)
-    if len(place) == 2 and fold(place[1].removeprefix("the ")) in PLACES:
+    if len(place) == 2 and _stands_in(place[0], fold(place[1].removeprefix("the "))):
         found.append(place[0])
     outside = _ASIDE.sub(" ", lead).strip(" .,")
     if outside != lead:
@@ -127,6 +127,11 @@ def variants(text: str) -> tuple[str, ...]:
             if not (_DENIED.search(inner) or is_hedged(inner) or _OTHERWISE.search(inner))
         ]
     return tuple(dict.fromkeys(part.strip() for part in found if part.strip()))
+
+
+def _stands_in(town: str, place: str) -> bool:
+    """Whether a place may stand behind the name of a town without making another town of it: no Paris, Texas."""
+    return place in PLACES and not (place in STATES and fold(town) in OLD_TOWNS)
 
 
 def statements(text: str) -> list[str]:

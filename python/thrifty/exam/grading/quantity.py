@@ -44,7 +44,7 @@ _BEYOND = re.compile(
     r"(?<=\d)\+$|\s(?:or|and)\s(?:(?P<less>less|fewer|below|lower|under)|more|above|higher|greater|over)$", re.I
 )
 _ABOUT = re.compile(
-    r"(?:(?:approximately|approx\.?|about|around|roughly|circa|ca\.|nearly|almost|exactly|precisely|just|only|some"
+    r"(?:(?:approximately|approx\.?|about|around|roughly|circa|ca\.|exactly|precisely|just|only|some"
     r"|equal to|equals|is|it is|it's|a total of|in total|total|the value is)\s|[~≈≃=]|\bc\.\s)+\s?",
     re.I,
 )
@@ -281,7 +281,8 @@ def _half_bare(gold: Quantity, answer: Quantity) -> bool:
         return same
     if g is None:
         assert a is not None
-        if same:
+        share = a.kind == "percent" and 0 < abs(gold.number.value) < 1
+        if same and not share:
             return True
         if a.kind == "percent" or _is_angle(a):
             return same_number(gold.number, _scaled(answer.number, a.scale))

@@ -108,11 +108,8 @@ def _with_unit(text: str, number: str) -> list[Quantity]:
         readings = read_quantities(f"{number}{'' if glued else ' '}{unit}")
         if readings and any(q.unit is not None and q.unit.kind != "thing" for q in readings):
             return readings
-    bare = read_quantities(number)
-    if bare and words and words[0]:
-        # What is counted is told by the words that follow; without a unit among them they are only words.
-        return bare
-    return bare
+    # Without a unit among the words that follow they only tell what is counted.
+    return read_quantities(number)
 
 
 def _spelled(text: str) -> list[Quantity]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from thrifty.exam.grading.altered import is_past
 from thrifty.exam.grading.names import same_acronym, same_kind, same_name, same_species
 from thrifty.exam.grading.phrases import denials, is_hedged, last_match, statements, strip_lead, undenied, variants
-from thrifty.exam.grading.vocabulary import KINDS, QUALIFIERS, SYNONYMS, TITLES, VERBS
+from thrifty.exam.grading.vocabulary import KINDS, QUALIFIERS, STATES, SYNONYMS, TITLES, VERBS
 from thrifty.exam.grading.wording import fold, numbered, same_words, words_of
 
 __all__ = ["compare_text", "same_text"]
@@ -40,12 +41,22 @@ def compare_text(gold: str, answer: str) -> Literal["equal", "different"] | None
         return "equal"
     if (right := _TRUTH.match(gold)) is not None:
         return "equal" if _truth(answer) == _TRUTHS[right[1].lower()] else "different"
+    if is_past(answer) and not is_past(gold):
+        return "different"
+    if _elsewhere(gold, answer):
+        return "different"
     golds = _alternatives(gold)
     if any(_same_phrase(g, said) for said in variants(answer) for g in golds) or _same_denial(gold, answer):
         return "equal"
     if any(_says(g, undenied(answer)) for g in golds):
         return "equal"
     return _unclear(gold, answer)
+
+
+def _elsewhere(gold: str, answer: str) -> bool:
+    """Whether both name a state, and another one: Portland, Oregon, and Portland, Maine."""
+    states = [fold(text.rpartition(", ")[2].strip(" .")) for text in (gold, answer)]
+    return states[0] != states[1] and STATES.issuperset(states)
 
 
 def _alternatives(gold: str) -> tuple[str, ...]:

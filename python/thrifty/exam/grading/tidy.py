@@ -14,10 +14,25 @@ _EMPHASIS = re.compile(r"(?<![\w)])(?:\*\*|__)|(?:\*\*|__)(?![\w(])")
 _BREAK = re.compile(r"<(?:br|hr)\s?/?>", re.I)
 #: Ends of lines that what is said goes on behind.
 GOES_ON = re.compile(r"(?::|\b(?:is|are|be|equals|was)|[=≈])[ \t*]*$")
+# Headings, bullets and what opens emphasis; a star or a hash before a single name is one of code.
+_HEADED = re.compile(
+    r"(?:#{1,6}\s+|#{2,6}(?=[A-Z\d])|#(?=\d)|:(?!:)\s*|[✅✔☑]\s*|\*{1,2}(?=\s|\d|[A-Za-z]{3,}[^*]*$)\s*)+"
+)
+_POINTER = re.compile(r"\*\*[a-z_]\w{0,2}")
 _FENCES = ("$$", "\\[", "\\(", "$")
 _RULE = re.compile(r"[-=_*~]{3,}")
 _QUOTED = re.compile(r"\n[ \t]*>[ \t]?")
-_PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'), ("'", "'"))
+_PAIRS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("**", "**"),
+    ("*", "*"),
+    ("`", "`"),
+    ('"', '"'),
+    ("'", "'"),
+)
 
 
 def is_open(text: str) -> bool:
@@ -27,12 +42,35 @@ def is_open(text: str) -> bool:
 
 def tidy(text: str) -> str:
     """Take off markup and marks around an answer, that are no part of it."""
-    text = characters(text[:CAP])
+    text = _unmarked(characters(text[:CAP]))
+    lines = [line for line in text.split("\n") if line.strip() and not _RULE.fullmatch(line.strip())]
+    text = _lines(lines, text) if len(lines) > 1 else "".join(lines)
+    text = text.strip()
+    if (headed := _HEADED.match(text)) is not None:
+        text = text[headed.end() :]
+    if text.endswith("**") and text.count("**") % 2:
+        text = text[:-2].rstrip()
+    while text:
+        if text.endswith(" |"):
+            text = text[:-2].rstrip()
+        elif text[-1] == "?" and text[-2:-1].isalnum():
+            text = text[:-1]
+        elif text[-1] in ".;,! \t" and not text.endswith(("...", "\\,", "\\!", "\\;")) and _loose(text):
+            text = text[:-1].rstrip()
+        elif (stripped := _unpaired(text)) != text:
+            text = stripped
+        else:
+            break
+    return text
+
+
+def _unmarked(text: str) -> str:
+    """Leave out fences, emphasis, comments, what is struck out, and marks of quotations."""
     if "```" in text:
         text = _FENCE.sub("", text)
     if "<" in text:
         text = _BREAK.sub("\n", text)
-    if "**" in text or "__" in text or "`" in text:
+    if ("**" in text or "__" in text or "`" in text) and not _POINTER.fullmatch(text.strip()):
         text = _EMPHASIS.sub("", text).replace("`", "")
     if "~~" in text:
         text = re.sub(r"~~[^~]*~~", " ", text)
@@ -40,20 +78,6 @@ def tidy(text: str) -> str:
         text = re.sub(r"<!--(?:[^<-]|-(?!->)|<(?!!--))*-->", " ", text)
     if "\n" in text:
         text = _QUOTED.sub("\n", text)
-    lines = [line for line in text.split("\n") if line.strip() and not _RULE.fullmatch(line.strip())]
-    text = _lines(lines, text) if len(lines) > 1 else "".join(lines)
-    text = text.strip().lstrip("#:*✅✔☑ \t").strip()
-    while text:
-        if text.endswith(" |"):
-            text = text[:-2].rstrip()
-        elif text[-1] == "?" and text[-2:-1].isalnum():
-            text = text[:-1]
-        elif text[-1] in ".;,!* \t" and not text.endswith(("...", "\\,", "\\!", "\\;")) and _loose(text):
-            text = text[:-1].rstrip()
-        elif (stripped := _unpaired(text)) != text:
-            text = stripped
-        else:
-            break
     return text
 
 

@@ -7,10 +7,13 @@ __all__ = [
     "DENIALS",
     "FIELDS",
     "KINDS",
+    "NAMESAKES",
+    "OLD_TOWNS",
     "PARTICLES",
     "PLACES",
     "QUALIFIERS",
     "SHORT",
+    "STATES",
     "SYNONYMS",
     "TITLES",
     "VERBS",
@@ -43,7 +46,7 @@ KINDS = _words(
     """
     ocean sea river lake mountain mount mountains city town island islands country state states kingdom republic
     treaty battle disease syndrome war dynasty desert empire period era age virus galaxy nebula constellation
-    infection disorder mellitus
+    infection disorder mellitus genotype genotypes allele alleles phenotype
     """
 )
 #: Kinds of ideas, which may be left out beside a name, but not added: Euler is no theorem.
@@ -102,6 +105,30 @@ PLACES = frozenset(
     washington, west virginia, wisconsin, wyoming, europe, asia, africa, north america, south america
     """.split(",")
 )
+#: States of the USA and provinces of Canada.
+STATES = frozenset(
+    " ".join(name.split())
+    for name in """
+    alabama, alaska, arizona, arkansas, california, colorado, connecticut, delaware, florida, georgia, hawaii, idaho,
+    illinois, indiana, iowa, kansas, kentucky, louisiana, maine, maryland, massachusetts, michigan, minnesota,
+    mississippi, missouri, montana, nebraska, nevada, new hampshire, new jersey, new mexico, new york, north carolina,
+    north dakota, ohio, oklahoma, oregon, pennsylvania, rhode island, south carolina, south dakota, tennessee, texas,
+    utah, vermont, virginia, washington, west virginia, wisconsin, wyoming, ontario, quebec, british columbia, alberta,
+    manitoba, nova scotia, new brunswick, newfoundland, saskatchewan
+    """.split(",")
+)
+#: Towns of the old world that have namesakes in the new one.
+OLD_TOWNS = _words(
+    """
+    paris london rome athens berlin moscow dublin manchester birmingham cambridge oxford vienna naples venice florence
+    milan cairo lima delhi lisbon madrid bristol bath plymouth hanover dresden frankfurt geneva odessa warsaw damascus
+    sparta corinth carthage alexandria cordoba valencia norwich worcester
+    gloucester glasgow edinburgh perth belfast melbourne sydney versailles marseilles bordeaux lyon stockholm bergen
+    copenhagen budapest prague belgrade palermo verona pisa genoa mantua parma hamburg bremen potsdam
+    """
+)
+#: Names that father and son share but for an initial or a name between.
+NAMESAKES = frozenset(("george bush", "john adams", "alexandre dumas", "johann strauss"))
 #: Other names of the same, by name: groups of countries, wars, molecules, verdicts.
 SYNONYMS = {
     " ".join(name.split()): number

@@ -111,7 +111,7 @@ def _same_end(gold: list[str], answer: list[str]) -> bool:
     if gold[:-1] != answer[:-1]:
         return False
     g, a = gold[-1], answer[-1]
-    if min(len(g), len(a)) >= 6 and any(
+    if min(len(g), len(a)) >= 5 and any(
         many.endswith(plural) and one.endswith(single) and many[: -len(plural)] == one[: -len(single)]
         for many, one in ((g, a), (a, g))
         for plural, single in _LATIN
