@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from thrifty.exam import Graded, GradedAnswer, calibration_error, metrics, score
-from thrifty.stats import clustered_mean, wilson
+from thrifty.stats import clustered_proportion, wilson
 
 
 def run(n: int = 600, epochs: int = 1, **changes: object) -> Graded:
@@ -46,7 +46,7 @@ def test_repeats_are_clustered_by_question() -> None:
     found = score(graded, resamples=300)
     ids = [answer.id for answer in graded.answers]
     assert (found.questions, found.epochs) == (150, 4)
-    assert found.clustered == clustered_mean(graded.correct, ids)
+    assert found.clustered == clustered_proportion(graded.correct, ids)
     assert found.clustered.high - found.clustered.low > 1.3 * (found.metrics.wilson[1] - found.metrics.wilson[0])
     low, high = found.intervals["accuracy"]
     assert high - low == pytest.approx(found.clustered.high - found.clustered.low, rel=0.25)
@@ -61,6 +61,17 @@ def test_clusters_of_the_source() -> None:
     found = score(Graded(alone), resamples=50)
     assert found.clustered is None
     assert found.intervals["accuracy"][0] < found.metrics.accuracy
+
+
+def test_clusters_that_are_all_right_are_not_certain() -> None:
+    answers = tuple(GradedAnswer(f"q{i}", epoch, True, 0.9) for i in range(20) for epoch in range(3))
+    found = score(Graded(answers, usage={"seconds": 2.0}), resamples=50)
+    assert found.clustered is not None
+    assert found.clustered.low == pytest.approx(wilson(20, 20)[0], abs=0.03)
+    assert found.clustered.high == 1
+    assert found.per_second is not None
+    assert found.per_second.low == pytest.approx(30 * found.clustered.low)
+    assert not any(low == high for low, high in found.intervals.values())
 
 
 def test_subjects_and_those_with_few_answers() -> None:

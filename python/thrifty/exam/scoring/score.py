@@ -12,7 +12,7 @@ from thrifty.errors import CalibrationUndefined
 from thrifty.exam.scoring.calibration import CalibrationError, calibration_error
 from thrifty.exam.scoring.metrics import Metrics, metrics
 from thrifty.exam.scoring.resampled import MEASURES, Resampled
-from thrifty.stats import ClusteredMean, bca_interval, bootstrap, clustered_mean, jackknife, wilson
+from thrifty.stats import ClusteredMean, bca_interval, bootstrap, clustered_proportion, jackknife, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,7 +151,7 @@ def score(graded: Graded, *, resamples: int = 10_000, seed: int = 0, label_noise
         except CalibrationUndefined as error:
             undefined = undefined or str(error)
     clusters = clusters_of(graded.answers)
-    clustered = clustered_mean(correct, clusters) if clusters is not None and len(set(clusters)) > 1 else None
+    clustered = clustered_proportion(correct, clusters) if clusters is not None and len(set(clusters)) > 1 else None
     ids = [answer.id for answer in graded.answers]
     per_second, per_kilojoule = rates(graded, measured, clustered)
     statuses: dict[str, int] = {}
@@ -209,7 +209,7 @@ def _subjects(graded: Graded) -> tuple[Subject, ...]:
 
 def rates(graded: Graded, measured: Metrics, clustered: ClusteredMean | None) -> tuple[Rate | None, Rate | None]:
     """Right answers for a second and for a kilojoule, each None where it is not known."""
-    low, high = measured.wilson if clustered is None else (max(clustered.low, 0.0), min(clustered.high, 1.0))
+    low, high = measured.wilson if clustered is None else (clustered.low, clustered.high)
     n, seconds, joules = measured.answers, graded.usage.get("seconds", 0.0), graded.joules or 0.0
 
     def rate(taken: float, source: str) -> Rate | None:
