@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thrifty.errors import MismatchError
-from thrifty.exam import Decision, Graded, GradedAnswer, compare, decide, metrics
+from thrifty.exam import Decision, Graded, GradedAnswer, compare, decide, metrics, score
 from thrifty.stats import equivalence_trials, paired_difference, paired_trials
 
 
@@ -92,6 +92,34 @@ def test_changes_of_calibration_come_with_intervals() -> None:
     assert brier.low > 0
     silent = tuple(dataclasses.replace(answer, confidence=None) for answer in first.answers)
     assert compare(first, Graded(silent), resamples=100).changes == ()
+
+
+def test_one_name_has_one_value() -> None:
+    """The published calibration error of equal confidences depends on their order: resamples have another one."""
+    first = graded(PLAIN)
+    assert "rmsce_hle" not in {change.name for change in compare(first, first, resamples=50).changes}
+    distinct = tuple(
+        dataclasses.replace(answer, confidence=(i + 1) / 2000) for i, answer in enumerate(first.answers[::-1])
+    )
+    run = Graded(distinct)
+    (change,) = [c for c in compare(run, run, resamples=50).changes if c.name == "rmsce_hle"]
+    assert change.first == pytest.approx(score(run, resamples=0).metrics.rmsce_hle)
+    assert "rmsce_hle" not in {c.name for c in compare(run, first, resamples=50).changes}
+
+
+def test_a_difference_of_errors_lies_in_its_interval() -> None:
+    """One system is calibrated, so that chance alone makes its error; the other one is not."""
+    rng = np.random.default_rng(6)
+    for _ in range(20):
+        chance = rng.beta(5, 2, 500)
+        both = []
+        for off in (0.0, 0.2):
+            right = rng.random(500) < chance - off
+            both.append(Graded(tuple(GradedAnswer(f"q{i}", 0, bool(y), float(chance[i])) for i, y in enumerate(right))))
+        for change in compare(*both, resamples=200).changes:
+            if change.name in ("ece", "rmsce"):
+                assert change.low < change.difference < change.high
+                assert change.low < 0.2 < change.high or change.high < 0.25
 
 
 @pytest.mark.parametrize("field", ["dataset_sha256", "prompt_id", "prompt_sha256", "grader"])

@@ -98,6 +98,13 @@ def test_kappa_of_one_word_is_undefined() -> None:
     assert cohen_kappa(["a", "b"], ["b", "a"]).value == -1
 
 
+def test_true_is_one() -> None:
+    assert cohen_kappa([True] * 3, [1] * 3).agreement == 1
+    mixed = cohen_kappa([True, False, True], [1.0, 0.0, 0.0])
+    assert (mixed.agreement, mixed.labels) == (pytest.approx(2 / 3), ("0.0", "1.0"))
+    assert cohen_kappa([1, 0] * 10, ["1", "0"] * 10).value == 1
+
+
 def test_rogan_gladen_undoes_errors() -> None:
     for truth in (0.0, 0.2, 0.9):
         seen = truth * 0.9 + (1 - truth) * 0.05

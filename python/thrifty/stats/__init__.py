@@ -7,7 +7,7 @@
 """
 
 from thrifty.stats.agreement import Kappa, cohen_kappa, rogan_gladen
-from thrifty.stats.bootstrap import bca_interval, bootstrap, jackknife, percentile_interval
+from thrifty.stats.bootstrap import bca_interval, bootstrap, jackknife, norm_interval, percentile_interval
 from thrifty.stats.clustered import ClusteredMean, clustered_mean, clustered_proportion
 from thrifty.stats.multiple import holm
 from thrifty.stats.paired import Equivalence, equivalence, mcnemar, paired_difference, paired_score
@@ -30,6 +30,7 @@ __all__ = [
     "holm",
     "jackknife",
     "mcnemar",
+    "norm_interval",
     "paired_difference",
     "paired_power",
     "paired_score",

@@ -12,7 +12,7 @@ from thrifty.errors import MismatchError
 from thrifty.exam.graded import Graded
 from thrifty.exam.scoring.metrics import metrics
 from thrifty.exam.scoring.paired import ALPHA, Decision, Word, decide
-from thrifty.exam.scoring.resampled import MEASURES, Resampled
+from thrifty.exam.scoring.resampled import ERRORS, MEASURES, Resampled
 from thrifty.exam.scoring.score import FEW, Rate, clusters_of, rates
 from thrifty.stats import bootstrap, clustered_proportion, holm, percentile_interval
 
@@ -74,7 +74,8 @@ class Comparison:
     first_diverging : str
         Id of the first question with other bytes; empty where there is none.
     changes : tuple of Change
-        Measures of calibration, without those that are undefined.
+        Measures of calibration, without those that are undefined, and without the published calibration error where
+        confidences are equal.
     subjects : tuple of SubjectChange
         In the order of their first pairs.
     only_first, only_second : int
@@ -246,9 +247,21 @@ def _changes(a: Graded, b: Graded, clusters: np.ndarray | None, resamples: int, 
     found = []
     for i, name in enumerate(names):
         was, now = float(values[i]), float(values[width + i])
-        if not (math.isnan(was) or math.isnan(now)):
-            found.append(Change(name, was, now, now - was, *percentile_interval(gaps[:, i])))
+        if math.isnan(was) or math.isnan(now) or (name == "rmsce_hle" and (_tied(a) or _tied(b))):
+            continue
+        low, high = percentile_interval(gaps[:, i])
+        if name in ERRORS:
+            # What chance adds to an error differs between the runs: resamples have it once more than the data.
+            bias = float(np.nanmean(gaps[:, i])) - (now - was)
+            low, high = low - max(bias, 2 * bias), high - min(bias, 2 * bias)
+        found.append(Change(name, was, now, now - was, low, high))
     return tuple(found)
+
+
+def _tied(run: Graded) -> bool:
+    """Whether confidences are equal: the published estimator then depends on the order of the rows."""
+    stated = run.confidence[~np.isnan(run.confidence)]
+    return len(np.unique(stated)) < len(stated)
 
 
 def _subjects(a: Graded, b: Graded, clusters: np.ndarray | None, delta: float) -> tuple[SubjectChange, ...]:
