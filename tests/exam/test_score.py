@@ -93,7 +93,7 @@ def test_intervals_hold_what_is_printed(seed: int, n: int, values: int, off: flo
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("off", [0.0, 0.02, 0.05, 0.1, 0.3])
 def test_intervals_cover_the_true_calibration_error(ties: bool, off: float) -> None:
-    """The truth is that of the chances with which answers were made right; what is seen is more, where that is small."""
+    """The truth is that of the chances with which answers were made; where it is small, what is seen is more."""
     rng = np.random.default_rng(1)
     inside, times, n = np.zeros(2), 250, 600
     for _ in range(times):

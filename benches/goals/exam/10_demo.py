@@ -3,8 +3,8 @@
 demo: exit status, seconds, and what its results.json says: the lower end of the interval of the PairLM's accuracy,
 chance is 25; questions of the exam that stand in what the model learned from, and of those made of that text; the
 verdict on the quantised twin. again: choices of the PairLM on a tenth of the questions, computed here from its scores
-in float64, that are not the demo's; its calibration error, added up here from the choices and confidences. worse: the verdict when the twin is exchanged for the smaller model, in a copy of
-the package.
+in float64, that are not the demo's; its calibration error, added up here. worse: the verdict when the twin is exchanged
+for the smaller model, in a copy of the package.
 
 ``--planted``: the letters of each word of the held-back text are put in order, in a copy of the package's folder.
 """
