@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 
 from thrifty.cli.exam_compare import show
 from thrifty.errors import MismatchError
-from thrifty.exam import Graded, GradedAnswer, compare, decide, metrics
-from thrifty.stats import equivalence_trials, paired_trials
+from thrifty.exam import Decision, Graded, GradedAnswer, compare, decide, metrics, score
+from thrifty.stats import equivalence_trials, paired_difference, paired_trials
 
 
 def graded(correct: np.ndarray, name: str = "plain", **changes: object) -> Graded:
@@ -111,6 +112,34 @@ def test_changes_of_calibration_come_with_intervals() -> None:
     assert compare(first, Graded(silent), resamples=100).changes == ()
 
 
+def test_one_name_has_one_value() -> None:
+    """The published calibration error of equal confidences depends on their order: resamples have another one."""
+    first = graded(PLAIN)
+    assert "rmsce_hle" not in {change.name for change in compare(first, first, resamples=50).changes}
+    distinct = tuple(
+        dataclasses.replace(answer, confidence=(i + 1) / 2000) for i, answer in enumerate(first.answers[::-1])
+    )
+    run = Graded(distinct)
+    (change,) = [c for c in compare(run, run, resamples=50).changes if c.name == "rmsce_hle"]
+    assert change.first == pytest.approx(score(run, resamples=0).metrics.rmsce_hle)
+    assert "rmsce_hle" not in {c.name for c in compare(run, first, resamples=50).changes}
+
+
+def test_a_difference_of_errors_lies_in_its_interval() -> None:
+    """One system is calibrated, so that chance alone makes its error; the other one is not."""
+    rng = np.random.default_rng(6)
+    for _ in range(20):
+        chance = rng.beta(5, 2, 500)
+        both = []
+        for off in (0.0, 0.2):
+            right = rng.random(500) < chance - off
+            both.append(Graded(tuple(GradedAnswer(f"q{i}", 0, bool(y), float(chance[i])) for i, y in enumerate(right))))
+        for change in compare(*both, resamples=200).changes:
+            if change.name in ("ece", "rmsce"):
+                assert change.low < change.difference < change.high
+                assert change.low < 0.2 < change.high or change.high < 0.25
+
+
 @pytest.mark.parametrize("field", ["dataset_sha256", "prompt_id", "prompt_sha256", "grader"])
 def test_what_must_agree(field: str) -> None:
     with pytest.raises(MismatchError, match=f"{field}.*'one'.*'two'"):
@@ -137,6 +166,9 @@ def test_answers_that_one_run_lacks() -> None:
     part = Graded(part.answers[100:900])
     found = compare(whole, part, resamples=0)
     assert (found.decision.pairs, found.only_first, found.only_second) == (800, 340, 0)
+    assert (found.verdict, found.equal_texts) == ("equivalent", 800)
+    assert "340 answers of one run alone are left out" in found.sentence
+    assert compare(part, whole, resamples=0).verdict != "identical"
     with pytest.raises(MismatchError, match="no answer in common"):
         compare(Graded(whole.answers[:10]), Graded(whole.answers[10:]))
     with pytest.raises(ValueError, match="twice"):
@@ -165,8 +197,39 @@ def test_repeats_of_a_question_tell_no_more_than_it(seed: int, n: int, repeats: 
 def test_repeats_that_are_all_alike_need_as_many_questions() -> None:
     rng = np.random.default_rng(2)
     a, b = rng.random(2000) < 0.6, rng.random(2000) < 0.6
-    often = decide(np.repeat(a, 4), np.repeat(b, 4), clusters=np.repeat(np.arange(2000), 4))
+    often = decide(np.repeat(a, 4), np.repeat(b, 4), clusters=np.repeat(np.arange(2000), 4), questions=2000)
+    assert often.questions == 2000
     assert often.needed == pytest.approx(decide(a, b).needed, rel=0.01)
+
+
+@pytest.mark.parametrize("size", [4, 127])
+def test_questions_that_are_independent_in_clusters_need_as_many(size: int) -> None:
+    """Whether the clusters are many, or too few to tell how much their questions hang together."""
+    rng = np.random.default_rng(4)
+    a = rng.random(1140) < 0.6
+    b = np.where(rng.random(1140) < 0.1, ~a, a)
+    alone, grouped = decide(a, b), decide(a, b, clusters=np.arange(1140) // size)
+    assert alone.needed <= grouped.needed <= 1.5 * alone.needed
+    run = graded(a), graded(b, "other")
+    named = [
+        Graded(tuple(dataclasses.replace(x, cluster=f"{i // size}") for i, x in enumerate(r.answers))) for r in run
+    ]
+    assert compare(*named, resamples=0).decision.needed == grouped.needed
+
+
+def test_needed_questions_find_a_loss_that_repeats_show() -> None:
+    """Repeats of a question agree in part; the loss is found with about the chance that was promised, or more."""
+    rng = np.random.default_rng(5)
+
+    def asked(n: int, loss: float) -> Decision:
+        chance = rng.beta(0.5, 0.5, n)[:, None]
+        a, b = rng.random((n, 4)) < chance, (rng.random((n, 4)) < chance) & (rng.random((n, 4)) >= loss)
+        return decide(a.ravel(), b.ravel(), delta=0.03, clusters=np.repeat(np.arange(n), 4), questions=n)
+
+    needed = asked(2000, 0.0).needed
+    found = np.mean([asked(needed, 0.06).verdict == "lost accuracy" for _ in range(60)])
+    assert needed < 4000
+    assert found >= 0.75
 
 
 def test_one_question_asked_often_tells_nothing() -> None:
@@ -182,6 +245,52 @@ def test_clusters_without_a_difference_are_not_certain() -> None:
     assert found.verdict == "cannot tell"
     assert min(found.p_loss, found.p_gain) > 0.05
     assert decide([True] * 3000, [True] * 3000, clusters=np.repeat(np.arange(1000), 3)).verdict == "equivalent"
+    assert found.low < -0.1
+    assert found.high > 0.1
+    _, low, high = paired_difference(0, 0, 20, method="score")
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_pairs_without_a_difference_are_not_certain() -> None:
+    found = decide([True] * 40, [True] * 40)
+    assert (found.low, found.high) == paired_difference(0, 0, 40, method="score")[1:]
+    assert found.high > 0.05
+    run = Graded(tuple(dataclasses.replace(answer, response="") for answer in graded(PLAIN[:40]).answers))
+    assert "-8.76 to +8.76" in compare(run, run, resamples=0).sentence
+
+
+@given(st.integers(0, 10**6), st.integers(2, 40), st.integers(2, 6), st.floats(0, 0.3))
+def test_clusters_are_never_narrower_than_independent_pairs(seed: int, groups: int, size: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    a = rng.random(groups * size) < 0.6
+    b = np.where(rng.random(groups * size) < share, ~a, a)
+    alone, found = decide(a, b), decide(a, b, clusters=np.repeat(np.arange(groups), size))
+    assert -1 <= found.low <= alone.score_low + 1e-9
+    assert alone.score_high - 1e-9 <= found.high <= 1
+    assert found.p_loss >= min(alone.p_loss, 0.5) - 1e-9
+    assert math.isnan(found.p_exact)
+    assert not math.isnan(alone.p_exact)
+
+
+@pytest.mark.parametrize(("groups", "size"), [(6, 400), (40, 60), (600, 4)])
+def test_a_loss_in_clusters_is_rarely_called_equivalent(groups: int, size: int) -> None:
+    rng = np.random.default_rng(9)
+    of, said = np.repeat(np.arange(groups), size), 0
+    for _ in range(300):
+        loss = np.clip(rng.normal(0.02, 0.01, groups), 0, 0.1)[of]
+        a = rng.random(groups * size) < 0.6
+        differ = rng.random(groups * size)
+        b = np.where(differ < 0.03, True, np.where(differ < 0.06 + loss, False, a))
+        a = np.where(differ < 0.03, False, np.where(differ < 0.06 + loss, True, a))
+        said += decide(a, b, delta=0.02, clusters=of).verdict == "equivalent"
+    assert said <= 0.08 * 300
+
+
+def test_many_questions_in_few_clusters_can_be_equivalent() -> None:
+    rng = np.random.default_rng(9)
+    a = rng.random(40_000) < 0.6
+    b = np.where(rng.random(40_000) < 0.05, rng.random(40_000) < 0.5, a)
+    assert decide(a, b, delta=0.01, clusters=np.arange(40_000) // 2000).verdict == "equivalent"
 
 
 @pytest.mark.parametrize(
@@ -210,3 +319,8 @@ def test_how_often_words_are_said(loss: float, n: int, word: str, low: float, hi
 def test_wrong_arguments(first: list[bool], second: list[bool], delta: float) -> None:
     with pytest.raises(ValueError, match="first, second|delta"):
         decide(first, second, delta=delta)
+
+
+def test_more_questions_than_pairs_are_refused() -> None:
+    with pytest.raises(ValueError, match="questions: 1 to 2"):
+        decide([True, False], [True, True], questions=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -64,6 +65,15 @@ def test_a_worse_twin_changes_the_verdict(monkeypatch: pytest.MonkeyPatch, tmp_p
     section = demo.tell(tmp_path, full=False, threads=1, seed=0, progress=None)
     (table,) = [record for record in section.records if record.id == "exam.verdicts"]
     assert {row[0]: row[-1] for row in table.rows}[TWIN] == "lost accuracy"  # type: ignore[union-attr]
+
+
+def test_an_exam_without_an_error_shows_its_hardest_question() -> None:
+    exam = demo.asked(1)
+    graded = demo.takes(exam, SMALL, 1, None).graded
+    right = [dataclasses.replace(answer, correct=True) for answer in graded.answers]
+    table = demo.question(exam, dataclasses.replace(graded, answers=tuple(right)))
+    assert table.title.startswith(f"Right with {100 * graded.confidence.min():.0f} %")
+    assert demo.question(exam, graded).title.startswith("Wrong with ")
 
 
 def test_what_was_learned_is_found() -> None:

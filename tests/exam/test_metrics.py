@@ -98,6 +98,8 @@ def test_confidences_that_are_not_stated() -> None:
         metrics([], [])
     with pytest.raises(ValueError, match="percent"):
         metrics([95], [True])
+    with pytest.raises(ValueError, match=r"got 1\.0000000001: divide percent"):
+        metrics([1.0000000001], [True])
 
 
 def test_curves() -> None:

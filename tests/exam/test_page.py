@@ -82,6 +82,8 @@ def test_records_say_what_the_score_says() -> None:
     by_id = {record.id: record for record in section.records}
     assert by_id["first_accuracy"].value == found.metrics.accuracy
     assert by_id["first_accuracy"].interval == found.metrics.wilson
+    assert by_id["first_rmsce"].interval == found.intervals["rmsce"]
+    assert f"{found.rmsce.low:.4f} to {found.rmsce.high:.4f} in all orders" in by_id["first_rmsce"].source
     assert by_id["first_per_kilojoule"].value == pytest.approx(found.metrics.right / 0.9)
     assert "rapl" in by_id["first_per_kilojoule"].source
     subjects = by_id["first_subjects"]

@@ -6,10 +6,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from thrifty.cli.exam_score import show
 from thrifty.exam import Graded, GradedAnswer, calibration_error, metrics, score
-from thrifty.stats import clustered_mean, wilson
+from thrifty.stats import clustered_proportion, wilson
 
 
 def run(n: int = 600, epochs: int = 1, **changes: object) -> Graded:
@@ -47,7 +49,7 @@ def test_repeats_are_clustered_by_question() -> None:
     found = score(graded, resamples=300)
     ids = [answer.id for answer in graded.answers]
     assert (found.questions, found.epochs) == (150, 4)
-    assert found.clustered == clustered_mean(graded.correct, ids)
+    assert found.clustered == clustered_proportion(graded.correct, ids)
     assert found.clustered.high - found.clustered.low > 1.3 * (found.metrics.wilson[1] - found.metrics.wilson[0])
     low, high = found.intervals["accuracy"]
     assert high - low == pytest.approx(found.clustered.high - found.clustered.low, rel=0.25)
@@ -62,6 +64,49 @@ def test_clusters_of_the_source() -> None:
     found = score(Graded(alone), resamples=50)
     assert found.clustered is None
     assert found.intervals["accuracy"][0] < found.metrics.accuracy
+
+
+def test_clusters_that_are_all_right_are_not_certain() -> None:
+    answers = tuple(GradedAnswer(f"q{i}", epoch, True, 0.9) for i in range(20) for epoch in range(3))
+    found = score(Graded(answers, usage={"seconds": 2.0}), resamples=50)
+    assert found.clustered is not None
+    assert found.clustered.low == pytest.approx(wilson(20, 20)[0], abs=0.03)
+    assert found.clustered.high == 1
+    assert found.per_second is not None
+    assert found.per_second.low == pytest.approx(30 * found.clustered.low)
+    assert not any(low == high for low, high in found.intervals.values())
+
+
+@given(st.integers(0, 10**6), st.integers(2, 500), st.sampled_from([3, 20, 10**6]), st.floats(0, 0.5))
+def test_intervals_hold_what_is_printed(seed: int, n: int, values: int, off: float) -> None:
+    rng = np.random.default_rng(seed)
+    confidence = rng.integers(0, values + 1, n) / values
+    correct = rng.random(n) < confidence - off
+    answers = zip(correct.tolist(), confidence.tolist(), strict=True)
+    found = score(Graded(tuple(GradedAnswer(f"q{i}", 0, *answer) for i, answer in enumerate(answers))), resamples=60)
+    for name in ("ece", "rmsce", "rmsce_hle"):
+        if name in found.intervals:
+            low, high = found.intervals[name]
+            assert 0 <= low <= getattr(found.metrics, name) <= high
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("off", [0.0, 0.02, 0.05, 0.1, 0.3])
+def test_intervals_cover_the_true_calibration_error(ties: bool, off: float) -> None:
+    """The truth is that of the chances with which answers were made; where it is small, what is seen is more."""
+    rng = np.random.default_rng(1)
+    inside, times, n = np.zeros(2), 250, 600
+    for _ in range(times):
+        confidence = rng.choice([0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0], n) if ties else rng.beta(5, 2, n)
+        chance = confidence - off
+        graded = zip((rng.random(n) < chance).tolist(), confidence.tolist(), strict=True)
+        found = score(Graded(tuple(GradedAnswer(f"q{i}", 0, *g) for i, g in enumerate(graded))), resamples=300)
+        # Every answer is as much too sure as every other one.
+        for i, name in enumerate(("ece", "rmsce")):
+            low, high = found.intervals[name]
+            inside[i] += low <= off <= high
+    assert inside.min() / times >= 0.93
 
 
 def test_subjects_and_those_with_few_answers() -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import re
+import unicodedata
 from decimal import Decimal
 from pathlib import Path
 from xml.etree import ElementTree
@@ -106,9 +107,9 @@ def test_charts_are_well_formed(tmp_path: Path) -> None:
                     assert "nan" not in value
 
 
-def test_halves_of_pairs_are_replaced(tmp_path: Path) -> None:
+def test_halves_of_pairs_are_shown_by_number(tmp_path: Path) -> None:
     page = write(tmp_path, "r", [Section("s", "half \ud83d", "")]).read_text()
-    assert "half ?" in page
+    assert "half \\ud83d<" in page
 
 
 def test_points_have_bars_and_notes(tmp_path: Path) -> None:
@@ -190,3 +191,23 @@ def test_a_grid_is_darkest_where_it_is_least_and_dots_have_no_line(tmp_path: Pat
 def test_a_ratio_says_which_is_better(tmp_path: Path, ratio: float, said: str) -> None:
     figure = Figure("f", "a figure", 2.0, baseline=1.0, ratio=ratio)
     assert f", {said}<" in write(tmp_path, "page", [Section("s", "section", "", [figure])]).read_text()
+
+
+def test_what_steers_a_page_is_shown_by_number(tmp_path: Path) -> None:
+    """Letters that turn the direction of text, terminals' codes and nothing at all can't hide what is there."""
+    hostile = "a\u202eb\x00\x1b[31m\u200b\U000e0041\x85<i>"
+    records = [
+        Table("t", hostile, [hostile], [[hostile]]),
+        Figure("f", hostile, 1.0, hostile, source=hostile),
+        Bars("b", hostile, {hostile: 1.0}, hostile),
+        Series("s", hostile, [0.0, 1.0], {hostile: [0.0, 1.0]}, x_label=hostile, notes={hostile: [hostile, ""]}),
+    ]
+    page = write(tmp_path, hostile, [Section("x", hostile, hostile, records)], note=hostile).read_text()
+    assert not any(unicodedata.category(letter) in ("Cc", "Cf") and letter != "\n" for letter in page)
+    assert page.count("a\\u202eb\\u0000\\u001b[31m\\u200b\\U000e0041\\u0085&lt;i&gt;") >= 12
+    assert json.loads((tmp_path / "results.json").read_text())["title"] == hostile
+
+
+def test_letters_of_all_languages_are_left_alone(tmp_path: Path) -> None:
+    words = "Größe \u4e2d\u6587 \u0639\u0631\u0628 \U0001f600 a\u0301"
+    assert words in write(tmp_path, words, []).read_text()

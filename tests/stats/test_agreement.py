@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from thrifty.stats import clustered_mean, cohen_kappa, rogan_gladen
+from thrifty.stats import clustered_mean, clustered_proportion, cohen_kappa, rogan_gladen, wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from thrifty.stats import ClusteredMean
 
 
 def test_clusters_of_one_are_independent_rows() -> None:
@@ -30,18 +36,41 @@ def test_repeats_add_nothing() -> None:
     assert (thrice.low, thrice.high) == pytest.approx((once.low, once.high))
 
 
+@pytest.mark.parametrize("interval", [clustered_mean, clustered_proportion])
 @pytest.mark.parametrize(("groups", "size"), [(40, 10), (15, 20)])
-def test_coverage_with_clusters(groups: int, size: int) -> None:
+def test_coverage_with_clusters(groups: int, size: int, interval: Callable[..., ClusteredMean]) -> None:
     rng = np.random.default_rng(7)
     of, inside, naive = np.repeat(np.arange(groups), size), 0, 0
     for _ in range(1500):
         chance = rng.beta(3, 3, groups)
         y = rng.random(groups * size) < chance[of]
-        found = clustered_mean(y, of)
+        found = interval(y, of)
         inside += found.low <= 0.5 <= found.high
         naive += abs(y.mean() - 0.5) <= 1.96 * math.sqrt(0.25 / len(y))
     assert 0.93 <= inside / 1500 <= 0.97
     assert naive / 1500 < 0.9
+
+
+def test_coverage_of_rare_errors_in_clusters() -> None:
+    """Of 30 questions asked 3 times, nearly all are right: no interval is without width, or leaves 0 to 1."""
+    rng = np.random.default_rng(8)
+    of, inside = np.repeat(np.arange(30), 3), 0
+    for _ in range(1500):
+        y = rng.random(90) < np.where(rng.random(30) < 0.06, 0.5, 1.0)[of]
+        found = clustered_proportion(y, of)
+        assert 0 <= found.low < found.high <= 1
+        inside += found.low <= 0.97 <= found.high
+    assert inside / 1500 >= 0.93
+
+
+def test_a_share_in_clusters_is_no_surer_than_one_of_rows() -> None:
+    rng = np.random.default_rng(9)
+    y = rng.random(300) < 0.3
+    found, rows = clustered_proportion(y, np.arange(300) // 2), wilson(int(y.sum()), 300)
+    assert found.low <= rows[0] + 1e-3
+    assert found.high >= rows[1] - 1e-3
+    uneven = clustered_proportion([True] * 60, [0] * 50 + list(range(1, 11)))
+    assert uneven.low < clustered_proportion([True] * 60, np.arange(60) % 11).low
 
 
 def test_kappa() -> None:
@@ -67,6 +96,13 @@ def test_kappa_of_one_word_is_undefined() -> None:
     assert math.isnan(found.low)
     assert found.agreement == 1
     assert cohen_kappa(["a", "b"], ["b", "a"]).value == -1
+
+
+def test_true_is_one() -> None:
+    assert cohen_kappa([True] * 3, [1] * 3).agreement == 1
+    mixed = cohen_kappa([True, False, True], [1.0, 0.0, 0.0])
+    assert (mixed.agreement, mixed.labels) == (pytest.approx(2 / 3), ("0.0", "1.0"))
+    assert cohen_kappa([1, 0] * 10, ["1", "0"] * 10).value == 1
 
 
 def test_rogan_gladen_undoes_errors() -> None:

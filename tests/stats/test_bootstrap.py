@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import bootstrap as peer
 from scipy.stats import multinomial
 
-from thrifty.stats import bca_interval, bootstrap, jackknife, percentile_interval, philox
+from thrifty.stats import bca_interval, bootstrap, jackknife, norm_interval, percentile_interval, philox
 
 
 def counts_of(rows: int, resamples: int, **options: object) -> np.ndarray:
@@ -93,6 +93,26 @@ def test_what_is_undefined_does_not_count() -> None:
     assert all(map(math.isnan, percentile_interval([np.nan])))
     assert all(map(math.isnan, bca_interval([np.nan], 1.0, [1.0])))
     assert bca_interval([2.0, 2.0], 1.0, [1.0, 1.0]) == (2.0, 2.0)
+
+
+def test_a_norm_of_nothing_but_chance() -> None:
+    """Percentiles of resamples never reach down to the truth, 0; a norm far from 0 has about their width."""
+    rng = np.random.default_rng(3)
+    for true in (0.0, 5.0):
+        inside = 0
+        for _ in range(300):
+            seen = rng.normal(true, 1, 10)
+            drawn = np.linalg.norm(seen + rng.normal(0, 1, (300, 10)), axis=1)
+            low, high = norm_interval(drawn, float(np.linalg.norm(seen)))
+            assert 0 <= low <= np.linalg.norm(seen) <= high
+            inside += low <= true * math.sqrt(10) <= high
+            if true == 0:
+                assert percentile_interval(drawn)[0] > 0
+            else:
+                assert high - low == pytest.approx(np.diff(percentile_interval(drawn))[0], rel=0.35)
+        assert inside / 300 >= 0.93
+    assert all(map(math.isnan, norm_interval([np.nan], 1.0)))
+    assert all(map(math.isnan, norm_interval([1.0], math.nan)))
 
 
 def test_wrong_arguments() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thrifty.cli import common
-from thrifty.cli.exam_score import SUBJECTS, Grader, Questions, Resamples, RunPath, between, finite, read
+from thrifty.cli.exam_score import SUBJECTS, Grader, Questions, Resamples, RunPath, finite, read
 
 if TYPE_CHECKING:
     from thrifty.exam import Comparison
@@ -52,13 +52,14 @@ def told(found: Comparison) -> dict[str, Any]:
 def show(found: Comparison) -> None:
     """Print it for people."""
     d = found.decision
+    mcnemar = f"McNemar: {d.p_exact:.3g} exact" if d.clusters == d.pairs else f"t over {d.clusters:,} clusters"
     rows = [
         ("verdict", found.sentence),
         (found.first or "first", f"{100 * found.first_accuracy:.2f} %"),
         (found.second or "second", f"{100 * found.second_accuracy:.2f} %"),
-        ("difference", f"{100 * d.difference:+.2f} points, {between((d.low, d.high))}"),
+        ("difference", f"{100 * d.difference:+.2f} points, {100 * d.score_low:+.2f} to {100 * d.score_high:+.2f}"),
         ("right in one alone", f"{d.first_only:,} and {d.second_only:,} of {d.pairs:,} pairs"),
-        ("McNemar", f"p = {d.p_exact:.3g} exact, {d.p_mid:.3g} mid"),
+        ("no difference", f"p = {d.p:.3g}, " + mcnemar),
         (f"within {100 * found.delta:g} points", f"p = {d.p_loss:.3g} of a loss, {d.p_gain:.3g} of a gain"),
     ]
     if found.texts:

@@ -106,10 +106,16 @@ def show(found: Score) -> None:
     ]
     if found.clustered is not None:
         c = found.clustered
-        rows.append(("", f"{between((c.low, c.high))} (t over {c.clusters:,} clusters)"))
-    for name, error in (("calibration error", found.rmsce), ("as published", found.rmsce_hle)):
+        rows.append(("", f"{between((c.low, c.high))} (over {c.clusters:,} clusters)"))
+    for key, name, error in (
+        ("rmsce", "calibration error", found.rmsce),
+        ("rmsce_hle", "as published", found.rmsce_hle),
+    ):
         if error is not None:
-            rows.append((name, f"{error.value:.4f}, {error.low:.4f} to {error.high:.4f} in all orders of ties"))
+            ends = found.intervals.get(key)
+            spread = "" if ends is None else f", {ends[0]:.4f} to {ends[1]:.4f}"
+            orders = f" ({error.low:.4f} to {error.high:.4f} in all orders of ties)" if error.low < error.high else ""
+            rows.append((name, f"{error.value:.4f}{spread}{orders}"))
     if found.undefined:
         rows.append(("", found.undefined))
     for name in ("ece", "brier", "log_loss", "auroc", "aurc"):

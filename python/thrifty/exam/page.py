@@ -107,17 +107,19 @@ def _figures(found: Score, key: str) -> list[Figure]:
     m = found.metrics
     clustered = found.clustered
     wide = m.wilson if clustered is None else (clustered.low, clustered.high)
-    kind = "Wilson, 95 %" if clustered is None else f"t over {clustered.clusters:,} clusters, 95 %"
+    kind = "Wilson, 95 %" if clustered is None else f"score interval over {clustered.clusters:,} clusters, 95 %"
     figures = [Figure(f"{key}_accuracy", "Accuracy", m.accuracy, interval=wide, source=kind)]
     for name, title, error in (
         ("rmsce", "Calibration error, all bins", found.rmsce),
         ("rmsce_hle", "Calibration error as published", found.rmsce_hle),
     ):
         if error is not None:
-            source = "all orders of equal confidences"
+            between = found.intervals.get(name)
+            source = "bootstrap, 95 %; " if between else ""
+            source += f"{error.low:.4f} to {error.high:.4f} in all orders of equal confidences"
             if error.not_stated:
                 source += f"; {error.as_certain:.4f} where not stated is taken as 100 %"
-            figures.append(Figure(f"{key}_{name}", title, error.value, interval=(error.low, error.high), source=source))
+            figures.append(Figure(f"{key}_{name}", title, error.value, interval=between, source=source))
     titles = {
         "brier": "Brier score",
         "ece": "Expected calibration error, 15 bins",

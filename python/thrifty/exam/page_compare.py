@@ -30,13 +30,16 @@ def comparison_section(found: Comparison) -> Section:
         text += (
             f"\n\nAnswers that nobody could grade, which count as wrong: {found.unscored[0]:,}, {found.unscored[1]:,}."
         )
-    kind = "pairs, 95 %" if d.clusters == d.pairs else f"t over {d.clusters:,} clusters, 95 %"
+    alone = d.clusters == d.pairs
+    test = f"McNemar, mid-p; exact: {d.p_exact:.3g}" if alone else f"t over {d.clusters:,} clusters"
+    kind = "score interval of pairs, 95 %" if alone else f"t over {d.clusters:,} clusters, 95 %"
+    limit = f"{100 * found.delta:g} point" + "s" * (100 * found.delta != 1)
     figures = [
         Figure("difference", "Difference of accuracy", 100 * d.difference, "points",
-               interval=(100 * d.low, 100 * d.high), source=kind),
+               interval=(100 * d.score_low, 100 * d.score_high), source=kind),
         Figure("both_accuracies", f"Accuracy of {names[1]}", found.second_accuracy, baseline=found.first_accuracy),
-        Figure("p", "p-value of no difference", d.p, source=f"McNemar, exact: {d.p_exact:.3g}"),
-        Figure("p_equivalent", f"p-value of a difference of {100 * found.delta:g} points", max(d.p_loss, d.p_gain),
+        Figure("p", "p-value of no difference", d.p, source=test),
+        Figure("p_equivalent", f"p-value of a difference of {limit}", max(d.p_loss, d.p_gain),
                source="two one-sided tests"),
     ]  # fmt: skip
     for name, title, rates in (

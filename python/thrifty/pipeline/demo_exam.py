@@ -248,8 +248,8 @@ def row(name: str, found: Comparison) -> tuple[object, ...]:
         d.first_only,
         d.second_only,
         100 * d.difference,
-        100 * d.low,
-        100 * d.high,
+        100 * d.score_low,
+        100 * d.score_high,
         found.verdict,
     )
 
@@ -273,15 +273,14 @@ def diagram(graded: Graded) -> Series:
 
 
 def question(exam: ContinuationExam, graded: Graded) -> Table:
-    """Show a question, the surest that was answered wrong."""
-    sure = np.where(graded.correct, -1.0, graded.confidence)
-    at = int(np.argmax(sure))
+    """Show a question, the surest that was answered wrong; the least sure one, were none wrong."""
+    whole = bool(graded.correct.all())
+    at = int(np.argmin(graded.confidence) if whole else np.argmax(np.where(graded.correct, -1.0, graded.confidence)))
+    word, sure = "Right" if whole else "Wrong", graded.confidence[at]
     item, answer = exam.items[at], graded.answers[at]
     rows = [("the passage", f"... {item.context} ...")]
     for letter, option in zip("ABCD", item.options, strict=True):
         marks = [("the real one", letter == "ABCD"[item.answer]), ("chosen", letter == answer.response)]
         said = ", ".join(word for word, holds in marks if holds)
         rows.append((letter + (f" ({said})" if said else ""), f"...{option}"))
-    return Table(
-        "exam.question", f"Wrong with {100 * sure[at]:.0f} % of confidence, of {item.book}", ["", "text"], rows
-    )
+    return Table("exam.question", f"{word} with {100 * sure:.0f} % of confidence, of {item.book}", ["", "text"], rows)

@@ -7,11 +7,11 @@ import hashlib
 import json
 import math
 from dataclasses import asdict
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thrifty.report.escape import escape
 from thrifty.report.records import Bars, Figure, Grid, Section, Series, Table
 from thrifty.report.svg import bars, chart, grid, number
 
@@ -59,8 +59,7 @@ def write(folder: str | os.PathLike[str], title: str, sections: Sequence[Section
 
 def _replace(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
-    # Half of a surrogate pair, which JSON lets through, is no text.
-    partial.write_text(text, encoding="utf-8", errors="replace")
+    partial.write_text(text, encoding="utf-8")
     partial.replace(path)
 
 

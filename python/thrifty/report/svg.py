@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from html import escape
 from typing import TYPE_CHECKING
+
+from thrifty.report.escape import escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@
 """
 
 from thrifty.stats.agreement import Kappa, cohen_kappa, rogan_gladen
-from thrifty.stats.bootstrap import bca_interval, bootstrap, jackknife, percentile_interval
-from thrifty.stats.clustered import ClusteredMean, clustered_mean
+from thrifty.stats.bootstrap import bca_interval, bootstrap, jackknife, norm_interval, percentile_interval
+from thrifty.stats.clustered import ClusteredMean, clustered_mean, clustered_proportion
 from thrifty.stats.multiple import holm
 from thrifty.stats.paired import Equivalence, equivalence, mcnemar, paired_difference, paired_score
 from thrifty.stats.power import equivalence_trials, paired_power, paired_trials
@@ -23,12 +23,14 @@ __all__ = [
     "bootstrap",
     "clopper_pearson",
     "clustered_mean",
+    "clustered_proportion",
     "cohen_kappa",
     "equivalence",
     "equivalence_trials",
     "holm",
     "jackknife",
     "mcnemar",
+    "norm_interval",
     "paired_difference",
     "paired_power",
     "paired_score",

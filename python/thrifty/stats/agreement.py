@@ -59,7 +59,7 @@ def cohen_kappa(
     Parameters
     ----------
     first, second : array_like
-        Labels of the same things, of equal length, at least one.
+        Labels of the same things, of equal length, at least one: as text, where one list is not of numbers or booleans.
     confidence, resamples, seed
         Of the interval.
 
@@ -70,7 +70,9 @@ def cohen_kappa(
     >>> round(kappa.value, 3), kappa.table.tolist()
     (0.898, [[55, 0], [5, 40]])
     """
-    a, b = np.asarray(first).astype(str), np.asarray(second).astype(str)
+    a, b = np.asarray(first), np.asarray(second)
+    if not {a.dtype.kind, b.dtype.kind} <= set("biuf"):
+        a, b = a.astype(str), b.astype(str)
     if a.ndim != 1 or a.shape != b.shape or not len(a):
         raise ValueError(f"first, second: lists of one length, at least 1, are needed, got {a.shape} and {b.shape}")
     labels, numbers = np.unique(np.concatenate([a, b]), return_inverse=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float64]
 
-__all__ = ["bca_interval", "bootstrap", "jackknife", "percentile_interval"]
+__all__ = ["bca_interval", "bootstrap", "jackknife", "norm_interval", "percentile_interval"]
 
 #: Resamples that share a position of the generator: part of what a seed means.
 BLOCK = 64
@@ -180,6 +180,42 @@ def bca_interval(
         return normal.cdf(bias + z / (1 - skew * z)) if skew * z < 1 else 1.0
 
     return _quantiles(values, moved((1 - confidence) / 2), moved((1 + confidence) / 2))
+
+
+def norm_interval(samples: ArrayLike, value: float, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of a norm of true errors, which chance makes look larger than it is, and resamples larger still.
+
+    The low end takes the bias from the square, where it is the same in the data and in resamples: 0 may be inside where
+    all errors may be chance. The high one is the quantile of resamples less their bias against ``value``, as if that
+    had none. Both together hold ``value``, and the norm at least as often as they say.
+
+    Parameters
+    ----------
+    samples : array_like
+        Bootstrap values, nan where undefined.
+    value : float
+        Of the data themselves.
+    confidence : float
+        Of the interval.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thrifty.stats import norm_interval
+    >>> rng = np.random.default_rng(1)
+    >>> seen = rng.normal(0.0, 0.1, 8)  # true errors are 0
+    >>> drawn = np.linalg.norm(seen + rng.normal(0.0, 0.1, (2000, 8)), axis=1)
+    >>> low, high = norm_interval(drawn, float(np.linalg.norm(seen)))
+    >>> low, bool(high > np.linalg.norm(seen))
+    (0.0, True)
+    """
+    values = np.asarray(samples, np.float64)
+    values = values[~np.isnan(values)]
+    if not len(values) or math.isnan(value):
+        return math.nan, math.nan
+    _, far = _quantiles(values, (1 - confidence) / 2, (1 + confidence) / 2)
+    low = math.sqrt(max(2 * value * value - far * far, 0.0))
+    return min(low, value), max(far - float(values.mean()) + value, value)
 
 
 def _quantiles(samples: ArrayLike, low: float, high: float) -> tuple[float, float]:

@@ -76,14 +76,14 @@ def mcnemar(first: int, second: int, *, mid: bool = False) -> float:
 
 
 def paired_difference(
-    first: int, second: int, trials: int, *, confidence: float = 0.95, method: str = "wald"
+    first: float, second: float, trials: float, *, confidence: float = 0.95, method: str = "wald"
 ) -> tuple[float, float, float]:
     """Difference of two paired shares, and its interval.
 
     Parameters
     ----------
-    first, second, trials : int
-        Questions that only the first, only the second got right; all questions.
+    first, second, trials : float
+        Questions that only the first, only the second got right; all questions. They may be fractions.
     confidence : float
         Of the interval.
     method : str
@@ -114,7 +114,7 @@ def paired_difference(
     return difference, _root(first, second, trials, z, -1.0), _root(first, second, trials, -z, 1.0)
 
 
-def _root(first: int, second: int, trials: int, score: float, end: float) -> float:
+def _root(first: float, second: float, trials: float, score: float, end: float) -> float:
     """Find the difference at which the score, which falls as the difference grows, is ``score``."""
     outer, inner = end, (second - first) / trials
     for _ in range(100):

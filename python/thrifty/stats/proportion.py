@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-__all__ = ["clopper_pearson", "wald", "wilson"]
+__all__ = ["clopper_pearson", "score_interval", "wald", "wilson"]
 
 
 def _check(successes: int, trials: int, confidence: float) -> None:
@@ -43,12 +43,15 @@ def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[fl
     0.0
     """
     _check(successes, trials, confidence)
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    p = successes / trials
+    return score_interval(successes / trials, trials, NormalDist().inv_cdf(0.5 + confidence / 2))
+
+
+def score_interval(share: float, trials: float, z: float) -> tuple[float, float]:
+    """Shares that a share seen in so many trials, which may be a fraction, is at most ``z`` standard errors from."""
     scale = 1 + z * z / trials
-    centre = (p + z * z / (2 * trials)) / scale
-    half = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials)) / scale
-    return (0.0 if successes == 0 else centre - half, 1.0 if successes == trials else centre + half)
+    centre = (share + z * z / (2 * trials)) / scale
+    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / scale
+    return (0.0 if share == 0 else centre - half, 1.0 if share == 1 else centre + half)
 
 
 def clopper_pearson(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:

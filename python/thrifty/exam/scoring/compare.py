@@ -11,10 +11,10 @@ import numpy as np
 from thrifty.errors import MismatchError
 from thrifty.exam.graded import Graded
 from thrifty.exam.scoring.metrics import metrics
-from thrifty.exam.scoring.paired import Decision, Word, decide
-from thrifty.exam.scoring.resampled import MEASURES, Resampled
+from thrifty.exam.scoring.paired import ALPHA, Decision, Word, decide
+from thrifty.exam.scoring.resampled import ERRORS, MEASURES, Resampled
 from thrifty.exam.scoring.score import FEW, Rate, clusters_of, rates
-from thrifty.stats import bootstrap, clustered_mean, holm, percentile_interval
+from thrifty.stats import bootstrap, clustered_proportion, holm, percentile_interval
 
 if TYPE_CHECKING:
     from thrifty.exam.graded import GradedAnswer
@@ -61,7 +61,8 @@ class Comparison:
     first, second : str
         Names of the runs.
     verdict : str
-        That of ``decision``, or ``"identical"`` where all responses are equal byte by byte, and so are all grades.
+        That of ``decision``, or ``"identical"`` where all responses are equal byte by byte, and so are all grades,
+        and no answer is left out.
     delta : float
         Loss of accuracy that would matter.
     first_accuracy, second_accuracy : float
@@ -73,7 +74,8 @@ class Comparison:
     first_diverging : str
         Id of the first question with other bytes; empty where there is none.
     changes : tuple of Change
-        Measures of calibration, without those that are undefined.
+        Measures of calibration, without those that are undefined, and without the published calibration error where
+        confidences are equal.
     subjects : tuple of SubjectChange
         In the order of their first pairs.
     only_first, only_second : int
@@ -106,14 +108,22 @@ class Comparison:
     def sentence(self) -> str:
         """The verdict in words, with what it rests on."""
         d, points = self.decision, 100 * self.delta
-        gap = f"{100 * d.difference:+.2f} points, {100 * d.low:+.2f} to {100 * d.high:+.2f}, over {d.pairs:,} answers"
         if self.verdict == "identical":
             return f"identical: all {self.texts:,} responses are equal byte by byte"
+        limit = f"{points:g} point" + "s" * (points != 1)
+        between = f"{100 * d.score_low:+.2f} to {100 * d.score_high:+.2f}"
+        gap = f"{100 * d.difference:+.2f} points, {between}, over {d.pairs:,} answers"
+        if self.only_first or self.only_second:
+            gap += f"; {self.only_first + self.only_second:,} answers of one run alone are left out"
         if self.verdict == "equivalent":
-            return f"equivalent: accuracies differ by less than {points:g} points ({gap})"
+            return f"equivalent: accuracies differ by less than {limit} ({gap})"
         if self.verdict == "cannot tell":
-            less = f"; a loss of {points:g} points is excluded, a gain is not" if d.p_loss < 0.05 else ""
-            return f"cannot tell: {gap}{less}; about {d.needed:,} questions would tell {points:g} points"
+            less = f"; a loss of {limit} is excluded, a gain is not" if d.p_loss < ALPHA else ""
+            # With so many questions a difference near the limit is still open.
+            count = (
+                f"about {d.needed:,} questions" if d.needed > d.questions else f"more than {d.questions:,} questions"
+            )
+            return f"cannot tell: {gap}{less}; {count} would tell {limit}"
         return f"{self.verdict}: {gap} (p = {d.p:.2g})"
 
 
@@ -151,11 +161,14 @@ def compare(
     a, b = _paired(first, second)
     clusters = clusters_of(a.answers, b.answers)
     right = a.correct, b.correct
-    decision = decide(*right, delta=delta, clusters=clusters)
+    decision = decide(*right, delta=delta, clusters=clusters, questions=len({answer.id for answer in a.answers}))
     pairs = list(zip(a.answers, b.answers, strict=True))
     apart = next((x.id for x, y in pairs if x.response != y.response), "")
     texts = sum(bool(x.response) and bool(y.response) for x, y in pairs)
-    same = bool(texts) and not apart and all(x.correct is y.correct and x.status == y.status for x, y in pairs)
+    whole = len(pairs) == len(first.answers) == len(second.answers)
+    same = (
+        whole and bool(texts) and not apart and all(x.correct is y.correct and x.status == y.status for x, y in pairs)
+    )
     (a_second, a_joule), (b_second, b_joule) = _rates(first), _rates(second)
     return Comparison(
         first=first.name,
@@ -214,7 +227,7 @@ def _paired(first: Graded, second: Graded) -> tuple[Graded, Graded]:
 
 def _rates(run: Graded) -> tuple[Rate | None, Rate | None]:
     clusters = clusters_of(run.answers)
-    mean = None if clusters is None or len(set(clusters)) < 2 else clustered_mean(run.correct, clusters)
+    mean = None if clusters is None or len(set(clusters)) < 2 else clustered_proportion(run.correct, clusters)
     return rates(run, metrics(run.confidence, run.correct), mean)
 
 
@@ -234,9 +247,21 @@ def _changes(a: Graded, b: Graded, clusters: np.ndarray | None, resamples: int, 
     found = []
     for i, name in enumerate(names):
         was, now = float(values[i]), float(values[width + i])
-        if not (math.isnan(was) or math.isnan(now)):
-            found.append(Change(name, was, now, now - was, *percentile_interval(gaps[:, i])))
+        if math.isnan(was) or math.isnan(now) or (name == "rmsce_hle" and (_tied(a) or _tied(b))):
+            continue
+        low, high = percentile_interval(gaps[:, i])
+        if name in ERRORS:
+            # What chance adds to an error differs between the runs: resamples have it once more than the data.
+            bias = float(np.nanmean(gaps[:, i])) - (now - was)
+            low, high = low - max(bias, 2 * bias), high - min(bias, 2 * bias)
+        found.append(Change(name, was, now, now - was, low, high))
     return tuple(found)
+
+
+def _tied(run: Graded) -> bool:
+    """Whether confidences are equal: the published estimator then depends on the order of the rows."""
+    stated = run.confidence[~np.isnan(run.confidence)]
+    return len(np.unique(stated)) < len(stated)
 
 
 def _subjects(a: Graded, b: Graded, clusters: np.ndarray | None, delta: float) -> tuple[SubjectChange, ...]:

@@ -59,9 +59,9 @@ def checked(confidence: ArrayLike, correct: ArrayLike) -> tuple[NDArray[np.float
         raise ValueError(f"confidence, correct: two lists of one length are needed, got shapes {c.shape} and {y.shape}")
     least, most = (float(np.fmin.reduce(c)), float(np.fmax.reduce(c))) if len(c) else (0.0, 0.0)
     if most > 1:
-        raise ValueError(f"confidence: shares from 0 to 1 are needed, got {most:g}: divide percent by 100")
+        raise ValueError(f"confidence: shares from 0 to 1 are needed, got {most!r}: divide percent by 100")
     if least < 0:
-        raise ValueError(f"confidence: shares from 0 to 1 are needed, got {least:g}")
+        raise ValueError(f"confidence: shares from 0 to 1 are needed, got {least!r}")
     if y.dtype != np.bool_:
         if not ((y == 0) | (y == 1)).all():
             raise ValueError("correct: true or false (1 or 0) is needed for each answer")

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float64]
 
-__all__ = ["MEASURES", "Resampled"]
+__all__ = ["ERRORS", "MEASURES", "Resampled"]
 
 #: What a resample is measured by, in the order of columns.
 MEASURES = ("accuracy", "mean_confidence", "brier", "ece", "rmsce", "rmsce_hle", "auroc", "aurc")
+#: Those that chance makes larger.
+ERRORS = ("ece", "rmsce", "rmsce_hle")
 #: Runs in a group.
 SIZE = 16
 _UP_TO = np.tril(np.ones((SIZE, SIZE)))

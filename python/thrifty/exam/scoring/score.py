@@ -11,8 +11,8 @@ import numpy as np
 from thrifty.errors import CalibrationUndefined
 from thrifty.exam.scoring.calibration import CalibrationError, calibration_error
 from thrifty.exam.scoring.metrics import Metrics, metrics
-from thrifty.exam.scoring.resampled import MEASURES, Resampled
-from thrifty.stats import ClusteredMean, bca_interval, bootstrap, clustered_mean, jackknife, wilson
+from thrifty.exam.scoring.resampled import ERRORS, MEASURES, Resampled
+from thrifty.stats import ClusteredMean, bca_interval, bootstrap, clustered_proportion, jackknife, norm_interval, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FEW", "Rate", "Score", "Subject", "clusters_of", "rates", "score"]
 
+#: Widths below are rounding alone.
+LEAST = 1e-12
 #: Subjects with fewer answers are marked: their share says little.
 FEW = 30
 
@@ -67,7 +69,9 @@ class Score:
     clustered : ClusteredMean or None
         Accuracy with an interval that holds for answers that are not independent: of one question, or of one cluster.
     intervals : dict
-        95 % bootstrap intervals (BCa, whole clusters) by measure; without those that are undefined.
+        95 % bootstrap intervals (BCa, whole clusters) by measure; without those that are undefined or have no width.
+        Calibration errors, which chance makes larger, have :func:`thrifty.stats.norm_interval`, that of ``rmsce_hle``
+        with equal confidences shared out, and wide enough for the order of the rows.
     subjects : tuple of Subject
         In the order of their first answers.
     unscored : tuple of (str, int)
@@ -151,7 +155,7 @@ def score(graded: Graded, *, resamples: int = 10_000, seed: int = 0, label_noise
         except CalibrationUndefined as error:
             undefined = undefined or str(error)
     clusters = clusters_of(graded.answers)
-    clustered = clustered_mean(correct, clusters) if clusters is not None and len(set(clusters)) > 1 else None
+    clustered = clustered_proportion(correct, clusters) if clusters is not None and len(set(clusters)) > 1 else None
     ids = [answer.id for answer in graded.answers]
     per_second, per_kilojoule = rates(graded, measured, clustered)
     statuses: dict[str, int] = {}
@@ -167,7 +171,7 @@ def score(graded: Graded, *, resamples: int = 10_000, seed: int = 0, label_noise
         rmsce_hle=both["hle"],
         undefined=undefined,
         clustered=clustered,
-        intervals=_intervals(confidence, correct, clusters, resamples, seed) if resamples else {},
+        intervals=_intervals(confidence, correct, measured, clusters, resamples, seed) if resamples else {},
         subjects=_subjects(graded),
         unscored=tuple((answer.id, answer.epoch) for answer in graded.answers if answer.correct is None),
         statuses=statuses,
@@ -180,6 +184,7 @@ def score(graded: Graded, *, resamples: int = 10_000, seed: int = 0, label_noise
 def _intervals(
     confidence: NDArray[np.float64],
     correct: NDArray[np.bool_],
+    measured: Metrics,
     clusters: NDArray[np.str_] | None,
     resamples: int,
     seed: int,
@@ -192,8 +197,14 @@ def _intervals(
     values = measure(np.ones((n, 1)))[0]
     found = {}
     for i, name in enumerate(MEASURES):
-        low, high = bca_interval(drawn[:, i], float(values[i]), left_out[:, i])
-        if not math.isnan(low):
+        value = float(values[i])
+        if name in ERRORS:
+            low, high = norm_interval(drawn[:, i], value)
+            shown = getattr(measured, name)
+            low, high = min(low, shown), max(high, shown)
+        else:
+            low, high = bca_interval(drawn[:, i], value, left_out[:, i])
+        if high - low > LEAST:
             found[name] = (low, high)
     return found
 
@@ -209,7 +220,7 @@ def _subjects(graded: Graded) -> tuple[Subject, ...]:
 
 def rates(graded: Graded, measured: Metrics, clustered: ClusteredMean | None) -> tuple[Rate | None, Rate | None]:
     """Right answers for a second and for a kilojoule, each None where it is not known."""
-    low, high = measured.wilson if clustered is None else (max(clustered.low, 0.0), min(clustered.high, 1.0))
+    low, high = measured.wilson if clustered is None else (clustered.low, clustered.high)
     n, seconds, joules = measured.answers, graded.usage.get("seconds", 0.0), graded.joules or 0.0
 
     def rate(taken: float, source: str) -> Rate | None:
