@@ -108,7 +108,7 @@ class Journal:
         self.failed: set[tuple[str, int]] = set()
         self.spent: dict[int, dict[str, Any]] = {}
         self.requests = 0
-        manifest = json.loads(json.dumps(manifest))  # as one that is read: tuples are lists there
+        wanted: dict[str, Any] = json.loads(json.dumps(manifest))  # as one that is read: tuples are lists there
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self._file = os.open(self.path, flags, 0o600)
         try:
@@ -124,11 +124,11 @@ class Journal:
             os.ftruncate(self._file, self._length)
             os.lseek(self._file, self._length, os.SEEK_SET)
             if self.fresh:
-                self.manifest = manifest
-                self.write([{"kind": "run", "format": FORMAT, "version": VERSION, **manifest}])
+                self.manifest = wanted
+                self.write([{"kind": "run", "format": FORMAT, "version": VERSION, **wanted}])
                 sync(self.path.parent)
             else:
-                self._same(manifest)
+                self._same(wanted)
         except BaseException:
             os.close(self._file)
             raise
