@@ -86,7 +86,17 @@ def test_an_endpoint_that_is_not_there_ends_the_run_soon(tmp_path: Path) -> None
     assert time.monotonic() - begun < 20
     assert len(notes) == 1
     assert "no connection" in notes[0]
-    assert "3 attempts so far" in notes[0]
+    assert "3 attempts without an answer" in notes[0]
+
+
+def test_an_endpoint_that_is_busy_for_all_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thrifty.exam.asking.ask.delay", lambda attempt, after: 0.001)
+    notes: list[str] = []
+    with serving(lambda r, a: Said(503, b"loading") if a < 6 else answer(r)) as server:
+        done = run(questions(6), Endpoint(server.url, "small"), tmp_path / "run", note=notes.append, concurrency=6)
+    assert done.summary["answered"] == 6
+    assert "HTTP 503 (loading), 3 attempts without an answer; it goes on" in notes[0]
+    assert len(notes) == 2
 
 
 def test_a_question_that_nobody_hears_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,9 +269,13 @@ def test_a_journal_of_somebody_else_is_left_alone(tmp_path: Path, data: bytes) -
     assert (tmp_path / "journal.jsonl").read_bytes() == data
 
 
+@pytest.mark.parametrize("empty", [False, True])
 @pytest.mark.parametrize("name", ["results.jsonl", "questions.jsonl", "manifest.json", "summary.json"])
-def test_files_of_somebody_else_are_left_alone(tmp_path: Path, name: str) -> None:
+def test_files_of_somebody_else_are_left_alone(tmp_path: Path, name: str, empty: bool) -> None:
     (tmp_path / name).write_text("dear")
+    if empty:
+        (tmp_path / "journal.jsonl").touch()
     with pytest.raises(FormatError, match=f"{name}: it is there without the journal of a run; give another folder"):
         run(questions(1), lambda messages: "x", tmp_path)
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "dear")]
+    found = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert found == {name: "dear", **({"journal.jsonl": ""} if empty else {})}

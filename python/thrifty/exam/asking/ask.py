@@ -26,7 +26,7 @@ APART, RAMP = 0.003, 0.1
 #: so many that are the same, and so many attempts that nobody heard.
 IN_A_ROW = 20
 #: While nothing was ever answered: attempts of one question that nobody heard until the run ends, and after how many of
-#: all a note is made.
+#: all a note is made (once more after those of ``IN_A_ROW``).
 UNHEARD, NOTED = 4, 3
 
 
@@ -114,7 +114,7 @@ class Asker:
         self._running = 0
         self._in_a_row = 0  # failures that have nothing to do with their questions
         self._alike, self._reason = 0, ""  # failures for one reason, while nothing was ever answered
-        self._unheard = 0  # attempts, while nothing was ever answered
+        self._unheard = self._vain = 0  # attempts that nobody heard, and all, while nothing was ever answered
         self._answered_now, self._answered_ever = False, answered
         self._changed = asyncio.Event()
 
@@ -198,8 +198,8 @@ class Asker:
     def _failed(self, item: _Item, failed: Failed, seconds: float) -> None:
         if failed.slower:
             self.window.too_many()
-        if failed.silent and not self._answered_ever:
-            self._nobody(item, failed)
+        if not self._answered_ever:
+            self._in_vain(item, failed)
         if failed.again and item.attempts <= self.retries:
             self._later += 1
             asyncio.get_running_loop().call_later(delay(item.attempts, failed.after), self._ready, item)
@@ -215,14 +215,15 @@ class Asker:
             if count >= IN_A_ROW:
                 raise self._hopeless
 
-    def _nobody(self, item: _Item, failed: Failed) -> None:
-        """Count an attempt that nobody heard, before anything was answered."""
-        self._unheard += 1
-        if self._unheard >= IN_A_ROW or item.attempts >= UNHEARD:
+    def _in_vain(self, item: _Item, failed: Failed) -> None:
+        """Count an attempt before anything was answered."""
+        self._vain += 1
+        self._unheard += failed.silent
+        if failed.silent and (self._unheard >= IN_A_ROW or item.attempts >= UNHEARD):
             raise self._ended(f"{failed.reason}, {self._unheard} attempts and no answer ever", failed.detail)
-        if self._unheard == NOTED and self.note is not None:
+        if failed.again and self.note is not None and self._vain in (NOTED, IN_A_ROW):
             detail = f" ({failed.detail})" if failed.detail else ""
-            self.note(f"{self.where}: {failed.reason}{detail}, {NOTED} attempts so far; it is asked again")
+            self.note(f"{self.where}: {failed.reason}{detail}, {self._vain} attempts without an answer; it goes on")
 
     def _ended(self, what: str, detail: str) -> EndpointError:
         said = f": {detail}" if detail else ""

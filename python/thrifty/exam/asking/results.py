@@ -153,7 +153,8 @@ def refuse_foreign(folder: Path) -> None:
     FormatError
         The message names the file.
     """
-    if (folder / JOURNAL).exists():
+    journal = folder / JOURNAL
+    if journal.exists() and journal.stat().st_size:
         return
     for name in (MANIFEST, QUESTIONS, RESULTS, SUMMARY):
         if (folder / name).exists():

@@ -176,8 +176,8 @@ def run(
         write_json(folder, MANIFEST, journal.manifest)
         write_lines(folder / QUESTIONS, question_lines(dataset))
         address = str(manifest["endpoint"])
-        if address != journal.manifest["endpoint"]:
-            note(f"{folder}: the run in it began at {journal.manifest['endpoint']}, it goes on at {address}")
+        if address != (began := journal.manifest.get("endpoint")):
+            note(f"{folder}: the run in it began at {began}, it goes on at {address}")
         wanted = [(question.id, epoch) for question in dataset for epoch in range(epochs)]
         if any(key not in journal.answers or key in journal.failed for key in wanted):
             with Spending(meter, max(journal.spent, default=-1) + 1, address, usd_per_million) as spending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from thrifty.device import Meter
@@ -82,9 +83,13 @@ def prices(sessions: Iterable[dict[str, Any]]) -> tuple[float, float] | None:
     found = None
     for one in sessions:
         given = one.get("usd_per_million")
-        if isinstance(given, list) and len(given) == 2 and all(type(price) in (int, float) for price in given):
+        if isinstance(given, list) and len(given) == 2 and all(_price(price) for price in given):
             found = float(given[0]), float(given[1])
     return found
+
+
+def _price(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf  # type: ignore[operator]
 
 
 def total(sessions: Iterable[dict[str, Any]]) -> dict[str, Any]:
