@@ -2,7 +2,8 @@
 
 ``python tests/exam/endpoint.py ADDRESS_FILE [--seed N] [--latency S] [--faults]`` serves until it is killed; the file
 gets the address. With ``--faults`` 5 % of requests are refused (429 with Retry-After), 3 % fail (500), 2 % get half of
-the JSON, 1 % nothing at all and 1 % a body of 9 MB. GET /counts tells what was served, and the seconds that it took.
+the JSON, 1 % nothing at all and 1 % a body of 9 MB. GET /counts tells what was served, and the seconds that it took;
+GET /questions how often each was asked and how often answered.
 """
 
 from __future__ import annotations
@@ -90,6 +91,8 @@ class Server:
         self.url = ""
         self.requests: list[tuple[dict[str, str], dict[str, Any]]] = []
         self.served: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
         self.attempts: Counter[bytes] = Counter()
         self.at_once = self.most_at_once = 0
         self.seconds = 0.0
@@ -122,6 +125,8 @@ class Server:
         if first.startswith("GET /counts"):
             counts = {**self.served, "questions": len(self.attempts), "seconds": self.seconds}
             said = Said(body=json.dumps(counts).encode())
+        elif first.startswith("GET /questions"):
+            said = Said(body=json.dumps({text: [n, self.answered[text]] for text, n in self.asked.items()}).encode())
         else:
             said = await self._scripted(headers, body, begun)
         if said.hang:
@@ -140,6 +145,7 @@ class Server:
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             request = json.loads(body)
+            self.asked[content(request)] += 1
             said = self.script(request, self.attempts[key])
             if said.wait:  # what the script took is part of it
                 await asyncio.sleep(begun + said.wait - time.perf_counter())
@@ -147,6 +153,7 @@ class Server:
             self.at_once -= 1
             self.seconds += time.perf_counter() - begun
         self.served[said.kind] += 1
+        self.answered[content(request)] += said.kind == "answered"
         if self.keep:
             self.requests.append((headers, request))
         return said

@@ -109,7 +109,7 @@ def test_any_bytes_are_no_journal_or_one(tmp_path_factory: pytest.TempPathFactor
     try:
         Journal(path, MANIFEST).close()
     except JournalCorrupt:
-        assert b"\n" in data or len(data) > 18
+        assert data
 
 
 @pytest.mark.parametrize(

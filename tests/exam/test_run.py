@@ -22,7 +22,7 @@ import pytest
 from tests.command import said
 from tests.exam.endpoint import Said, answer, content, faulty, reply, serving
 from thrifty.device import Meter
-from thrifty.errors import DatasetError, EndpointError, FormatError, LockedError, ResumeMismatch, ThriftyError
+from thrifty.errors import DatasetError, FormatError, LockedError, ResumeMismatch, ThriftyError
 from thrifty.exam import Dataset, Endpoint, Image, Progress, Question, Reply, open_run, run
 from thrifty.exam import prompt as prompt_of
 
@@ -122,7 +122,6 @@ def test_another_run_is_refused(tmp_path: Path) -> None:
             ("dataset_sha256", questions(4), endpoint, {}),
             ("epochs", questions(3), endpoint, {"epochs": 2}),
             ("model", questions(3), Endpoint(server.url, "large"), {}),
-            ("endpoint", questions(3), Endpoint("http://localhost:1/v1", "small"), {}),
             ("parameters", questions(3), Endpoint(server.url, "small", temperature=0.0), {}),
         ):
             with pytest.raises(ResumeMismatch, match=f"{field} of the run in it is"):
@@ -472,12 +471,3 @@ def test_two_processes_do_not_write_one_run(tmp_path: Path) -> None:
         end.set()
         thread.join()
     assert len(open_run(tmp_path / "run").answers) == 2
-
-
-def test_an_endpoint_that_is_not_there_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thrifty.exam.asking.ask.delay", lambda attempt, after: 0.001)
-    with pytest.raises(EndpointError, match=r"no connection, 3 questions in a row.*the same command goes on"):
-        run(questions(3), Endpoint("http://127.0.0.1:1/v1", "small"), tmp_path / "run")
-    # Another address is another run.
-    with serving() as server, pytest.raises(ResumeMismatch):
-        run(questions(3), Endpoint(server.url, "small"), tmp_path / "run")

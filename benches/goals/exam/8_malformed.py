@@ -6,7 +6,8 @@ good ones lost, bad ones that are not told by their line, remarks whose reason a
 line: a line of 100 MB between good ones; pixels: a PNG whose header says 1.2 thousand million of them. How far the peak
 of memory grows while a new process loads them.
 
-key: runs with a key, of an endpoint that repeats it in answers and errors: files and output that have it.
+key: runs with a key, of an endpoint that repeats it and the query of its address in answers and errors, as they are and
+escaped for JSON and addresses: files and output that have them; names of secrets that --set takes; what repr shows.
 
 --planted takes every record as it is, and calls the answer a key.
 """
@@ -25,6 +26,7 @@ import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "benches" / "goals"), str(ROOT)]
@@ -35,7 +37,8 @@ from tests.exam.endpoint import Said, reply, serving  # noqa: E402
 from thrifty import exam  # noqa: E402
 
 goal = Goal(__file__, __doc__)
-KEY = "sk-aVerySecretKey0123456789"
+KEY = 'sk-a/Very"SecretKey+0123456789='
+QUERY = "code=aQuery%2FSecretKey0123456789"
 FIELDS = ("id", "question", "image", "answer", "answer_type", "category")
 
 
@@ -145,13 +148,18 @@ def grown(pieces: list[bytes]) -> tuple[float, list[int], int]:
 def leaks() -> int:
     """Files, outputs and messages that have the key."""
     found = 0
-    word = "Answer" if goal.planted else KEY
+    once = json.dumps(KEY)[1:-1]
+    forms = [KEY, once, once.replace("/", "\\/"), json.dumps(once)[1:-1], quote(KEY, safe=""), QUERY, unquote(QUERY)]
+    words = [b"Answer"] if goal.planted else [b"SecretKey", *(form.encode() for form in forms)]
+
+    def leaking(data: bytes) -> bool:
+        return any(word in data for word in words)
 
     def script(request: dict[str, Any], attempt: int) -> Said:
         number = int(request["messages"][-1]["content"].split()[0])
         if number % 3 == 0:
-            return Said(400, f"no {KEY}".encode(), {"X-Key": KEY})
-        return reply(f"Answer: {KEY}", KEY)
+            return Said(400, f"no {forms[number % len(forms)]}".encode(), {"X-Key": KEY})
+        return reply(f"Answer: {KEY} {forms[1]} {forms[2]} {unquote(QUERY)}", KEY)
 
     environment = {**os.environ, "EXAM_KEY": KEY}
     with tempfile.TemporaryDirectory() as folder, serving(script) as server:
@@ -168,7 +176,7 @@ def leaks() -> int:
                 "run",
                 data,
                 "--endpoint",
-                server.url,
+                f"{server.url}?{QUERY}",
                 "--model",
                 "small",
             ]
@@ -176,10 +184,27 @@ def leaks() -> int:
             for more in ([], ["--json"], ["--debug"]):
                 done = subprocess.run([*command, *more], capture_output=True, check=False, env=environment)
                 assert (done.returncode == 0) == (name == "run"), done.stderr
-                found += word.encode() in done.stdout + done.stderr
+                found += leaking(done.stdout + done.stderr)
         files = [path for path in Path(folder).rglob("*") if path.is_file()]
         assert len(files) >= 8
-        return found + sum(word.encode() in path.read_bytes() for path in files)
+        return found + sum(leaking(path.read_bytes()) for path in files)
+
+
+NAMES = ("key", "api_key", "API-Key", "token", "access_token", "secret", "clientSecret", "password", "Authorization")
+
+
+def shown() -> int:
+    """Settings with names of secrets that a run would write down, and a query that is shown."""
+    found = 0
+    for name in ("seed",) if goal.planted else NAMES:
+        for extra in ({name: KEY}, {"headers": {name: KEY}}):
+            try:
+                exam.Endpoint("http://localhost/v1", "small", extra=extra)
+            except ValueError as error:
+                found += "SecretKey" in str(error)
+            else:
+                found += 1
+    return found + ("SecretKey" in repr(exam.Endpoint(f"http://localhost/v1?{QUERY}", "small")))
 
 
 if goal.wants("records"):
@@ -215,5 +240,7 @@ if goal.wants("pixels"):
     goal.row("pixels/told", what, "== 0", (rejected, kept) != ([1], 0))
     goal.row("pixels/memory", "a PNG of 1.2 thousand million pixels: peak of memory grows by", "<= 5", mb, "MB")
 if goal.wants("key"):
-    goal.row("key/leaks", "files and outputs of six runs that have the key", "== 0", leaks())
+    what = "files and outputs of six runs that have the key or the query of the address, also escaped"
+    goal.row("key/leaks", what, "== 0", leaks())
+    goal.row("key/shown", f"{len(NAMES)} names of secrets that are taken, query that is shown", "== 0", shown())
 goal.end()

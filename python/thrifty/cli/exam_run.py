@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - the parser reads annotations
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thrifty.cli import common
+from thrifty.errors import EndpointError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,6 +85,7 @@ def run(
                 retries=retries,
                 usd_per_million=None if usd_in is None or usd_out is None else (usd_in, usd_out),
                 progress=progress,
+                note=common.note,
             )
     except KeyboardInterrupt:
         common.note(f"{out} has all that was answered; the same command goes on")
@@ -91,6 +94,24 @@ def run(
         common.emit({"out": str(out), **done.manifest, **done.summary})
     else:
         show(done)
+    _failures(done)
+
+
+def _failures(done: Run) -> None:
+    """Say how many answers failed, and why.
+
+    Raises
+    ------
+    EndpointError
+        Where nothing was answered.
+    """
+    failed = Counter(answer.error for answer in done.answers if answer.status == "failed")
+    if not failed:
+        return
+    reasons = ", ".join(f"{reason} {count:,} times" for reason, count in failed.most_common(SHOWN))
+    if failed.total() == len(done.answers):
+        raise EndpointError(f"{done.folder}: nothing was answered: {reasons}; the same command asks again")
+    common.note(f"{failed.total():,} of {len(done.answers):,} answers failed: {reasons}; the same command asks again")
 
 
 def settings(texts: list[str]) -> dict[str, Any]:

@@ -22,8 +22,12 @@ __all__ = ["Asker", "Asking", "Outcome"]
 #: Seconds between the first requests, and for all of them at most: those sent together would come back, be read and be
 #: sent together ever after, each waiting for all.
 APART, RAMP = 0.003, 0.1
-#: So many failures in a row that have nothing to do with the questions end a run.
+#: So many failures in a row that have nothing to do with the questions end a run; and, while nothing was ever answered,
+#: so many that are the same, and so many attempts that nobody heard.
 IN_A_ROW = 20
+#: While nothing was ever answered: attempts of one question that nobody heard until the run ends, and after how many of
+#: all a note is made (once more after those of ``IN_A_ROW``).
+UNHEARD, NOTED = 4, 3
 
 
 class Asking(Protocol):
@@ -81,6 +85,10 @@ class Asker:
         Requests and tokens a minute, at most.
     where : str
         Names the model in errors.
+    answered : bool
+        Whether it has answered before.
+    note : callable, optional
+        Hears a line where things go wrong from the beginning.
     """
 
     def __init__(
@@ -92,16 +100,22 @@ class Asker:
         rpm: float | None = None,
         tpm: float | None = None,
         where: str = "",
+        answered: bool = False,
+        note: Callable[[str], object] | None = None,
     ) -> None:
         self.model, self.concurrency, self.retries, self.where = model, concurrency, retries, where
         self.window = Window(concurrency)
+        self.note = note
         self._requests = Bucket(rpm) if rpm else None
         self._tokens = Bucket(tpm) if tpm else None
+        self._gate = asyncio.Lock()
         self._again: deque[_Item] = deque()
         self._later = 0  # items that wait before they are asked again
         self._running = 0
-        self._in_a_row = 0
-        self._answered_any = False
+        self._in_a_row = 0  # failures that have nothing to do with their questions
+        self._alike, self._reason = 0, ""  # failures for one reason, while nothing was ever answered
+        self._unheard = self._vain = 0  # attempts that nobody heard, and all, while nothing was ever answered
+        self._answered_now, self._answered_ever = False, answered
         self._changed = asyncio.Event()
 
     async def run(
@@ -119,7 +133,7 @@ class Asker:
         async with asyncio.TaskGroup() as group:
             for number in range(self.concurrency):
                 group.create_task(self._work(number * min(APART, RAMP / self.concurrency)))
-        if self._in_a_row and not self._answered_any:
+        if self._in_a_row and not self._answered_now:
             raise self._hopeless
 
     async def _work(self, pause: float) -> None:
@@ -166,39 +180,54 @@ class Asker:
         except Failed as failed:
             self._failed(item, failed, time.perf_counter() - begun)
             return
-        self._in_a_row, self._answered_any = 0, True
+        self._in_a_row, self._answered_now, self._answered_ever = 0, True, True
         self.window.good()
         if self._tokens:
             self._tokens.correct((reply.prompt_tokens or 0) + (reply.completion_tokens or 0) - item.tokens)
         self._done(item.key, Outcome(reply, "", "", item.attempts, time.perf_counter() - begun))
 
     async def _pace(self, item: _Item) -> None:
-        """Wait until a request may go out."""
-        wait = 0.0
-        if self._requests:
-            wait = self._requests.take(1, time.monotonic())
-        if self._tokens:
-            wait = max(wait, self._tokens.take(item.tokens, time.monotonic()))
-        if wait > 0:
-            await asyncio.sleep(wait)
+        """Wait until a request may go out: one waits at a time, requests last, so that they count when they leave."""
+        if not (self._requests or self._tokens):
+            return
+        async with self._gate:
+            for bucket, amount in ((self._tokens, item.tokens), (self._requests, 1.0)):
+                while bucket and (wait := bucket.take(amount, time.monotonic())) > 0:
+                    await asyncio.sleep(wait)
 
     def _failed(self, item: _Item, failed: Failed, seconds: float) -> None:
         if failed.slower:
             self.window.too_many()
+        if not self._answered_ever:
+            self._in_vain(item, failed)
         if failed.again and item.attempts <= self.retries:
             self._later += 1
             asyncio.get_running_loop().call_later(delay(item.attempts, failed.after), self._ready, item)
             return
         self._done(item.key, Outcome(None, failed.reason, failed.detail, item.attempts, seconds))
         self._in_a_row = self._in_a_row + 1 if failed.everywhere else 0
-        if self._in_a_row:
-            detail = f": {failed.detail}" if failed.detail else ""
-            self._hopeless = EndpointError(
-                f"{self.where}: {failed.reason}, {self._in_a_row} questions in a row{detail}; what was answered is "
-                "kept, the same command goes on"
-            )
-            if self._in_a_row >= IN_A_ROW:
+        if not self._answered_ever:
+            self._alike = self._alike + 1 if failed.reason == self._reason else 1
+            self._reason = failed.reason
+        count = max(self._in_a_row, 0 if self._answered_ever else self._alike)
+        if count:
+            self._hopeless = self._ended(f"{failed.reason}, {count} questions in a row", failed.detail)
+            if count >= IN_A_ROW:
                 raise self._hopeless
+
+    def _in_vain(self, item: _Item, failed: Failed) -> None:
+        """Count an attempt before anything was answered."""
+        self._vain += 1
+        self._unheard += failed.silent
+        if failed.silent and (self._unheard >= IN_A_ROW or item.attempts >= UNHEARD):
+            raise self._ended(f"{failed.reason}, {self._unheard} attempts and no answer ever", failed.detail)
+        if failed.again and self.note is not None and self._vain in (NOTED, IN_A_ROW):
+            detail = f" ({failed.detail})" if failed.detail else ""
+            self.note(f"{self.where}: {failed.reason}{detail}, {self._vain} attempts without an answer; it goes on")
+
+    def _ended(self, what: str, detail: str) -> EndpointError:
+        said = f": {detail}" if detail else ""
+        return EndpointError(f"{self.where}: {what}{said}; what was answered is kept, the same command goes on")
 
     def _ready(self, item: _Item) -> None:
         self._later -= 1

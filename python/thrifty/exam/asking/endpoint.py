@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from thrifty.errors import EndpointError
 from thrifty.exam.asking.retry import Failed
+from thrifty.exam.asking.secrets import SECRET, Secrets, named_like_a_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +27,8 @@ __all__ = ["Connection", "Endpoint", "Reply"]
 MOST_BODY = 8 << 20
 #: Bytes of what is said of an error.
 MOST_ERROR = 1 << 16
-#: Keys that are shorter are no secrets: servers that want none are given words such as ``none``.
-SECRET = 8
+#: Letters of a finish reason that are kept; more tokens than these are no count.
+MOST_REASON, MOST_TOKENS = 40, 1 << 53
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Reply:
     completion_tokens: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Endpoint:
     """A model behind an address that speaks as OpenAI's chat completions do.
 
@@ -65,7 +66,7 @@ class Endpoint:
         Of an answer.
     temperature : float, optional
     extra : mapping
-        What else a request says, as ``{"reasoning_effort": "low"}``.
+        What else a request says, as ``{"reasoning_effort": "low"}``; it is written into runs, so no secrets.
 
     Raises
     ------
@@ -104,8 +105,17 @@ class Endpoint:
             raise ValueError(f"extra: {min(own)} is what a run says itself")
         try:
             json.dumps(dict(self.extra), allow_nan=False)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"extra: {error}") from None
+        if name := named_like_a_secret(dict(self.extra)):
+            raise ValueError(
+                f"extra: {name[:60]!a} is called like a secret, and a run writes down what requests say; api_key_env "
+                "names an environment variable that has the key"
+            )
+
+    def __repr__(self) -> str:
+        rest = {"model": self.model, "api_key_env": self.api_key_env, **self.parameters}
+        return f"Endpoint({self.address!r}, {', '.join(f'{name}={value!r}' for name, value in rest.items())})"
 
     def _parts(self) -> SplitResult:
         try:
@@ -148,6 +158,9 @@ class Endpoint:
             raise EndpointError(f"the environment variable {self.api_key_env} is not set, it should have the key")
         if not key.isascii() or not key.isprintable():
             raise EndpointError(f"the environment variable {self.api_key_env} holds letters that no key has")
+        shown = json.dumps([self.address, self.model, self.parameters])
+        if len(key) >= SECRET and Secrets(key, "").without(shown) != shown:
+            raise ValueError("endpoint: its key stands in the address, the model or extra, which a run writes down")
         return key
 
 
@@ -165,7 +178,8 @@ class Connection:
         import httpx
 
         self.timeout = timeout
-        self._key = endpoint.key()
+        key = endpoint.key()
+        self._secrets = Secrets(key, urlsplit(endpoint.request_url).query)
         try:
             self._url = httpx.URL(endpoint.request_url)
         except httpx.InvalidURL:
@@ -177,8 +191,8 @@ class Connection:
             (b"Accept-Encoding", b"identity"),
             (b"User-Agent", b"thrifty"),
         ]
-        if self._key:
-            self._headers.append((b"Authorization", b"Bearer " + self._key.encode()))
+        if key:
+            self._headers.append((b"Authorization", b"Bearer " + key.encode()))
         head = {"model": endpoint.model, "messages": None, **endpoint.parameters}
         self._head, self._tail = json.dumps(head).split('"messages": null', 1)
         proxy = _proxy(self._url.scheme, self._url.host)
@@ -196,7 +210,14 @@ class Connection:
             raise EndpointError(f"{endpoint.address}: the proxy that the environment names can't be used") from None
         self._idle = list(self._all)
         self._extensions = {"timeout": {"connect": min(10.0, timeout), "read": None, "write": None, "pool": None}}
-        self._request, self._broken, self._unreachable = httpx.Request, httpx.TransportError, httpx.ConnectError
+        self._request, self._broken, self._unreachable = (
+            httpx.Request,
+            httpx.TransportError,
+            (
+                httpx.ConnectError,
+                httpx.ConnectTimeout,
+            ),
+        )
 
     async def __aenter__(self) -> Connection:
         # httpcore tries to import sniffio with every request; where it is not there, that takes a quarter of all time.
@@ -242,9 +263,11 @@ class Connection:
                 finally:
                     await response.stream.aclose()  # type: ignore[union-attr]
         except TimeoutError:
-            raise Failed("no whole answer in time", f"{self.timeout:g} s", again=True, everywhere=True) from None
+            detail = f"{self.timeout:g} s"
+            raise Failed("no whole answer in time", detail, again=True, everywhere=True, silent=True) from None
         except self._unreachable as error:
-            raise Failed("no connection", self._said(str(error).encode()), again=True, everywhere=True) from None
+            detail = self._said(str(error).encode())
+            raise Failed("no connection", detail, again=True, everywhere=True, silent=True) from None
         except self._broken as error:
             what = str(error) or type(error).__name__
             raise Failed("the connection broke", self._said(what.encode()), again=True, everywhere=True) from None
@@ -283,20 +306,16 @@ class Connection:
         reason, usage = choice.get("finish_reason"), found.get("usage")
         usage = usage if isinstance(usage, dict) else {}
         return Reply(
-            self._without_key(_sound(text)),
-            self._without_key(_sound(reason[:40])) if isinstance(reason, str) else "",
+            self._secrets.without(sound(text)),
+            self._secrets.without(sound(reason[:MOST_REASON])) if isinstance(reason, str) else "",
             _tokens(usage.get("prompt_tokens")),
             _tokens(usage.get("completion_tokens")),
         )
 
-    def _without_key(self, text: str) -> str:
-        """Take the key out of what an endpoint says."""
-        return text.replace(self._key, "[key]") if len(self._key) >= SECRET and self._key in text else text
-
     def _said(self, data: bytes) -> str:
-        """Return what an endpoint says of an error as one short line without the key."""
-        data = data.replace(self._key.encode(), b"[key]") if self._key else data
-        text = "".join(letter if letter.isprintable() else " " for letter in data[:2000].decode("utf-8", "replace"))
+        """Return what an endpoint says of an error as one short line without secrets."""
+        text = self._secrets.none_of(data.decode("utf-8", "replace"))[:2000]
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
         return " ".join(text.split())[:300]
 
 
@@ -311,7 +330,7 @@ def _content(content: object) -> str:
     raise TypeError
 
 
-def _sound(text: str) -> str:
+def sound(text: str) -> str:
     """Return text that can be written as UTF-8: halves of surrogate pairs become U+FFFD."""
     if text.isascii():
         return text
@@ -319,7 +338,7 @@ def _sound(text: str) -> str:
 
 
 def _tokens(count: object) -> int | None:
-    return count if type(count) is int and 0 <= count < 1 << 53 else None
+    return count if type(count) is int and 0 <= count < MOST_TOKENS else None
 
 
 def _proxy(scheme: str, host: str) -> str | None:

@@ -9,7 +9,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
-from thrifty.exam.asking.endpoint import Reply
+from thrifty.exam.asking.endpoint import MOST_BODY, MOST_REASON, MOST_TOKENS, Reply, sound
 from thrifty.exam.asking.retry import Failed
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class Function:
         ------
         Failed
             Where it takes too long.
-        TypeError
-            Where it returns something else than text or a Reply.
+        TypeError, ValueError
+            Where it returns something else than text or a Reply, or a Reply that can't be; the message names the field.
         """
         messages = json.loads(body)
         try:
@@ -71,12 +71,12 @@ class Function:
                     self._calls.put((messages, future))
                     said = await future
         except TimeoutError:
-            raise Failed("no whole answer in time", f"{self.timeout:g} s", again=True, everywhere=True) from None
-        if isinstance(said, str):
-            return Reply(said)
-        if isinstance(said, Reply):
-            return said
-        raise TypeError(f"model: it returned {type(said).__name__}, not text or a Reply")
+            raise Failed(
+                "no whole answer in time", f"{self.timeout:g} s", again=True, everywhere=True, silent=True
+            ) from None
+        if not isinstance(said, (str, Reply)):
+            raise TypeError(f"model: it returned {type(said).__name__}, not text or a Reply")
+        return _checked(said if isinstance(said, Reply) else Reply(said))
 
     def _serve(self) -> None:
         while call := self._calls.get():
@@ -90,6 +90,24 @@ class Function:
                 future.get_loop().call_soon_threadsafe(_settle, future, value, error)
             except RuntimeError:  # nobody waits any more
                 return
+
+
+def _checked(said: Reply) -> Reply:
+    """Return a reply that can be kept and read again."""
+    for name in ("text", "finish_reason"):
+        value = getattr(said, name)
+        if not isinstance(value, str):
+            raise TypeError(f"model: {name} of its Reply is {type(value).__name__}, not text")
+    for name in ("prompt_tokens", "completion_tokens"):
+        value = getattr(said, name)
+        if value is not None and type(value) is not int:
+            raise TypeError(f"model: {name} of its Reply is {type(value).__name__}, not int or None")
+        if value is not None and not 0 <= value < MOST_TOKENS:
+            raise ValueError(f"model: {name} of its Reply is out of range; 0 to 2**53")
+    text = sound(str(said.text))
+    if len(text) > MOST_BODY or len(text.encode()) > MOST_BODY:
+        raise ValueError(f"model: text of its Reply has more than {MOST_BODY >> 20} MiB")
+    return Reply(text, sound(str(said.finish_reason[:MOST_REASON])), said.prompt_tokens, said.completion_tokens)
 
 
 def _settle(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:

@@ -26,7 +26,6 @@ CHECKED = (
     "prompt_id",
     "prompt_sha256",
     "model",
-    "endpoint",
     "parameters",
 )
 #: What became of a question.
@@ -47,6 +46,7 @@ SPENT: dict[str, tuple[type, ...]] = {
 #: Bytes of a line: an answer of the longest body, each of whose bytes is written as six.
 MOST_BYTES = 64 << 20
 _HEAD = 18
+_BEGIN = re.compile(rb"[0-9a-f]{8} ([0-9a-f]{8}) \{")
 
 
 def line_of(values: Mapping[str, Any]) -> bytes:
@@ -89,6 +89,8 @@ class Journal:
         Those that failed.
     spent : dict
         The last that each session said of time and energy, by its number.
+    requests : int
+        Made for all answers, those that were replaced among them.
 
     Raises
     ------
@@ -105,6 +107,8 @@ class Journal:
         self.answers: dict[tuple[str, int], tuple[int, int]] = {}
         self.failed: set[tuple[str, int]] = set()
         self.spent: dict[int, dict[str, Any]] = {}
+        self.requests = 0
+        wanted: dict[str, Any] = json.loads(json.dumps(manifest))  # as one that is read: tuples are lists there
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self._file = os.open(self.path, flags, 0o600)
         try:
@@ -120,11 +124,11 @@ class Journal:
             os.ftruncate(self._file, self._length)
             os.lseek(self._file, self._length, os.SEEK_SET)
             if self.fresh:
-                self.manifest = dict(manifest)
-                self.write([{"kind": "run", "format": FORMAT, "version": VERSION, **manifest}])
+                self.manifest = wanted
+                self.write([{"kind": "run", "format": FORMAT, "version": VERSION, **wanted}])
                 sync(self.path.parent)
             else:
-                self._same(manifest)
+                self._same(wanted)
         except BaseException:
             os.close(self._file)
             raise
@@ -137,6 +141,11 @@ class Journal:
                     return
                 text = line[_HEAD:-1]
                 if line[:_HEAD] != b"%08x %08x " % (zlib.crc32(text), len(text)) or line[-1:] != b"\n":
+                    if not self._length and not _BEGIN.match(line[: _HEAD + 1]):
+                        raise JournalCorrupt(
+                            f"{self.path}, offset 0: it is no journal of a run, or its head is damaged; "
+                            "give another folder"
+                        )
                     raise JournalCorrupt(
                         f"{self.path}, offset {self._length}: the record there is damaged; those before it are whole: "
                         f"cut the file to {self._length} bytes, and the same command asks again for what came after"
@@ -149,8 +158,10 @@ class Journal:
         """Whether what has no end of line is more than a record that was being written when all ended."""
         if len(tail) > MOST_BYTES:
             return True
-        length = re.fullmatch(rb"[0-9a-f]{8} ([0-9a-f]{8}) ", tail[:_HEAD])
-        return length is not None and len(tail) > _HEAD + int(length[1], 16)
+        if len(tail) <= _HEAD:
+            return _BEGIN.match(tail + b"00000000 00000000 {"[len(tail) :]) is None
+        length = _BEGIN.match(tail)
+        return length is None or len(tail) > _HEAD + int(length[1], 16)
 
     def _values(self, text: bytes) -> dict[str, Any]:
         try:
@@ -169,15 +180,16 @@ class Journal:
             if values.get("version") != VERSION:
                 raise FormatError(f"{self.path}: version {values.get('version')}, this thrifty reads {VERSION}")
             self.manifest = {name: value for name, value in values.items() if name not in ("kind", "format", "version")}
-        elif kind == "answer" and _typed(values, ANSWER) and values["status"] in STATUSES:
+        elif not _whole(values):
+            raise JournalCorrupt(f"{self.path}, offset {place[0]}: {kind!r} is no record of a run")
+        elif kind == "answer":
             key = values["id"], values["epoch"]
+            self.requests += values["attempts"]
             if key not in self.answers or key in self.failed:
                 self.answers[key] = place
                 (self.failed.add if values.get("status") == "failed" else self.failed.discard)(key)
-        elif kind == "spent" and _typed(values, SPENT):
-            self.spent[values["session"]] = values
         else:
-            raise JournalCorrupt(f"{self.path}, offset {place[0]}: {kind!r} is no record of a run")
+            self.spent[values["session"]] = values
 
     def _same(self, manifest: Mapping[str, Any]) -> None:
         for name in CHECKED:
@@ -200,8 +212,12 @@ class Journal:
     def append(self, records: list[tuple[dict[str, Any], bytes]]) -> None:
         """Add records with their lines, as :meth:`write` does: a thread that calls it leaves the interpreter alone.
 
-        Records that are on disk leave the list, also where others raise.
+        Records that are on disk leave the list, also where others raise. One that could not be read again is a
+        ValueError, and nothing is written.
         """
+        for values, line in records:
+            if len(line) > MOST_BYTES or not (_whole(values) or (values.get("kind") == "run" and not self._length)):
+                raise ValueError(f"{self.path}: a record of {len(line):,} bytes is none that could be read again")
         data = b"".join(line for _, line in records)
         there, error = self._put(data)
         whole = there if error is None else self._cut(data[:there].rfind(b"\n") + 1)
@@ -260,7 +276,14 @@ class Journal:
         self.close()
 
 
-def _typed(values: dict[str, Any], kinds: dict[str, tuple[type, ...]]) -> bool:
+def _whole(values: Mapping[str, Any]) -> bool:
+    """Whether it is a record that a run adds."""
+    if values.get("kind") == "answer":
+        return _typed(values, ANSWER) and values["status"] in STATUSES
+    return values.get("kind") == "spent" and _typed(values, SPENT)
+
+
+def _typed(values: Mapping[str, Any], kinds: dict[str, tuple[type, ...]]) -> bool:
     return all(name in values and type(values[name]) in kind for name, kind in kinds.items())
 
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 __all__ = ["Bucket", "Window"]
 
 
+#: Seconds, the first with what adding many of the second may lose.
+MINUTE, ROUNDING = 60.00001, 1e-9
+
+
 class Bucket:
-    """A token bucket: so much a minute, of which a second's worth may come at once.
+    """A leaky bucket: in any 60 seconds no more than so much, of which a second's worth may come at once.
+
+    That holds of what is taken when it is used, in single units; of units beyond whole ones nothing is used.
 
     Parameters
     ----------
@@ -16,21 +24,24 @@ class Bucket:
     Examples
     --------
     >>> bucket = Bucket(60)
-    >>> [bucket.take(1, now=100.0) for _ in range(3)]
-    [0.0, 1.0, 2.0]
+    >>> [round(bucket.take(1, now=100.0), 3) for _ in range(3)], bucket.take(1, now=101.1)
+    ([0.0, 1.0, 1.0], 0.0)
     """
 
     def __init__(self, per_minute: float) -> None:
-        self.each = 60.0 / per_minute
-        self._next = 0.0
+        whole = math.floor(per_minute) if per_minute >= 1 else per_minute
+        burst = max(whole / 60, 1.0)
+        # A burst and what flows in 60 seconds after it come to the whole (the bound of a generic cell rate algorithm).
+        self.each = MINUTE / (whole - burst + 1) if whole >= 1 else MINUTE / whole
+        self._slack = (burst - 1) * self.each
+        self._next = -math.inf
 
     def take(self, amount: float, now: float) -> float:
-        """Take something out, and return how many seconds to wait before it is used."""
-        # What was not used of the last second is there still.
-        self._next = max(self._next, now - 1.0 + min(self.each, 1.0))
-        wait = max(self._next - now, 0.0)
-        self._next += amount * self.each
-        return wait
+        """Take something out and return 0; or nothing, and the seconds after which to try again."""
+        if self._next - now > ROUNDING:
+            return self._next - now
+        self._next = max(self._next, now - self._slack) + amount * self.each
+        return 0.0
 
     def correct(self, amount: float) -> None:
         """Take out more, or give back, where what was taken was not what it came to."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,17 @@ if TYPE_CHECKING:
     from thrifty.exam.asking.journal import Journal
     from thrifty.exam.question import Dataset
 
-__all__ = ["JOURNAL", "Answer", "Run", "open_run", "write_json", "write_lines", "write_questions", "write_results"]
+__all__ = [
+    "JOURNAL",
+    "Answer",
+    "Run",
+    "open_run",
+    "question_lines",
+    "refuse_foreign",
+    "write_json",
+    "write_lines",
+    "write_results",
+]
 
 #: Names of the files.
 MANIFEST, JOURNAL, QUESTIONS = "manifest.json", "journal.jsonl", "questions.jsonl"
@@ -70,7 +81,7 @@ class Run:
     folder : Path
     manifest : dict
         ``dataset_sha256``, ``questions``, ``epochs``, ``prompt_id``, ``prompt_sha256``, ``model``, ``endpoint``,
-        ``parameters``, ``canary``, ``source``, ``rejected``, ``thrifty``.
+        ``parameters``, ``canary``, ``source``, ``rejected``, ``thrifty``, ``questions_sha256``.
     questions : tuple of Question
         What grading needs of them; pictures and rationales are left out.
     answers : tuple of Answer
@@ -108,13 +119,46 @@ class Run:
 
 
 #: Fields of a question that a run keeps, since graders and tables need them.
-_KEPT = ("id", "question", "answer", "answer_type", "category", "raw_subject", "author_name", "canary")
+KEPT = ("id", "question", "answer", "answer_type", "category", "raw_subject", "author_name", "canary")
 
 
-def write_questions(folder: Path, dataset: Dataset) -> None:
-    """Keep what grading needs of questions."""
-    rows = ({name: getattr(question, name) for name in _KEPT} for question in dataset)
-    write_lines(folder / QUESTIONS, (_line(row) for row in rows))
+#: What manifests and summaries hold: counts, numbers, texts.
+_COUNTS = (*STATUSES, "requests", "prompt_tokens", "completion_tokens")
+_HASHES = ("dataset_sha256", "questions_sha256", "prompt_sha256")
+_TEXTS = (*_HASHES, "prompt_id", "model", "endpoint", "canary", "source", "thrifty")
+_MANIFEST: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(_TEXTS, (str,)),
+    **dict.fromkeys(("questions", "epochs", "rejected"), (int,)),
+    "parameters": (dict,),
+}
+_SUMMARY: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(_COUNTS, (int,)),
+    **dict.fromkeys(("results_sha256", "joules_source", "canary"), (str,)),
+    **dict.fromkeys(("seconds", "cpu_seconds"), (float, int)),
+    **dict.fromkeys(("joules", "usd"), (float, int, type(None))),
+}
+
+
+def question_lines(dataset: Dataset) -> Iterator[bytes]:
+    """Yield what grading needs of questions, a line each."""
+    for question in dataset:
+        yield _line({name: getattr(question, name) for name in KEPT})
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuse a folder that has files of a run's names, but no run.
+
+    Raises
+    ------
+    FormatError
+        The message names the file.
+    """
+    journal = folder / JOURNAL
+    if journal.exists() and journal.stat().st_size:
+        return
+    for name in (MANIFEST, QUESTIONS, RESULTS, SUMMARY):
+        if (folder / name).exists():
+            raise FormatError(f"{folder / name}: it is there without the journal of a run; give another folder")
 
 
 def write_json(folder: Path, name: str, values: dict[str, Any]) -> None:
@@ -123,9 +167,12 @@ def write_json(folder: Path, name: str, values: dict[str, Any]) -> None:
 
 
 def write_results(folder: Path, dataset: Dataset, epochs: int, journal: Journal) -> dict[str, Any]:
-    """Write the answers in the order of (question, epoch), without times; return counts and sums."""
+    """Write the answers in the order of (question, epoch), without times; return counts and sums.
+
+    The summary goes away before: it is of other answers.
+    """
     counts = dict.fromkeys(STATUSES, 0)
-    sums = dict.fromkeys(("requests", "prompt_tokens", "completion_tokens"), 0)
+    sums = {"requests": journal.requests, "prompt_tokens": 0, "completion_tokens": 0}
     digest = hashlib.sha256()
 
     def rows() -> Iterator[bytes]:
@@ -133,7 +180,6 @@ def write_results(folder: Path, dataset: Dataset, epochs: int, journal: Journal)
             for epoch in range(epochs):
                 values = journal.read((question.id, epoch))
                 counts[values["status"]] += 1
-                sums["requests"] += values["attempts"]
                 for name in ("prompt_tokens", "completion_tokens"):
                     sums[name] += values[name] or 0
                 row = {name: values[name] for name in Answer.__dataclass_fields__}
@@ -141,6 +187,9 @@ def write_results(folder: Path, dataset: Dataset, epochs: int, journal: Journal)
                 digest.update(line)
                 yield line
 
+    with contextlib.suppress(FileNotFoundError):
+        (folder / SUMMARY).unlink()
+        sync(folder)
     write_lines(folder / RESULTS, rows())
     return {**counts, **sums, "results_sha256": digest.hexdigest()}
 
@@ -176,39 +225,56 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     ThriftyError
         Where the run is not finished.
     FormatError
-        Where a file is not what a run writes; the message names file and line.
+        Where a file is not what a run writes, or was changed since; the message names file and line or field.
     FileNotFoundError
         Where no run is there.
     """
     folder = Path(folder)
-    manifest = _object(folder / MANIFEST)
-    if not (folder / RESULTS).exists():
+    manifest = _object(folder / MANIFEST, _MANIFEST)
+    if not (folder / RESULTS).exists() or not (folder / SUMMARY).exists():
         raise ThriftyError(f"{folder}: its run is not finished; the command that began it goes on")
-    questions = tuple(_made(folder / QUESTIONS, Question, _KEPT))
-    answers = tuple(_made(folder / RESULTS, Answer, tuple(Answer.__dataclass_fields__)))
-    epochs = manifest.get("epochs")
-    wanted = [(question.id, epoch) for question in questions for epoch in range(epochs if type(epochs) is int else 0)]
-    if [(answer.id, answer.epoch) for answer in answers] != wanted:
+    summary = _object(folder / SUMMARY, _SUMMARY)
+    hashes = hashlib.sha256(), hashlib.sha256()
+    questions = tuple(_made(folder / QUESTIONS, Question, KEPT, hashes[0]))
+    answers = tuple(_made(folder / RESULTS, Answer, tuple(Answer.__dataclass_fields__), hashes[1]))
+    found = [(answer.id, answer.epoch) for answer in answers]
+    epochs = manifest["epochs"]
+    if len(found) != len(questions) * epochs or found != [
+        (one.id, epoch) for one in questions for epoch in range(epochs)
+    ]:
         raise FormatError(f"{folder / RESULTS}: its answers are not those to {QUESTIONS}; run the same command again")
-    return Run(folder, manifest, questions, answers, _object(folder / SUMMARY))
+    named = (QUESTIONS, MANIFEST, manifest["questions_sha256"]), (RESULTS, SUMMARY, summary["results_sha256"])
+    for digest, (name, by, wanted) in zip(hashes, named, strict=True):
+        if digest.hexdigest() != wanted:
+            raise FormatError(f"{folder / name}: it was changed, {by} names another hash; run the same command again")
+    return Run(folder, manifest, questions, answers, summary)
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _object(path: Path, kinds: dict[str, tuple[type, ...]]) -> dict[str, Any]:
     try:
         values = json.loads(path.read_bytes()[: MOST_BYTES + 1])
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
         raise FormatError(f"{path}: it is no JSON object")
+    for name, kind in kinds.items():
+        value = values.get(name)
+        if name not in values and name != "usd":
+            raise FormatError(f"{path}: {name} is missing")
+        if name in values and type(value) not in kind:
+            raise FormatError(f"{path}: {name} is {type(value).__name__}, not {kind[0].__name__}")
+        if isinstance(value, (int, float)) and not 0 <= value < math.inf:
+            raise FormatError(f"{path}: {name} is out of range; 0 or more")
     return values
 
 
-def _made(path: Path, kind: Any, names: tuple[str, ...]) -> Iterator[Any]:
-    """Yield an object a line, each of whose fields is of the type that the field's default has."""
+def _made(path: Path, kind: Any, names: tuple[str, ...], digest: Any) -> Iterator[Any]:
+    """Yield an object a line, each of whose fields is of the type that the field's default has; hash the lines."""
     with path.open("rb") as file:
         number = 0
         while line := file.readline(MOST_BYTES):
             number += 1
+            digest.update(line)
             try:
                 values = json.loads(line)
                 chosen = {name: values[name] for name in names}

@@ -28,6 +28,8 @@ class Failed(Exception):  # noqa: N818 - says what a request did
         What the server said of it.
     again : bool
         Whether it is worth another attempt.
+    silent : bool
+        Whether nothing was heard at all: nobody is there, or nobody answers.
     everywhere : bool
         Whether other questions would fail the same way: the key, the address or the server is at fault.
     slower : bool
@@ -43,12 +45,13 @@ class Failed(Exception):  # noqa: N818 - says what a request did
         *,
         again: bool = False,
         everywhere: bool = False,
+        silent: bool = False,
         slower: bool = False,
         after: float | None = None,
     ) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason, self.detail, self.again, self.everywhere = reason, detail, again, everywhere
-        self.slower, self.after = slower, after
+        self.slower, self.after, self.silent = slower, after, silent
 
     @classmethod
     def status(cls, status: int, detail: str, after: str | None) -> Failed:
@@ -79,10 +82,11 @@ def retry_after(text: str | None, now: datetime | None = None) -> float | None:
         return min(float(text), LONGEST_TOLD)
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+        seconds = (when - (now or datetime.now(UTC))).total_seconds()
+    except (ValueError, OverflowError, TypeError, IndexError):  # what the standard library makes of odd dates
         return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return min(max((when - (now or datetime.now(UTC))).total_seconds(), 0.0), LONGEST_TOLD)
+    return min(max(seconds, 0.0), LONGEST_TOLD)
 
 
 def delay(attempt: int, after: float | None) -> float:

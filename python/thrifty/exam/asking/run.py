@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,17 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 from thrifty.errors import DatasetError
 from thrifty.exam.asking.endpoint import Connection, Endpoint, Reply
+from thrifty.exam.asking.files import affordable
 from thrifty.exam.asking.function import Function
 from thrifty.exam.asking.journal import Journal, line_of
 from thrifty.exam.asking.prompt import DEFAULT, Prompt, messages, prompt
 from thrifty.exam.asking.results import (
     JOURNAL,
+    KEPT,
     MANIFEST,
+    QUESTIONS,
     SUMMARY,
     Run,
     open_run,
+    question_lines,
+    refuse_foreign,
     write_json,
-    write_questions,
+    write_lines,
     write_results,
 )
 
@@ -82,6 +88,7 @@ def run(
     usd_per_million: tuple[float, float] | None = None,
     meter: Meter | None = None,
     progress: Callable[[Progress], object] | None = None,
+    note: Callable[[str], object] | None = None,
 ) -> Run:
     """Ask a model every question, and keep what it says in a folder.
 
@@ -112,11 +119,14 @@ def run(
         Further attempts of a question after statuses 408, 409, 425, 429 and 500 and above, broken connections,
         answers that are late, broken or beyond 8 MiB.
     usd_per_million : (float, float), optional
-        Prices of tokens in and out.
+        Prices of tokens in and out; those of an earlier call count where none are given.
     meter : Meter, optional
         Another than what counts on this machine; what an endpoint on another one takes is not in it.
     progress : callable, optional
         Hears a ``Progress`` some times a second; what it raises ends the run.
+    note : callable, optional
+        Hears a line of what goes otherwise than the arguments say: nobody answers, fewer requests at once than asked
+        for, another address than the run began with.
 
     Returns
     -------
@@ -129,7 +139,10 @@ def run(
     ResumeMismatch
         Where the folder has a run of something else; the message names what differs.
     EndpointError
-        Where the endpoint refuses or answers nothing, 20 questions in a row.
+        Where the endpoint refuses or answers nothing, 20 questions in a row; where it answered nothing yet, also after
+        20 failures that are alike or 20 attempts that nobody heard, 4 of one question.
+    FormatError
+        Where files of other making are in the folder.
     LockedError, JournalCorrupt, OSError
         Of the folder.
 
@@ -143,6 +156,7 @@ def run(
     >>> done.answers[0].response
     'Answer: 8'
     """
+    note = note or (lambda line: None)
     _check(dataset, epochs, concurrency, timeout, retries)
     for title, rate in (("rpm", rpm), ("tpm", tpm)):
         if rate is not None and not 0 < rate < math.inf:
@@ -153,18 +167,24 @@ def run(
     manifest = _manifest(dataset, model, name, chosen, epochs)
     if isinstance(model, Endpoint):
         model.key()  # before anything is written
-    from thrifty.exam.asking.spent import Spending, total
+        concurrency = affordable(concurrency, note)
+    from thrifty.exam.asking.spent import Spending, prices, total
 
     folder.mkdir(mode=0o700, exist_ok=True)
+    refuse_foreign(folder)
     with Journal(folder / JOURNAL, manifest) as journal:
         write_json(folder, MANIFEST, journal.manifest)
-        write_questions(folder, dataset)
+        write_lines(folder / QUESTIONS, question_lines(dataset))
+        address = str(manifest["endpoint"])
+        if address != (began := journal.manifest.get("endpoint")):
+            note(f"{folder}: the run in it began at {began}, it goes on at {address}")
         wanted = [(question.id, epoch) for question in dataset for epoch in range(epochs)]
         if any(key not in journal.answers or key in journal.failed for key in wanted):
-            with Spending(meter, max(journal.spent, default=-1) + 1) as spending:
-                session = _Session(dataset, epochs, chosen, journal, spending, progress)
+            with Spending(meter, max(journal.spent, default=-1) + 1, address, usd_per_million) as spending:
+                session = _Session(dataset, epochs, chosen, journal, spending, progress, note)
                 _finish(session, model, concurrency, timeout, retries, rpm, tpm)
         found = write_results(folder, dataset, epochs, journal)
+        usd_per_million = usd_per_million or prices(journal.spent.values())
         if usd_per_million is not None:
             tokens = found["prompt_tokens"], found["completion_tokens"]
             found["usd"] = sum(count * price / 1e6 for count, price in zip(tokens, usd_per_million, strict=True))
@@ -185,6 +205,14 @@ def _check(dataset: Dataset, epochs: int, concurrency: int, timeout: float, retr
         raise ValueError(f"timeout: {timeout}; above 0, at most a day")
     if not 0 <= retries <= 1_000:
         raise ValueError(f"retries: {retries}; 0 to 1,000")
+    seen: set[str] = set()
+    for number, question in enumerate(dataset):
+        for name in KEPT:
+            if not isinstance(getattr(question, name), str):
+                raise TypeError(f"dataset: {name} of question {number} is {type(getattr(question, name)).__name__}")
+        if question.id in seen:
+            raise ValueError(f"dataset: two questions have the id {question.id[:60]!a}")
+        seen.add(question.id)
 
 
 def _manifest(dataset: Dataset, model: Any, name: str | None, chosen: Prompt, epochs: int) -> dict[str, Any]:
@@ -197,6 +225,9 @@ def _manifest(dataset: Dataset, model: Any, name: str | None, chosen: Prompt, ep
         asked = {"model": called, "endpoint": "", "parameters": {}}
     else:
         raise TypeError(f"model: {type(model).__name__} is neither an Endpoint nor can it be called")
+    digest = hashlib.sha256()
+    for line in question_lines(dataset):
+        digest.update(line)
     return {
         "dataset_sha256": dataset.sha256,
         "questions": len(dataset),
@@ -208,6 +239,7 @@ def _manifest(dataset: Dataset, model: Any, name: str | None, chosen: Prompt, ep
         "source": dataset.source,
         "rejected": len(dataset.rejected),
         "thrifty": version("thrifty"),
+        "questions_sha256": digest.hexdigest(),
     }
 
 
@@ -253,9 +285,10 @@ class _Session:
         journal: Journal,
         spending: Spending,
         progress: Callable[[Progress], object] | None,
+        note: Callable[[str], object],
     ) -> None:
         self.dataset, self.epochs, self.prompt = dataset, epochs, chosen
-        self.journal, self.spending, self.progress = journal, spending, progress
+        self.journal, self.spending, self.progress, self.note = journal, spending, progress, note
         self._waiting: list[tuple[dict[str, Any], bytes]] = []
         self._writing: list[tuple[dict[str, Any], bytes]] = []
         self._some, self._many = asyncio.Event(), asyncio.Event()
@@ -275,7 +308,16 @@ class _Session:
         where = model.address if isinstance(model, Endpoint) else "the model"
         try:
             async with _connection(model, concurrency, timeout) as connection:
-                asker = Asker(connection, concurrency=concurrency, retries=retries, rpm=rpm, tpm=tpm, where=where)
+                asker = Asker(
+                    connection,
+                    concurrency=concurrency,
+                    retries=retries,
+                    rpm=rpm,
+                    tpm=tpm,
+                    where=where,
+                    answered=self._before > 0,
+                    note=self.note,
+                )
                 async with asyncio.TaskGroup() as group:
                     keeper = group.create_task(self._keep())
                     await asker.run(self._items(), self._done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from thrifty.device import Meter
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from thrifty.device.meter import Reading
 
-__all__ = ["Spending", "total"]
+__all__ = ["Spending", "prices", "total"]
 
 
 class Spending:
@@ -25,10 +26,21 @@ class Spending:
         None for what counts here.
     session : int
         How often the run was gone on with.
+    endpoint : str
+        Who is asked.
+    usd_per_million : (float, float), optional
+        Prices of tokens in and out.
     """
 
-    def __init__(self, meter: Meter | None, session: int) -> None:
+    def __init__(
+        self,
+        meter: Meter | None,
+        session: int,
+        endpoint: str = "",
+        usd_per_million: tuple[float, float] | None = None,
+    ) -> None:
         self.meter, self.session = Meter() if meter is None else meter, session
+        self.endpoint, self.prices = endpoint, usd_per_million
         self._source = self.meter.source
 
     def __enter__(self) -> Spending:
@@ -61,7 +73,23 @@ class Spending:
             "cpu_seconds": round(now.cpu_seconds - self._first.cpu_seconds, 3),
             "joules": None if before is None or after is None else after - before,
             "source": self._source,
+            "endpoint": self.endpoint,
+            "usd_per_million": list(self.prices) if self.prices else None,
         }
+
+
+def prices(sessions: Iterable[dict[str, Any]]) -> tuple[float, float] | None:
+    """Return the prices that were given last, in and out a million tokens; None where none were."""
+    found = None
+    for one in sessions:
+        given = one.get("usd_per_million")
+        if isinstance(given, list) and len(given) == 2 and all(_price(price) for price in given):
+            found = float(given[0]), float(given[1])
+    return found
+
+
+def _price(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf  # type: ignore[operator]
 
 
 def total(sessions: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -53,6 +53,7 @@ def read_uri(uri: str, most_pixels: int = MOST_PIXELS) -> tuple[Image, str]:
     if not comma or parts[0][:5].lower() != "data:":
         raise ValueError("it is no data URI; files and addresses are never opened")
     label = parts[0][5:].strip().lower()
+    label = "image/jpeg" if label == "image/jpg" else label  # as many write it
     if label.partition("+")[0] == "image/svg":
         raise ValueError("SVG is refused, it is a program; give PNG, JPEG, GIF or WebP")
     if parts[-1].strip().lower() != "base64":

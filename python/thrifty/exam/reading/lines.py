@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from thrifty.errors import DatasetError
@@ -83,6 +84,8 @@ def _twice(names: Iterable[str]) -> str:
 
 def _decoded(line: bytes, number: int, records: Records) -> str | None:
     """Return the text of a line; None, and a remark, where it is none."""
+    if number == 1 and line.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DatasetError(f"{records.file}, line 1: it is UTF-16; save the file as UTF-8")
     try:
         return line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
@@ -125,9 +128,20 @@ def read_csv(file: BinaryIO, records: Records) -> None:
             records.add(number, dict(zip(names, values, strict=True)))
 
 
+#: What stands between names where commas, or ends of lines, should.
+_OTHERS = {
+    ";": "its values are separated by semicolons; save the file with commas",
+    "\t": "its values are separated by tabs; save the file with commas",
+    "\r": "its lines end with CR alone; save the file with LF or CR LF",
+}
+
+
 def _check_names(names: list[str], number: int, file: str) -> None:
     missing = [name for name in REQUIRED if name not in names]
     if missing:
+        for sign, what in _OTHERS.items():
+            if any(sign in name and name.startswith(tuple(f"{one}{sign}" for one in REQUIRED)) for name in names):
+                raise DatasetError(f"{file}, line {number}: {what}")
         there = ", ".join(shown(name) for name in names[:12])
         raise DatasetError(f"{file}, line {number}: no column is called {missing[0]}; there are {there or 'none'}")
     if len(set(names)) < len(names):
@@ -137,9 +151,9 @@ def _check_names(names: list[str], number: int, file: str) -> None:
 def _csv_records(file: BinaryIO) -> Iterator[tuple[int, bytes | None, bool]]:
     """Yield line, bytes (None where there are too many) and whether the last quote is closed, a record at a time."""
     held = bytearray()
-    number, begun, size, quotes = 1, 1, 0, 0
+    number, begun, size, state = 1, 1, 0, _BEGIN
     while piece := file.readline(_PIECE):
-        quotes += piece.count(b'"')
+        state = _after(piece, state)
         size += len(piece)
         if size <= MOST_BYTES:
             held += piece
@@ -148,12 +162,38 @@ def _csv_records(file: BinaryIO) -> Iterator[tuple[int, bytes | None, bool]]:
         if not piece.endswith(b"\n"):
             continue
         number += 1
-        if quotes % 2 == 0:
+        if state != _QUOTED:
             yield begun, bytes(held) if size <= MOST_BYTES else None, True
             held.clear()
-            begun, size, quotes = number, 0, 0
+            begun, size, state = number, 0, _BEGIN
     if size:
-        yield begun, bytes(held) if size <= MOST_BYTES else None, quotes % 2 == 0
+        yield begun, bytes(held) if size <= MOST_BYTES else None, state != _QUOTED
+
+
+#: Where a reader of CSV is: at the beginning of a field, in a bare one, in a quoted one, after a quote in that.
+_BEGIN, _BARE, _QUOTED, _QUOTE = range(4)
+_QUOTES = re.compile(rb'(?:[^"]|"")*+')
+
+
+def _after(piece: bytes, state: int) -> int:
+    """Return where a reader is after a piece: a quote opens a field at its beginning alone."""
+    at = 0
+    while at < len(piece):
+        if state == _QUOTED:
+            # Pairs are passed over at once; of an odd quote at the end the other half may come.
+            at = _QUOTES.match(piece, at).end() + 1  # type: ignore[union-attr]
+            state = _QUOTE if at <= len(piece) else _QUOTED
+        elif state == _BARE:
+            at = piece.find(b',"', at) + 1
+            if not at:
+                return _BEGIN if piece.endswith(b",") else _BARE
+            state = _BEGIN
+        else:
+            letter = piece[at : at + 1]
+            opens = letter == b'"'
+            state = _QUOTED if opens else _BEGIN if letter == b"," else _BARE
+            at += opens or letter == b","
+    return state
 
 
 def _values(text: str) -> list[str]:

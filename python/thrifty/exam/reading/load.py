@@ -36,7 +36,7 @@ def load(
     ----------
     path : path
         A ``.parquet`` (extra ``exam``), ``.jsonl`` or ``.csv`` file; or a folder of them, as the Hugging Face Hub lays
-        them out too: of ``data/test-*.parquet`` beside other splits, ``test`` is read.
+        them out too: of ``data/test-*.parquet`` beside other splits, ``test`` is read; several others are refused.
     subset : path or iterable of str, optional
         Ids to keep, one a line; in the order of the data set.
     limit : int, optional
@@ -99,11 +99,20 @@ def _files(path: Path) -> list[Path]:
         raise DatasetError(f"{path}: it is neither a file nor a folder")
     folder = path / "data" if (path / "data").is_dir() else path
     files = sorted(file for file in folder.iterdir() if file.suffix in ENDINGS and file.is_file())
-    files = [file for file in files if re.match(r"test[-.]", file.name)] or files
+    tests = [file for file in files if re.match(r"test[-.]", file.name)]
+    files = tests or files
+    splits = {name[0]: file.name for file in reversed(files) if (name := _SPLIT.match(file.name)) and not tests}
+    if len(splits) > 1:
+        there = " and ".join(sorted(splits.values()))
+        raise DatasetError(f"{folder}: it has no test split but several others, {there}; give one file")
     if not files:
         raise DatasetError(f"{folder}: no file there ends with {', '.join(ENDINGS)}")
     _check_shards(files)
     return files
+
+
+#: Names of other splits, as files of them begin.
+_SPLIT = re.compile(r"(?:train|validation|valid|val|dev)(?=[-_.])", re.IGNORECASE)
 
 
 def _check_shards(files: list[Path]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from thrifty.errors import DatasetError, MissingExtra
-from thrifty.exam.reading.records import FIELDS, REQUIRED
+from thrifty.exam.reading.images import MOST_LETTERS
+from thrifty.exam.reading.records import FIELDS, MOST_TEXT, REQUIRED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["read_parquet"]
 
-#: Rows that are in memory at once, and bytes of a row group beyond which a file is not read.
-ROWS, MOST_GROUP = 64, 8 << 30
+#: Rows and bytes that are in memory at once, and bytes of a row group beyond which a file is not read.
+ROWS, BYTES, MOST_GROUP = 64, 64 << 20, 8 << 30
+#: Bytes of a value: pictures, and other texts, each of whose letters may take four.
+MOST_PICTURE, MOST_VALUE = MOST_LETTERS + 200, 4 * MOST_TEXT
 
 
 def read_parquet(path: Path, records: Records) -> None:
@@ -36,13 +39,17 @@ def read_parquet(path: Path, records: Records) -> None:
     try:
         with pq.ParquetFile(path) as file:
             columns = _columns(path, file.schema_arrow, pa)
+        # As dictionaries, values that are the same are in memory once, as they are in the file.
+        with pq.ParquetFile(path, read_dictionary=columns) as file:
+            rows = ROWS
             for group in range(file.num_row_groups):
                 size = file.metadata.row_group(group).total_byte_size
                 if not 0 <= size <= MOST_GROUP:
                     raise DatasetError(f"{path}: row group {group} is said to have {size:,} bytes; it is not read")
+                rows = min(rows, max(BYTES * file.metadata.row_group(group).num_rows // max(size, 1), 1))
             line = 0
-            for batch in file.iter_batches(batch_size=ROWS, columns=columns):
-                texts = {name: _texts(batch.column(name)) for name in columns}
+            for batch in file.iter_batches(batch_size=rows, columns=columns):
+                texts = {name: _texts(batch.column(name), name) for name in columns}
                 for row in range(batch.num_rows):
                     line += 1
                     _add(records, line, {name: values[row] for name, values in texts.items()})
@@ -65,29 +72,44 @@ def _columns(path: Path, schema: Any, pa: Any) -> list[str]:
             raise DatasetError(f"{path}: two columns are called {name}")
         kind = schema.field(name).type
         value = kind.value_type if pa.types.is_dictionary(kind) else kind
-        if not (pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_null(value)):
+        if str(value) not in ("string", "large_string", "string_view", "null"):
             raise DatasetError(f"{path}: column {name} is of type {kind}, not text")
     return columns
 
 
-def _texts(column: Any) -> list[Any]:
-    """Return the values of a column; an exception in the place of one that is not UTF-8."""
-    try:
-        return list(column.to_pylist())
-    except UnicodeDecodeError:
-        return [_text(value) for value in column]
+def _texts(column: Any, name: str) -> list[Any]:
+    """Return the values of a column; in the place of one that is too long or not UTF-8 an exception.
+
+    Lengths are looked at before anything is made of the bytes, and values that are the same are one object.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.large_string()) if str(column.type) == "string_view" else column
+        column = column.dictionary_encode()
+    most = MOST_PICTURE if name == "image" else MOST_VALUE
+    values: list[Any] = [None] * len(column.dictionary)
+    used = set(column.indices.drop_null().to_pylist())
+    lengths = pc.binary_length(column.dictionary).to_pylist() if used else []
+    for place in used:
+        if (lengths[place] or 0) > most:
+            values[place] = ValueError(f"{lengths[place]:,} bytes; at most {most:,} are read")
+        else:
+            values[place] = _text(column.dictionary[place])
+    return [None if place is None else values[place] for place in column.indices.to_pylist()]
 
 
 def _text(value: Any) -> Any:
     try:
         return value.as_py()
     except UnicodeDecodeError as error:
-        return error
+        return ValueError(f"it is not UTF-8: a wrong byte at byte {error.start}")
 
 
 def _add(records: Records, line: int, values: dict[str, Any]) -> None:
     for name, value in values.items():
-        if isinstance(value, UnicodeDecodeError):
-            records.reject(line, name, f"it is not UTF-8: a wrong byte at byte {value.start}")
+        if isinstance(value, ValueError):
+            records.reject(line, name, str(value))
             return
     records.add(line, values)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from thrifty.errors import DatasetError
 from thrifty.exam.question import ANSWER_TYPES, Question, Remark
-from thrifty.exam.reading.images import MOST_PIXELS, read_uri
+from thrifty.exam.reading.images import MOST_PIXELS, Image, read_uri
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,7 @@ class Records:
     flagged: list[Remark] = field(default_factory=list)
     file: str = ""
     _seen: dict[str, str] = field(default_factory=dict)
+    _pictures: dict[bytes, tuple[Image, str]] = field(default_factory=dict)
 
     def reject(self, line: int, name: str, reason: str) -> None:
         """Leave a record out.
@@ -68,7 +70,7 @@ class Records:
         uri, picture = texts.pop("image"), None
         if uri:
             try:
-                picture, label = read_uri(uri, self.most_pixels)
+                picture, label = self._picture(uri)
             except ValueError as error:
                 self.reject(line, "image", str(error))
                 return
@@ -80,6 +82,13 @@ class Records:
             reason = f"it is labelled {shown(label)}, its bytes are {picture.mime}; it is sent as that"
             self.flagged.append(Remark(line, "image", reason, self.file))
         self.questions.append(Question(**texts, image=picture, line=line))
+
+    def _picture(self, uri: str) -> tuple[Image, str]:
+        """Return a picture and its label; the same one is in memory once."""
+        key = hashlib.sha256(uri.encode("utf-8", "surrogatepass")).digest()
+        if key not in self._pictures:
+            self._pictures[key] = read_uri(uri, self.most_pixels)
+        return self._pictures[key]
 
 
 def _wrong(name: str, value: object, *, there: bool) -> str:
