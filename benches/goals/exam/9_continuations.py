@@ -1,9 +1,9 @@
 """An exam that small language models can take: which continuation of a passage is the real one.
 
 Passages of seven novels' ends, which no model has seen; four options from the same novel; 4,200 questions, and 2,100
-whose options begin with the same word. The two PairLMs of the package, and three networks that are trained here on 3 million
-tokens of the novels' beginnings with the same vocabulary: one with a pair table, its twin without, and a narrow one
-without (a quarter of the width).
+whose options begin with the same word. The two PairLMs of the package, and three networks that are trained here on
+3 million tokens of the novels' beginnings with the same vocabulary: one with a pair table, its twin without, and a
+narrow one without (a quarter of the width).
 
 low: the lower end of the interval of the package's PairLM, by clusters of passages that share text, in percent; chance
 is 25. order: of the four models whose bits a byte of the same text lie apart (at least 0.05; gap says the least), how
