@@ -12,9 +12,9 @@ import pytest
 from thrifty.exam import grade_answer
 
 
-@pytest.fixture
-def pairs(data: Path) -> list[dict[str, Any]]:
-    lines = (data / "exam" / "examiner_pairs.jsonl").read_text("utf-8").splitlines()
+@pytest.fixture(params=["examiner_pairs", "unseen_pairs"])
+def pairs(data: Path, request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    lines = (data / "exam" / f"{request.param}.jsonl").read_text("utf-8").splitlines()
     return [json.loads(line) for line in lines]
 
 

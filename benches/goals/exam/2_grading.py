@@ -4,6 +4,8 @@ dev: the 278 labelled pairs of grading_pairs_dev.jsonl, one of which is disputed
 
 own: pairs of our own, of choices, numbers, units, dates, notations, lists, words, forms of answers, hostile text.
 
+unseen: pairs by an author who had not seen the rules, kept from those who wrote them until they were done.
+
 forms: the own pairs with their answers in seven other forms of response.
 
 same: verdicts that differ between the main thread, 8 threads and another process.
@@ -82,6 +84,12 @@ if goal.wants("own"):
     found = verdicts(own)
     goal.row("own/accuracy", f"{len(own)} pairs of our own: share right", ">= 0.97", right(own, found))
     goal.row("own/equal", f"{len(own)} pairs of our own: called equal and are not", "<= 3", false_equal(own, found))
+if goal.wants("unseen"):
+    unseen = pairs(ROOT / "tests" / "data" / "exam" / "unseen_pairs.jsonl")
+    found = verdicts(unseen)
+    goal.row("unseen/accuracy", f"{len(unseen)} pairs kept apart: share right", ">= 0.92", right(unseen, found))
+    what = f"{len(unseen)} pairs kept apart: called equal and are not"
+    goal.row("unseen/equal", what, "<= 3", false_equal(unseen, found))
 if goal.wants("forms"):
     bare = [p for p in own if p["response"].startswith("Answer: ") and "\n" not in p["response"]]
     turned = [p | {"response": form.format(p["response"][8:])} for form in FORMS.values() for p in bare]
