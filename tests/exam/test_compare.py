@@ -56,6 +56,10 @@ def test_without_texts_nothing_is_identical() -> None:
     run = Graded(tuple(dataclasses.replace(answer, response="") for answer in graded(PLAIN).answers))
     found = compare(run, run, resamples=0)
     assert (found.verdict, found.texts) == ("equivalent", 0)
+    part = Graded((*graded(PLAIN).answers[:500], *run.answers[500:]))
+    assert compare(part, part, resamples=0).verdict == "equivalent"
+    failed = Graded((*part.answers[:500], *(dataclasses.replace(a, status="failed") for a in part.answers[500:])))
+    assert compare(failed, failed, resamples=0).verdict == "identical"
 
 
 def test_a_twin_with_flipped_answers_lost_accuracy() -> None:

@@ -60,7 +60,10 @@ def show(found: Comparison) -> None:
         ("difference", f"{100 * d.difference:+.2f} points, {100 * d.score_low:+.2f} to {100 * d.score_high:+.2f}"),
         ("right in one alone", f"{d.first_only:,} and {d.second_only:,} of {d.pairs:,} pairs"),
         ("no difference", f"p = {d.p:.3g}, " + mcnemar),
-        (f"within {100 * found.delta:g} points", f"p = {d.p_loss:.3g} of a loss, {d.p_gain:.3g} of a gain"),
+        (
+            f"within {100 * found.delta:g} point" + "s" * (100 * found.delta != 1),
+            f"p = {d.p_loss:.3g} of a loss, {d.p_gain:.3g} of a gain",
+        ),
     ]
     if found.texts:
         apart = f", the first with others is {found.first_diverging}" if found.first_diverging else ""

@@ -166,6 +166,7 @@ def compare(
     apart = next((x.id for x, y in pairs if x.response != y.response), "")
     texts = sum(bool(x.response) and bool(y.response) for x, y in pairs)
     whole = len(pairs) == len(first.answers) == len(second.answers)
+    whole = whole and all(x.response or x.status != "answered" for x in a.answers)
     same = (
         whole and bool(texts) and not apart and all(x.correct is y.correct and x.status == y.status for x, y in pairs)
     )
