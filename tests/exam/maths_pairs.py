@@ -4,6 +4,11 @@ from __future__ import annotations
 
 EQUAL = {
     "heads": [
+        (r"E \times B", r"\vec{E}\times\vec{B}"),
+        (r"f^{\prime\prime}(x)", "f''(x)"),
+        (r"\mathbb{R}^+", r"(0,\infty)"),
+        (r"A \oplus B", r"B \oplus A"),
+        (r"AB \parallel CD", r"CD \parallel AB"),
         ("\\Gamma(n+1)", "n!"),
         ("\\Gamma(5)", "24"),
         ("\\Gamma(1/2)", "\\sqrt{\\pi}"),
@@ -542,6 +547,9 @@ EQUAL = {
 
 DIFFERENT = {
     "heads": [
+        (r"E \times B", r"\vec{E}\cdot\vec{B}"),
+        (r"B \times E", r"\vec{E}\times\vec{B}"),
+        (r"A \otimes B", r"B \otimes A"),
         ("\\frac{dx}{dt}", "\\frac{x}{t}"),
         ("dy/dx", "y/x"),
         ("dE/dt", "E/t"),

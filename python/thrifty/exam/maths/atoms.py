@@ -24,10 +24,10 @@ MAX_DIGITS = 2000
 class Atoms(ABC):
     """The lower half of the parser; what is above it is read through methods of the class that extends it."""
 
-    def __init__(self, found: list[Token], *, styled: bool) -> None:
+    def __init__(self, found: list[Token], *, styled: bool, arrowed: frozenset[str] = frozenset()) -> None:
         self.tokens, self.styled, self.at, self.depth, self.nodes = found, styled, 0, 0, 0
         self.bars, self.angle, self.in_set, self.differential = 0, 0, 0, 0
-        self.arrowed: set[str] = set()
+        self.arrowed = set(arrowed)
 
     @abstractmethod
     def items(self) -> Node:
@@ -192,7 +192,7 @@ class Atoms(ABC):
                 found = self.made("degree", found)
             elif self.took("^"):
                 if (sign := self.sign_above()) is not None:
-                    found = self.made("index", found, sign)
+                    found = self.signed_above(found, sign.name)
                     continue
                 raised = self.exponent()
                 if raised.kind == "symbol" and raised.name in {"dagger", "dag"}:
@@ -241,6 +241,14 @@ class Atoms(ABC):
             return None
         self.at += 1 if bare else 3
         return self.made("symbol", name=texts[0] if bare else texts[1])
+
+    def signed_above(self, found: Node, sign: str) -> Node:
+        """Give what has a sign above: primes one by one, positive numbers as an interval, else a name with an index."""
+        if found == Node("domain", name="R") and sign == "+":
+            return self.made("tuple", number(0), self.made("symbol", name="infinity"), name="()")
+        for mark in sign if sign[0] == "'" else (sign,):
+            found = self.made("index", found, self.made("symbol", name=mark))
+        return found
 
     def sign_above(self) -> Node | None:
         """Read a sign that stands alone above: ``x^*``, ``K^{+}``, ``f^{''}``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 from thrifty.exam.maths.allowance import budget
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from thrifty.exam.maths.tree import Node
 
 __all__ = ["compare"]
+
+_VECTOR = re.compile(r"\\(?:vec|mathbf|boldsymbol|bm)\s?\{?([A-Za-z])(?![A-Za-z])")
 
 
 def compare(gold: str, answer: str) -> Literal["equal", "different"] | None:
@@ -41,7 +44,8 @@ def compare(gold: str, answer: str) -> Literal["equal", "different"] | None:
     """
     try:
         with budget():
-            first, second = _read(gold), _read(answer)
+            vectors = frozenset(_VECTOR.findall(gold)) | frozenset(_VECTOR.findall(answer))  # one may write no arrows
+            first, second = _read(gold, vectors), _read(answer, vectors)
             words = "text" in {first.kind, second.kind} and first != second
             verdict = None if words else same(first, second)
     except (ValueError, ArithmeticError, RecursionError):
@@ -49,8 +53,8 @@ def compare(gold: str, answer: str) -> Literal["equal", "different"] | None:
     return None if verdict is None else "equal" if verdict else "different"
 
 
-def _read(text: str) -> Node:
-    found = in_order(shaped(computed(parse(unboxed(text)))))
+def _read(text: str, vectors: frozenset[str]) -> Node:
+    found = in_order(shaped(computed(parse(unboxed(text), vectors))))
     while found.kind in {"set", "list"} and len(found.args) == 1:
         inner = found.args[0]
         if inner.kind in {"set", "list"} and (found.name == "hard" or not inner.args):

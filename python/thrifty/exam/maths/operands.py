@@ -26,7 +26,7 @@ FRACTIONS = frozenset({"frac", "dfrac", "tfrac", "cfrac", "nicefrac", "sfrac", "
 class Operands(Atoms):
     """The middle of the parser."""
 
-    def bracket(self) -> Node:  # noqa: PLR0911, PLR0912
+    def bracket(self) -> Node:  # noqa: PLR0911, PLR0912 - one a kind
         """Whatever an opening sign begins."""
         opened = self.here.text
         if opened in {"infinity", "..."}:
@@ -167,7 +167,7 @@ class Operands(Atoms):
         """Whether the ``dx`` of an integral stands here."""
         return bool(self.differential) and self.here.text == "d" and self.next.kind == "letter"
 
-    def command(self) -> Node:  # noqa: PLR0911, PLR0912
+    def command(self) -> Node:  # noqa: PLR0911, PLR0912 - one a kind
         """Read what a LaTeX command begins."""
         name = self.here.text
         self.at += 1

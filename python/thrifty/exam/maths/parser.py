@@ -14,6 +14,7 @@ from thrifty.exam.maths.tree import Node, NotMathsError, number, pieces, symbols
 __all__ = ["parse"]
 
 RELATIONS = frozenset({"=", "<", "<=", ">", ">=", "!=", "~", "in", "notin", "==", "->", "=>", "<=>"})
+SUMS = frozenset({"oplus", "uplus", "sqcup", "sqcap", "amalg"})
 DOMAINS = frozenset("RZQNC")
 SEPARATORS = frozenset({",", ";", "and", "or", ";;", "land", "lor"})
 WORDS = {"land": "and", "lor": "or"}
@@ -161,7 +162,10 @@ class Parser(Operands):
                 found = self.multiplied(found, self.signed(), token.text)
             elif token.kind == "command" and token.text in PRODUCTS:
                 self.at += 1
-                found = self.made("call", found, self.signed(), name=token.text)
+                factors = (found, self.signed())
+                found = self.made(
+                    "call", *(sorted(factors, key=repr) if token.text in SUMS else factors), name=token.text
+                )
             elif token.kind == "op" and token.text == "/":
                 self.at += 1
                 found = self.fraction(found, self.denominator())
@@ -260,12 +264,12 @@ class Parser(Operands):
 
 
 @lru_cache(maxsize=4096)
-def parse(text: str) -> Node:
-    """Read an answer into a tree.
+def parse(text: str, vectors: frozenset[str] = frozenset()) -> Node:
+    """Read an answer into a tree, in which these names are those of vectors.
 
     Raises
     ------
     NotMathsError
         For what can't be read, or goes beyond the limits of length, nodes and depth.
     """
-    return Parser(tokens(text), styled="\\" in text or "$" in text).answer()
+    return Parser(tokens(text), styled="\\" in text or "$" in text, arrowed=vectors).answer()

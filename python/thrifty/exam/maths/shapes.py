@@ -8,6 +8,7 @@ from thrifty.exam.maths.tree import Node, number, pieces, symbols
 __all__ = ["expanded", "is_name", "shaped", "spread"]
 
 ORDERS = frozenset({"<", "<=", ">", ">="})
+SYMMETRIC = frozenset({"parallel", "perp", "sim", "asymp"})
 MAX_SPREAD = 16
 FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
 
@@ -40,7 +41,7 @@ def shaped(node: Node) -> Node:
     return node
 
 
-def _chain(operators: list[str], sides: list[Node]) -> Node:  # noqa: PLR0911 - one a kind
+def _chain(operators: list[str], sides: list[Node]) -> Node:  # noqa: PLR0911, PLR0912 - one a kind
     while any(op in ARROWS for op in operators):
         at = next(i for i, op in enumerate(operators) if op in ARROWS)
         operators, sides = operators[at + 1 :], sides[at + 1 :]
@@ -64,6 +65,8 @@ def _chain(operators: list[str], sides: list[Node]) -> Node:  # noqa: PLR0911 - 
         if operators[0] in {">", ">="}:
             operators, sides = [FLIPPED[op] for op in reversed(operators)], sides[::-1]
         return Node("relation", tuple(sides), " ".join(operators))
+    if len(operators) == 1 and operators[0] in SYMMETRIC:
+        return Node("chain", tuple(sorted(sides, key=repr)), operators[0])
     if operators == ["!="]:
         return Node("relation", tuple(sides), "!=")
     return Node("chain", tuple(sides), " ".join(operators))
