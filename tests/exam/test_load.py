@@ -21,7 +21,6 @@ from thrifty.exam.reading.images import header, read_uri
 from thrifty.exam.reading.records import FIELDS, Records
 
 RECORD = {"id": "q1", "question": "1 + 1?", "answer": "2", "answer_type": "exactMatch"}
-pyarrow = pytest.importorskip("pyarrow")
 
 
 def jsonl(path: Path, *records: Any) -> Path:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -21,7 +22,6 @@ from thrifty.exam.reading import lines as lines_module
 from thrifty.exam.reading.lines import read_csv
 from thrifty.exam.reading.records import Records
 
-pa = pytest.importorskip("pyarrow")
 HEAD = "id,question,answer,answer_type\n"
 
 

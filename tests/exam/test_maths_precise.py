@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,6 @@ from thrifty.exam.maths.parser import parse
 from thrifty.exam.maths.points import POINTS
 from thrifty.exam.maths.values import floated, precisely
 
-mpmath = pytest.importorskip("mpmath")
 NAMES = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "arsinh": "asinh", "arcosh": "acosh", "artanh": "atanh"}
 TESTED = sorted(set(precise.CALLS) - {"bar", "arccot", "arcsec", "arccsc"})
 

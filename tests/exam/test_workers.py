@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -19,7 +20,6 @@ from thrifty.exam.maths.parser import parse
 from thrifty.exam.maths.worker import packed, unpacked
 from thrifty.exam.maths.workers import WORKERS, Worker
 
-pytest.importorskip("sympy")
 NEEDS_SYMPY = (r"\sum_{k=1}^{n} k", "n(n+1)/2")
 NEVER_ENDS = (r"\sum_{k=1}^{10^{12}} \frac{\sin k}{k^{k}}", "1")
 MANY = 1100
@@ -87,7 +87,6 @@ def test_one_that_never_ends_is_given_up_and_the_next_is_answered() -> None:
 
 def test_many_open_files_do_not_matter() -> None:
     """Descriptors beyond 1,023, as a server has them."""
-    resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < MANY + 100:
         pytest.skip("few files may be open here")

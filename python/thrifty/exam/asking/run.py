@@ -7,12 +7,12 @@ import hashlib
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thrifty.errors import DatasetError
+from thrifty.exam.asking.awaited import awaited
 from thrifty.exam.asking.endpoint import Connection, Endpoint, Reply
 from thrifty.exam.asking.files import affordable
 from thrifty.exam.asking.function import Function
@@ -182,7 +182,7 @@ def run(
         if any(key not in journal.answers or key in journal.failed for key in wanted):
             with Spending(meter, max(journal.spent, default=-1) + 1, address, usd_per_million) as spending:
                 session = _Session(dataset, epochs, chosen, journal, spending, progress, note)
-                _finish(session, model, concurrency, timeout, retries, rpm, tpm)
+                awaited(session.ask(model, concurrency, timeout, retries, rpm, tpm))
         found = write_results(folder, dataset, epochs, journal)
         usd_per_million = usd_per_million or prices(journal.spent.values())
         if usd_per_million is not None:
@@ -243,33 +243,6 @@ def _manifest(dataset: Dataset, model: Any, name: str | None, chosen: Prompt, ep
     }
 
 
-def _finish(session: _Session, *arguments: Any) -> None:
-    """Ask all; the exception that ended it is raised as itself."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        _asked(session, *arguments)
-        return
-    # Notebooks have a loop that runs; Ctrl-C there comes to the thread that waits.
-    with ThreadPoolExecutor(1) as thread:
-        future = thread.submit(_asked, session, *arguments)
-        try:
-            future.result()
-        except BaseException:
-            session.stop()
-            raise
-
-
-def _asked(session: _Session, *arguments: Any) -> None:
-    try:
-        asyncio.run(session.ask(*arguments))
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
-
-
 def _connection(model: Any, concurrency: int, timeout: float) -> Connection | Function:
     return Connection(model, timeout) if isinstance(model, Endpoint) else Function(model, concurrency, timeout)
 
@@ -294,7 +267,6 @@ class _Session:
         self._some, self._many = asyncio.Event(), asyncio.Event()
         self._disk = ThreadPoolExecutor(1)
         self._tokens = 0
-        self._task: asyncio.Task[Any] | None = None
         self._begun = self._said = time.monotonic()
         self._before = len(journal.answers) - len(journal.failed)
 
@@ -304,7 +276,6 @@ class _Session:
         """Ask what is not answered yet, and write answers as they come."""
         from thrifty.exam.asking.ask import Asker
 
-        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         where = model.address if isinstance(model, Endpoint) else "the model"
         try:
             async with _connection(model, concurrency, timeout) as connection:
@@ -328,12 +299,6 @@ class _Session:
             self._add(self.spending.record())
             self.journal.append([*self._writing, *self._waiting])
         self._tell()
-
-    def stop(self) -> None:
-        """End :meth:`ask` from another thread; what was answered is written."""
-        if self._task is not None:
-            with suppress(RuntimeError):  # it has ended
-                self._loop.call_soon_threadsafe(self._task.cancel)
 
     def _items(self) -> Iterator[tuple[tuple[str, int], list[dict[str, Any]]]]:
         answered = self.journal.answers.keys() - self.journal.failed

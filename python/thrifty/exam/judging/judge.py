@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thrifty.errors import ModelError
+from thrifty.exam.asking.awaited import awaited
 from thrifty.exam.asking.endpoint import Connection, Endpoint
 from thrifty.exam.asking.function import Function
 from thrifty.exam.judging.canaries import CANARIES
@@ -16,7 +14,7 @@ from thrifty.exam.judging.fence import PROMPT_ID, key, messages, prompt_sha256
 from thrifty.exam.judging.judgement import SCHEMA, Judgement, read_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
 
     from thrifty.exam.asking.ask import Outcome
     from thrifty.exam.judging.kept import Kept
@@ -162,7 +160,7 @@ class Judge:
                 progress(len(said), total)
 
         if open_:
-            _awaited(self._rounds(open_, judged))
+            awaited(self._rounds(open_, judged))
         return [said[one] for one in keys]
 
     def _connection(self) -> Connection | Function:
@@ -204,41 +202,3 @@ def _read(outcome: Outcome) -> tuple[Judgement, bool]:
     if outcome.reply is None:
         return Judgement(None, why=f"no reply, {outcome.error}"), False
     return read_reply(outcome.reply.text)
-
-
-def _awaited(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine, also where a loop runs already, as in notebooks; what ended it is raised as itself."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        _run(work)
-        return
-    begun: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
-    stopped: list[bool] = []
-
-    async def told() -> None:
-        task = asyncio.ensure_future(work)
-        begun.append((asyncio.get_running_loop(), task))
-        if stopped:
-            task.cancel()
-        await task
-
-    with ThreadPoolExecutor(1) as thread:
-        try:
-            thread.submit(_run, told()).result()
-        except BaseException:
-            stopped.append(True)
-            for loop, task in begun:
-                with suppress(RuntimeError):  # it has ended
-                    loop.call_soon_threadsafe(task.cancel)
-            raise
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    try:
-        asyncio.run(work)
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
