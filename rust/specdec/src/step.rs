@@ -257,7 +257,7 @@ mod tests {
     proptest! {
         /// A row that decodes is the same whichever way it is laid.
         #[test]
-        fn rows_are_laid_alike(from in 0u32..200, drafts in 0usize..12, size in 12u32..40, blocks in prop::collection::vec(0i32..1000, 17)) {
+        fn rows_are_laid_alike(from in 0u32..200, drafts in 0usize..12, size in 12u32..40, blocks in prop::collection::vec(0i32..1000, 18)) {
             // As many blocks as it needs, and often no more.
             let blocks = &blocks[..blocks.len().min(((from + drafts as u32) / size) as usize + 1)];
             let mut steps = [Step::with_capacity(1, 50), Step::with_capacity(1, 50)];
