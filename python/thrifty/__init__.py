@@ -16,6 +16,7 @@ __all__ = [
     "pipeline",
     "rambo",
     "report",
+    "scaling",
     "slide",
     "specdec",
     "stats",

@@ -23,6 +23,7 @@ LEVELS = {
     "device": 0,
     "pairconnect": 1,
     "rambo": 1,
+    "scaling": 1,
     "slide": 1,
     "specdec": 1,
     "throttle": 1,

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from thrifty.cli import common, demo, exam, pairconnect, rambo, slide, specdec, throttle
+from thrifty.cli import common, demo, exam, pairconnect, rambo, scaling, slide, specdec, throttle
 from thrifty.errors import ThriftyError
 
 __all__ = ["app", "main"]
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.add_typer(exam.app, name="exam")
 app.add_typer(pairconnect.app, name="pairconnect")
 app.add_typer(rambo.app, name="rambo")
+app.add_typer(scaling.app, name="scaling")
 app.add_typer(slide.app, name="slide")
 app.add_typer(specdec.app, name="specdec")
 app.add_typer(throttle.app, name="throttle")

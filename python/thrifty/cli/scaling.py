@@ -1,0 +1,16 @@
+"""``thrifty scaling``: laws of loss fitted to runs, and models planned by them."""
+
+from __future__ import annotations
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Fit laws of loss to training runs, predict larger ones, plan what to build.", no_args_is_help=True
+)
+
+
+@app.callback()
+def scaling() -> None:
+    """Fit laws of loss to training runs, predict larger ones, plan what to build."""
