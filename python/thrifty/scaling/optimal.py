@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Values = NDArray[np.float64]
     Surface = Callable[[Values, Values], Values]
 
-__all__ = ["Lossy", "Optimum", "optimal", "tokens_for"]
+__all__ = ["SERVE", "TRAIN", "Lossy", "Optimum", "counted_by", "optimal", "tokens_for"]
 
 #: Where an optimum is looked for.
 PARAMS = (1e3, 1e16)
@@ -155,12 +155,20 @@ def surface_of(law: Lossy | Mapping[str, float], aspect: float | None = None) ->
         c = {name: float(law[name]) for name in ("E", "A", "B", "alpha", "beta")}
         return lambda n, d: c["E"] + c["A"] * n ** -c["alpha"] + c["B"] * d ** -c["beta"]
 
+    counted = counted_by(law)
+
     def told(n: Values, d: Values) -> Values:
         depth = None if aspect is None else np.cbrt(n / (12 * aspect**2))
         width = None if depth is None or aspect is None else aspect * depth
-        return law.loss_at(Runs(n, d, d_model=width, n_layers=depth))
+        return law.loss_at(Runs(n, d, d_model=width, n_layers=depth, counted=counted))
 
     return told
+
+
+def counted_by(law: Any) -> Literal["total", "non_embedding"]:
+    """Return which parameters a law counts."""
+    counted: Literal["total", "non_embedding"] = getattr(getattr(law, "runs_", None), "counted", "total")
+    return counted
 
 
 def tokens_for(surface: Surface, n: Values, loss: float | Values) -> Values:

@@ -24,6 +24,7 @@ __all__ = ["Shapes", "shapes"]
 
 #: What a shape has as a number of its own, and what all have alike.
 OWN = ("layers", "dim", "heads", "hidden", "kv_heads", "head_dim")
+FOUND = {"kv_heads": "keys", "head_dim": "width"}
 SHARED = ("vocab", "tied", "qkv_bias", "out_bias", "qk_norm", "dtype_bytes")
 COUNTS = (
     *("keys", "width", "layer_matrix", "layer_parameters", "head_parameters", "parameters"),
@@ -85,9 +86,8 @@ class Shapes(Sequence[ModelShape]):
         for name in SHARED:
             if len(values := {getattr(shape, name) for shape in some}) > 1:
                 raise ValueError(f"shapes: {name} is {sorted(values)} among them; all must have the same")
-        taken = {**dict.fromkeys(OWN), "kv_heads": "keys", "head_dim": "width"}
         own: dict[str, Any] = {
-            name: np.array([getattr(s, from_ or name) for s in some], np.int64) for name, from_ in taken.items()
+            name: np.array([getattr(shape, FOUND.get(name, name)) for shape in some], np.int64) for name in OWN
         }
         return cls(**own, **{name: getattr(some[0], name) for name in SHARED})
 
@@ -117,6 +117,10 @@ class Shapes(Sequence[ModelShape]):
             n_layers=self.layers.astype(np.float64),
             counted=counted,
         )
+
+    def columns(self) -> dict[str, Any]:
+        """Return sizes by their names, as a profile of a device takes them."""
+        return {name: getattr(self, name) for name in (*OWN, "vocab", "tied")}
 
     def take(self, which: ArrayLike) -> Shapes:
         """Return some of them, by a mask or by their numbers."""
