@@ -1,7 +1,31 @@
 """Scaling laws that know a model's shape and what it costs to serve: fit, predict, plan (arXiv 2501.18107)."""
 
+from thrifty.scaling.design import Design, design
+from thrifty.scaling.downstream import Downstream
+from thrifty.scaling.law import ScalingLaw
+from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
 from thrifty.scaling.optimal import Optimum, optimal
+from thrifty.scaling.planner import Plan, plan
 from thrifty.scaling.runs import Runs, Source
 from thrifty.scaling.shapes import Shapes, shapes
 
-__all__ = ["Optimum", "Runs", "Shapes", "Source", "optimal", "shapes"]
+__all__ = [
+    "NAMED",
+    "Design",
+    "Downstream",
+    "Form",
+    "Optimum",
+    "Plan",
+    "Power",
+    "Quadratic",
+    "Runs",
+    "ScalingLaw",
+    "Shapes",
+    "Source",
+    "Term",
+    "design",
+    "named",
+    "optimal",
+    "plan",
+    "shapes",
+]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thrifty.errors import Infeasible
-from thrifty.scaling.limits import Limit, front, kept, unmet
+from thrifty.scaling.feasible import Limit, front, kept, unmet
 from thrifty.scaling.optimal import SERVE, TOKENS, TRAIN, counted_by, tokens_for
 from thrifty.scaling.serving import Serving, serve
 from thrifty.scaling.shapes import Shapes
