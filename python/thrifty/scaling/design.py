@@ -219,7 +219,7 @@ class _Search:
         return chosen
 
     def ordered(self, chosen: list[int]) -> list[int]:
-        """The same, by what each tells beside those before it."""
+        """Return the same, by what each tells beside those before it."""
         order: list[int] = []
         while len(order) < len(chosen):
             gains = self.gains(order)

@@ -60,7 +60,9 @@ def unmet(limits: Sequence[Limit], name: Callable[[int], str]) -> str:
         nearest = np.where(others, limit.values, np.inf)
         if np.isfinite(nearest).any():
             at = int(nearest.argmin())
-            said.append(f"{limit.name} {limit.most:.4g}: the least that keeps the rest is {nearest[at]:.4g}, {name(at)}")
+            said.append(
+                f"{limit.name} {limit.most:.4g}: the least that keeps the rest is {nearest[at]:.4g}, {name(at)}"
+            )
     if said:
         return "no shape keeps all limits; " + "; or ".join(said)
     over = np.max([limit.values / limit.most for limit in limits], axis=0)

@@ -49,10 +49,10 @@ class Plan:
         What was asked.
     shapes : Shapes
     columns : dict of str to float64[n]
-        ``n_params``, ``n_tokens``; ``loss``, ``lo``, ``hi``, ``decades_beyond``; ``train_flops`` (6 N D), ``serve_flops``
-        (2 N for each lifetime token), ``flops``; ``memory_gb``, of weights and cache; ``ms``, ``ms_low``, ``ms_high`` a
-        new token, ``outside`` 1 where the device's law is beyond what was timed; ``joules`` a new token; ``accuracy``,
-        ``accuracy_lo``, ``accuracy_hi``. Those that nothing tells are not there.
+        ``n_params``, ``n_tokens``; ``loss``, ``lo``, ``hi``, ``decades_beyond``; ``train_flops`` (6 N D),
+        ``serve_flops`` (2 N for each lifetime token), ``flops``; ``memory_gb``, of weights and cache; ``ms``,
+        ``ms_low``, ``ms_high`` a new token, ``outside`` 1 where the device's law is beyond what was timed; ``joules`` a
+        new token; ``accuracy``, ``accuracy_lo``, ``accuracy_hi``. Those that nothing tells are not there.
     feasible : bool[n]
         Which keep all limits.
     fronts : dict of str to int64[k]
@@ -145,9 +145,9 @@ def plan(
     memory_gb : float, optional
         At most 1e9 bytes of weights and of keys and values; what else a server needs comes on top.
     objective : str
-        What is made least: ``"loss"``, ``"flops"`` of training and serving, ``"latency"``, ``"energy"`` or ``"memory"``.
+        What is made least: ``"loss"``, ``"flops"`` of training and serving, ``"latency"``, ``"energy"``, ``"memory"``.
     shapes : sequence of ModelShape, optional
-        To choose from; by default all in a window around the optimum without limits, of aspects like those of the runs.
+        To choose from; by default all around the optimum without limits, of aspects like those of the runs.
     sizes : mapping, optional
         Arguments of :func:`shapes` for that window, as ``{"vocab": 256, "head_dim": 32}``.
     batch, prompt, new_tokens : int
@@ -263,7 +263,9 @@ def _limits(columns: dict[str, Values], wish: Wish) -> list[Limit]:
         "slo_ms": ("ms_high" if wish.sure else "ms", 1.0),
     }
     asked = {name: getattr(wish, name) for name in held}
-    return [Limit(name, columns[held[name][0]], most * held[name][1]) for name, most in asked.items() if most is not None]
+    return [
+        Limit(name, columns[held[name][0]], most * held[name][1]) for name, most in asked.items() if most is not None
+    ]
 
 
 def _ranked(columns: dict[str, Values], feasible: NDArray[np.bool_], objective: str) -> NDArray[np.int64]:

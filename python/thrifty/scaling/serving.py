@@ -52,4 +52,14 @@ def serve(profile: DeviceProfile, shapes: Shapes, wish: Wish) -> Serving:
             f"dtype_bytes: the shapes have {shapes.dtype_bytes:g} and the profile is of {profile.dtype}, "
             f"{profile.dtype_bytes:g}; calibrate in that dtype, or ask for shapes.with_(dtype_bytes=…)"
         )
-    raise NotImplementedError
+    found = []
+    for shape in shapes:
+        start = profile.latency(shape, batch=wish.batch, tokens=wish.prompt or 1)
+        step = profile.latency(shape, batch=wish.batch, context=wish.prompt + wish.new_tokens // 2)
+        found.append((start, step))
+    ms, low, high = (
+        np.array([getattr(a, name) / wish.new_tokens + getattr(b, name) for a, b in found])
+        for name in ("ms", "low", "high")
+    )
+    outside = np.array([float(bool(a.outside or b.outside)) for a, b in found])
+    return Serving({"ms": ms, "ms_low": low, "ms_high": high, "outside": outside}, profile.device["name"])

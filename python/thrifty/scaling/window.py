@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["window"]
 
-#: Of width over depth where the runs tell nothing: a range of 40, over which arXiv 2001.08361 found losses nearly alike.
+#: Of width over depth where the runs tell nothing: a range of 40, over which losses were nearly alike in 2001.08361.
 ASPECT = (12.5, 500.0)
 #: So far beyond the aspects of the runs shapes are looked at.
 BEYOND = 1.5
