@@ -56,7 +56,7 @@ def _check(name: str, file: Any) -> None:
 
 
 def _values(name: str, column: str, values: Any) -> list[Any]:
-    found = values.to_pylist()
+    found: list[Any] = values.to_pylist()
     for i, value in enumerate(found):
         if isinstance(value, Decimal):
             found[i] = float(value)

@@ -84,8 +84,8 @@ def loss_notes(table: Table, column: str, loss: Values) -> list[str]:
     median = float(np.median(loss))
     if median > MOST_NATS and unit != "perplexity":
         notes.append(
-            f"{table.file}: the median of {shown(column)} is {median:.4g}, and guessing among 163,000 words has 12 nats "
-            f"a token: bits, sums or perplexities? divide bits by {1 / math.log(2):.4f}, take logarithms of "
+            f"{table.file}: the median of {shown(column)} is {median:.4g}, and guessing among 163,000 words has 12 "
+            f"nats a token: bits, sums or perplexities? divide bits by {1 / math.log(2):.4f}, take logarithms of "
             "perplexities"
         )
     return notes
@@ -94,7 +94,8 @@ def loss_notes(table: Table, column: str, loss: Values) -> list[str]:
 def repeats(table: Table, names: tuple[str, ...], keys: list[Values], loss: Values | None) -> list[str]:
     """Say which rows are of one run and as many tokens, with losses that differ or are the same."""
     first: dict[tuple[object, ...], int] = {}
-    same, other = [], []
+    same: list[tuple[int, int]] = []
+    other: list[tuple[int, int]] = []
     for row in range(len(table.lines)):
         key = (names[row] if names else "", *(float(values[row]) for values in keys))
         before = first.setdefault(key, row)
