@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from thrifty.errors import DatasetError
+from thrifty.scaling.reading.cells import empty, numbers, picked
 from thrifty.scaling.reading.files import read_table
 from thrifty.scaling.reading.names import column_of, given_columns, losses
-from thrifty.scaling.reading.cells import empty, numbers, picked
 from thrifty.scaling.reading.units import check_counts, loss_notes, loss_unit, ratio_notes, repeats
 from thrifty.scaling.runs import Runs, Source
 
