@@ -33,7 +33,7 @@ def pack(value: Any) -> Any:
         data = np.ascontiguousarray(value, TYPES[kind]).tobytes()
         return {"dtype": kind, "shape": list(value.shape), "base64": base64.b64encode(data).decode()}
     if isinstance(value, dict):
-        if value.keys() == _ARRAY or "number" in value and len(value) == 1:
+        if value.keys() == _ARRAY or ("number" in value and len(value) == 1):
             raise TypeError(f"names {sorted(value)} stand for an array or a number")
         return {str(name): pack(inner) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):

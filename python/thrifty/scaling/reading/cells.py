@@ -106,7 +106,7 @@ def picked(table: Table, where: Sequence[tuple[str, str]]) -> Table:
         cells = table.column(name, "asked for by --where")
         kept = [i for i in rows if _same(cells[i], wanted)]
         if not kept:
-            values = list(dict.fromkeys(str(cells[i]) for i in rows))
+            values = dict.fromkeys(str(cells[i]).strip() for i in rows)
             raise DatasetError(f"{table.file}: no row with {name} = {shown(wanted)}; there are {listed(values)}")
         rows = kept
     return table if len(rows) == len(table.lines) else table.take(rows)

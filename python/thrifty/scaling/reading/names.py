@@ -47,7 +47,7 @@ _AFTER = (".value",)
 
 
 def column_of(field: str, table: Table, given: Mapping[str, str]) -> str | None:
-    """Return the column of a field: the one that was given, the one of that name, or one that is called alike.
+    """Return the column of a field: the one that was given, the one of that name, or the one that is called alike.
 
     Raises
     ------
@@ -65,13 +65,10 @@ def column_of(field: str, table: Table, given: Mapping[str, str]) -> str | None:
     for column in table.columns:
         if column not in taken:
             by_name.setdefault(_plain(column), []).append(column)
-    for alias in FIELDS[field]:
-        found = by_name.get(alias, [])
-        if len(found) > 1:
-            raise DatasetError(f"{table.file}: {listed(found)} may all be {field}; say which: --columns {field}=NAME")
-        if found:
-            return found[0]
-    return None
+    found = [column for alias in FIELDS[field] for column in by_name.get(alias, [])]
+    if len(found) > 1 and field != "run":
+        raise DatasetError(f"{table.file}: {listed(found)} may all be {field}; say which: --columns {field}=NAME")
+    return found[0] if found else None
 
 
 def losses(table: Table) -> str:
