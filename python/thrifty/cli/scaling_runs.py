@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from thrifty.cli import common
+from thrifty.errors import DatasetError, ThriftyError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from thrifty.scaling import Runs, ScalingLaw
 
-__all__ = ["Columns", "Counted", "FitPath", "RunsPath", "Target", "Where", "counted_as", "fit_from", "runs_from"]
+__all__ = [
+    "Columns",
+    "Counted",
+    "FitPath",
+    "RunsPath",
+    "Target",
+    "Where",
+    "asked_of",
+    "counted_as",
+    "fit_from",
+    "runs_from",
+]
 
 RunsPath = Annotated[
     Path, typer.Argument(metavar="RUNS", help="CSV, JSON lines or parquet, a run a line; also packed by gzip.")
@@ -64,14 +79,23 @@ def runs_from(
     conditions = tuple(common.pairs("--where", where).items())
     wanted: Any = counted_as(counted)
     try:
-        runs = read_runs(
-            path, columns=named, where=conditions, target=target, counted=wanted, asked=asked, like=like
-        )
+        runs = read_runs(path, columns=named, where=conditions, target=target, counted=wanted, asked=asked, like=like)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     for text in runs.notes:
         common.note(text)
     return runs
+
+
+@contextmanager
+def asked_of(path: Path) -> Iterator[None]:
+    """Tell what runs do not allow with their file."""
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(error, ThriftyError) or not str(error).startswith("runs: "):
+            raise
+        raise DatasetError(f"{path}: {str(error).removeprefix('runs: ')}") from None
 
 
 def fit_from(path: Path) -> ScalingLaw:

@@ -1,5 +1,6 @@
 """Scaling laws that know a model's shape and what it costs to serve: fit, predict, plan (arXiv 2501.18107)."""
 
+from thrifty.scaling.comparing import Beside, FitComparison, compare_fits
 from thrifty.scaling.fit_file import load_fit, save_fit
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
@@ -8,6 +9,8 @@ from thrifty.scaling.runs import Runs, Source
 
 __all__ = [
     "NAMED",
+    "Beside",
+    "FitComparison",
     "Form",
     "Power",
     "Quadratic",
@@ -15,6 +18,7 @@ __all__ = [
     "ScalingLaw",
     "Source",
     "Term",
+    "compare_fits",
     "load_fit",
     "named",
     "read_runs",
