@@ -1,5 +1,40 @@
 """Scaling laws that know a model's shape and what it costs to serve: fit, predict, plan (arXiv 2501.18107)."""
 
+from thrifty.scaling.comparing import Beside, FitComparison, compare_fits
+from thrifty.scaling.design import Design, design
+from thrifty.scaling.downstream import Downstream
+from thrifty.scaling.fit_file import load_fit, save_fit
+from thrifty.scaling.law import ScalingLaw
+from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
+from thrifty.scaling.optimal import Optimum, optimal
+from thrifty.scaling.planner import Plan, plan
+from thrifty.scaling.reading import read_runs
 from thrifty.scaling.runs import Runs, Source
+from thrifty.scaling.shapes import Shapes, shapes
 
-__all__ = ["Runs", "Source"]
+__all__ = [
+    "NAMED",
+    "Beside",
+    "Design",
+    "Downstream",
+    "FitComparison",
+    "Form",
+    "Optimum",
+    "Plan",
+    "Power",
+    "Quadratic",
+    "Runs",
+    "ScalingLaw",
+    "Shapes",
+    "Source",
+    "Term",
+    "compare_fits",
+    "design",
+    "load_fit",
+    "named",
+    "optimal",
+    "plan",
+    "read_runs",
+    "save_fit",
+    "shapes",
+]

@@ -1,0 +1,217 @@
+"""``thrifty scaling fit``: a law fitted to runs, with intervals, as a file."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thrifty.cli import common
+from thrifty.cli.scaling_runs import Columns, Counted, RunsPath, Target, Where, runs_from
+from thrifty.errors import DatasetError, FormatError, NotIdentifiable
+
+if TYPE_CHECKING:
+    from thrifty.scaling import Form, Runs, ScalingLaw
+
+__all__ = ["fit"]
+
+#: Bytes of a form of own terms.
+MOST_FORM = 1 << 16
+
+
+def fit(
+    runs: RunsPath,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FIT.json", help="File to write.")],
+    law: Annotated[
+        str,
+        typer.Option(
+            "--law",
+            metavar="NAME|auto|FORM.json",
+            help="chinchilla, chinchilla_tied, morph, morph_free, u_shape, u_shape_drift, gemstones; auto: what "
+            "predicts the largest runs best from the smaller; or a file of own terms (docs/formats.md).",
+        ),
+    ] = "auto",
+    loss: Annotated[
+        str, typer.Option("--loss", metavar="huber_log|lsq", help="Huber's of log residuals, or squares.")
+    ] = "huber_log",
+    delta: Annotated[float, typer.Option("--delta", min=1e-9, max=1e3, help="Huber's.")] = 1e-3,
+    tie: Annotated[
+        list[str] | None, typer.Option("--tie", metavar="NAME=NAME", help="Exponents that are one; may repeat.")
+    ] = None,
+    where: Where = None,
+    groups: Annotated[
+        str | None,
+        typer.Option("--groups", metavar="COLUMN", help="Rows with one value here hang together, as checkpoints do."),
+    ] = None,
+    target: Target = None,
+    columns: Columns = None,
+    params: Counted = None,
+    bootstraps: Annotated[
+        int, typer.Option("--bootstraps", min=0, max=100_000, help="Refits to resampled rows or groups; 0: none.")
+    ] = 1000,
+    seed: common.Seed = 0,
+    threads: common.Threads = 0,
+    json_: common.Json = False,
+) -> None:
+    """Fit a law of loss to training runs: coefficients with intervals, and a certificate of the optimum."""
+    from thrifty.scaling import save_fit
+    from thrifty.scaling.reading import no_loss
+
+    common.writable(out, "the fit")
+    common.one_of("--loss", loss, ("huber_log", "lsq"))
+    given = runs_from(runs, where=where, columns=columns, target=target, counted=params)
+    if given.loss is None:
+        raise no_loss(given)
+    options: dict[str, Any] = {"loss": loss, "delta": delta, "tie": tied(tie)}
+    fitted = fit_to(given, law, options, groups)
+    if bootstraps:
+        kind: Any = "case" if groups is None else "cluster"
+        fitted.draws_ = fitted.bootstrap(bootstraps, seed=seed, kind=kind, threads=threads)
+    save_fit(fitted, out)
+    notes = [*fitted.notes_, *repeated(given, groups)]
+    for text in notes:
+        common.note(text)
+    if json_:
+        common.emit(told(fitted) | {"fit": str(out), "notes": [*given.notes, *notes]})
+    else:
+        show(fitted, out)
+
+
+def fit_to(runs: Runs, law: str, options: dict[str, Any], groups: str | None) -> ScalingLaw:
+    """Fit; what the runs do not allow is told with their file."""
+    from thrifty.scaling import NAMED, ScalingLaw
+
+    form: str | Form = law
+    if law.endswith(".json"):
+        form = form_from(Path(law))
+    elif law not in (*NAMED, "auto"):
+        common.one_of("--law", law, (*NAMED, "auto"))
+    if groups is not None and groups not in runs.columns:
+        raise DatasetError(
+            f"{runs.source.path}: no column is called {groups} (--groups); there are {', '.join(runs.columns)}"
+        )
+    try:
+        return ScalingLaw(form, **options).fit(runs, groups=groups)
+    except NotIdentifiable as error:
+        text = re.sub(r'tie=\("(\w+)", "(\w+)"\)', r"--tie \1=\2", str(error))
+        raise NotIdentifiable(f"{runs.source.path}: {text}") from None
+    except ValueError as error:
+        if str(error).startswith("runs: "):
+            raise DatasetError(f"{runs.source.path}: {str(error).removeprefix('runs: ')}") from None
+        raise typer.BadParameter(str(error)) from None
+
+
+def form_from(path: Path) -> Form:
+    """Read a form of own terms."""
+    from thrifty.scaling import Form
+
+    with path.open("rb") as file:
+        data = file.read(MOST_FORM + 1)
+    try:
+        if len(data) > MOST_FORM:
+            raise ValueError(f"it has more than {MOST_FORM:,} bytes")
+        return Form.of(json.loads(data))
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: no law: {' '.join(str(error).split())[:300]}") from None
+
+
+def tied(texts: list[str] | None) -> list[str] | None:
+    """Read exponents that are one: alpha=beta."""
+    names: list[str] = []
+    for text in texts or []:
+        names += [name for name in text.split("=") if name not in names]
+        if "=" not in text or "" in names:
+            raise typer.BadParameter(f"--tie '{text}'; names of exponents, as alpha=beta")
+    return names or None
+
+
+def repeated(runs: Runs, groups: str | None) -> list[str]:
+    """Say that rows hang together, where several have one name and nobody said so."""
+    names = set(runs.names)
+    if groups is not None or len(names) < 2 or 2 * len(names) > len(runs):
+        return []
+    column = dict(runs.source.columns).get("run", "run")
+    return [
+        f"{len(runs)} rows are of {len(names)} runs: --groups {column} takes those of one run together; without it "
+        "intervals are too narrow"
+    ]
+
+
+def told(law: ScalingLaw) -> dict[str, Any]:
+    """Return a fit as JSON has it."""
+    runs, source = law.runs_, law.runs_.source
+    coefficients: dict[str, Any] = {}
+    for name, value in law.coef_.items():
+        low, high = (None, None) if law.draws_ is None else law.draws_.interval(name)
+        coefficients[name] = {"value": value, "low": low, "high": high}
+    data = {
+        "path": source.path,
+        "sha256": source.sha256,
+        "rows": len(runs),
+        "where": dict(source.where),
+        "columns": dict(source.columns),
+        "params": runs.counted,
+        "unit": source.unit,
+    }
+    values: dict[str, Any] = common.finite(
+        {
+            "law": law.name_,
+            "loss": law.loss,
+            "delta": law.delta,
+            "tie": list(law.tie or ()),
+            "objective": law.objective_,
+            "coefficients": coefficients,
+            "intervals": None
+            if law.draws_ is None
+            else {"kind": law.draws_.kind, "level": 0.95, "draws": len(law.draws_.values)},
+            "certificate": asdict(law.certificate_),
+            "score": law.score(runs),
+            "choice": choice_told(law),
+            "groups": None if law.groups_ is None else len(set(law.groups_)),
+            "data": data,
+        }
+    )
+    return values
+
+
+def show(law: ScalingLaw, out: Path) -> None:
+    """Print a fit for people."""
+    runs, score, sound = law.runs_, law.score(law.runs_), law.certificate_
+    picked = "".join(f", {name} = {value}" for name, value in runs.source.where)
+    kind = "all" if runs.counted == "total" else "non-embedding"
+    rows = [("runs", f"{len(runs):,} of {runs.source.path}{picked}; {kind} parameters, loss in {runs.source.unit}")]
+    for name, value in law.coef_.items():
+        between = ""
+        if law.draws_ is not None:
+            low, high = law.draws_.interval(name)
+            between = f"   {low:.5g} to {high:.5g}"
+        rows.append((name, f"{value:.6g}{between}"))
+    if law.draws_ is not None:
+        rows.append(("", f"95 % of {len(law.draws_.values):,} refits, {KINDS[law.draws_.kind]}"))
+    rows.append(
+        (
+            "fits",
+            f"mean squared error {score['mse']:.4g}, R2 {score['r2']:.5f}, rank correlation {score['spearman']:.3f}",
+        )
+    )
+    rows.append(
+        (
+            "optimum",
+            f"objective {law.objective_:.8g}; {sound.reached} of {sound.basins} starts ended there; condition "
+            f"{sound.condition:.3g}",
+        )
+    )
+    rows.append(("fit", str(out)))
+    common.table(f"law {law.name_}", rows)
+
+
+def choice_told(law: ScalingLaw) -> Any:
+    """Return the table of laws that were tried, where one was chosen."""
+    return None
+
+
+KINDS = {"case": "rows drawn anew", "cluster": "whole groups drawn anew", "residual": "residuals drawn anew"}
