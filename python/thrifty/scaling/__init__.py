@@ -2,7 +2,7 @@
 
 from thrifty.scaling.comparing import Beside, FitComparison, compare_fits
 from thrifty.scaling.design import Design, design
-from thrifty.scaling.downstream import Downstream
+from thrifty.scaling.downstream import Downstream, accuracy_column
 from thrifty.scaling.fit_file import load_fit, save_fit
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
@@ -28,6 +28,7 @@ __all__ = [
     "Shapes",
     "Source",
     "Term",
+    "accuracy_column",
     "compare_fits",
     "design",
     "load_fit",

@@ -35,8 +35,14 @@ FAR = 2.0
 SAME_LOSS, SAME_SIZE, GAIN = 0.005, 0.05, 0.05
 #: Columns that a front may set against the loss.
 AGAINST = ("ms", "flops", "memory_gb", "joules")
-#: What was solved for is there up to the last bits.
-EXACT = 1 + 1e-9
+#: What each limit holds: a column, or where it must be sure another one. What was solved for is there up to last bits.
+LIMITS = {
+    "max_loss": ("loss", "hi", 1 + 1e-9),
+    "train_flops": ("train_flops", "train_flops", 1 + 1e-9),
+    "max_tokens": ("n_tokens", "n_tokens", 1.0),
+    "memory_gb": ("memory_gb", "memory_gb", 1.0),
+    "slo_ms": ("ms", "ms_high", 1.0),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +87,11 @@ class Plan:
     def shape(self) -> ModelShape:
         """The pick's."""
         return self.shapes[self.best]
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Limits that were set, by their names."""
+        return {name: most for name in LIMITS if (most := getattr(self.wish, name)) is not None}
 
     @property
     def front(self) -> NDArray[np.int64]:
@@ -255,17 +266,11 @@ def _predicted(law: ScalingLaw, shapes: Shapes, wish: Wish) -> dict[str, Values]
 
 
 def _limits(columns: dict[str, Values], wish: Wish) -> list[Limit]:
-    held = {
-        "max_loss": ("hi" if wish.sure else "loss", EXACT),
-        "train_flops": ("train_flops", EXACT),
-        "max_tokens": ("n_tokens", 1.0),
-        "memory_gb": ("memory_gb", 1.0),
-        "slo_ms": ("ms_high" if wish.sure else "ms", 1.0),
-    }
-    asked = {name: getattr(wish, name) for name in held}
-    return [
-        Limit(name, columns[held[name][0]], most * held[name][1]) for name, most in asked.items() if most is not None
-    ]
+    found = []
+    for name, (column, upper, room) in LIMITS.items():
+        if (most := getattr(wish, name)) is not None:
+            found.append(Limit(name, columns[upper if wish.sure else column], most * room))
+    return found
 
 
 def _ranked(columns: dict[str, Values], feasible: NDArray[np.bool_], objective: str) -> NDArray[np.int64]:
