@@ -1,7 +1,21 @@
 """Scaling laws that know a model's shape and what it costs to serve: fit, predict, plan (arXiv 2501.18107)."""
 
+from thrifty.scaling.draws import Draws
+from thrifty.scaling.fitting.certificate import Certificate
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
 from thrifty.scaling.runs import Runs, Source
 
-__all__ = ["NAMED", "Form", "Power", "Quadratic", "Runs", "ScalingLaw", "Source", "Term", "named"]
+__all__ = [
+    "NAMED",
+    "Certificate",
+    "Draws",
+    "Form",
+    "Power",
+    "Quadratic",
+    "Runs",
+    "ScalingLaw",
+    "Source",
+    "Term",
+    "named",
+]
