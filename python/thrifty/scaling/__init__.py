@@ -1,7 +1,9 @@
 """Scaling laws that know a model's shape and what it costs to serve: fit, predict, plan (arXiv 2501.18107)."""
 
 from thrifty.scaling.comparing import Beside, FitComparison, compare_fits
+from thrifty.scaling.draws import Draws
 from thrifty.scaling.fit_file import load_fit, save_fit
+from thrifty.scaling.fitting.certificate import Certificate
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
 from thrifty.scaling.reading import read_runs
@@ -10,6 +12,8 @@ from thrifty.scaling.runs import Runs, Source
 __all__ = [
     "NAMED",
     "Beside",
+    "Certificate",
+    "Draws",
     "FitComparison",
     "Form",
     "Power",
