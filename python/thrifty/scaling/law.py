@@ -66,6 +66,8 @@ class ScalingLaw:
         What is known of where the fit ended.
     runs_, weights_, groups_ : Runs, float64[n], tuple or None
         What it was fitted to.
+    draws_ : Draws, optional
+        A bootstrap that files and reports of the fit are to show.
 
     Raises
     ------
@@ -180,6 +182,7 @@ class ScalingLaw:
         self.runs_, self.weights_ = runs, weights
         self._scale, self._measure, self._limits = scale, measure, bounds
         self._surface = Surface(scale.form, scale.centred(runs))
+        self.draws_: Draws | None = None
 
     @property
     def centre_(self) -> dict[str, float]:
