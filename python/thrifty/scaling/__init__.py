@@ -3,7 +3,9 @@
 from thrifty.scaling.comparing import Beside, FitComparison, compare_fits
 from thrifty.scaling.design import Design, design
 from thrifty.scaling.downstream import Downstream, accuracy_column
+from thrifty.scaling.draws import Draws
 from thrifty.scaling.fit_file import load_fit, save_fit
+from thrifty.scaling.fitting.certificate import Certificate
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
 from thrifty.scaling.optimal import Optimum, optimal
@@ -15,8 +17,10 @@ from thrifty.scaling.shapes import Shapes, shapes
 __all__ = [
     "NAMED",
     "Beside",
+    "Certificate",
     "Design",
     "Downstream",
+    "Draws",
     "FitComparison",
     "Form",
     "Optimum",
