@@ -211,7 +211,7 @@ def plan(
     served = Serving() if profile is None else serve(profile, some, wish)
     columns = _predicted(law, some, wish) | served.columns
     if downstream is not None:
-        columns |= downstream.columns(columns["loss"], columns["lo"], columns["hi"])
+        columns |= downstream.columns(columns["loss"], columns["lo"], columns["hi"], interval)
     if OBJECTIVES[objective] not in columns:
         needs = "a profile of the device" if profile is None else f"a profile that tells {OBJECTIVES[objective]}"
         raise ValueError(f"objective: {objective} needs {needs}")
