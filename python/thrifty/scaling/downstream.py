@@ -203,9 +203,9 @@ def _fitted(
         return None
     covariance = np.linalg.inv(information) * variance * np.outer([scale, 1 / scale], [scale, 1 / scale])
     middle, slope = (float(v) for v in best.x)
-    # The curve must tell more than a constant does (F of one and n - 2).
-    alike = float(((y - y.mean()) ** 2).sum())
-    if not (slope > 0 and alike > freedom * variance * (1 + float(stdtrit(freedom, 0.975)) ** 2 / freedom)):
+    # It must rise by more than chance does, and tell more than a constant.
+    sure, alike = float(stdtrit(freedom, 0.975)), float(((y - y.mean()) ** 2).sum())
+    if not (slope > sure * math.sqrt(covariance[1, 1]) and alike > variance * (freedom + sure**2)):
         return None
     return (middle, slope), covariance, math.sqrt(variance)
 
