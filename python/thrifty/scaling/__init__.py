@@ -2,6 +2,7 @@
 
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
+from thrifty.scaling.reading import read_runs
 from thrifty.scaling.runs import Runs, Source
 
-__all__ = ["NAMED", "Form", "Power", "Quadratic", "Runs", "ScalingLaw", "Source", "Term", "named"]
+__all__ = ["NAMED", "Form", "Power", "Quadratic", "Runs", "ScalingLaw", "Source", "Term", "named", "read_runs"]
