@@ -1,8 +1,24 @@
 """Scaling laws that know a model's shape and what it costs to serve: fit, predict, plan (arXiv 2501.18107)."""
 
+from thrifty.scaling.fit_file import load_fit, save_fit
+from thrifty.scaling.intervals import Prediction
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
 from thrifty.scaling.reading import read_runs
 from thrifty.scaling.runs import Runs, Source
 
-__all__ = ["NAMED", "Form", "Power", "Quadratic", "Runs", "ScalingLaw", "Source", "Term", "named", "read_runs"]
+__all__ = [
+    "NAMED",
+    "Form",
+    "Power",
+    "Prediction",
+    "Quadratic",
+    "Runs",
+    "ScalingLaw",
+    "Source",
+    "Term",
+    "load_fit",
+    "named",
+    "read_runs",
+    "save_fit",
+]

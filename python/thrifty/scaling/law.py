@@ -122,6 +122,31 @@ class ScalingLaw:
             form = Form(form.name, form.terms, form.shape, form.bounds | given)
         return form
 
+    @property
+    def centre_(self) -> dict[str, float]:
+        """Logs that the fit's columns are measured from."""
+        return self._scale.centre
+
+    def restore(
+        self,
+        form: Form,
+        runs: Runs,
+        weights: Values,
+        groups: tuple[Any, ...] | None,
+        theta: Values,
+        centre: dict[str, float],
+    ) -> Self:
+        """Become what a fit to these runs ended as, without fitting again."""
+        self.runs_, self.weights_, self.groups_ = runs, weights, groups
+        self._measure = _measure(self.loss, self.delta)
+        self._scale = Scale(form, centre)
+        columns, losses = self._scale.centred(runs), _losses(runs)
+        self._limits, self._surface = limits(self._scale, columns, losses), Surface(form, columns)
+        log = self._surface.at(theta[None]).log
+        total = self._measure.rows(log, self._measure.targets(losses), weights)[0]
+        self._hold(form, theta, float(total[0]))
+        return self
+
     def _hold(self, form: Form, theta: Values, objective: float) -> None:
         self.form_, self.name_ = form, form.name
         self.theta_, self.objective_ = theta, objective
