@@ -1,5 +1,6 @@
 """Scaling laws that know a model's shape and what it costs to serve: fit, predict, plan (arXiv 2501.18107)."""
 
+from thrifty.scaling.choosing import Candidate, Choice, choose
 from thrifty.scaling.fit_file import load_fit, save_fit
 from thrifty.scaling.intervals import Prediction
 from thrifty.scaling.law import ScalingLaw
@@ -9,6 +10,8 @@ from thrifty.scaling.runs import Runs, Source
 
 __all__ = [
     "NAMED",
+    "Candidate",
+    "Choice",
     "Form",
     "Power",
     "Prediction",
@@ -17,6 +20,7 @@ __all__ = [
     "ScalingLaw",
     "Source",
     "Term",
+    "choose",
     "load_fit",
     "named",
     "read_runs",

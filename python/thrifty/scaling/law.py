@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -11,16 +11,21 @@ from thrifty.scaling.fitting.fitter import fitted
 from thrifty.scaling.fitting.limits import limits
 from thrifty.scaling.fitting.measure import Measure
 from thrifty.scaling.fitting.refits import refit
+from thrifty.scaling.intervals import Prediction, coefficient_interval, predicted
 from thrifty.scaling.laws.form import Form
 from thrifty.scaling.laws.named import named
 from thrifty.scaling.laws.scale import Scale, logs
 from thrifty.scaling.laws.surface import Surface
 from thrifty.scaling.runs import Runs
+from thrifty.scaling.scatter import Scatter, scatter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
+
+    from thrifty.scaling.choosing import Candidate
+    from thrifty.scaling.shifts import Shifts
 
     Values = NDArray[np.float64]
 
@@ -94,6 +99,8 @@ class ScalingLaw:
         groups : str or array, optional
             Runs whose residuals hang together, as checkpoints of one training: a column, or a label a run.
         """
+        if self.law == "auto":
+            return self._chosen(runs, groups)
         runs = Runs.of(runs)
         form = self._form()
         losses = _losses(runs)
@@ -111,6 +118,13 @@ class ScalingLaw:
         self.runs_, self.weights_ = runs, weights
         self._scale, self._surface = scale, Surface(form, columns)
         self._hold(form, found.theta, float(found.here.value[0]))
+        return self
+
+    def _chosen(self, runs: Runs | Mapping[str, Any], groups: str | ArrayLike | None) -> Self:
+        from thrifty.scaling.choosing import choose
+
+        fitted_ = choose(runs, groups, loss=self.loss).law
+        self.__dict__.update(vars(fitted_) | {"law": "auto"})
         return self
 
     def _form(self) -> Form:
@@ -150,12 +164,21 @@ class ScalingLaw:
     def _hold(self, form: Form, theta: Values, objective: float) -> None:
         self.form_, self.name_ = form, form.name
         self.theta_, self.objective_ = theta, objective
+        self.free_ = (theta > self._limits[0]) & (theta < self._limits[1])
+        self._scatter: Scatter | None = None
+        self._without: Values | None = None
+        self.told_by({}, None, ())
+        self.choice_: tuple[tuple[Candidate, ...], tuple[str, ...]] | None = None
         self.coef_ = dict(zip(form.names, self._scale.coefficients(theta).tolist(), strict=True))
 
     def loss_at(self, runs: Runs | Mapping[str, Any]) -> Values:
         """Return the losses that the law tells of runs, float64[n] in nats."""
         point = Surface(self.form_, self._scale.centred(Runs.of(runs))).at(self.theta_[None])
         return np.exp(point.log[0])
+
+    def logs_of(self, theta: Values, runs: Runs) -> Values:
+        """Return logs of losses of runs by other coefficients (B, p), float64[B, n]."""
+        return Surface(self.form_, self._scale.centred(runs)).at(theta).log
 
     def gradient(self, runs: Runs | Mapping[str, Any]) -> Values:
         """Return derivatives of the log of those losses by ``theta_``, float64[n, p]."""
@@ -184,6 +207,71 @@ class ScalingLaw:
         given = np.atleast_2d(np.asarray(weights, np.float64)) * self.weights_
         losses = _losses(self.runs_) if targets is None else np.asarray(targets, np.float64)
         return refit(self._surface, self._measure, self.theta_, losses, given, self._limits)
+
+    def log_at(self, theta: Values) -> Values:
+        """Return logs of losses of the fitted runs by other coefficients (B, p), float64[B, n]."""
+        return self._surface.at(theta).log
+
+    def told_by(self, surprise: dict[str, tuple[float, ...]], shifts: Shifts | None, rivals: tuple[ScalingLaw, ...]) -> None:
+        """Take what a choice of laws has shown: errors of runs left out, shifts of losses, laws that did as well."""
+        self.surprise_, self.shifts_, self.rivals_ = surprise, shifts, rivals
+
+    @property
+    def without_groups_(self) -> Values | None:
+        """``theta_`` without each of the groups, (groups, p); None where there are no groups, or one."""
+        if self._without is None and self.groups_ is not None and len(set(self.groups_)) > 1:
+            known = {label: i for i, label in enumerate(dict.fromkeys(self.groups_))}
+            group = np.array([known[label] for label in self.groups_])
+            self._without = self.refit(group != np.arange(len(known))[:, None])
+        return self._without
+
+    @property
+    def scatter_(self) -> Scatter:
+        """How the residuals scatter, and what that says of the coefficients."""
+        if self._scatter is None:
+            self._scatter = scatter(self)
+        return self._scatter
+
+    def predict(
+        self, runs: Runs | Mapping[str, Any], interval: float = 0.95, *, of: Literal["run", "law"] = "run"
+    ) -> Prediction:
+        """Predict losses of runs, and between what they lie.
+
+        Intervals hold what the coefficients are unsure by (correlated within groups where the fit has them), times how
+        much farther from the truth the law was than it said where runs were left out (a law that was chosen), and what a
+        run scatters by; with Student's t.
+
+        Parameters
+        ----------
+        runs : Runs, mapping or data frame
+        interval : float
+            Level.
+        of : str
+            ``"run"``: of a run's own loss; ``"law"``: of the mean of such runs.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from thrifty.scaling import ScalingLaw
+        >>> n, d = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e9, 1e11, 4)))
+        >>> loss = (1.8 + 400 * n**-0.34 + 2000 * d**-0.37) * np.resize([0.999, 1.001, 1.0], 16)
+        >>> law = ScalingLaw("chinchilla").fit({"n_params": n, "n_tokens": d, "loss": loss})
+        >>> told = law.predict({"n_params": [1e10], "n_tokens": [1e12]})
+        >>> bool(told.lo[0] < 1.8 + 400 * 1e10**-0.34 + 2000 * 1e12**-0.37 < told.hi[0])
+        True
+        """
+        return predicted(self, Runs.of(runs), interval, of)
+
+    def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
+        """Return between what a coefficient lies, by the same covariance as :meth:`predict`; of linear ones, by their logs.
+
+        A coefficient at a bound has no width.
+        """
+        return coefficient_interval(self, name, level)
+
+    def direction(self, at: int) -> tuple[Values, float, bool]:
+        """Return the coefficient number ``at``, or its log, as a linear function of ``theta_``: slope (p,), value, whether log."""
+        return self._scale.direction(self.theta_, at)
 
 
 def _measure(loss: str, delta: float) -> Measure:

@@ -134,7 +134,7 @@ class _Design:
         if between <= 0:
             return whole / float(self.freedom.sum()), 0.0, squares
         if within <= 0:
-            return 0.0, means / float(self.moments[0, 1]), squares
+            return 0.0, means / max(float(self.moments[0, 1]), 1e-300), squares
         return within, between, squares
 
 
