@@ -17,10 +17,11 @@ from thrifty.scaling.fitting.measure import Measure
 from thrifty.scaling.fitting.refits import refit
 from thrifty.scaling.fitting.spread import covariance
 from thrifty.scaling.groups import numbered
-from thrifty.scaling.laws.form import Form, Power
+from thrifty.scaling.laws.form import Form
 from thrifty.scaling.laws.named import named
 from thrifty.scaling.laws.scale import Scale, logs
 from thrifty.scaling.laws.surface import Surface
+from thrifty.scaling.profiles import profiled
 from thrifty.scaling.runs import Runs
 from thrifty.scaling.scores import alike, scores
 
@@ -126,9 +127,7 @@ class ScalingLaw:
         given = logs(form, runs)
         check_runs(form, {name: x[weights > 0] for name, x in given.items()})
         # Bounds of a coefficient are bounds of what is fitted only where its term's columns are not centred.
-        fixed = {column for t in form.terms if t.coefficient in form.bounds for column, _ in t.powers}
-        if isinstance(form.shape, Power) and form.shape.coefficient in form.bounds:
-            fixed.add(form.shape.column)
+        fixed = {column for name in form.bounds for column in form.beside(name)}
         scale = Scale(form, {name: 0.0 if name in fixed else float(x.mean()) for name, x in given.items()})
         columns = scale.centred(runs)
         bounds = limits(scale, columns, losses)
@@ -258,10 +257,27 @@ class ScalingLaw:
         """
         return drawn(self, n, seed, kind, threads)
 
-    def covariance(self) -> Values:
-        """Return the covariance of ``theta_`` by derivatives, groups counting as one each, float64[p, p]."""
+    def profile(self, name: str, level: float = 0.95) -> tuple[float, float]:
+        """Return the profile interval of a coefficient, which takes runs as independent.
+
+        Parameters
+        ----------
+        name : str
+        level : float
+            Share of such intervals that hold the true value.
+
+        Raises
+        ------
+        ValueError
+            When there is no such name, or the level is not between 0 and 1.
+        """
+        parts = self._scale, self._measure, self.runs_, self.weights_, self.theta_
+        return profiled(*parts, self.covariance(grouped=False), name, level)
+
+    def covariance(self, *, grouped: bool = True) -> Values:
+        """Return the covariance of ``theta_`` by derivatives, groups counting as one unless told, float64[p, p]."""
         targets = self._measure.targets(_losses(self.runs_))
-        of = None if self.groups_ is None else numbered(self.groups_)
+        of = None if self.groups_ is None or not grouped else numbered(self.groups_)
         return covariance(self._surface, self._measure, self.theta_, targets, self.weights_, self._limits, of)
 
     def score(self, runs: Runs | Mapping[str, Any], within: Sequence[str] | None = None) -> dict[str, float]:
