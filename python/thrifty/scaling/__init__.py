@@ -1,7 +1,9 @@
 """Scaling laws that know a model's shape and what it costs to serve: fit, predict, plan (arXiv 2501.18107)."""
 
 from thrifty.scaling.choosing import Candidate, Choice, choose
+from thrifty.scaling.draws import Draws
 from thrifty.scaling.fit_file import load_fit, save_fit
+from thrifty.scaling.fitting.certificate import Certificate
 from thrifty.scaling.intervals import Prediction
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
@@ -11,7 +13,9 @@ from thrifty.scaling.runs import Runs, Source
 __all__ = [
     "NAMED",
     "Candidate",
+    "Certificate",
     "Choice",
+    "Draws",
     "Form",
     "Power",
     "Prediction",

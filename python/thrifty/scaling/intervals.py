@@ -132,7 +132,7 @@ def coefficient_interval(law: Predicting, name: str, level: float) -> tuple[floa
         raise ValueError(f"level: a share between 0 and 1 is needed, got {level}")
     direction, middle, logged = law.direction(name)
     if not direction[law.free_].any():
-        value = float(law.coef_[name])
+        value = float(np.exp(middle)) if logged else middle
         return value, value
     variance, freedom = law.scatter_.variances(direction[None])
     sizes = law.surprise_.get("n_params", ()) + law.surprise_.get("n_tokens", ())

@@ -21,6 +21,7 @@ from thrifty.scaling.laws.form import Form
 from thrifty.scaling.laws.named import named
 from thrifty.scaling.laws.scale import Scale, logs
 from thrifty.scaling.laws.surface import Surface
+from thrifty.scaling.predicting import Predicting
 from thrifty.scaling.profiles import profiled
 from thrifty.scaling.runs import Runs
 from thrifty.scaling.scores import alike, scores
@@ -37,7 +38,7 @@ __all__ = ["ScalingLaw"]
 PARAMS = ("law", "loss", "delta", "tie", "bounds")
 
 
-class ScalingLaw:
+class ScalingLaw(Predicting):
     """A law of loss and how it is fitted; with scikit-learn's manners.
 
     Parameters
@@ -118,6 +119,8 @@ class ScalingLaw:
         ValueError
             Where a column is missing or a value is none.
         """
+        if self.law == "auto":
+            return self._chosen(runs, groups)
         runs = Runs.of(runs)
         form = self._form()
         losses = _losses(runs)
@@ -145,6 +148,12 @@ class ScalingLaw:
         errors = np.sqrt(np.diag(self.covariance()))
         self.certificate_, weakest = certify(self._surface, scale, found, weights, bounds, errors)
         check_condition(form, self.certificate_.condition, weakest)
+        return self
+
+    def _chosen(self, runs: Runs | Mapping[str, Any], groups: str | ArrayLike | None) -> Self:
+        from thrifty.scaling.choosing import choose
+
+        self.__dict__.update(vars(choose(runs, groups, loss=self.loss).law) | {"law": "auto"})
         return self
 
     def _form(self) -> Form:
@@ -179,6 +188,7 @@ class ScalingLaw:
         self.runs_, self.weights_ = runs, weights
         self._scale, self._measure, self._limits = scale, measure, bounds
         self._surface = Surface(scale.form, scale.centred(runs))
+        self.unsaid()
 
     @property
     def centre_(self) -> dict[str, float]:
@@ -189,16 +199,6 @@ class ScalingLaw:
     def coef_(self) -> dict[str, float]:
         """Coefficients by their names, as papers give them."""
         return dict(zip(self.form_.names, self._scale.coefficients(self.theta_).tolist(), strict=True))
-
-    def loss_at(self, runs: Runs | Mapping[str, Any]) -> Values:
-        """Return the losses that the law tells of runs, float64[n] in nats."""
-        point = Surface(self.form_, self._scale.centred(Runs.of(runs))).at(self.theta_[None])
-        return np.asarray(np.exp(point.log[0]), np.float64)
-
-    def gradient(self, runs: Runs | Mapping[str, Any]) -> Values:
-        """Return derivatives of the log of those losses by ``theta_``, float64[n, p]."""
-        point = Surface(self.form_, self._scale.centred(Runs.of(runs))).at(self.theta_[None])
-        return np.ascontiguousarray(point.slope[0].T)
 
     def coefficients(self, theta: ArrayLike) -> Values:
         """Return coefficients, in the order of ``form_.names``, of what :meth:`refit` gave, (..., p)."""

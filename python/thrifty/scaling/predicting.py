@@ -47,7 +47,6 @@ class Predicting:
 
     form_: Form
     theta_: Values
-    coef_: dict[str, float]
     runs_: Runs
     weights_: Values
     groups_: tuple[Any, ...] | None
