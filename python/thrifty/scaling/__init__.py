@@ -1,11 +1,13 @@
 """Scaling laws that know a model's shape and what it costs to serve: fit, predict, plan (arXiv 2501.18107)."""
 
+from thrifty.scaling.choosing import Candidate, Choice, choose
 from thrifty.scaling.comparing import Beside, FitComparison, compare_fits
 from thrifty.scaling.design import Design, design
 from thrifty.scaling.downstream import Downstream, accuracy_column
 from thrifty.scaling.draws import Draws
 from thrifty.scaling.fit_file import load_fit, save_fit
 from thrifty.scaling.fitting.certificate import Certificate
+from thrifty.scaling.intervals import Prediction
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
 from thrifty.scaling.optimal import Optimum, optimal
@@ -17,7 +19,9 @@ from thrifty.scaling.shapes import Shapes, shapes
 __all__ = [
     "NAMED",
     "Beside",
+    "Candidate",
     "Certificate",
+    "Choice",
     "Design",
     "Downstream",
     "Draws",
@@ -26,6 +30,7 @@ __all__ = [
     "Optimum",
     "Plan",
     "Power",
+    "Prediction",
     "Quadratic",
     "Runs",
     "ScalingLaw",
@@ -33,6 +38,7 @@ __all__ = [
     "Source",
     "Term",
     "accuracy_column",
+    "choose",
     "compare_fits",
     "design",
     "load_fit",
