@@ -54,6 +54,11 @@ def design(
             if value is not None and not value > 0:
                 raise typer.BadParameter(f"--target: {name} {value:g} is not possible; above 0")
         target = {name: [value] for name, value in given.items() if value is not None}
+        for name, columns_ in (("d_model", {"d_model", "ratio"}), ("n_layers", {"n_layers", "ratio"})):
+            if name not in target and columns_ & set(law.form_.columns):
+                raise typer.BadParameter(
+                    f"--target-width and --target-layers: the law {law.name_} tells losses by shape"
+                )
     elif criterion == "prediction":
         raise typer.BadParameter(
             "--target-params and --target-tokens say what shall be predicted; or take --criterion D"
@@ -75,9 +80,12 @@ def design(
         common.emit(common.finite(told | {"fit": str(fit), "criterion": criterion, "notes": list(runs.notes)}))
         return
     shown = [(f"line {row['line']}" if row["line"] else f"row {row['row']}", described(row)) for row in rows]
-    what = "standard error of the prediction" if criterion == "prediction" else "spread of the coefficients"
     shown.append(("operations", f"{found.flops:.4g} of {budget_flops:.4g}"))
-    shown.append((what, f"{100 * found.before:.3g} % now, {100 * found.after:.3g} % after: {found.cut:.0%} less"))
+    if criterion == "prediction":
+        ends = f"{100 * found.before:.3g} % now, {100 * found.after:.3g} % after, {found.cut:.0%} less"
+        shown.append(("standard error of the prediction", ends))
+    else:
+        shown.append(("spread of the coefficients", f"{found.cut:.0%} less"))
     common.table("runs to train next, what tells most first", shown)
 
 

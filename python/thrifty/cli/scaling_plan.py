@@ -11,6 +11,8 @@ from thrifty.cli import common
 from thrifty.cli.scaling_runs import FitPath, fit_from, runs_from
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from thrifty.scaling import Downstream, Plan, ScalingLaw
 
 __all__ = ["plan"]
@@ -175,9 +177,8 @@ def told(found: Plan, top: int) -> dict[str, Any]:
 def show(found: Plan, top: int, pages: list[str]) -> None:
     """Print the pick, what comes next, and the front."""
     from rich.console import Console
-    from rich.table import Table
 
-    row, console = found.row(found.best), Console(highlight=False)
+    row = found.row(found.best)
     rows = [
         ("shape", str(found.shape)),
         ("parameters", f"{row['parameters']:,}"),
@@ -201,21 +202,48 @@ def show(found: Plan, top: int, pages: list[str]) -> None:
     rows.append(("chosen from", f"{int(found.feasible.sum()):,} of {len(found.shapes):,} shapes that keep the limits"))
     rows += [("file", page) for page in pages]
     common.table(f"least {found.wish.objective}", rows)
-    some = [found.row(int(i)) for i in found.front]
-    some = [some[round(k * (len(some) - 1) / max(FRONT - 1, 1))] for k in range(FRONT)] if len(some) > FRONT else some
+    front = [int(i) for i in found.front]
+    if len(front) > FRONT:
+        front = [front[round(k * (len(front) - 1) / (FRONT - 1))] for k in range(FRONT)]
+    against = "latency" if "ms" in row else "cost"
+    console = Console(highlight=False)
     for title, listed in (
         ("the best", found.rows(top)),
-        ("loss against latency" if found.device else "loss against cost", some),
+        (f"the front of loss against {against}", [found.row(i) for i in front]),
     ):
-        if not listed:
-            continue
-        grid = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-        for head in ("layers", "dim", "parameters", "tokens", "loss", "from", "to", "ms", "GB", "operations", ""):
-            grid.add_column(head, justify="right", overflow="fold")
-        for one in listed:
-            cells = [str(one["layers"]), str(one["dim"]), f"{one['parameters']:,}", f"{one['n_tokens']:.3g}"]
-            cells += [f"{one[name]:.4f}" for name in ("loss", "lo", "hi")]
-            cells += [f"{one['ms']:.3g}" if "ms" in one else "-", f"{one['memory_gb']:.3g}", f"{one['flops']:.3g}"]
-            grid.add_row(*cells, "; ".join(one["flags"]))
-        console.print()
-        console.print(grid)
+        if listed:
+            console.print()
+            console.print(grid(title, listed))
+    if any(one["flags"] for one in (row, *found.rows(top), *map(found.row, front))):
+        common.note("* beyond the runs of the law, or beyond what was timed on the device")
+
+
+def grid(title: str, listed: list[dict[str, Any]]) -> Table:
+    """Return shapes as a table for people."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for head in ("shape", "params", "tokens", "loss", "from", "to", "ms", "GB", "flops", ""):
+        table.add_column(head, justify="right", no_wrap=True)
+    for one in listed:
+        table.add_row(
+            f"{one['layers']} x {one['dim']}",
+            short(one["parameters"]),
+            short(one["n_tokens"]),
+            f"{one['loss']:.4f}",
+            f"{one['lo']:.4f}",
+            f"{one['hi']:.4f}",
+            f"{one['ms']:.3g}" if "ms" in one else "-",
+            f"{one['memory_gb']:.3g}",
+            f"{one['flops']:.2e}",
+            "*" if one["flags"] else "",
+        )
+    return table
+
+
+def short(number: float) -> str:
+    """Write a count in thousands, millions, ...: 578M."""
+    for unit, name in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:.3g}{name}"
+    return f"{number:.3g}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from thrifty.device import DeviceProfile, ModelShape
     from thrifty.scaling.downstream import Downstream
     from thrifty.scaling.law import ScalingLaw
+    from thrifty.scaling.runs import Runs
 
     Values = NDArray[np.float64]
 
@@ -35,6 +36,8 @@ FAR = 2.0
 SAME_LOSS, SAME_SIZE, GAIN = 0.005, 0.05, 0.05
 #: Columns that a front may set against the loss.
 AGAINST = ("ms", "flops", "memory_gb", "joules")
+#: Runs that are predicted at a time.
+BLOCK = 65_536
 #: What each limit holds: a column, or where it must be sure another one. What was solved for is there up to last bits.
 LIMITS = {
     "max_loss": ("loss", "hi", 1 + 1e-9),
@@ -250,19 +253,30 @@ def _predicted(law: ScalingLaw, shapes: Shapes, wish: Wish) -> dict[str, Values]
 
         d = tokens_for(loss, n, float(wish.max_loss or 0.0))
     reached = np.isfinite(d)
-    told = law.predict(shapes.runs(np.where(reached, d, TOKENS[1]), kind), interval=wish.interval)
+    told = _losses(law, shapes.runs(np.where(reached, d, TOKENS[1]), kind), wish.interval)
     cache = wish.batch * (wish.prompt + wish.new_tokens) * shapes.kv_bytes
     return {
         "n_params": n,
         "n_tokens": d,
-        **{name: np.where(reached, values, np.inf) for name, values in (("loss", told.loss), ("lo", told.lo))},
-        "hi": np.where(reached, told.hi, np.inf),
-        "decades_beyond": told.decades_beyond,
+        **{name: np.where(reached, told[name], np.inf) for name in ("loss", "lo", "hi")},
+        "decades_beyond": told["decades_beyond"],
         "train_flops": TRAIN * n * d,
         "serve_flops": SERVE * n * wish.lifetime_tokens,
         "flops": TRAIN * n * d + SERVE * n * wish.lifetime_tokens,
         "memory_gb": (shapes.weight_bytes + cache) / 1e9,
     }
+
+
+def _losses(law: ScalingLaw, runs: Runs, interval: float) -> dict[str, Values]:
+    """Return predictions, in blocks that stay in the cache of a core."""
+    names = ("loss", "lo", "hi", "decades_beyond")
+    blocks = []
+    for start in range(0, len(runs), BLOCK):
+        part = slice(start, start + BLOCK)
+        asked = ("n_params", "n_tokens", "d_model", "n_layers")
+        found = law.predict(replace(runs, **{name: getattr(runs, name)[part] for name in asked}), interval=interval)
+        blocks.append([getattr(found, name) for name in names])
+    return {name: np.concatenate(parts) for name, parts in zip(names, zip(*blocks, strict=True), strict=True)}
 
 
 def _limits(columns: dict[str, Values], wish: Wish) -> list[Limit]:
