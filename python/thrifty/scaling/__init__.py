@@ -1,9 +1,13 @@
 """Scaling laws that know a model's shape and what it costs to serve: fit, predict, plan (arXiv 2501.18107)."""
 
+from thrifty.scaling.choosing import Candidate, Choice, choose
 from thrifty.scaling.comparing import Beside, FitComparison, compare_fits
 from thrifty.scaling.design import Design, design
-from thrifty.scaling.downstream import Downstream
+from thrifty.scaling.downstream import Downstream, accuracy_column
+from thrifty.scaling.draws import Draws
 from thrifty.scaling.fit_file import load_fit, save_fit
+from thrifty.scaling.fitting.certificate import Certificate
+from thrifty.scaling.intervals import Prediction
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
 from thrifty.scaling.optimal import Optimum, optimal
@@ -15,19 +19,26 @@ from thrifty.scaling.shapes import Shapes, shapes
 __all__ = [
     "NAMED",
     "Beside",
+    "Candidate",
+    "Certificate",
+    "Choice",
     "Design",
     "Downstream",
+    "Draws",
     "FitComparison",
     "Form",
     "Optimum",
     "Plan",
     "Power",
+    "Prediction",
     "Quadratic",
     "Runs",
     "ScalingLaw",
     "Shapes",
     "Source",
     "Term",
+    "accuracy_column",
+    "choose",
     "compare_fits",
     "design",
     "load_fit",

@@ -22,6 +22,24 @@ __all__ = ["Accuracy", "Downstream", "accuracy_column"]
 
 LEAST = 5
 LETTERS = 100_000
+#: Of the lowest losses so much is held out to choose a curve and to see how it errs beyond its data.
+HELD = 0.3
+
+
+def _sigmoid(z: Values) -> tuple[Values, Values]:
+    from scipy.special import expit
+
+    share = expit(-z)
+    return share, -share * (1 - share)
+
+
+def _exponential(z: Values) -> tuple[Values, Values]:
+    share = np.exp(-np.maximum(z, 0.0))
+    return share, np.where(z > 0, -share, 0.0)
+
+
+#: Share of the way from chance to top and its derivative, by slope (loss - middle).
+CURVES = {"sigmoid": _sigmoid, "exponential": _exponential}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -35,19 +53,23 @@ class Accuracy:
 
 @dataclass(frozen=True, eq=False)
 class Downstream:
-    """How a task's accuracy follows the loss: chance + (top - chance) / (1 + exp(slope (loss - middle))).
+    """How a task's accuracy follows the loss: chance + (top - chance) s(slope (loss - middle)).
 
     Attributes
     ----------
     task : str
+    curve : str
+        s: ``"sigmoid"``, 1 / (1 + exp z), or ``"exponential"``, exp -z up to 1 (arXiv 2403.08540).
     chance, top : float
         Accuracy of a model that knows nothing, and of one without loss.
     middle, slope : float
-        Loss at which half of the way is gone, and how steeply.
+        Loss at which half of the way is gone, or all of it; and how steeply.
     covariance : float64[2, 2]
         Of ``middle`` and ``slope``.
     spread : float
         Standard deviation of accuracies around the curve.
+    drift : float
+        Standard error that each nat below the data adds, as seen where the lowest losses were held out.
     rows : int
     losses : (float, float)
         Least and most that it was fitted to.
@@ -58,17 +80,19 @@ class Downstream:
     >>> from thrifty.scaling import Downstream
     >>> loss = np.linspace(2.5, 4.5, 9)
     >>> task = Downstream.fit(loss, 0.25 + 0.75 / (1 + np.exp(2 * (loss - 2.4))), chance=0.25)
-    >>> round(task.middle, 3), round(task.slope, 3)
-    (2.4, 2.0)
+    >>> task.curve, round(task.middle, 3), round(task.slope, 3)
+    ('sigmoid', 2.4, 2.0)
     """
 
     task: str
+    curve: str
     chance: float
     top: float
     middle: float
     slope: float
     covariance: Values
     spread: float
+    drift: float
     rows: int
     losses: tuple[float, float]
 
@@ -76,7 +100,7 @@ class Downstream:
     def fit(
         cls, loss: ArrayLike, accuracy: ArrayLike, *, chance: float = 0.0, top: float = 1.0, task: str = ""
     ) -> Downstream:
-        """Fit the curve by least squares.
+        """Fit by least squares the curve that tells the lowest losses best from the others.
 
         Parameters
         ----------
@@ -94,10 +118,6 @@ class Downstream:
         NotIdentifiable
             When there are fewer than 5 rows, or accuracy does not rise as loss falls.
         """
-        from scipy.optimize import least_squares
-        from scipy.special import expit
-        from scipy.stats import t
-
         x, y = np.asarray(loss, np.float64), np.asarray(accuracy, np.float64)
         if x.ndim != 1 or x.shape != y.shape:
             raise ValueError(f"accuracy: one for each loss is needed, got shapes {x.shape} and {y.shape}")
@@ -108,35 +128,16 @@ class Downstream:
         if ((y < 0) | (y > 1)).any():
             raise ValueError(f"accuracy: {y[(y < 0) | (y > 1)][0]:g} is not possible; shares of 0 to 1 are needed")
         what = f"accuracy of {task}" if task else "accuracy"
-        if len(x) < LEAST or np.ptp(x) == 0:
+        if len(np.unique(x)) < LEAST:
             raise NotIdentifiable(f"{what}: {len(x)} models of {len(np.unique(x))} losses; at least {LEAST} are needed")
-
-        def wrong(p: Values) -> Values:
-            return chance + (top - chance) * expit(-p[1] * (x - x.mean()) + p[0]) - y
-
-        # In shift and slope the curve is a generalised line, so any start ends at the same place.
-        found = least_squares(wrong, [0.0, 1.0 / x.std()], method="lm", x_scale=[1.0, 1.0 / x.std()])
-        freedom = len(x) - 2
-        variance = float((found.fun**2).sum()) / freedom
-        information = found.jac.T @ found.jac
-        shift, slope = found.x
-        if np.linalg.cond(information) > 1e14:
-            raise NotIdentifiable(f"{what} is at {'its top' if y.mean() > (chance + top) / 2 else 'chance'} throughout")
-        covariance = np.linalg.inv(information) * variance
-        if not slope > t.ppf(0.975, freedom) * math.sqrt(covariance[1, 1]):
+        ends = chance, top
+        name, drift = _chosen(x, y, ends)
+        found = _fitted(name, x, y, ends)
+        if found is None:
             raise NotIdentifiable(f"{what} does not rise as the loss falls from {x.max():.4g} to {x.min():.4g}")
-        turn = np.array([[1 / slope, -shift / slope**2], [0.0, 1.0]])
-        return cls(
-            task=task,
-            chance=chance,
-            top=top,
-            middle=float(x.mean() + shift / slope),
-            slope=float(slope),
-            covariance=turn @ covariance @ turn.T,
-            spread=math.sqrt(variance),
-            rows=len(x),
-            losses=(float(x.min()), float(x.max())),
-        )
+        (middle, slope), covariance, spread = found
+        least, most = float(x.min()), float(x.max())
+        return cls(task, name, chance, top, middle, slope, covariance, spread, drift, len(x), (least, most))
 
     def at(self, loss: ArrayLike, interval: float = 0.95) -> Accuracy:
         """Return accuracies at losses, with the interval in which a model's lies.
@@ -147,32 +148,88 @@ class Downstream:
         interval : float
             Its level.
         """
-        from scipy.special import expit
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
         x = np.asarray(loss, np.float64)
-        share = expit(-self.slope * (x - self.middle))
-        steep = (self.top - self.chance) * share * (1 - share)
-        by = np.stack([steep * self.slope, -steep * (x - self.middle)], -1)
-        variance = ((by @ self.covariance) * by).sum(-1) + self.spread**2
-        half = float(t.ppf((1 + interval) / 2, self.rows - 2)) * np.sqrt(variance)
-        value = self.chance + (self.top - self.chance) * share
+        value, by = _told(self.curve, x, self.middle, self.slope, (self.chance, self.top))
+        beyond = self.drift * np.maximum(self.losses[0] - x, 0.0)
+        variance = ((by @ self.covariance) * by).sum(-1) + self.spread**2 + beyond**2
+        half = float(stdtrit(self.rows - 2, (1 + interval) / 2)) * np.sqrt(variance)
         return Accuracy(value, np.clip(value - half, 0, 1), np.clip(value + half, 0, 1))
 
-    def columns(self, loss: Values, lo: Values, hi: Values) -> dict[str, Values]:
+    def columns(self, loss: Values, lo: Values, hi: Values, interval: float = 0.95) -> dict[str, Values]:
         """Return ``accuracy``, ``accuracy_lo``, ``accuracy_hi`` of losses that have an interval themselves.
 
         What comes from the loss and what comes from the task are independent, so their squares add up.
         """
-        told, at_lo, at_hi = self.at(loss), self.at(lo), self.at(hi)
+        told, at_lo, at_hi = (self.at(some, interval) for some in (loss, lo, hi))
         up = np.hypot(told.hi - told.value, at_lo.value - told.value)
         down = np.hypot(told.value - told.lo, told.value - at_hi.value)
-        value = told.value
-        return {
-            "accuracy": value,
-            "accuracy_lo": np.clip(value - down, 0, 1),
-            "accuracy_hi": np.clip(value + up, 0, 1),
-        }
+        ends = np.clip(told.value - down, 0, 1), np.clip(told.value + up, 0, 1)
+        return {"accuracy": told.value, "accuracy_lo": ends[0], "accuracy_hi": ends[1]}
+
+
+def _told(curve: str, x: Values, middle: float, slope: float, ends: tuple[float, float]) -> tuple[Values, Values]:
+    """Return accuracies, and their derivatives by middle and slope, (n, 2)."""
+    share, steep = CURVES[curve](slope * (x - middle))
+    way = ends[1] - ends[0]
+    return ends[0] + way * share, way * np.stack([-slope * steep, (x - middle) * steep], -1)
+
+
+def _fitted(
+    curve: str, x: Values, y: Values, ends: tuple[float, float]
+) -> tuple[tuple[float, float], Values, float] | None:
+    """Return middle and slope, their covariance and the spread; None where the slope may be none."""
+    from scipy.optimize import least_squares
+    from scipy.special import stdtrit
+
+    scale = float(x.std())
+    starts = [(x.min() + shift * scale, 1 / scale) for shift in (-1.0, 1.0)]
+    fits = [
+        least_squares(
+            lambda p: _told(curve, x, p[0], p[1], ends)[0] - y,
+            start,
+            jac=lambda p: _told(curve, x, p[0], p[1], ends)[1],
+            method="lm",
+            x_scale=[scale, 1 / scale],
+        )
+        for start in starts
+    ]
+    best = min(fits, key=lambda fit: float(fit.cost))
+    freedom = len(x) - 2
+    variance = 2 * float(best.cost) / freedom
+    information = best.jac.T @ best.jac * np.outer([scale, 1 / scale], [scale, 1 / scale])
+    if not np.isfinite(best.x).all() or np.linalg.cond(information) > 1e12:
+        return None
+    covariance = np.linalg.inv(information) * variance * np.outer([scale, 1 / scale], [scale, 1 / scale])
+    middle, slope = (float(v) for v in best.x)
+    # It must rise by more than chance does, and tell more than a constant.
+    sure, alike = float(stdtrit(freedom, 0.975)), float(((y - y.mean()) ** 2).sum())
+    if not (slope > sure * math.sqrt(covariance[1, 1]) and alike > variance * (freedom + sure**2)):
+        return None
+    return (middle, slope), covariance, math.sqrt(variance)
+
+
+def _chosen(x: Values, y: Values, ends: tuple[float, float]) -> tuple[str, float]:
+    """Return the curve that tells held-out lowest losses best, and how its error grows with each nat below the data."""
+    order = np.argsort(x, kind="stable")
+    held = max(int(HELD * len(x)), 1)
+    low, rest = order[:held], order[held:]
+    first = next(iter(CURVES))
+    if len(np.unique(x[rest])) < LEAST:
+        return first, 0.0
+    found = []
+    for name in CURVES:
+        fit = _fitted(name, x[rest], y[rest], ends)
+        if fit is not None:
+            (middle, slope), _, spread = fit
+            error = float(((_told(name, x[low], middle, slope, ends)[0] - y[low]) ** 2).mean())
+            distance = float(((x[rest].min() - x[low]) ** 2).mean()) ** 0.5
+            found.append((error, name, math.sqrt(max(error - spread**2, 0.0)) / max(distance, 1e-12)))
+    if not found:
+        return first, 0.0
+    _, name, drift = min(found)
+    return name, drift
 
 
 def accuracy_column(runs: Runs, column: str, task: str | None = None) -> Values:

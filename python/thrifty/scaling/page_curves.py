@@ -113,7 +113,9 @@ def curve_section(law: ScalingLaw) -> Section:
     records.append(Table("best", "The best size of a budget", columns, table))
     if (shaped := shapes(law)) is not None:
         ratios, losses = shaped
-        curves_ = {f"{n:.2g} parameters": y.tolist() for n, y in losses.items()}
-        records.append(Series("shapes", "Loss of one size, by shape", ratios.tolist(), curves_,
-                              x_label="width over depth", y_label=runs.source.unit, log_x=True, close=True))  # fmt: skip
+        by_size = {f"{n:.2g} parameters": y.tolist() for n, y in losses.items()}
+        records.append(Series(
+            "shapes", "Loss of models of one size, by shape", ratios.tolist(), by_size,
+            x_label="width over depth", y_label=runs.source.unit, log_x=True, close=True,
+        ))  # fmt: skip
     return Section("curves", "What it tells of other runs", text, records)

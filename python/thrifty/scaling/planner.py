@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from thrifty.device import DeviceProfile, ModelShape
     from thrifty.scaling.downstream import Downstream
     from thrifty.scaling.law import ScalingLaw
+    from thrifty.scaling.runs import Runs
 
     Values = NDArray[np.float64]
 
@@ -35,8 +36,16 @@ FAR = 2.0
 SAME_LOSS, SAME_SIZE, GAIN = 0.005, 0.05, 0.05
 #: Columns that a front may set against the loss.
 AGAINST = ("ms", "flops", "memory_gb", "joules")
-#: What was solved for is there up to the last bits.
-EXACT = 1 + 1e-9
+#: Runs that are predicted at a time.
+BLOCK = 65_536
+#: What each limit holds: a column, or where it must be sure another one. What was solved for is there up to last bits.
+LIMITS = {
+    "max_loss": ("loss", "hi", 1 + 1e-9),
+    "train_flops": ("train_flops", "train_flops", 1 + 1e-9),
+    "max_tokens": ("n_tokens", "n_tokens", 1.0),
+    "memory_gb": ("memory_gb", "memory_gb", 1.0),
+    "slo_ms": ("ms", "ms_high", 1.0),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +90,11 @@ class Plan:
     def shape(self) -> ModelShape:
         """The pick's."""
         return self.shapes[self.best]
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """Limits that were set, by their names."""
+        return {name: most for name in LIMITS if (most := getattr(self.wish, name)) is not None}
 
     @property
     def front(self) -> NDArray[np.int64]:
@@ -200,7 +214,7 @@ def plan(
     served = Serving() if profile is None else serve(profile, some, wish)
     columns = _predicted(law, some, wish) | served.columns
     if downstream is not None:
-        columns |= downstream.columns(columns["loss"], columns["lo"], columns["hi"])
+        columns |= downstream.columns(columns["loss"], columns["lo"], columns["hi"], interval)
     if OBJECTIVES[objective] not in columns:
         needs = "a profile of the device" if profile is None else f"a profile that tells {OBJECTIVES[objective]}"
         raise ValueError(f"objective: {objective} needs {needs}")
@@ -239,14 +253,13 @@ def _predicted(law: ScalingLaw, shapes: Shapes, wish: Wish) -> dict[str, Values]
 
         d = tokens_for(loss, n, float(wish.max_loss or 0.0))
     reached = np.isfinite(d)
-    told = law.predict(shapes.runs(np.where(reached, d, TOKENS[1]), kind), interval=wish.interval)
+    told = _losses(law, shapes.runs(np.where(reached, d, TOKENS[1]), kind), wish.interval)
     cache = wish.batch * (wish.prompt + wish.new_tokens) * shapes.kv_bytes
     return {
         "n_params": n,
         "n_tokens": d,
-        **{name: np.where(reached, values, np.inf) for name, values in (("loss", told.loss), ("lo", told.lo))},
-        "hi": np.where(reached, told.hi, np.inf),
-        "decades_beyond": told.decades_beyond,
+        **{name: np.where(reached, told[name], np.inf) for name in ("loss", "lo", "hi")},
+        "decades_beyond": told["decades_beyond"],
         "train_flops": TRAIN * n * d,
         "serve_flops": SERVE * n * wish.lifetime_tokens,
         "flops": TRAIN * n * d + SERVE * n * wish.lifetime_tokens,
@@ -254,18 +267,24 @@ def _predicted(law: ScalingLaw, shapes: Shapes, wish: Wish) -> dict[str, Values]
     }
 
 
+def _losses(law: ScalingLaw, runs: Runs, interval: float) -> dict[str, Values]:
+    """Return predictions, in blocks that stay in the cache of a core."""
+    names = ("loss", "lo", "hi", "decades_beyond")
+    blocks = []
+    for start in range(0, len(runs), BLOCK):
+        part = slice(start, start + BLOCK)
+        asked = ("n_params", "n_tokens", "d_model", "n_layers")
+        found = law.predict(replace(runs, **{name: getattr(runs, name)[part] for name in asked}), interval=interval)
+        blocks.append([getattr(found, name) for name in names])
+    return {name: np.concatenate(parts) for name, parts in zip(names, zip(*blocks, strict=True), strict=True)}
+
+
 def _limits(columns: dict[str, Values], wish: Wish) -> list[Limit]:
-    held = {
-        "max_loss": ("hi" if wish.sure else "loss", EXACT),
-        "train_flops": ("train_flops", EXACT),
-        "max_tokens": ("n_tokens", 1.0),
-        "memory_gb": ("memory_gb", 1.0),
-        "slo_ms": ("ms_high" if wish.sure else "ms", 1.0),
-    }
-    asked = {name: getattr(wish, name) for name in held}
-    return [
-        Limit(name, columns[held[name][0]], most * held[name][1]) for name, most in asked.items() if most is not None
-    ]
+    found = []
+    for name, (column, upper, room) in LIMITS.items():
+        if (most := getattr(wish, name)) is not None:
+            found.append(Limit(name, columns[upper if wish.sure else column], most * room))
+    return found
 
 
 def _ranked(columns: dict[str, Values], feasible: NDArray[np.bool_], objective: str) -> NDArray[np.int64]:

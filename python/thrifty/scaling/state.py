@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from thrifty.scaling.draws import Draws
+from thrifty.scaling.fitting.certificate import Certificate
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form
 from thrifty.scaling.runs import Runs, Source
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["law_of", "state_of"]
 
-#: Runs, draws, and letters of a text.
-MOST_RUNS, MOST_DRAWS, MOST_LETTERS = 1_000_000, 1_000_000, 10_000
+#: Runs, draws, notes, and letters of a text.
+MOST_RUNS, MOST_DRAWS, MOST_NOTES, MOST_LETTERS = 1_000_000, 1_000_000, 100, 10_000
 ARRAYS = ("n_params", "n_tokens", "loss", "d_model", "n_layers")
 
 
@@ -38,6 +40,8 @@ def state_of(law: ScalingLaw) -> dict[str, Any]:
             "theta": law.theta_,
             "centre": dict(law.centre_),
         },
+        "certificate": asdict(law.certificate_),
+        "draws": None if law.draws_ is None else _draws_out(law.draws_),
         "runs": _runs_out(law.runs_)
         | {
             "weights": law.weights_,
@@ -74,7 +78,10 @@ def law_of(state: Mapping[str, Any]) -> ScalingLaw:
         groups = texts(groups, "runs.groups", len(runs))
     theta = array(given["theta"], "law.theta", len(form.names))
     centre = {text(name, "law.centre"): number(value, "law.centre") for name, value in given["centre"].items()}
-    law.restore(form, runs, weights, groups, theta, centre)
+    with np.errstate(all="ignore"):
+        law.restore(form, runs, weights, groups, theta, centre)
+        if not np.isfinite(law.loss_at(runs)).all():
+            raise ValueError("law.theta tells no finite losses")
     for name, value in law.coef_.items():
         told = given["coefficients"].get(name)
         if not (isinstance(told, float) and math.isclose(told, value, rel_tol=1e-6, abs_tol=1e-12)):
@@ -83,7 +90,47 @@ def law_of(state: Mapping[str, Any]) -> ScalingLaw:
     if not math.isclose(objective, law.objective_, rel_tol=1e-6, abs_tol=1e-12):
         raise ValueError("law.objective is not what theta and the runs say")
     law.objective_ = objective  # sums in another order differ in their last digits
+    law.certificate_ = _certificate_in(state["certificate"])
+    if state["draws"] is not None:
+        law.draws_ = _draws_in(law, state["draws"])
     return law
+
+
+def _certificate_in(given: Mapping[str, Any]) -> Certificate:
+    numbers = {name: given[name] for name in ("gradient", "condition", "curvature", "spread")}
+    if not all(isinstance(value, float) for value in numbers.values()):
+        raise ValueError("certificate: gradient, condition, curvature and spread are numbers")
+    counts = {name: whole(given[name], f"certificate.{name}", 10**9) for name in ("basins", "reached", "steps")}
+    lists = {name: given[name] for name in ("at_bounds", "notes")}
+    if not all(isinstance(values, list) and len(values) <= MOST_NOTES for values in lists.values()):
+        raise ValueError("certificate: at_bounds and notes are lists")
+    words = {name: texts(values, f"certificate.{name}", len(values)) for name, values in lists.items()}
+    return Certificate(**numbers, **counts, **words)
+
+
+def _draws_out(draws: Draws) -> dict[str, Any]:
+    return {"kind": draws.kind, "units": draws.units, "theta": draws.theta.astype(np.float32)}
+
+
+def _draws_in(law: ScalingLaw, given: Mapping[str, Any]) -> Draws:
+    """Return draws of a law; coefficients are those of their theta."""
+    if given["kind"] not in ("case", "cluster", "residual"):
+        raise ValueError("draws.kind is none of case, cluster, residual")
+    theta = given["theta"]
+    count = len(theta) if isinstance(theta, np.ndarray) and theta.ndim == 2 else 0
+    if not 1 <= count <= MOST_DRAWS:
+        raise ValueError("draws.theta are no draws")
+    theta = array(theta, "draws.theta", count, len(law.theta_))
+    names = law.form_.names
+    return Draws(
+        names,
+        law.coefficients(theta),
+        theta,
+        law.coefficients(law.theta_),
+        given["kind"],
+        whole(given["units"], "draws.units", MOST_RUNS, least=2 if given["kind"] == "cluster" else 1),
+        tuple(name in law.form_.linear for name in names),
+    )
 
 
 def _runs_out(runs: Runs) -> dict[str, Any]:
@@ -100,9 +147,7 @@ def _runs_out(runs: Runs) -> dict[str, Any]:
 
 
 def _runs_in(given: Mapping[str, Any]) -> Runs:
-    rows = given["rows"]
-    if isinstance(rows, bool) or not isinstance(rows, int) or not 1 <= rows <= MOST_RUNS:
-        raise ValueError("runs.rows is no number of runs")
+    rows = whole(given["rows"], "runs.rows", MOST_RUNS, least=1)
     if given["counted"] not in ("total", "non_embedding"):
         raise ValueError("runs.counted is neither total nor non_embedding")
     columns = {}
@@ -148,9 +193,16 @@ def text(value: Any, what: str) -> str:
 
 def texts(values: Any, what: str, size: int) -> tuple[str, ...]:
     """Check a list of so many texts."""
-    if not isinstance(values, list) or len(values) != size:
+    if not isinstance(values, (list, tuple)) or len(values) != size:
         raise ValueError(f"{what} are no {size} texts")
     return tuple(text(value, what) for value in values)
+
+
+def whole(value: Any, what: str, most: int, least: int = 0) -> int:
+    """Check a whole number."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{what} is no whole number of {least:,} to {most:,}")
+    return value
 
 
 def number(value: Any, what: str) -> float:

@@ -1,0 +1,106 @@
+"""A plan as a report: the pick, the front of loss against latency, the shapes that come next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thrifty.report import Figure, Section, Series, Table, write
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from thrifty.scaling.planner import Plan
+
+__all__ = ["plan_section", "write_plan"]
+
+#: Rows of the table, and points of the cloud behind the front.
+ROWS, POINTS = 40, 400
+#: What each column is called in tables and on axes.
+CALLED = {
+    "ms": "ms a new token",
+    "flops": "operations, training and serving",
+    "memory_gb": "GB of weights and cache",
+    "joules": "joules a new token",
+}
+
+
+def write_plan(folder: str | os.PathLike[str], found: Plan) -> Path:
+    """Write report.html and results.json of a plan; return the page's path."""
+    return write(folder, "What to build", [plan_section(found)], note=found.device)
+
+
+def plan_section(found: Plan) -> Section:
+    """Return the records of a plan."""
+    row, wish = found.row(found.best), found.wish
+    limits = ", ".join(f"{name} {most:.4g}" for name, most in found.limits.items())
+    text = (
+        f"Of {len(found.shapes):,} shapes {int(found.feasible.sum()):,} keep the limits ({limits}). The one of least "
+        f"{wish.objective} is {found.shape}: {row['parameters']:,} parameters, {row['n_tokens']:.3g} tokens."
+    )
+    text += "".join(f"\n\n{note[0].upper()}{note[1:]}." for note in found.notes)
+    law = f"the law, {100 * wish.interval:g} % interval"
+    figures = [
+        Figure("plan_loss", "Loss of the pick", row["loss"], "nats a token", None, None, (row["lo"], row["hi"]), law)
+    ]
+    if "ms" in row:
+        within = (row["ms_low"], row["ms_high"])
+        served = f"{found.device}; {wish.new_tokens} tokens after {wish.prompt}, batch {wish.batch}"
+        figures.append(Figure("plan_ms", "A new token", row["ms"], "ms", None, None, within, served))
+    if "joules" in row:
+        figures.append(Figure("plan_joules", "A new token", row["joules"], "J", source=found.joules_source))
+    if "accuracy" in row:
+        within = (row["accuracy_lo"], row["accuracy_hi"])
+        figures.append(
+            Figure("plan_accuracy", "Accuracy", row["accuracy"], "", None, None, within, "its curve over the loss")
+        )
+    figures.append(Figure("plan_memory", "Weights and cache", row["memory_gb"], "GB", source="exact counts"))
+    figures.append(
+        Figure("plan_flops", "Training and serving", row["flops"], "operations", source="6 N D + 2 N tokens served")
+    )
+    fronts = [_front(found, against) for against in found.fronts if against in ("ms", "flops", "joules")]
+    return Section("plan", "What to build", text, [*figures, *fronts, _table(found)])
+
+
+def _front(found: Plan, against: str) -> Series:
+    """Draw the front over a cloud of the shapes behind it."""
+    front, columns = found.fronts[against], found.columns
+    rest = np.setdiff1d(np.flatnonzero(found.feasible), front)
+    rest = rest[np.linspace(0, len(rest) - 1, min(len(rest), POINTS)).round().astype(int)] if len(rest) else rest
+    at = np.concatenate([front, rest])
+    at = at[np.argsort(columns[against][at], kind="stable")]
+    on = np.isin(at, front)
+
+    def only(values: Any, mask: Any) -> list[float]:
+        return np.where(mask, values[at], np.nan).tolist()
+
+    best, pick = "none betters in both", "the pick"
+    return Series(
+        f"plan_front_{against}",
+        f"Loss against {CALLED[against]}",
+        columns[against][at].tolist(),
+        {
+            "others": only(columns["loss"], ~on),
+            best: only(columns["loss"], on),
+            pick: only(columns["loss"], at == found.best),
+        },
+        lo={pick: only(columns["lo"], at == found.best)},
+        hi={pick: only(columns["hi"], at == found.best)},
+        x_label=CALLED[against],
+        y_label="loss, nats a token",
+        log_x=True,
+        dots=("others", best, pick),
+    )
+
+
+def _table(found: Plan) -> Table:
+    rows = found.rows(ROWS)
+    names = [
+        *("layers", "dim", "heads", "hidden", "parameters", "n_tokens", "loss", "lo", "hi", "ms", "ms_low", "ms_high"),
+        *("memory_gb", "flops", "joules", "accuracy"),
+    ]
+    names = [name for name in names if name in rows[0]]
+    cells = [[row[name] for name in names] + ["; ".join(row["flags"])] for row in rows]
+    return Table("plan_shapes", f"Shapes by {found.wish.objective}, the best first", [*names, ""], cells)
