@@ -72,7 +72,7 @@ def fit(
         kind: Any = "case" if groups is None else "cluster"
         fitted.draws_ = fitted.bootstrap(bootstraps, seed=seed, kind=kind, threads=threads)
     save_fit(fitted, out)
-    notes = [*fitted.notes_, *repeated(given, groups)]
+    notes = [*fitted.certificate_.notes, *repeated(given, groups)]
     for text in notes:
         common.note(text)
     if json_:
@@ -144,10 +144,6 @@ def repeated(runs: Runs, groups: str | None) -> list[str]:
 def told(law: ScalingLaw) -> dict[str, Any]:
     """Return a fit as JSON has it."""
     runs, source = law.runs_, law.runs_.source
-    coefficients: dict[str, Any] = {}
-    for name, value in law.coef_.items():
-        low, high = (None, None) if law.draws_ is None else law.draws_.interval(name)
-        coefficients[name] = {"value": value, "low": low, "high": high}
     data = {
         "path": source.path,
         "sha256": source.sha256,
@@ -164,10 +160,10 @@ def told(law: ScalingLaw) -> dict[str, Any]:
             "delta": law.delta,
             "tie": list(law.tie or ()),
             "objective": law.objective_,
-            "coefficients": coefficients,
-            "intervals": None
-            if law.draws_ is None
-            else {"kind": law.draws_.kind, "level": 0.95, "draws": len(law.draws_.values)},
+            "coefficients": law.coef_,
+            "level": 0.95,
+            "intervals": {name: law.interval(name) for name in law.coef_},
+            "bootstrap": bootstrap_told(law),
             "certificate": asdict(law.certificate_),
             "score": law.score(runs),
             "choice": choice_told(law),
@@ -178,20 +174,28 @@ def told(law: ScalingLaw) -> dict[str, Any]:
     return values
 
 
+def bootstrap_told(law: ScalingLaw) -> dict[str, Any] | None:
+    """Return what refits to other draws gave, where there were some."""
+    draws = law.draws_
+    if draws is None:
+        return None
+    intervals = {name: draws.interval(name) for name in draws.names}
+    return {"kind": draws.kind, "draws": len(draws.values), "units": draws.units, "intervals": intervals}
+
+
 def show(law: ScalingLaw, out: Path) -> None:
     """Print a fit for people."""
     runs, score, sound = law.runs_, law.score(law.runs_), law.certificate_
     picked = "".join(f", {name} = {value}" for name, value in runs.source.where)
     kind = "all" if runs.counted == "total" else "non-embedding"
     rows = [("runs", f"{len(runs):,} of {runs.source.path}{picked}; {kind} parameters, loss in {runs.source.unit}")]
+    rows.append(("", f"{'':14}95 % by derivatives" + ("" if law.draws_ is None else f"{'':12}95 % of refits")))
     for name, value in law.coef_.items():
-        between = ""
-        if law.draws_ is not None:
-            low, high = law.draws_.interval(name)
-            between = f"   {low:.5g} to {high:.5g}"
-        rows.append((name, f"{value:.6g}{between}"))
+        low, high = law.interval(name)
+        line = f"{value:<14.6g}{between(low, high):<31}"
+        rows.append((name, line if law.draws_ is None else line + between(*law.draws_.interval(name))))
     if law.draws_ is not None:
-        rows.append(("", f"95 % of {len(law.draws_.values):,} refits, {KINDS[law.draws_.kind]}"))
+        rows.append(("refits", f"{len(law.draws_.values):,}, {KINDS[law.draws_.kind]}"))
     rows.append(
         (
             "fits",
@@ -207,6 +211,11 @@ def show(law: ScalingLaw, out: Path) -> None:
     )
     rows.append(("fit", str(out)))
     common.table(f"law {law.name_}", rows)
+
+
+def between(low: float, high: float) -> str:
+    """Write an interval."""
+    return f"{low:.5g} to {high:.5g}"
 
 
 def choice_told(law: ScalingLaw) -> Any:
