@@ -17,17 +17,22 @@ from thrifty.scaling.fitting.measure import Measure
 from thrifty.scaling.fitting.refits import refit
 from thrifty.scaling.fitting.spread import covariance
 from thrifty.scaling.groups import numbered
+from thrifty.scaling.intervals import Prediction, coefficient_interval, predicted
 from thrifty.scaling.laws.form import Form, Power
 from thrifty.scaling.laws.named import named
 from thrifty.scaling.laws.scale import Scale, logs
 from thrifty.scaling.laws.surface import Surface
 from thrifty.scaling.runs import Runs
 from thrifty.scaling.scores import alike, scores
+from thrifty.scaling.scatter import Scatter, scatter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
+
+    from thrifty.scaling.choosing import Candidate
+    from thrifty.scaling.shifts import Shifts
 
     Values = NDArray[np.float64]
 
@@ -119,6 +124,8 @@ class ScalingLaw:
         ValueError
             Where a column is missing or a value is none.
         """
+        if self.law == "auto":
+            return self._chosen(runs, groups)
         runs = Runs.of(runs)
         form = self._form()
         losses = _losses(runs)
@@ -148,6 +155,13 @@ class ScalingLaw:
         errors = np.sqrt(np.diag(self.covariance()))
         self.certificate_, weakest = certify(self._surface, scale, found, weights, bounds, errors)
         check_condition(form, self.certificate_.condition, weakest)
+        return self
+
+    def _chosen(self, runs: Runs | Mapping[str, Any], groups: str | ArrayLike | None) -> Self:
+        from thrifty.scaling.choosing import choose
+
+        fitted_ = choose(runs, groups, loss=self.loss).law
+        self.__dict__.update(vars(fitted_) | {"law": "auto"})
         return self
 
     def _form(self) -> Form:
@@ -183,11 +197,20 @@ class ScalingLaw:
         self._scale, self._measure, self._limits = scale, measure, bounds
         self._surface = Surface(scale.form, scale.centred(runs))
         self.draws_: Draws | None = None
+        self._scatter: Scatter | None = None
+        self._without: Values | None = None
+        self.told_by({}, None, ())
+        self.choice_: tuple[tuple[Candidate, ...], tuple[str, ...]] | None = None
 
     @property
     def centre_(self) -> dict[str, float]:
         """Logs that the fit's columns are measured from."""
         return self._scale.centre
+
+    @property
+    def free_(self) -> NDArray[np.bool_]:
+        """Which of ``theta_`` are at no bound, bool[p]."""
+        return np.asarray((self.theta_ > self._limits[0]) & (self.theta_ < self._limits[1]))
 
     @property
     def coef_(self) -> dict[str, float]:
@@ -198,6 +221,10 @@ class ScalingLaw:
         """Return the losses that the law tells of runs, float64[n] in nats."""
         point = Surface(self.form_, self._scale.centred(Runs.of(runs))).at(self.theta_[None])
         return np.asarray(np.exp(point.log[0]), np.float64)
+
+    def logs_of(self, theta: Values, runs: Runs) -> Values:
+        """Return logs of losses of runs by other coefficients (B, p), float64[B, n]."""
+        return Surface(self.form_, self._scale.centred(runs)).at(theta).log
 
     def gradient(self, runs: Runs | Mapping[str, Any]) -> Values:
         """Return derivatives of the log of those losses by ``theta_``, float64[n, p]."""
@@ -304,6 +331,73 @@ class ScalingLaw:
         plain = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
         given = {name: value for name, value in self.get_params().items() if name == "law" or value != plain[name]}
         return f"ScalingLaw({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+    def log_at(self, theta: Values) -> Values:
+        """Return logs of losses of the fitted runs by other coefficients (B, p), float64[B, n]."""
+        return self._surface.at(theta).log
+
+    def told_by(
+        self, surprise: dict[str, tuple[float, ...]], shifts: Shifts | None, rivals: tuple[ScalingLaw, ...]
+    ) -> None:
+        """Take what a choice of laws has shown: errors of runs left out, shifts of losses, laws that did as well."""
+        self.surprise_, self.shifts_, self.rivals_ = surprise, shifts, rivals
+
+    @property
+    def without_groups_(self) -> Values | None:
+        """``theta_`` without each of the groups, (groups, p); None where there are no groups, or one."""
+        if self._without is None and self.groups_ is not None and len(set(self.groups_)) > 1:
+            known = {label: i for i, label in enumerate(dict.fromkeys(self.groups_))}
+            group = np.array([known[label] for label in self.groups_])
+            self._without = self.refit(group != np.arange(len(known))[:, None])
+        return self._without
+
+    @property
+    def scatter_(self) -> Scatter:
+        """How the residuals scatter, and what that says of the coefficients."""
+        if self._scatter is None:
+            self._scatter = scatter(self)
+        return self._scatter
+
+    def predict(
+        self, runs: Runs | Mapping[str, Any], interval: float = 0.95, *, of: Literal["run", "law"] = "run"
+    ) -> Prediction:
+        """Predict losses of runs, and between what they lie.
+
+        Intervals hold what the coefficients are unsure by (correlated within groups where the fit has them), times how
+        much farther from the truth the law was than it said where runs were left out (a law that was chosen), and what a
+        run scatters by; with Student's t.
+
+        Parameters
+        ----------
+        runs : Runs, mapping or data frame
+        interval : float
+            Level.
+        of : str
+            ``"run"``: of a run's own loss; ``"law"``: of the mean of such runs.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from thrifty.scaling import ScalingLaw
+        >>> n, d = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e9, 1e11, 4)))
+        >>> loss = (1.8 + 400 * n**-0.34 + 2000 * d**-0.37) * np.resize([0.999, 1.001, 1.0], 16)
+        >>> law = ScalingLaw("chinchilla").fit({"n_params": n, "n_tokens": d, "loss": loss})
+        >>> told = law.predict({"n_params": [1e10], "n_tokens": [1e12]})
+        >>> bool(told.lo[0] < 1.8 + 400 * 1e10**-0.34 + 2000 * 1e12**-0.37 < told.hi[0])
+        True
+        """
+        return predicted(self, Runs.of(runs), interval, of)
+
+    def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
+        """Return between what a coefficient lies, by the same covariance as :meth:`predict`; of linear ones, by their logs.
+
+        A coefficient at a bound has no width.
+        """
+        return coefficient_interval(self, name, level)
+
+    def direction(self, at: int) -> tuple[Values, float, bool]:
+        """Return the coefficient number ``at``, or its log, as a linear function of ``theta_``: slope (p,), value, whether log."""
+        return self._scale.direction(self.theta_, at)
 
 
 def _measure(loss: str, delta: float) -> Measure:

@@ -8,6 +8,12 @@ __all__ = ["NAMED", "named"]
 
 _E, _A, _B = Term("E"), Term("A", (("n_params", "alpha"),)), Term("B", (("n_tokens", "beta"),))
 _TIED = Term("B", (("n_tokens", "alpha"),))
+_WIDTH_DEPTH = (
+    _E,
+    Term("A", (("d_model", "alpha"),)),
+    Term("B", (("n_layers", "beta"),)),
+    Term("C", (("n_tokens", "zeta"),)),
+)
 _GEMSTONES = (
     _E,
     Term("A", (("d_model", "alpha"),)),
@@ -27,6 +33,7 @@ NAMED: dict[str, Form] = {
         Form("morph_free", (_E, _A, _B), Power("gamma", "eta")),
         Form("u_shape", (_E, _A, _B), Quadratic()),
         Form("u_shape_drift", (_E, _A, _B), Quadratic(drift="k")),
+        Form("width_depth", _WIDTH_DEPTH),
         Form("gemstones", _GEMSTONES),
     )
 }

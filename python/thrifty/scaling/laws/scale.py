@@ -94,6 +94,11 @@ class Scale:
         with np.errstate(over="ignore"):
             return np.where(self._logged, np.exp(np.where(self._logged, out, 0.0)), out)
 
+    def direction(self, theta: Values, at: int) -> tuple[Values, float, bool]:
+        """Return coefficient ``at``, or its log, as a linear function of fitted ones: slope (p,), value, whether log."""
+        matrix, vector = self._shifts()
+        return matrix[at], float(matrix[at] @ theta + vector[at]), bool(self._logged[at])
+
     def theta(self, coefficients: ArrayLike) -> Values:
         """Return what is fitted of coefficients (..., p); a linear one of 0 becomes one of e^-300."""
         given = np.asarray(coefficients, np.float64)
