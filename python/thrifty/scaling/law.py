@@ -23,8 +23,8 @@ from thrifty.scaling.laws.named import named
 from thrifty.scaling.laws.scale import Scale, logs
 from thrifty.scaling.laws.surface import Surface
 from thrifty.scaling.runs import Runs
-from thrifty.scaling.scores import alike, scores
 from thrifty.scaling.scatter import Scatter, scatter
+from thrifty.scaling.scores import alike, scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -181,12 +181,13 @@ class ScalingLaw:
         groups: tuple[Any, ...] | None,
         theta: Values,
         centre: dict[str, float],
+        start: Values,
     ) -> Self:
         """Become what a fit to these runs ended as, without fitting again."""
         scale, measure = Scale(form, centre), _measure(self.loss, self.delta)
         self.groups_ = groups
         self._hold(scale, measure, runs, weights, limits(scale, scale.centred(runs), _losses(runs)))
-        self.theta_ = self._cold = theta
+        self.theta_, self._cold = theta, start
         log = self._surface.at(theta[None]).log
         self.objective_ = float(measure.rows(log, measure.targets(_losses(runs)), weights)[0][0])
         return self
@@ -206,6 +207,11 @@ class ScalingLaw:
     def centre_(self) -> dict[str, float]:
         """Logs that the fit's columns are measured from."""
         return self._scale.centre
+
+    @property
+    def start_(self) -> Values:
+        """``theta_`` of the start that led to the fit; refits begin there, too."""
+        return self._cold
 
     @property
     def free_(self) -> NDArray[np.bool_]:
