@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fit"]
 
-#: Bytes of a form of own terms.
-MOST_FORM = 1 << 16
+#: Bytes of a form of own terms, and laws tried that people are shown.
+MOST_FORM, LAWS = 1 << 16, 4
 
 
 def fit(
@@ -69,10 +69,11 @@ def fit(
     options: dict[str, Any] = {"loss": loss, "delta": delta, "tie": tied(tie)}
     fitted = fit_to(given, law, options, groups)
     if bootstraps:
-        kind: Any = "case" if groups is None else "cluster"
+        kind: Any = "case" if fitted.groups_ is None else "cluster"
         fitted.draws_ = fitted.bootstrap(bootstraps, seed=seed, kind=kind, threads=threads)
     save_fit(fitted, out)
-    notes = [*fitted.certificate_.notes, *repeated(given, groups)]
+    _, advice = fitted.choice_ or ((), ())
+    notes = [*advice, *fitted.certificate_.notes, *repeated(fitted)]
     for text in notes:
         common.note(text)
     if json_:
@@ -129,14 +130,14 @@ def tied(texts: list[str] | None) -> list[str] | None:
     return names or None
 
 
-def repeated(runs: Runs, groups: str | None) -> list[str]:
+def repeated(law: ScalingLaw) -> list[str]:
     """Say that rows hang together, where several have one name and nobody said so."""
-    names = set(runs.names)
-    if groups is not None or len(names) < 2 or 2 * len(names) > len(runs):
+    names, rows = set(law.runs_.names), len(law.runs_)
+    if law.groups_ is not None or len(names) < 2 or 2 * len(names) > rows:
         return []
-    column = dict(runs.source.columns).get("run", "run")
+    column = dict(law.runs_.source.columns).get("run", "run")
     return [
-        f"{len(runs)} rows are of {len(names)} runs: --groups {column} takes those of one run together; without it "
+        f"{rows} rows are of {len(names)} runs: --groups {column} takes those of one run together; without it "
         "intervals are too narrow"
     ]
 
@@ -209,6 +210,14 @@ def show(law: ScalingLaw, out: Path) -> None:
             f"{sound.condition:.3g}",
         )
     )
+    for i, tried in enumerate((law.choice_ or ((), ()))[0][:LAWS]):
+        rows.append(
+            (
+                "tried" if i == 0 else "",
+                f"{tried.law}: "
+                + (f"{100 * tried.error:.3g} % off larger runs left out" if tried.largest else tried.why),
+            )
+        )
     rows.append(("fit", str(out)))
     common.table(f"law {law.name_}", rows)
 
@@ -218,9 +227,9 @@ def between(low: float, high: float) -> str:
     return f"{low:.5g} to {high:.5g}"
 
 
-def choice_told(law: ScalingLaw) -> Any:
+def choice_told(law: ScalingLaw) -> list[dict[str, Any]] | None:
     """Return the table of laws that were tried, where one was chosen."""
-    return None
+    return None if law.choice_ is None else [asdict(candidate) for candidate in law.choice_[0]]
 
 
 KINDS = {"case": "rows drawn anew", "cluster": "whole groups drawn anew", "residual": "residuals drawn anew"}
