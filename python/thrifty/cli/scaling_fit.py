@@ -72,8 +72,7 @@ def fit(
         kind: Any = "case" if fitted.groups_ is None else "cluster"
         fitted.draws_ = fitted.bootstrap(bootstraps, seed=seed, kind=kind, threads=threads)
     save_fit(fitted, out)
-    _, advice = fitted.choice_ or ((), ())
-    notes = [*advice, *fitted.certificate_.notes, *repeated(fitted)]
+    notes = [*fitted.advice_, *fitted.certificate_.notes, *repeated(fitted)]
     for text in notes:
         common.note(text)
     if json_:
@@ -167,7 +166,7 @@ def told(law: ScalingLaw) -> dict[str, Any]:
             "bootstrap": bootstrap_told(law),
             "certificate": asdict(law.certificate_),
             "score": law.score(runs),
-            "choice": choice_told(law),
+            "choice": [asdict(candidate) for candidate in law.choice_],
             "groups": None if law.groups_ is None else len(set(law.groups_)),
             "data": data,
         }
@@ -210,7 +209,7 @@ def show(law: ScalingLaw, out: Path) -> None:
             f"{sound.condition:.3g}",
         )
     )
-    for i, tried in enumerate((law.choice_ or ((), ()))[0][:LAWS]):
+    for i, tried in enumerate(law.choice_[:LAWS]):
         rows.append(
             (
                 "tried" if i == 0 else "",
@@ -225,11 +224,6 @@ def show(law: ScalingLaw, out: Path) -> None:
 def between(low: float, high: float) -> str:
     """Write an interval."""
     return f"{low:.5g} to {high:.5g}"
-
-
-def choice_told(law: ScalingLaw) -> list[dict[str, Any]] | None:
-    """Return the table of laws that were tried, where one was chosen."""
-    return None if law.choice_ is None else [asdict(candidate) for candidate in law.choice_[0]]
 
 
 KINDS = {"case": "rows drawn anew", "cluster": "whole groups drawn anew", "residual": "residuals drawn anew"}

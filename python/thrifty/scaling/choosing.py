@@ -139,10 +139,11 @@ def choose(
     law = trial.law
     assert law is not None
     near = [trials[key].law for key in order[1:] if scores[key] <= RIVALS * scores[order[0]]]
-    law.told_by(trial.surprise, trial.shifts, tuple(rival for rival in near if rival is not None))
+    law.surprise_, law.shifts_ = trial.surprise, trial.shifts
+    law.rivals_ = tuple(rival for rival in near if rival is not None)
     table = _table(trials, scores, order, setting, shape)
     choice = Choice(law, table, (*advice, *_warnings(setting.runs)))
-    law.choice_ = choice.table, choice.advice
+    law.choice_, law.advice_ = choice.table, choice.advice
     return choice
 
 

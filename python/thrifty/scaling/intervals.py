@@ -12,7 +12,7 @@ from thrifty.scaling.laws.scale import logs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from thrifty.scaling.law import ScalingLaw
+    from thrifty.scaling.predicting import Predicting
     from thrifty.scaling.runs import Runs
 
     Values = NDArray[np.float64]
@@ -49,7 +49,7 @@ class Prediction:
         return len(self.loss)
 
 
-def predicted(law: ScalingLaw, runs: Runs, level: float, of: Literal["run", "law"]) -> Prediction:
+def predicted(law: Predicting, runs: Runs, level: float, of: Literal["run", "law"]) -> Prediction:
     """Return predictions of a fitted law; see :meth:`ScalingLaw.predict`."""
     from scipy.special import stdtrit
 
@@ -82,7 +82,7 @@ def predicted(law: ScalingLaw, runs: Runs, level: float, of: Literal["run", "law
     return Prediction(loss, loss * np.exp(-half), loss * np.exp(half), beyond, (*notes, *_notes(beyond)))
 
 
-def lack(law: ScalingLaw, runs: Runs) -> Values:
+def lack(law: Predicting, runs: Runs) -> Values:
     """Return the factor, of at least 1, by which variances told by the fit are too small for each run.
 
     It is the mean of the surprises (see :class:`~thrifty.scaling.trials.Trial`) at the cuts of those columns in which the
@@ -103,17 +103,17 @@ def lack(law: ScalingLaw, runs: Runs) -> Values:
     return np.maximum(total / count, 1.0)
 
 
-def left_out(law: ScalingLaw, runs: Runs) -> Values:
+def left_out(law: Predicting, runs: Runs) -> Values:
     """Return variances (n,) of the log of losses by leaving groups out one after another; 0 without groups."""
     theta = law.without_groups_
     if theta is None:
         return np.zeros(len(runs))
-    logs_ = law.logs_of(theta, runs)
+    logs_ = law.logs_at(runs, theta)
     count = len(theta)
     return np.asarray((count - 1) / count * ((logs_ - logs_.mean(0)) ** 2).sum(0))
 
 
-def between_laws(law: ScalingLaw, runs: Runs) -> Values:
+def between_laws(law: Predicting, runs: Runs) -> Values:
     """Return variances (n,) of the log of losses among this law and its rivals, about this one."""
     if not law.rivals_:
         return np.zeros(len(runs))
@@ -122,7 +122,7 @@ def between_laws(law: ScalingLaw, runs: Runs) -> Values:
     return np.asarray((away**2).sum(0) / (len(away) + 1))
 
 
-def coefficient_interval(law: ScalingLaw, name: str, level: float) -> tuple[float, float]:
+def coefficient_interval(law: Predicting, name: str, level: float) -> tuple[float, float]:
     """Return the interval of a coefficient; see :meth:`ScalingLaw.interval`."""
     from scipy.special import stdtrit
 
@@ -130,10 +130,9 @@ def coefficient_interval(law: ScalingLaw, name: str, level: float) -> tuple[floa
         raise ValueError(f"name: {name!r} is none of {', '.join(law.form_.names)}")
     if not 0 < level < 1:
         raise ValueError(f"level: a share between 0 and 1 is needed, got {level}")
-    at = law.form_.names.index(name)
-    direction, middle, logged = law.direction(at)
+    direction, middle, logged = law.direction(name)
     if not direction[law.free_].any():
-        value = float(law.coef_[name])
+        value = float(np.exp(middle)) if logged else middle
         return value, value
     variance, freedom = law.scatter_.variances(direction[None])
     sizes = law.surprise_.get("n_params", ()) + law.surprise_.get("n_tokens", ())
@@ -151,7 +150,7 @@ def coefficient_interval(law: ScalingLaw, name: str, level: float) -> tuple[floa
         return float(np.exp(low)), float(np.exp(high))
 
 
-def decades_beyond(law: ScalingLaw, runs: Runs) -> Values:
+def decades_beyond(law: Predicting, runs: Runs) -> Values:
     """Return how far runs lie outside those of the fit, in factors of ten, (n,)."""
     out = np.zeros(len(runs))
     fitted = logs(law.form_, law.runs_.take(law.weights_ > 0))

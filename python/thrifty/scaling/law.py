@@ -17,22 +17,19 @@ from thrifty.scaling.fitting.measure import Measure
 from thrifty.scaling.fitting.refits import refit
 from thrifty.scaling.fitting.spread import covariance
 from thrifty.scaling.groups import numbered
-from thrifty.scaling.intervals import Prediction, coefficient_interval, predicted
-from thrifty.scaling.laws.form import Form, Power
+from thrifty.scaling.laws.form import Form
 from thrifty.scaling.laws.named import named
 from thrifty.scaling.laws.scale import Scale, logs
 from thrifty.scaling.laws.surface import Surface
+from thrifty.scaling.predicting import Predicting
+from thrifty.scaling.profiles import profiled
 from thrifty.scaling.runs import Runs
-from thrifty.scaling.scatter import Scatter, scatter
 from thrifty.scaling.scores import alike, scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
-
-    from thrifty.scaling.choosing import Candidate
-    from thrifty.scaling.shifts import Shifts
 
     Values = NDArray[np.float64]
 
@@ -41,7 +38,7 @@ __all__ = ["ScalingLaw"]
 PARAMS = ("law", "loss", "delta", "tie", "bounds")
 
 
-class ScalingLaw:
+class ScalingLaw(Predicting):
     """A law of loss and how it is fitted; with scikit-learn's manners.
 
     Parameters
@@ -135,9 +132,7 @@ class ScalingLaw:
         given = logs(form, runs)
         check_runs(form, {name: x[weights > 0] for name, x in given.items()})
         # Bounds of a coefficient are bounds of what is fitted only where its term's columns are not centred.
-        fixed = {column for t in form.terms if t.coefficient in form.bounds for column, _ in t.powers}
-        if isinstance(form.shape, Power) and form.shape.coefficient in form.bounds:
-            fixed.add(form.shape.column)
+        fixed = {column for name in form.bounds for column in form.beside(name)}
         scale = Scale(form, {name: 0.0 if name in fixed else float(x.mean()) for name, x in given.items()})
         columns = scale.centred(runs)
         bounds = limits(scale, columns, losses)
@@ -160,8 +155,7 @@ class ScalingLaw:
     def _chosen(self, runs: Runs | Mapping[str, Any], groups: str | ArrayLike | None) -> Self:
         from thrifty.scaling.choosing import choose
 
-        fitted_ = choose(runs, groups, loss=self.loss).law
-        self.__dict__.update(vars(fitted_) | {"law": "auto"})
+        self.__dict__.update(vars(choose(runs, groups, loss=self.loss).law) | {"law": "auto"})
         return self
 
     def _form(self) -> Form:
@@ -197,16 +191,8 @@ class ScalingLaw:
         self.runs_, self.weights_ = runs, weights
         self._scale, self._measure, self._limits = scale, measure, bounds
         self._surface = Surface(scale.form, scale.centred(runs))
+        self.unsaid()
         self.draws_: Draws | None = None
-        self._scatter: Scatter | None = None
-        self._without: Values | None = None
-        self.told_by({}, None, ())
-        self.choice_: tuple[tuple[Candidate, ...], tuple[str, ...]] | None = None
-
-    @property
-    def centre_(self) -> dict[str, float]:
-        """Logs that the fit's columns are measured from."""
-        return self._scale.centre
 
     @property
     def start_(self) -> Values:
@@ -214,28 +200,14 @@ class ScalingLaw:
         return self._cold
 
     @property
-    def free_(self) -> NDArray[np.bool_]:
-        """Which of ``theta_`` are at no bound, bool[p]."""
-        return np.asarray((self.theta_ > self._limits[0]) & (self.theta_ < self._limits[1]))
+    def centre_(self) -> dict[str, float]:
+        """Logs that the fit's columns are measured from."""
+        return self._scale.centre
 
     @property
     def coef_(self) -> dict[str, float]:
         """Coefficients by their names, as papers give them."""
         return dict(zip(self.form_.names, self._scale.coefficients(self.theta_).tolist(), strict=True))
-
-    def loss_at(self, runs: Runs | Mapping[str, Any]) -> Values:
-        """Return the losses that the law tells of runs, float64[n] in nats."""
-        point = Surface(self.form_, self._scale.centred(Runs.of(runs))).at(self.theta_[None])
-        return np.asarray(np.exp(point.log[0]), np.float64)
-
-    def logs_of(self, theta: Values, runs: Runs) -> Values:
-        """Return logs of losses of runs by other coefficients (B, p), float64[B, n]."""
-        return Surface(self.form_, self._scale.centred(runs)).at(theta).log
-
-    def gradient(self, runs: Runs | Mapping[str, Any]) -> Values:
-        """Return derivatives of the log of those losses by ``theta_``, float64[n, p]."""
-        point = Surface(self.form_, self._scale.centred(Runs.of(runs))).at(self.theta_[None])
-        return np.ascontiguousarray(point.slope[0].T)
 
     def coefficients(self, theta: ArrayLike) -> Values:
         """Return coefficients, in the order of ``form_.names``, of what :meth:`refit` gave, (..., p)."""
@@ -294,10 +266,27 @@ class ScalingLaw:
         """
         return drawn(self, n, seed, kind, threads)
 
-    def covariance(self) -> Values:
-        """Return the covariance of ``theta_`` by derivatives, groups counting as one each, float64[p, p]."""
+    def profile(self, name: str, level: float = 0.95) -> tuple[float, float]:
+        """Return the profile interval of a coefficient, which takes runs as independent.
+
+        Parameters
+        ----------
+        name : str
+        level : float
+            Share of such intervals that hold the true value.
+
+        Raises
+        ------
+        ValueError
+            When there is no such name, or the level is not between 0 and 1.
+        """
+        parts = self._scale, self._measure, self.runs_, self.weights_, self.theta_
+        return profiled(*parts, self.covariance(grouped=False), name, level)
+
+    def covariance(self, *, grouped: bool = True) -> Values:
+        """Return the covariance of ``theta_`` by derivatives, groups counting as one unless told, float64[p, p]."""
         targets = self._measure.targets(_losses(self.runs_))
-        of = None if self.groups_ is None else numbered(self.groups_)
+        of = None if self.groups_ is None or not grouped else numbered(self.groups_)
         return covariance(self._surface, self._measure, self.theta_, targets, self.weights_, self._limits, of)
 
     def score(self, runs: Runs | Mapping[str, Any], within: Sequence[str] | None = None) -> dict[str, float]:
@@ -337,73 +326,6 @@ class ScalingLaw:
         plain = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
         given = {name: value for name, value in self.get_params().items() if name == "law" or value != plain[name]}
         return f"ScalingLaw({', '.join(f'{name}={value!r}' for name, value in given.items())})"
-
-    def log_at(self, theta: Values) -> Values:
-        """Return logs of losses of the fitted runs by other coefficients (B, p), float64[B, n]."""
-        return self._surface.at(theta).log
-
-    def told_by(
-        self, surprise: dict[str, tuple[float, ...]], shifts: Shifts | None, rivals: tuple[ScalingLaw, ...]
-    ) -> None:
-        """Take what a choice of laws has shown: errors of runs left out, shifts of losses, laws that did as well."""
-        self.surprise_, self.shifts_, self.rivals_ = surprise, shifts, rivals
-
-    @property
-    def without_groups_(self) -> Values | None:
-        """``theta_`` without each of the groups, (groups, p); None where there are no groups, or one."""
-        if self._without is None and self.groups_ is not None and len(set(self.groups_)) > 1:
-            known = {label: i for i, label in enumerate(dict.fromkeys(self.groups_))}
-            group = np.array([known[label] for label in self.groups_])
-            self._without = self.refit(group != np.arange(len(known))[:, None])
-        return self._without
-
-    @property
-    def scatter_(self) -> Scatter:
-        """How the residuals scatter, and what that says of the coefficients."""
-        if self._scatter is None:
-            self._scatter = scatter(self)
-        return self._scatter
-
-    def predict(
-        self, runs: Runs | Mapping[str, Any], interval: float = 0.95, *, of: Literal["run", "law"] = "run"
-    ) -> Prediction:
-        """Predict losses of runs, and between what they lie.
-
-        Intervals hold what the coefficients are unsure by (correlated within groups where the fit has them), times how
-        much farther from the truth the law was than it said where runs were left out (a law that was chosen), and what a
-        run scatters by; with Student's t.
-
-        Parameters
-        ----------
-        runs : Runs, mapping or data frame
-        interval : float
-            Level.
-        of : str
-            ``"run"``: of a run's own loss; ``"law"``: of the mean of such runs.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from thrifty.scaling import ScalingLaw
-        >>> n, d = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e9, 1e11, 4)))
-        >>> loss = (1.8 + 400 * n**-0.34 + 2000 * d**-0.37) * np.resize([0.999, 1.001, 1.0], 16)
-        >>> law = ScalingLaw("chinchilla").fit({"n_params": n, "n_tokens": d, "loss": loss})
-        >>> told = law.predict({"n_params": [1e10], "n_tokens": [1e12]})
-        >>> bool(told.lo[0] < 1.8 + 400 * 1e10**-0.34 + 2000 * 1e12**-0.37 < told.hi[0])
-        True
-        """
-        return predicted(self, Runs.of(runs), interval, of)
-
-    def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
-        """Return between what a coefficient lies, by the same covariance as :meth:`predict`; of linear ones, by their logs.
-
-        A coefficient at a bound has no width.
-        """
-        return coefficient_interval(self, name, level)
-
-    def direction(self, at: int) -> tuple[Values, float, bool]:
-        """Return the coefficient number ``at``, or its log, as a linear function of ``theta_``: slope (p,), value, whether log."""
-        return self._scale.direction(self.theta_, at)
 
 
 def _measure(loss: str, delta: float) -> Measure:

@@ -124,9 +124,9 @@ def _refits(law: ScalingLaw) -> str:
 
 def _choice_section(law: ScalingLaw) -> Section | None:
     """Return the laws that were tried, where one was chosen."""
-    if law.choice_ is None:
+    table = law.choice_
+    if not table:
         return None
-    table, advice = law.choice_
     cuts = list(dict.fromkeys(cut for candidate in table for cut in candidate.largest))
     rows = [
         [
@@ -139,7 +139,7 @@ def _choice_section(law: ScalingLaw) -> Section | None:
         for c in table
     ]
     text = "The law that predicts larger runs best from the smaller, not the one that fits best."
-    text += "".join(f"\n\n{line[0].upper()}{line[1:]}." for line in advice)
+    text += "".join(f"\n\n{line[0].upper()}{line[1:]}." for line in law.advice_)
     columns = ["law", "coefficients", "errors left out, %", *(f"{cut}, %" for cut in cuts), ""]
     return Section("choice", "Why this law", text, [Table("candidates", "Laws that were tried", columns, rows)])
 

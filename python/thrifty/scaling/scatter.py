@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from thrifty.scaling.law import ScalingLaw
+    from thrifty.scaling.predicting import Predicting
 
     Values = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ class Scatter:
         return variance, np.clip(variance**2 / np.maximum(unsure, 1e-300), 1.0, self.freedom.sum())
 
 
-def scatter(law: ScalingLaw) -> Scatter:
+def scatter(law: Predicting) -> Scatter:
     """Return how a fitted law's residuals scatter.
 
     Coefficients are taken as M-estimates (Huber 1981, section 6.3) of a nonlinear regression with an effect for each group:

@@ -22,7 +22,6 @@ __all__ = ["chosen_in", "chosen_out"]
 
 def chosen_out(law: ScalingLaw) -> dict[str, Any]:
     """Return what choosing has shown: errors of runs left out, shifts, rivals, and the table of candidates."""
-    table, advice = law.choice_ or ((), ())
     return {
         "surprise": {column: list(values) for column, values in law.surprise_.items()},
         "shifts": None if law.shifts_ is None else {"column": law.shifts_.column, "by": dict(law.shifts_.by)},
@@ -30,8 +29,8 @@ def chosen_out(law: ScalingLaw) -> dict[str, Any]:
             {"form": rival.form_.as_dict(), "theta": rival.theta_, "centre": dict(rival.centre_)}
             for rival in law.rivals_
         ],
-        "table": [asdict(candidate) for candidate in table],
-        "advice": list(advice),
+        "table": [asdict(candidate) for candidate in law.choice_],
+        "advice": list(law.advice_),
     }
 
 
@@ -45,12 +44,11 @@ def chosen_in(law: ScalingLaw, given: Mapping[str, Any]) -> None:
         value < 0 for values in surprise.values() for value in values
     ):
         raise ValueError("chosen.surprise is not of columns, or below 0")
-    shifts = None if given["shifts"] is None else _shifts_in(given["shifts"])
-    rivals = tuple(_rival_in(law, rival) for rival in listed(given["rivals"], "chosen.rivals"))
-    law.told_by(surprise, shifts, rivals)
-    table = tuple(_candidate_in(row) for row in listed(given["table"], "chosen.table"))
-    advice = texts(given["advice"], "chosen.advice")
-    law.choice_ = (table, advice) if table or advice else None
+    law.surprise_ = surprise
+    law.shifts_ = None if given["shifts"] is None else _shifts_in(given["shifts"])
+    law.rivals_ = tuple(_rival_in(law, rival) for rival in listed(given["rivals"], "chosen.rivals"))
+    law.choice_ = tuple(_candidate_in(row) for row in listed(given["table"], "chosen.table"))
+    law.advice_ = texts(given["advice"], "chosen.advice")
 
 
 def _shifts_in(given: Mapping[str, Any]) -> Shifts:

@@ -125,7 +125,7 @@ def _folded(law: ScalingLaw, judged: NDArray[np.bool_]) -> float:
     """Mean size of errors of runs that were left out with their group."""
     labels = range(len(law.runs_)) if law.groups_ is None else law.groups_
     kept = np.array(folds(labels))
-    told = law.log_at(law.refit(kept.astype(np.float64)))
+    told = law.logs_at(law.runs_, law.refit(kept.astype(np.float64)))
     wrong = np.abs(np.log(law.runs_.loss) - told)  # type: ignore[arg-type]
     return float(wrong[~kept & judged].mean())
 

@@ -23,7 +23,7 @@ _GEMSTONES = (
 )
 
 #: By name: Hoffmann et al. 2022 and the same with one exponent; 2501.18107 as its authors coded it, one exponent for
-#: all, and with three; a shape that is best somewhere; McLeish et al. 2025 (2502.06857), width, depth, size and tokens.
+#: all, and with three; a shape that is best somewhere; McLeish et al. 2025 (2502.06857), without and with size.
 NAMED: dict[str, Form] = {
     form.name: form
     for form in (
