@@ -7,7 +7,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from thrifty import report
-from thrifty.pipeline import demo_exam, demo_pairconnect, demo_rambo, demo_slide, demo_specdec, demo_throttle
+from thrifty.pipeline import (
+    demo_exam,
+    demo_pairconnect,
+    demo_rambo,
+    demo_scaling,
+    demo_slide,
+    demo_specdec,
+    demo_throttle,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +32,7 @@ PARTS = {
     "slide": demo_slide.tell,
     "pairconnect": demo_pairconnect.tell,
     "specdec": demo_specdec.tell,
+    "scaling": demo_scaling.tell,
     "throttle": demo_throttle.tell,
     "exam": demo_exam.tell,
 }
