@@ -28,6 +28,8 @@ __all__ = ["Candidate", "Choice", "choose"]
 BETTER = 0.9
 #: Laws within this factor of the best are rivals: their predictions may be as right.
 RIVALS = 1.25
+#: Errors below are rounding.
+TINY = 1e-12
 #: Tokens a parameter (all parameters) below which a run is under-trained: compute-optimal has 20 (Hoffmann et al. 2022).
 TRAINED = 20.0
 
@@ -141,6 +143,9 @@ def choose(
     near = [trials[key].law for key in order[1:] if scores[key] <= RIVALS * scores[order[0]]]
     law.surprise_, law.shifts_ = trial.surprise, trial.shifts
     law.rivals_ = tuple(rival for rival in near if rival is not None)
+    for rival, key in zip(near, order[1:], strict=False):
+        if rival is not None:
+            rival.surprise_ = trials[key].surprise
     table = _table(trials, scores, order, setting, shape)
     choice = Choice(law, table, (*advice, *_warnings(setting.runs)))
     law.choice_, law.advice_ = choice.table, choice.advice
@@ -178,12 +183,26 @@ def _all(
 
 
 def _scores(trials: Mapping[Any, Trial]) -> dict[Any, float]:
-    """Geometric means of errors over cuts; a cut that a law can't be fitted to is as its average one among those of all."""
-    fitted = {key: trial.errors for key, trial in trials.items() if trial.law is not None}
-    cuts = sorted({cut for errors in fitted.values() for cut in errors})
-    usual = {cut: float(np.median([np.log(e[cut]) for e in fitted.values() if cut in e])) for cut in cuts}
-    level = float(np.mean(list(usual.values())))
-    return {key: float(np.exp(level + np.mean([np.log(e[c]) - usual[c] for c in e]))) for key, e in fitted.items()}
+    """Geometric means of errors, cuts by size counting half and all others half.
+
+    Each error is taken relative to the median law's, so that a law that can't be fitted to the runs of some cut is judged
+    by the others; one that no cut by size could show must be better by :data:`BETTER`.
+    """
+    fitted = {key: trial for key, trial in trials.items() if trial.law is not None}
+    parts: list[dict[Any, float]] = []
+    level = []
+    for of_size in (True, False):
+        cuts = sorted({cut for trial in fitted.values() for cut in trial.errors if (cut in trial.by_size) == of_size})
+        if not cuts:
+            continue
+        logs = {key: {c: np.log(max(t.errors[c], TINY)) for c in cuts if c in t.errors} for key, t in fitted.items()}
+        usual = {cut: float(np.median([of[cut] for of in logs.values() if cut in of])) for cut in cuts}
+        level.append(float(np.mean(list(usual.values()))))
+        missing = -np.log(BETTER) if of_size else 0.0
+        parts.append(
+            {key: float(np.mean([of[cut] - usual[cut] for cut in of])) if of else missing for key, of in logs.items()}
+        )
+    return {key: float(np.exp(np.mean(level) + np.mean([part[key] for part in parts]))) for key in fitted}
 
 
 def _best(trials: Mapping[Any, Trial]) -> Any:
