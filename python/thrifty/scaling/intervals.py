@@ -22,7 +22,7 @@ __all__ = ["FAR", "Prediction", "coefficient_interval", "predicted"]
 #: Predictions farther beyond the data, in factors of ten, are flagged.
 FAR = 2.0
 #: Surprises of 1 that are added to those seen, of which there are few.
-EXPECTED = 2.0
+EXPECTED = 4.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,7 @@ __all__ = ["Setting", "Trial", "tried"]
 #: Huber's delta in standard deviations that costs 5 % of efficiency where residuals are normal (Huber 1981).
 EFFICIENT = 1.345
 #: An error left out counts at most so many of the variances that were expected.
-MOST = 9.0
+MOST = 4.0
 
 
 @dataclass(frozen=True, eq=False)
