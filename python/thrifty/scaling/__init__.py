@@ -1,6 +1,7 @@
 """Scaling laws that know a model's shape and what it costs to serve: fit, predict, plan (arXiv 2501.18107)."""
 
 from thrifty.scaling.choosing import Candidate, Choice, choose
+from thrifty.scaling.comparing import Beside, FitComparison, compare_fits
 from thrifty.scaling.draws import Draws
 from thrifty.scaling.fit_file import load_fit, save_fit
 from thrifty.scaling.fitting.certificate import Certificate
@@ -12,10 +13,12 @@ from thrifty.scaling.runs import Runs, Source
 
 __all__ = [
     "NAMED",
+    "Beside",
     "Candidate",
     "Certificate",
     "Choice",
     "Draws",
+    "FitComparison",
     "Form",
     "Power",
     "Prediction",
@@ -25,6 +28,7 @@ __all__ = [
     "Source",
     "Term",
     "choose",
+    "compare_fits",
     "load_fit",
     "named",
     "read_runs",
