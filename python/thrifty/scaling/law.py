@@ -147,7 +147,7 @@ class ScalingLaw(Predicting):
         self._hold(scale, measure, runs, weights, bounds)
         self.theta_, self.objective_ = found.theta, float(found.here.value[0])
         self._cold = found.start
-        errors = np.sqrt(np.diag(self.covariance()))
+        errors = np.sqrt(np.maximum(np.diag(self.covariance()), 0.0))
         self.certificate_, weakest = certify(self._surface, scale, found, weights, bounds, errors)
         check_condition(form, self.certificate_.condition, weakest)
         return self
