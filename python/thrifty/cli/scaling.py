@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from thrifty.cli.calibrate import calibrate_to
+
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -14,3 +16,6 @@ app = typer.Typer(
 @app.callback()
 def scaling() -> None:
     """Fit laws of loss to training runs, predict larger ones, plan what to build."""
+
+
+app.command("calibrate")(calibrate_to)
