@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from tests.device.h100 import FILE, h100_profile, h100_timings
+from thrifty.device.law import BYTES
 
 
 def test_shapes_have_the_parameters_that_were_counted() -> None:
@@ -31,7 +32,7 @@ def test_shapes_left_out_are_told() -> None:
 def test_bytes_come_at_the_rate_of_its_memory() -> None:
     """A coefficient that means something: 2 to 3.35 TB/s, the latter being what the vendor promises."""
     profile = h100_profile()
-    per_byte = sum(profile.one.coefficients[6:])
+    per_byte = sum(profile.one[name] for name in BYTES)
     assert 2.0 < 1e-9 / per_byte < 3.35
     # A layer in a replayed graph costs tens of microseconds whatever its size.
-    assert 0.01 < profile.one.coefficients[1] < 0.1
+    assert 0.01 < profile.one["layers"] + profile.one["layers@0.25"] < 0.1

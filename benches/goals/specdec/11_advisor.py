@@ -23,6 +23,7 @@ import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 if any(os.environ.get(name) != "1" for name in THREADS):
@@ -39,19 +40,24 @@ from thrifty.device import DeviceProfile, calibrate  # noqa: E402
 from thrifty.device import law as laws  # noqa: E402
 from thrifty.device.grid import CONTEXT, of_size  # noqa: E402
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from thrifty.device.columns import Calls
+
 SIZES, DEPTHS = (0.7e6, 12e6), (1, 2, 4, 6, 8, 12, 24)
 SECONDS = 50
 TARGET = "layers=12,dim=768,heads=12,hidden=2048,vocab=256,tied=1"
 
 
 def plant() -> None:
-    """Make the column of layers nothing."""
+    """Make the columns of layers nothing."""
     whole = laws.columns
 
-    def without(*arguments: object, **options: object) -> object:
-        adds, *rest = whole(*arguments, **options)  # type: ignore[arg-type]
-        adds[1] = 0.0
-        return (adds, *rest)
+    def without(calls: Calls, names: Sequence[str], **options: bool) -> np.ndarray:
+        found = whole(calls, names, **options)
+        found[:, [name.partition("@")[0] in ("layers", "launches", "heads", "rows") for name in names]] = 0.0
+        return found
 
     laws.columns = without  # type: ignore[assignment]
 

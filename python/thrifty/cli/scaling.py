@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from thrifty.cli import scaling_design, scaling_fit, scaling_plan, scaling_predict, scaling_report
+from thrifty.cli.calibrate import calibrate_to
 
 __all__ = ["app"]
 
@@ -24,3 +25,4 @@ app.command()(scaling_report.compare)
 app.command()(scaling_report.report)
 app.command()(scaling_plan.plan)
 app.command()(scaling_design.design)
+app.command("calibrate")(calibrate_to)

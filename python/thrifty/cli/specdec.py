@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from thrifty.cli import common
+from thrifty.cli.calibrate import calibrate
 
 __all__ = ["app"]
 
@@ -17,22 +17,6 @@ app = typer.Typer(
 )
 
 
-class Backend(StrEnum):
-    """What computes the decoders that are timed."""
-
-    numpy = "numpy"
-    torch = "torch"
-
-
-class Dtype(StrEnum):
-    """What weights are."""
-
-    f32 = "f32"
-    bf16 = "bf16"
-    f16 = "f16"
-
-
-Out = Annotated[Path, typer.Argument(metavar="OUT", help="The profile to write, JSON.", show_default=False)]
 Profile = Annotated[Path, typer.Option("--profile", metavar="FILE", help="What calibrate wrote.")]
 Params = Annotated[
     float | None, typer.Option("--params", parser=common.count, metavar="N", help="Of the draft, as 796e6 or 796M.")
@@ -40,35 +24,7 @@ Params = Annotated[
 Report = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write report.html and results.json there.")]
 
 
-@app.command()
-def calibrate(
-    out: Out,
-    backend: Annotated[Backend, typer.Option("--backend", help="What computes the decoders.")] = Backend.numpy,
-    seconds: Annotated[float, typer.Option("--seconds", min=1, max=3600, help="To take in all.")] = 45.0,
-    device: Annotated[str, typer.Option("--device", help="cpu, or with torch cuda, cuda:1.")] = "cpu",
-    dtype: Annotated[Dtype, typer.Option("--dtype", help="Of weights; numpy has f32.")] = Dtype.f32,
-    shapes: Annotated[
-        list[str] | None,
-        typer.Option("--shape", metavar="SHAPE", help="To time besides, as --target of advise; may repeat."),
-    ] = None,
-    threads: common.Threads = 0,
-    seed: common.Seed = 0,
-    json_: common.Json = False,
-) -> None:
-    """Measure what decoding steps take on this machine, deep and shallow, wide and narrow."""
-    from thrifty.cli import specdec_advise
-
-    specdec_advise.calibrate(
-        out,
-        backend=backend.value,
-        seconds=seconds,
-        device=device,
-        dtype=dtype.value,
-        shapes=shapes or [],
-        threads=threads,
-        seed=seed,
-        as_json=json_,
-    )
+app.command()(calibrate)
 
 
 @app.command()

@@ -1,9 +1,7 @@
-"""``thrifty specdec calibrate`` and ``advise``: the profile, the table, the report."""
+"""``thrifty specdec advise``: the table, the report."""
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -17,87 +15,10 @@ if TYPE_CHECKING:
     from thrifty.report import Section
     from thrifty.specdec import Advice
 
-__all__ = ["advise", "calibrate"]
+__all__ = ["advise"]
 
-THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 #: Acceptances whose curves the report draws beside the one that was asked for.
 ALPHAS = (0.4, 0.6, 0.8, 0.9)
-
-
-def calibrate(
-    out: Path,
-    *,
-    backend: str,
-    seconds: float,
-    device: str,
-    dtype: str,
-    shapes: list[str],
-    threads: int,
-    seed: int,
-    as_json: bool,
-) -> None:
-    """Measure, write and tell."""
-    common.writable(out, "the profile")
-    if threads:
-        _pin(threads, backend)
-    import numpy as np
-
-    from thrifty.device import calibrate as measure
-    from thrifty.device import shape_of
-
-    size = 4.0 if dtype == "f32" else 2.0
-    more = [shape_of(text, dtype_bytes=size) for text in shapes]
-    with common.progress() as callback:
-        profile = measure(
-            backend,  # type: ignore[arg-type]
-            seconds=seconds,
-            device=device,
-            dtype=dtype,
-            shapes=more,
-            seed=seed,
-            progress=callback,
-        )
-    profile.save(out)
-    wrong = [abs(np.log(ms / timing.ms)) for timing, ms in profile.left_out()]
-    one = dict(zip(("overhead", "layer"), profile.one.coefficients, strict=False))
-    told = {
-        "profile": str(out),
-        "device": profile.device,
-        "backend": profile.backend,
-        "dtype": profile.dtype,
-        "threads": profile.threads,
-        "timings": len(profile.timings),
-        "calls": sum(timing.calls for timing in profile.timings),
-        "overhead_ms": one["overhead"],
-        "layer_ms": one["layer"],
-        "left_out_median_error": float(np.expm1(np.median(wrong))),
-        "left_out_worst_error": float(np.expm1(np.max(wrong))),
-    }
-    if as_json:
-        common.emit(told)
-        return
-    rows = [
-        ("device", f"{profile.device['name']}, {profile.backend}, {profile.dtype}, threads {profile.threads}"),
-        ("calls timed", f"{told['calls']:,} of {told['timings']} kinds"),
-        ("a layer, whatever its size", f"{one['layer']:.3g} ms"),
-        ("a call, whatever the model", f"{one['overhead']:.3g} ms"),
-        ("error for shapes left out", f"{told['left_out_median_error']:.1%} in the median"),
-        ("", f"{told['left_out_worst_error']:.1%} at worst"),
-    ]
-    common.table(str(out), rows)
-
-
-def _pin(threads: int, backend: str) -> None:
-    """Say how many threads products may take; numpy hears it only before it is loaded."""
-    if backend == "torch":
-        from thrifty._torch import require_torch
-
-        torch: Any = require_torch()
-        torch.set_num_threads(threads)
-    elif "numpy" in sys.modules and any(os.environ.get(name) != str(threads) for name in THREADS[:1]):
-        raise ValueError(f"--threads: numpy is loaded already; set {THREADS[0]}={threads} instead")
-    else:
-        os.environ.update(dict.fromkeys(THREADS, str(threads)))
 
 
 def advise(

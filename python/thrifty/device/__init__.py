@@ -10,9 +10,12 @@
 'CPU-s of CPU-seconds of the process and its children'
 """
 
+from thrifty.device.calibration import calibrate
 from thrifty.device.config import KNOWN, shape_of
+from thrifty.device.energy import Energy, Joules
+from thrifty.device.generation import Latencies
 from thrifty.device.meter import Meter
-from thrifty.device.profile import DeviceProfile, Latency, calibrate
+from thrifty.device.profile import DeviceProfile, Latency
 from thrifty.device.saving import Saving, compare
 from thrifty.device.shape import ModelShape
 from thrifty.device.timing import Point, Timing
@@ -21,6 +24,9 @@ from thrifty.device.windows import Measurement, measure
 __all__ = [
     "KNOWN",
     "DeviceProfile",
+    "Energy",
+    "Joules",
+    "Latencies",
     "Latency",
     "Measurement",
     "Meter",

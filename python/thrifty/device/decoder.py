@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from thrifty.device.arrays import LINE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["StepDecoder", "memory_for", "sizes_of", "weights_in"]
 
 LAYER = ("mixer_norm", "qkv", "out", "norm", "gate_up", "down")
-LINE = 16
-"""Numbers of a cache line, at which matrices begin."""
 
 
 class StepDecoder:
@@ -119,13 +119,7 @@ def numbers_of(shape: ModelShape) -> int:
 
 def memory_for(shapes: Sequence[ModelShape], arrays: Numpy | Torch, rng: np.random.Generator) -> Any:
     """Return random numbers that are enough for each of the shapes, which share them: they are computed in turn."""
-    length = max(map(numbers_of, shapes))
-    whole = np.empty(length + LINE, np.float32)
-    whole = whole[(-whole.ctypes.data // 4) % LINE :][:length]
-    rng.random(dtype=np.float32, out=whole)
-    whole -= np.float32(0.5)
-    whole *= np.float32(0.1)
-    return arrays.array(whole)
+    return arrays.random(max(map(numbers_of, shapes)), rng)
 
 
 def sizes_of(shape: ModelShape) -> dict[str, tuple[int, ...]]:

@@ -1,15 +1,17 @@
-"""What a call takes as a sum of what it must do, with coefficients fitted to timings.
+"""What a call takes as a sum of what it does, with coefficients fitted to timings.
 
 One row (a hidden vector) goes through a product of matrix and vector, several through one of matrices, which libraries
-compute by other kernels: each has coefficients of its own. Milliseconds of a call are
+compute by other kernels: each has a law of its own. Milliseconds of a call are
 
-    one row:       overhead + layers a + rows of matrices r(W) + bytes of matrices s(W) + bytes of the cache c
-    several, n:    overhead + layers a + n numbers of activations e + bytes of the cache c
-                   + |bytes of matrices s(W), operations / rate|_p
+    sum of amounts times coefficients                        for all amounts that one after the other take
+    + (sum over groups of (amounts times coefficients)^p)^(1/p)      for groups that overlap
 
-where r and s rise with W, the bytes that a call touches, from one level of the caches to the next, linear in log W
-between KNOTS. p is 1 (one after the other, as on CPUs whose kernels copy weights first) or 8 (nearly the larger of
-both, as where memory and arithmetic overlap), whichever fits better. All coefficients are at least 0.
+A form is which amounts there are (:func:`thrifty.device.columns.amounts`), which of them overlap, and p: 1 (one after
+the other, as on CPUs whose kernels copy weights first) or 8 (nearly the largest, as where memory and arithmetic
+overlap, or where a card works while its host launches what is next). A layer may take longer the more bytes it has,
+since those drive what the next one starts with out of the caches; bytes may take longer the more of them a call
+touches. All coefficients are at least 0. Of the forms, that with the least error for shapes that were left out is the
+law.
 """
 
 from __future__ import annotations
@@ -19,142 +21,176 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from thrifty.device.columns import Calls, columns
 from thrifty.device.least import nonnegative
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from thrifty.device.timing import Point, Timing
+    from thrifty.device.timing import Timing
 
-__all__ = ["ONE", "SEVERAL", "Law", "fit", "left_out"]
+__all__ = ["JOINS", "ONE", "SEVERAL", "Form", "Law", "fit", "left_out", "predict", "shares"]
 
-MIB = 2.0**20
-KNOTS = (1, 4, 16, 64)
-"""MiB at which the time of a byte may change its slope: caches of a core, of all cores, memory."""
-ROW_KNOTS = (1, 8, 64)
-"""The same for rows of matrices: where they do not come from the nearest cache each costs a start."""
 JOINS = (1.0, 8.0)
 STEPS = 60
 ROBUST = 1.345
 """Huber's constant: residuals above so many standard deviations weigh less."""
 
-ONE = ("overhead", "layers", "cache", *(f"row@{k}" for k in ROW_KNOTS), *(f"byte@{k}" for k in KNOTS))
-SEVERAL = ("overhead", "layers", "activations", "cache", *(f"byte@{k}" for k in KNOTS), "operations")
+LAYERS = ("layers@0.25", "layers@1", "layers@4", "layers@16", "layers@64")
+ROWS = ("rows@1", "rows@8", "rows@64")
+CACHE = ("cache@1", "cache@16")
+BYTES = ("bytes@1", "bytes@4", "bytes@16", "bytes@64")
+HOST = ("host", "launches")
+DONE = ("operations@8", "operations")
+
+
+@dataclass(frozen=True)
+class Form:
+    """Which amounts a law sums, and which groups of them overlap.
+
+    Attributes
+    ----------
+    names : tuple of str
+        As :func:`~thrifty.device.columns.columns` has them.
+    groups : tuple of tuple of str
+        Names of each group that overlaps with the others; those in none add up.
+    join : float
+        p of the norm over the groups.
+    """
+
+    names: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...] = ()
+    join: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.join not in JOINS:
+            raise ValueError(f"join: {self.join:g} is none of {', '.join(f'{j:g}' for j in JOINS)}")
+        grouped = [name for group in self.groups for name in group]
+        if len(set(self.names)) != len(self.names) or len(set(grouped)) != len(grouped):
+            raise ValueError("names: some are there twice")
+        if not set(grouped) <= set(self.names):
+            raise ValueError(f"groups: {sorted(set(grouped) - set(self.names))} are none of the names")
+
+
+def _several(names: tuple[str, ...], join: float, launched: bool = False) -> Form:
+    groups = (tuple(n for n in names if n.startswith("bytes")), tuple(n for n in names if n.startswith("operations")))
+    return Form((*HOST, *names), (HOST, *groups), join) if launched else Form(names, groups, join)
+
+
+ONE = (
+    Form(("overhead", "layers", "cache", *BYTES)),
+    Form(("overhead", *LAYERS, *CACHE, "scores", *BYTES)),
+    Form(("overhead", *LAYERS, "heads", "rows", *CACHE, "scores", *BYTES)),
+    Form(("overhead", "layers", "cache", *ROWS, *BYTES)),
+    Form((*HOST, "layers", "cache", *BYTES), (HOST, ("layers", "cache", *BYTES)), 8.0),
+)
+PLAIN = ("layers", "activations", "cache", *BYTES, "operations")
+LEVELED = (*LAYERS, "activations", "cache", *BYTES, *DONE)
+SEVERAL = (
+    _several(("overhead", *PLAIN), 1.0),
+    _several(("overhead", *PLAIN), 8.0),
+    _several(("overhead", *LEVELED), 1.0),
+    _several(("overhead", *LEVELED), 8.0),
+    _several(("overhead", "heads", "scores", *LEVELED), 1.0),
+    _several(("overhead", "heads", "scores", *LEVELED), 8.0),
+    _several(PLAIN, 8.0, launched=True),
+)
 
 
 @dataclass(frozen=True)
 class Law:
-    """Coefficients in milliseconds for a unit of each of ``ONE``, or of ``SEVERAL``.
+    """Coefficients in milliseconds for a unit of each amount of a form.
 
     Attributes
     ----------
+    form : Form
     coefficients : tuple of float
-    join : float
-        p of the norm that joins bytes and operations.
     spread : float
         Of ten shapes left out of the fit, nine lay within a factor of exp(spread) of what the others told.
     """
 
+    form: Form
     coefficients: tuple[float, ...]
-    join: float
     spread: float
 
+    def __getitem__(self, name: str) -> float:
+        return dict(zip(self.form.names, self.coefficients, strict=True)).get(name, 0.0)
 
-def columns(point: Point, *, head: bool = True) -> tuple[Any, Any, Any]:
-    """Return what a call does: what adds up, and the two that :attr:`Law.join` joins (zero for one row).
 
-    ``head`` is whether the output layer counts.
+def predict(law: Law, calls: Calls) -> Any:
+    """Return milliseconds, float64 (calls), of calls that are all of one row, or all of several."""
+    return shares(law, calls).sum(1)
+
+
+def shares(law: Law, calls: Calls, *, head: bool = True) -> Any:
+    """Return what each name of the form adds to the milliseconds, (calls, names).
+
+    Where groups overlap, each has its part of the norm: the derivatives times the coefficients, whose sum it is.
+    Without the ``head``, what is left of each name while the groups keep their parts.
     """
-    shape, n = point.shape, point.rows
-    size = shape.dtype_bytes
-    cache = point.batch * (point.context + point.tokens) * shape.kv_bytes
-    numbers = shape.layers * shape.layer_matrix + head * shape.head_parameters
-    touched = shape.weight_bytes + cache
-    queries, keys = shape.heads * shape.width, 2 * shape.keys * shape.width
-    if n == 1:
-        rows = shape.layers * (queries + keys + 2 * shape.dim + 2 * shape.hidden) + head * shape.vocab
-        each = [1.0, shape.layers, cache, *(rows * _levels(touched, ROW_KNOTS))]
-        adds = np.array([*each, *(numbers * size * _levels(touched, KNOTS))])
-        return adds, np.zeros_like(adds), np.zeros_like(adds)
-    activations = shape.layers * n * (queries + keys + 2 * shape.dim + 3 * shape.hidden)
-    adds, read, done = np.zeros(len(SEVERAL)), np.zeros(len(SEVERAL)), np.zeros(len(SEVERAL))
-    adds[:4] = 1.0, shape.layers, activations, cache
-    read[4:-1] = numbers * size * _levels(touched, KNOTS)
-    attended = 4 * shape.layers * n * (point.context + point.tokens) * queries
-    done[-1] = 2 * numbers * n + attended
-    return adds, read, done
+    x, matrix = np.array(law.coefficients), columns(calls, law.form.names)
+    weighted = _slopes(x, matrix, law.form) * x
+    if head:
+        return weighted
+    bare = columns(calls, law.form.names, head=False)
+    return weighted * np.divide(bare, matrix, out=np.ones_like(bare), where=matrix > 0)
 
 
-def _levels(touched: float, knots: Sequence[int]) -> Any:
-    """Shares of the steps at the knots; coefficients of at least 0 then make what never falls."""
-    at = np.interp(np.log2(touched / MIB), np.log2(knots), np.arange(len(knots)))
-    return np.clip(at - np.arange(len(knots)) + 1, 0.0, 1.0)
-
-
-def _slopes(x: Any, stacked: tuple[Any, Any, Any], join: float) -> Any:
+def _slopes(x: Any, matrix: Any, form: Form) -> Any:
     """Return the matrix whose product with coefficients ``x`` is the times, and that has their derivatives there.
 
-    Both hold because a norm of linear terms is homogeneous (Euler).
+    Both hold because a norm of linear terms is homogeneous.
     """
-    adds, read, done = stacked
-    if join == 1.0:
-        return adds + read + done
-    a, b = read @ x, done @ x
-    most = np.maximum(np.maximum(a, b), 1e-300)
-    whole = ((a / most) ** join + (b / most) ** join) ** (1 / join)
-    share_a, share_b = ((v / most / np.maximum(whole, 1e-300)) ** (join - 1) for v in (a, b))
-    return adds + share_a[:, None] * read + share_b[:, None] * done
-
-
-def predict(law: Law, points: Sequence[Point]) -> Any:
-    """Return milliseconds of calls that are all of one row, or all of several."""
-    x = np.array(law.coefficients)
-    return _slopes(x, _stacked(points), law.join) @ x
+    if form.join == 1.0 or not form.groups:
+        return matrix
+    picks = [[form.names.index(name) for name in group] for group in form.groups]
+    sums = [matrix[:, pick] @ x[pick] for pick in picks]
+    most = np.maximum(np.max(sums, 0), 1e-300)
+    whole = np.maximum(sum((one / most) ** form.join for one in sums) ** (1 / form.join), 1e-300)
+    found = matrix.copy()
+    for pick, one in zip(picks, sums, strict=True):
+        found[:, pick] *= ((one / most / whole) ** (form.join - 1))[:, None]
+    return found
 
 
 def fit(timings: Sequence[Timing]) -> Law:
     """Return the law of timings that are all of one row, or all of several."""
-    stacked, ms = _stacked(timings), np.array([timing.ms for timing in timings])
-    joins = JOINS if timings[0].rows > 1 else JOINS[:1]
+    ms, calls = np.array([timing.ms for timing in timings]), Calls.of(timings)
     found = []
-    for join in joins:
-        x = _coefficients(stacked, ms, join)
-        wrong = np.log(_slopes(x, stacked, join) @ x / ms)
-        found.append((float(np.abs(wrong).mean()), join, x))
-    _, join, x = min(found, key=lambda f: f[:2])
-    told = left_out(timings, join=join)
-    spread = float(np.quantile(np.abs(np.log(told / ms)), 0.9))
-    return Law(tuple(map(float, x)), join, spread)
+    for form in ONE if timings[0].rows == 1 else SEVERAL:
+        wrong = np.abs(np.log(left_out(timings, form) / ms))
+        found.append((float(wrong.mean()), float(np.quantile(wrong, 0.9)), form))
+    _, spread, form = min(found, key=lambda one: one[:2])
+    return Law(form, tuple(map(float, _coefficients(columns(calls, form.names), ms, form))), spread)
 
 
-def left_out(timings: Sequence[Timing], *, join: float = 1.0) -> Any:
-    """Return for each timing what the law of those of other shapes tells.
+def left_out(timings: Sequence[Timing], form: Form) -> Any:
+    """Return for each timing what the law of those of other shapes tells, in this form.
 
     Of a shape that has no others beside it there is nothing to learn, and all of them are used.
     """
-    stacked, ms = _stacked(timings), np.array([timing.ms for timing in timings])
+    matrix, ms = columns(Calls.of(timings), form.names), np.array([timing.ms for timing in timings])
     told = np.zeros(len(ms))
-    for shape in {timing.shape for timing in timings}:
+    for shape in dict.fromkeys(timing.shape for timing in timings):
         its = np.array([timing.shape == shape for timing in timings])
         others = ~its if not its.all() else its
-        adds, read, done = stacked
-        x = _coefficients((adds[others], read[others], done[others]), ms[others], join)
-        told[its] = _slopes(x, (adds[its], read[its], done[its]), join) @ x
+        x = _coefficients(matrix[others], ms[others], form)
+        told[its] = _slopes(x, matrix[its], form) @ x
     return np.maximum(told, 1e-9)
 
 
-def _coefficients(stacked: tuple[Any, Any, Any], ms: Any, join: float) -> Any:
+def _coefficients(matrix: Any, ms: Any, form: Form) -> Any:
     """Least squares of relative errors, with less weight for those that stand out.
 
-    Where bytes and operations are joined, each step solves the linear problem of the norm's derivatives, held near the
-    coefficients of the step before as far as it takes to come nearer to the times (Levenberg and Marquardt).
+    Where groups overlap, each step solves the linear problem of the norm's derivatives, held near the coefficients of
+    the step before as far as it takes to come nearer to the times (Levenberg and Marquardt).
     """
-    whole = _slopes(None, stacked, 1.0) / ms[:, None]
+    whole = matrix / ms[:, None]
     x = _settled(lambda x: whole, nonnegative(whole, np.ones(len(ms))), np.zeros(whole.shape[1]))
-    if join == 1.0:
+    if form.join == 1.0 or not form.groups:
         return x
     lengths = np.sqrt((whole**2).sum(0))
-    return _settled(lambda x: _slopes(x, stacked, join) / ms[:, None], x, lengths)
+    return _settled(lambda x: _slopes(x, matrix, form) / ms[:, None], x, lengths)
 
 
 def _settled(slopes_at: Callable[[Any], Any], x: Any, lengths: Any) -> Any:
@@ -166,7 +202,7 @@ def _settled(slopes_at: Callable[[Any], Any], x: Any, lengths: Any) -> Any:
         scale = ROBUST * max(1.4826 * float(np.median(wrong)), 1e-4)
         weight = np.sqrt(np.minimum(1.0, scale / np.maximum(wrong, 1e-12)))
         near = np.diag(hold * lengths)
-        better = nonnegative(np.vstack([slopes * weight[:, None], near]), np.concatenate([weight, near @ x]))
+        better = nonnegative(np.vstack([slopes * weight[:, None], near]), np.concatenate([weight, near @ x]), x)
         now, then = (float((weight * (slopes_at(c) @ c - 1) ** 2 * weight).sum()) for c in (x, better))
         moved = float(np.abs(slopes_at(better) @ better - slopes @ x).max())
         if then <= now:
@@ -176,8 +212,3 @@ def _settled(slopes_at: Callable[[Any], Any], x: Any, lengths: Any) -> Any:
         else:
             hold *= 4
     return x
-
-
-def _stacked(points: Sequence[Point]) -> tuple[Any, Any, Any]:
-    adds, read, done = (np.array(part) for part in zip(*map(columns, points), strict=True))
-    return adds, read, done

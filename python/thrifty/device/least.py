@@ -9,13 +9,15 @@ import numpy as np
 __all__ = ["nonnegative"]
 
 
-def nonnegative(matrix: Any, target: Any) -> Any:
+def nonnegative(matrix: Any, target: Any, start: Any = None) -> Any:
     """Return the x >= 0 that makes ``|matrix @ x - target|`` least (Lawson and Hanson's active sets).
 
     Parameters
     ----------
     matrix : float64 array of shape (rows, columns)
     target : float64 array of shape (rows,)
+    start : float64 array of shape (columns,), optional
+        An x >= 0 to begin at, as where nearly the same was solved before; what is found does not depend on it.
 
     Returns
     -------
@@ -33,13 +35,15 @@ def nonnegative(matrix: Any, target: Any) -> Any:
     used = lengths > 0
     a = matrix[:, used] / lengths[used]
     columns = a.shape[1]
-    x, free = np.zeros(columns), np.zeros(columns, bool)
+    x = np.zeros(columns) if start is None else start[used] * lengths[used]
+    free = x > 0
     small = 1e-12 * max(1.0, float(np.abs(a.T @ target).max(initial=0.0)))
-    for _ in range(10 * columns + 10):
-        slope = np.where(free, -np.inf, a.T @ (target - a @ x))
-        if columns == 0 or slope.max() <= small:
-            break
-        free[slope.argmax()] = True
+    for turn in range(10 * columns + 10):
+        if turn or not free.any():
+            slope = np.where(free, -np.inf, a.T @ (target - a @ x))
+            if columns == 0 or slope.max() <= small:
+                break
+            free[slope.argmax()] = True
         while True:
             best = np.zeros(columns)
             best[free] = np.linalg.lstsq(a[:, free], target, rcond=None)[0]

@@ -10,7 +10,7 @@ from typing import Any
 from thrifty._torch import require_torch
 from thrifty.device.arrays import cores
 
-__all__ = ["describe"]
+__all__ = ["card_of", "describe"]
 
 
 def describe(device: str = "cpu") -> dict[str, str]:
@@ -27,6 +27,15 @@ def describe(device: str = "cpu") -> dict[str, str]:
         return {"name": f"{_processor()}, {cores()} cores", "machine": machine}
     torch: Any = require_torch()
     return {"name": str(torch.cuda.get_device_name(device)), "machine": machine}
+
+
+def card_of(device: str) -> int | str:
+    """Return the card of a device of torch as a meter knows it: by its UUID, since numbers may be other ones."""
+    from thrifty.device.nvml import cards
+
+    torch: Any = require_torch()
+    uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+    return uuid if uuid in {card.uuid for card in cards()[0]} else 0
 
 
 def _processor() -> str:

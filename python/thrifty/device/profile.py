@@ -1,27 +1,31 @@
-"""What decoding costs on a device: calibrated in a minute, then told for any shape, and kept in a file."""
+"""What decoding costs on a device: told for any shape by laws fitted to timings, and kept in a file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from thrifty.device import law as laws
-from thrifty.device.arrays import arrays_of
-from thrifty.device.grid import calls_to_time
-from thrifty.device.machine import describe
-from thrifty.device.timing import Point, Timing, measure
+from thrifty.device.columns import Calls
+from thrifty.device.energy import Energy, fit_energy
+from thrifty.device.generation import Latencies, generations, milliseconds
+from thrifty.device.shape import whole
+from thrifty.device.timing import Point, Timing
 from thrifty.errors import MismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
     from os import PathLike
 
+    from thrifty.device.energy import EnergyLaw, Joules
     from thrifty.device.law import Law
     from thrifty.device.shape import ModelShape
 
-__all__ = ["DeviceProfile", "Latency", "calibrate"]
+__all__ = ["MODES", "DeviceProfile", "Latency"]
+
+MODES = ("eager", "graph")
 
 LEAST = 8
 """Timings that coefficients of a kind of calls need at least."""
@@ -31,7 +35,7 @@ EXTENT = 1.5
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of a call.
+    """Milliseconds of a call, or of a generation.
 
     Attributes
     ----------
@@ -40,12 +44,17 @@ class Latency:
         (in logarithms) where the call is outside of what was timed.
     outside : tuple of str
         Sizes that are far from those that were timed; empty where none is.
+    first_ms, token_ms : float or None
+        Of a generation: until the first token is there; each further token of a sequence, in the mean (0 where none is
+        asked for). None of a call.
     """
 
     ms: float
     low: float
     high: float
     outside: tuple[str, ...] = ()
+    first_ms: float | None = None
+    token_ms: float | None = None
 
     def __float__(self) -> float:
         return self.ms
@@ -53,7 +62,7 @@ class Latency:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceProfile:
-    """Timings of a device and the laws fitted to them. :func:`calibrate` and :meth:`fit` make one.
+    """Timings of a device and the laws fitted to them. :func:`~thrifty.device.calibrate` and :meth:`fit` make one.
 
     Attributes
     ----------
@@ -68,6 +77,12 @@ class DeviceProfile:
     timings : tuple of Timing
     one, several : Law
         Of calls of one row (decoding one sequence), and of several.
+    mode : str
+        ``"eager"``, calls as their host makes them one by one, or ``"graph"``, replays of CUDA graphs.
+    joules : EnergyLaw or None
+        Of decoding steps, where a counter told their energy.
+    notes : tuple of str
+        What to know about it.
     """
 
     device: dict[str, str]
@@ -79,6 +94,9 @@ class DeviceProfile:
     timings: tuple[Timing, ...]
     one: Law
     several: Law
+    mode: str = "eager"
+    joules: EnergyLaw | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def fit(
@@ -90,8 +108,12 @@ class DeviceProfile:
         dtype: str,
         threads: int = 1,
         versions: dict[str, str] | None = None,
+        mode: str = "eager",
+        readings: Sequence[Joules] = (),
+        source: str = "",
+        notes: Sequence[str] = (),
     ) -> DeviceProfile:
-        """Return the profile of timings, from :func:`calibrate` or from elsewhere.
+        """Return the profile of timings, from :func:`~thrifty.device.calibrate` or from elsewhere.
 
         Parameters
         ----------
@@ -102,12 +124,20 @@ class DeviceProfile:
         backend, dtype : str
         threads : int
         versions : dict of str to str, optional
+        mode : {"eager", "graph"}
+        readings : sequence of Joules
+            Of decoding steps; none where nothing counted them.
+        source : str
+            The name of what counted.
+        notes : sequence of str
 
         Raises
         ------
         ValueError
             When the timings are too few or too much alike.
         """
+        if mode not in MODES:
+            raise ValueError(f"mode: '{mode}' is none of {', '.join(MODES)}")
         timings = tuple(timings)
         one = [timing for timing in timings if timing.rows == 1]
         several = [timing for timing in timings if timing.rows > 1]
@@ -130,19 +160,34 @@ class DeviceProfile:
             timings=timings,
             one=laws.fit(one),
             several=laws.fit(several),
+            mode=mode,
+            joules=fit_energy(readings, source) if readings else None,
+            notes=tuple(notes),
         )
 
-    def latency(self, shape: ModelShape, *, batch: int = 1, tokens: int = 1, context: int = 0) -> Latency:
-        """Return what a call takes.
+    def latency(
+        self,
+        shape: ModelShape,
+        *,
+        batch: int = 1,
+        tokens: int | None = None,
+        context: int | None = None,
+        prompt: int | None = None,
+        new_tokens: int | None = None,
+    ) -> Latency:
+        """Return what a call takes, or a whole generation where ``prompt`` and ``new_tokens`` are given.
 
         Parameters
         ----------
         shape : ModelShape
             Of the profile's dtype.
         batch, tokens : int
-            Sequences, and tokens of each in the call.
+            Sequences, and tokens of each in the call (1).
         context : int
-            Tokens of each in the cache.
+            Tokens of each in the cache (0).
+        prompt, new_tokens : int
+            Tokens of each sequence that are there and that are made: the prompt's pass makes the first of them, steps
+            over the growing cache the others.
 
         Returns
         -------
@@ -152,20 +197,142 @@ class DeviceProfile:
         Raises
         ------
         ValueError
-            When a number is not possible.
+            When a number is not possible, or both kinds of numbers are given.
         MismatchError
             When the shape is of another dtype than the profile.
         """
-        point = Point(shape=shape, batch=batch, tokens=tokens, context=context)
-        self._same_dtype(shape)
-        single = Point(shape=shape, context=context)
-        ms, law = float(laws.predict(self.one, [single])[0]), self.one
-        if point.rows > 1:
-            more = float(laws.predict(self.several, [point])[0])
-            ms, law = max(ms, more), self.several
-        outside = self._outside(point)
-        width = law.spread * (2 if outside else 1)
-        return Latency(ms, ms * float(np.exp(-width)), ms * float(np.exp(width)), outside)
+        if prompt is None and new_tokens is None:
+            call = {"batch": batch, "tokens": 1 if tokens is None else tokens, "context": context or 0}
+            point = Point(shape=shape, **call)
+            self._same_dtype(shape.dtype_bytes)
+            calls = Calls.of([point])
+            ms, outside = float(milliseconds(self.one, self.several, calls)[0]), self._outside(calls)
+            width = self._width(point.rows > 1) * (2 if outside else 1)
+            return Latency(ms, ms * float(np.exp(-width)), ms * float(np.exp(width)), tuple(outside))
+        if prompt is None or new_tokens is None or tokens is not None or context is not None:
+            raise ValueError("prompt: with new_tokens it is of a generation, which has neither tokens nor context")
+        found = self.latencies([shape], batch=batch, prompt=prompt, new_tokens=new_tokens)
+        names = ("ms", "low", "high", "first_ms", "token_ms")
+        ms, low, high, first, token = (float(getattr(found, name)[0]) for name in names)
+        calls = Calls.of_shapes([shape], dtype_bytes=self.dtype_bytes, batch=batch)
+        outside = self._outside(*_ends(calls, prompt, new_tokens))
+        return Latency(ms, low, high, tuple(outside), first, token)
+
+    def latencies(
+        self,
+        shapes: Sequence[ModelShape] | Mapping[str, Any],
+        *,
+        batch: int = 1,
+        prompt: int,
+        new_tokens: int,
+    ) -> Latencies:
+        """Return what generations of many shapes take, as :meth:`latency` does of one.
+
+        Parameters
+        ----------
+        shapes : sequence of ModelShape, or mapping of str to array
+            As arrays: ``layers``, ``dim``, ``heads``, ``hidden``, ``vocab``; ``kv_heads``, ``head_dim`` and ``tied``
+            where they are not ``heads``, ``dim / heads`` and 0.
+        batch, prompt, new_tokens : int
+
+        Returns
+        -------
+        Latencies
+
+        Raises
+        ------
+        ValueError
+            When a number is not possible.
+        MismatchError
+            When a shape is of another dtype than the profile.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from thrifty.device import calibrate
+        >>> profile = calibrate("numpy", seconds=1)
+        >>> sizes = {"layers": np.array([2, 4]), "dim": 128, "heads": 4, "hidden": 256, "vocab": 256}
+        >>> found = profile.latencies(sizes, prompt=8, new_tokens=16)
+        >>> bool(found.ms[1] > found.ms[0] > 0)
+        True
+        """
+        whole("batch", batch, 1)
+        calls = Calls.of_shapes(shapes, dtype_bytes=self.dtype_bytes, batch=batch)
+        for size in np.unique(calls.dtype_bytes):
+            self._same_dtype(float(size))
+        first, rest = generations(self.one, self.several, calls, prompt=prompt, new_tokens=new_tokens)
+        found = self._outside(*_ends(calls, prompt, new_tokens))
+        outside = np.any(list(found.values()), axis=0) if found else np.zeros(len(calls), bool)
+        twice = np.where(outside, 2, 1)
+        passes, steps = (self._width(rows > 1) * twice for rows in (batch * prompt, batch))
+        low, high = (first * np.exp(sign * passes) + rest * np.exp(sign * steps) for sign in (-1, 1))
+        return Latencies(first + rest, low, high, first, rest / max(new_tokens - 1, 1), outside)
+
+    def energy(
+        self, shape: ModelShape, *, batch: int = 1, context: int = 0, prompt: int | None = None, new_tokens: int = 1
+    ) -> Energy | None:
+        """Return the joules of a decoding step, or of a whole generation where ``prompt`` is given.
+
+        Parameters
+        ----------
+        shape : ModelShape
+            Of the profile's dtype.
+        batch : int
+        context : int
+            Tokens of each sequence in the cache, of a step.
+        prompt, new_tokens : int
+            As :meth:`latency` has them.
+
+        Returns
+        -------
+        Energy or None
+            With the name of what counted; None where nothing did.
+        """
+        self._same_dtype(shape.dtype_bytes)
+        if self.joules is None:
+            return None
+        if prompt is None:
+            point = Point(shape=shape, batch=batch, context=context)
+            calls = Calls.of([point])
+            joules = float(self.joules.joules(calls, milliseconds(self.one, self.several, calls))[0])
+        else:
+            joules = float(self.energies([shape], batch=batch, prompt=prompt, new_tokens=new_tokens)[0])
+            ends = [Point(shape=shape, batch=batch, tokens=prompt)]
+            calls = Calls.of([*ends, Point(shape=shape, batch=batch, context=prompt + (new_tokens - 1) // 2)])
+        width = self.joules.spread * (2 if self._outside(calls) else 1)
+        low, high = joules * float(np.exp(-width)), joules * float(np.exp(width))
+        return Energy(joules, low, high, joules / (batch * (new_tokens if prompt else 1)), self.joules.source)
+
+    def energies(
+        self,
+        shapes: Sequence[ModelShape] | Mapping[str, Any],
+        *,
+        batch: int = 1,
+        prompt: int,
+        new_tokens: int,
+    ) -> Any:
+        """Return the joules of generations of many shapes, float64 (shapes), as :meth:`energy` does of one.
+
+        Parameters
+        ----------
+        shapes : sequence of ModelShape, or mapping of str to array
+            As :meth:`latencies` has them.
+        batch, prompt, new_tokens : int
+
+        Raises
+        ------
+        ValueError
+            When a number is not possible, or nothing counted joules.
+        """
+        if self.joules is None:
+            raise ValueError("joules: nothing counted them when the profile was made")
+        for name, value in (("batch", batch), ("prompt", prompt), ("new_tokens", new_tokens)):
+            whole(name, value, 1)
+        calls = Calls.of_shapes(shapes, dtype_bytes=self.dtype_bytes, batch=batch)
+        # Steps lie on a line in the cache's length: the one in the middle, times their number.
+        start, middle = calls.with_(tokens=prompt), calls.with_(context=prompt + (new_tokens - 1) // 2)
+        first, step = (self.joules.joules(c, milliseconds(self.one, self.several, c)) for c in (start, middle))
+        return first + (new_tokens - 1.0) * step
 
     def parts(self, shape: ModelShape, *, context: int = 0) -> dict[str, float]:
         """Return where the milliseconds of decoding one token go.
@@ -176,16 +343,21 @@ class DeviceProfile:
             ``overhead`` of a call; ``layers``, what each costs whatever its size; ``weights`` of the layers; ``head``,
             the output layer; ``cache``, of keys and values.
         """
-        self._same_dtype(shape)
-        x = np.array(self.one.coefficients)
-        each = laws.columns(Point(shape=shape, context=context))[0] * x
-        without = laws.columns(Point(shape=shape, context=context), head=False)[0] * x
+        self._same_dtype(shape.dtype_bytes)
+        calls, names = Calls.of([Point(shape=shape, context=context)]), self.one.form.names
+        full, bare = (
+            dict(zip(names, laws.shares(self.one, calls, head=head)[0], strict=True)) for head in (True, False)
+        )
+
+        def total(of: dict[str, Any], *stems: str) -> float:
+            return float(sum(ms for name, ms in of.items() if name.partition("@")[0] in stems))
+
         return {
-            "overhead": float(each[0]),
-            "layers": float(each[1]),
-            "weights": float(without[3:].sum()),
-            "head": float(each[3:].sum() - without[3:].sum()),
-            "cache": float(each[2]),
+            "overhead": total(full, "overhead", "host"),
+            "layers": total(full, "layers", "launches", "heads"),
+            "weights": total(bare, "rows", "bytes"),
+            "head": total(full, "rows", "bytes") - total(bare, "rows", "bytes"),
+            "cache": total(full, "cache", "scores"),
         }
 
     def pieces(
@@ -233,7 +405,7 @@ class DeviceProfile:
         found = []
         for law, many in ((self.one, False), (self.several, True)):
             some = [timing for timing in self.timings if (timing.rows > 1) == many]
-            told = laws.left_out(some, join=law.join)
+            told = laws.left_out(some, law.form)
             found += [(timing, float(ms)) for timing, ms in zip(some, told, strict=True)]
         return found
 
@@ -266,106 +438,32 @@ class DeviceProfile:
 
         return load(path, any_device=any_device)
 
-    def _same_dtype(self, shape: ModelShape) -> None:
-        if shape.dtype_bytes != self.dtype_bytes:
+    def _same_dtype(self, dtype_bytes: float) -> None:
+        if dtype_bytes != self.dtype_bytes:
             raise MismatchError(
-                f"dtype_bytes: the shape has {shape.dtype_bytes:g} and the profile is of {self.dtype}, "
+                f"dtype_bytes: the shape has {dtype_bytes:g} and the profile is of {self.dtype}, "
                 f"{self.dtype_bytes:g}; calibrate in that dtype, or ask for shape.with_(dtype_bytes=…)"
             )
 
-    def _outside(self, point: Point) -> tuple[str, ...]:
-        def sizes(p: Point) -> dict[str, float]:
-            return {
-                "layers": p.shape.layers,
-                "dim": p.shape.dim,
-                "parameters": p.shape.parameters,
-                "rows": p.rows,
-                "context": p.context,
-            }
+    def _width(self, several: bool) -> float:
+        return self.several.spread if several else self.one.spread
 
-        some = [sizes(t) for t in self.timings if (t.rows > 1) == (point.rows > 1)]
-        found = []
-        for name, value in sizes(point).items():
-            least, most = min(s[name] for s in some) / EXTENT, max(s[name] for s in some) * EXTENT
-            # A short cache is never far: next to nothing of it is read.
-            if value > most or (value < least and name != "context"):
-                found.append(name)
-        return tuple(found)
+    def _outside(self, *calls: Calls) -> dict[str, Any]:
+        """Return which sizes of which calls are far from those that were timed, bool (calls) by name."""
+        found: dict[str, Any] = {}
+        for some in calls:
+            timed = Calls.of([t for t in self.timings if (t.rows > 1) == bool((some.rows > 1).any())])
+            for name in ("layers", "dim", "parameters", "rows", "context"):
+                value, known = getattr(some, name), getattr(timed, name)
+                far = value > known.max() * EXTENT
+                # A short cache is never far: next to nothing of it is read.
+                far |= (value < known.min() / EXTENT) & (name != "context")
+                if far.any():
+                    found[name] = found.get(name, False) | far
+        return found
 
 
-def calibrate(
-    backend: Literal["numpy", "torch"] = "numpy",
-    *,
-    seconds: float = 45.0,
-    device: str = "cpu",
-    dtype: str = "f32",
-    shapes: Sequence[ModelShape] = (),
-    seed: int = 0,
-    progress: Callable[[str, int, int], object] | None = None,
-) -> DeviceProfile:
-    """Measure decoding steps of small decoders with random weights, and fit what they take.
-
-    Decoders of unlike depth and width, of one token or several, are visited in turn many times; of a single thread on a
-    CPU its own time counts, which others' work does not enter, else that of the wall.
-
-    Parameters
-    ----------
-    backend : str
-        ``"numpy"``, which a plain install has, or ``"torch"``.
-    seconds : float
-        To take in all, about; more are more exact. Below 20 each call is timed few times.
-    device, dtype : str
-        Of torch: as ``"cuda"``; ``"f32"``, ``"bf16"`` or ``"f16"``.
-    shapes : sequence of ModelShape
-        To time besides, with one token, unless they are timed anyway; their ``dtype_bytes`` must be those of the dtype.
-    seed : int
-        Of weights and of the order.
-    progress : callable, optional
-        Called as ``progress(phase, done, total)``; an exception from it stops the work.
-
-    Returns
-    -------
-    DeviceProfile
-
-    Raises
-    ------
-    ValueError
-        When an argument is not possible.
-    MissingExtra
-        When torch is asked for and not installed.
-    ModelError
-        When torch can't use the device.
-
-    Examples
-    --------
-    >>> from thrifty.device import ModelShape, calibrate
-    >>> profile = calibrate("numpy", seconds=1)
-    >>> shape = ModelShape(layers=3, dim=128, heads=4, hidden=256, vocab=256, dtype_bytes=4)
-    >>> 0 < profile.latency(shape).low < profile.latency(shape).ms
-    True
-
-    Notes
-    -----
-    The law is :mod:`thrifty.device.law`'s; that a small draft's time grows with its layers at equal size is what
-    arXiv 2402.01528 found on GPUs.
-    """
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= 3600:
-        raise ValueError(f"seconds: {seconds!r} is not possible; above 0 and at most 3600")
-    arrays = arrays_of(backend, device, dtype)
-    for shape in shapes:
-        if shape.dtype_bytes != arrays.dtype_bytes:
-            raise MismatchError(
-                f"shapes: {shape} has dtype_bytes {shape.dtype_bytes:g}, and {dtype} {arrays.dtype_bytes:g}"
-            )
-    points = calls_to_time(arrays.dtype_bytes, large=device != "cpu")
-    more = [Point(shape=shape, context=points[0].context) for shape in shapes]
-    points = list(dict.fromkeys([*points, *more]))  # each once, in this order
-    timings = measure(points, arrays, seconds=seconds, seed=seed, progress=progress)
-    return DeviceProfile.fit(
-        timings,
-        device=describe(device),
-        backend=backend,
-        dtype=dtype,
-        threads=arrays.threads,
-        versions=arrays.versions,
-    )
+def _ends(calls: Calls, prompt: int, new_tokens: int) -> tuple[Calls, ...]:
+    """Return the first and the last call of generations."""
+    last = calls.with_(context=prompt + max(new_tokens - 2, 0))
+    return (calls.with_(tokens=prompt), last) if new_tokens > 1 else (calls.with_(tokens=prompt),)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from thrifty.device.arrays import Numpy, Torch
 
-__all__ = ["Point", "Timing", "measure"]
+__all__ = ["Point", "Timing", "measure", "runs"]
 
 VISIT = 0.004
 """Seconds of a visit, where its calls are shorter."""
@@ -83,13 +83,13 @@ def measure(
     """
     begun = time.perf_counter()
     rng = np.random.default_rng(seed)
-    memory = memory_for([point.shape for point in points], arrays, rng)
-    runs = [_run(point, arrays, memory, rng) for point in points]
-    # The first call takes what happens once (memory, a library's choice of kernels).
-    for number, run in enumerate(runs):
+    some = []
+    for number, run in enumerate(runs(points, arrays, seed)):
         if progress is not None:
-            progress("first calls", number, len(runs))
+            progress("first calls", number, len(points))
+        # The first call takes what happens once (memory, a library's choice of kernels).
         run()
+        some.append(run)
     best = [math.inf] * len(points)
     calls = [0] * len(points)
     for turn, i in _turns(points, rng):
@@ -98,7 +98,7 @@ def measure(
             break
         if progress is not None:
             progress("measuring", min(int(spent), int(seconds)), int(seconds))
-        least, count = _visit(runs[i])
+        least, count = _visit(some[i])
         best[i] = min(best[i], least)
         calls[i] += count
     return [
@@ -125,11 +125,18 @@ def _visit(run: Callable[[], float]) -> tuple[float, int]:
     return min(times), len(times)
 
 
-def _run(point: Point, arrays: Numpy | Torch, memory: Any, rng: np.random.Generator) -> Callable[[], float]:
-    """Return what makes a point's call once and gives its seconds."""
-    positions = point.context + point.tokens
-    weights = weights_in(memory, point.shape, arrays)
-    decoder = StepDecoder(point.shape, arrays, weights, batch=point.batch, positions=positions)
-    decoder.prepare(point.tokens, point.context)
-    ids = arrays.ids(rng.integers(0, point.shape.vocab, (point.batch, point.tokens)))
-    return lambda: arrays.timed(lambda: decoder.step(ids, point.context))
+def runs(points: Sequence[Point], arrays: Numpy | Torch, seed: int = 0) -> Iterator[Callable[[], float]]:
+    """Yield for each point what makes its call once and gives its seconds; all share one memory of weights."""
+    rng = np.random.default_rng(seed)
+    memory = memory_for([point.shape for point in points], arrays, rng)
+    for point in points:
+        weights = weights_in(memory, point.shape, arrays)
+        decoder = StepDecoder(point.shape, arrays, weights, batch=point.batch, positions=point.context + point.tokens)
+        decoder.prepare(point.tokens, point.context)
+        ids = arrays.ids(rng.integers(0, point.shape.vocab, (point.batch, point.tokens)))
+        yield _timed(arrays, decoder, ids, point.context)
+
+
+def _timed(arrays: Numpy | Torch, decoder: StepDecoder, ids: Any, at: int) -> Callable[[], float]:
+    step = arrays.repeatable(lambda: decoder.step(ids, at))
+    return lambda: arrays.timed(step)

@@ -60,7 +60,7 @@ class Plan:
     columns : dict of str to float64[n]
         ``n_params``, ``n_tokens``; ``loss``, ``lo``, ``hi``, ``decades_beyond``; ``train_flops`` (6 N D),
         ``serve_flops`` (2 N for each lifetime token), ``flops``; ``memory_gb``, of weights and cache; ``ms``,
-        ``ms_low``, ``ms_high`` a new token, ``outside`` 1 where the device's law is beyond what was timed; ``joules`` a
+        ``ms_low``, ``ms_high`` a new token, ``first_ms`` until the first, ``outside`` 1 where the device's law is beyond what was timed; ``joules`` a
         new token; ``accuracy``, ``accuracy_lo``, ``accuracy_hi``. Those that nothing tells are not there.
     feasible : bool[n]
         Which keep all limits.

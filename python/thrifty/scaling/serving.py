@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,8 @@ class Serving:
     Attributes
     ----------
     columns : dict of str to float64[n]
-        ``ms``, ``ms_low``, ``ms_high``, ``outside`` and ``joules``; none where there is no profile.
+        ``ms``, ``ms_low``, ``ms_high`` and ``joules`` a new token, ``first_ms`` until the first one, ``outside``; none
+        where there is no profile.
     device, joules_source : str
     notes : tuple of str
     """
@@ -52,14 +53,12 @@ def serve(profile: DeviceProfile, shapes: Shapes, wish: Wish) -> Serving:
             f"dtype_bytes: the shapes have {shapes.dtype_bytes:g} and the profile is of {profile.dtype}, "
             f"{profile.dtype_bytes:g}; calibrate in that dtype, or ask for shapes.with_(dtype_bytes=…)"
         )
-    found = []
-    for shape in shapes:
-        start = profile.latency(shape, batch=wish.batch, tokens=wish.prompt or 1)
-        step = profile.latency(shape, batch=wish.batch, context=wish.prompt + wish.new_tokens // 2)
-        found.append((start, step))
-    ms, low, high = (
-        np.array([getattr(a, name) / wish.new_tokens + getattr(b, name) for a, b in found])
-        for name in ("ms", "low", "high")
-    )
-    outside = np.array([float(bool(a.outside or b.outside)) for a, b in found])
-    return Serving({"ms": ms, "ms_low": low, "ms_high": high, "outside": outside}, profile.device["name"])
+    asked: dict[str, Any] = {"batch": wish.batch, "prompt": wish.prompt, "new_tokens": wish.new_tokens}
+    sizes, each = shapes.columns(), wish.new_tokens
+    found = profile.latencies(sizes, **asked)
+    columns = {"ms": found.ms / each, "ms_low": found.low / each, "ms_high": found.high / each}
+    columns |= {"first_ms": found.first_ms, "outside": found.outside.astype(np.float64)}
+    if profile.joules is not None:
+        columns["joules"] = profile.energies(sizes, **asked) / (each * wish.batch)
+    source = "" if profile.joules is None else profile.joules.source
+    return Serving(columns, f"{profile.device['name']}, {profile.backend}, {profile.dtype}", source, profile.notes)

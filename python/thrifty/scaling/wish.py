@@ -48,7 +48,7 @@ class Wish:
             raise ValueError(f"lifetime_tokens: {self.lifetime_tokens!r} is not possible; at least 0 is needed")
         if not 0 < self.interval < 1:
             raise ValueError(f"interval: {self.interval!r} is not possible; between 0 and 1")
-        for name, least in (("batch", 1), ("prompt", 0), ("new_tokens", 1)):
+        for name, least in (("batch", 1), ("prompt", 1), ("new_tokens", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is not possible; at least {least} is needed")
         if self.train_flops is None and self.max_loss is None:

@@ -1,0 +1,101 @@
+"""What is recorded once and replayed is the call itself; on a card that is not there, and on one where there is one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.device.cards import NAME, Graph, card
+from thrifty.device import Meter, ModelShape, Point, calibrate
+from thrifty.device.arrays import Torch, arrays_of
+from thrifty.device.decoder import StepDecoder, memory_for, weights_in
+from thrifty.device.timing import measure
+
+SHAPE = ModelShape(layers=3, dim=64, heads=2, hidden=96, vocab=61, tied=True, dtype_bytes=4)
+
+
+def decoder_of(arrays: Any) -> StepDecoder:
+    memory = memory_for([SHAPE], arrays, np.random.default_rng(5))
+    return StepDecoder(SHAPE, arrays, weights_in(memory, SHAPE, arrays), batch=2, positions=12)
+
+
+def replays_are_calls(arrays: Torch) -> None:
+    """With other ids in the same memory a replay gives the scores of a call with them."""
+    rng = np.random.default_rng(1)
+    for tokens, at in ((1, 4), (4, 0)):
+        plain, recorded, scores = decoder_of(arrays), decoder_of(arrays), []
+        ids = arrays.ids(rng.integers(0, 61, (2, tokens)))
+        again = arrays.repeatable(lambda: scores.append(recorded.step(ids, at)))  # noqa: B023
+        other = arrays.ids(rng.integers(0, 61, (2, tokens)))
+        with torch.inference_mode():
+            expected = arrays.back(plain.step(other, at))
+            before = arrays.back(scores[-1]).copy()
+            ids.copy_(other)
+            again()
+            torch.cuda.synchronize(arrays.device)
+            found = arrays.back(scores[-1])
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+        assert not np.allclose(before, expected)
+
+
+def test_replays_are_calls() -> None:
+    with card():
+        arrays = arrays_of("torch", "cuda", graphs=True)
+        assert isinstance(arrays, Torch)
+        replays_are_calls(arrays)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no card")
+def test_replays_are_calls_on_a_card() -> None:
+    arrays = arrays_of("torch", "cuda", graphs=True)
+    assert isinstance(arrays, Torch)
+    replays_are_calls(arrays)
+
+
+def test_what_makes_the_host_wait_is_refused_while_recording() -> None:
+    with card():
+        arrays = arrays_of("torch", "cuda", graphs=True)
+        value = arrays.array(np.ones(3, np.float32))
+        with pytest.raises(RuntimeError, match="not permitted when stream is capturing"):
+            arrays.repeatable(value.nonzero)
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_every_call_is_recorded_once_and_replayed(graphs: bool) -> None:
+    points = [Point(shape=SHAPE, context=3), Point(shape=SHAPE, tokens=4), Point(shape=SHAPE, batch=3)]
+    with card():
+        recorded, replayed = Graph.captured, Graph.replayed
+        timings = measure(points, arrays_of("torch", "cuda", "bf16", graphs=graphs), seconds=0.1)
+        assert Graph.captured - recorded == (3 if graphs else 0)
+        assert (Graph.replayed - replayed >= sum(t.calls for t in timings)) == graphs
+    assert [t.shape for t in timings] == [SHAPE] * 3
+    assert all(t.ms > 0 for t in timings)
+
+
+def test_a_profile_says_how_calls_were_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """All of a calibration of a card but its sizes, which take a CPU too long."""
+    from thrifty.device import DeviceProfile, calibration
+    from thrifty.device.grid import calls_to_meter, calls_to_time
+
+    few = [*calls_to_time(2.0)[:12], *calls_to_time(2.0)[-12:]]
+    monkeypatch.setattr(calibration, "calls_to_time", lambda size, large: few)
+    monkeypatch.setattr(calibration, "calls_to_meter", lambda size, large: calls_to_meter(size)[:5])
+    with card():
+        profile = calibrate("torch", seconds=0.5, device="cuda", dtype="bf16", graphs=True, energy=True)
+        assert profile.mode == "graph"
+        assert profile.device["name"] == NAME
+        assert profile.joules is None
+        assert len(profile.notes) == 1
+        assert profile.notes[0].startswith("no energy: ")
+        profile.save(tmp_path / "p.json")
+        assert DeviceProfile.load(tmp_path / "p.json") == profile
+
+
+def test_graphs_are_for_cards() -> None:
+    for backend in ("numpy", "torch"):
+        with pytest.raises(ValueError, match=f"graphs: {backend} on 'cpu' has none"):
+            calibrate(backend, graphs=True)  # type: ignore[arg-type]
+    assert not Meter("cpu").counts
