@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from thrifty.models.branches import Branch, branches
     from thrifty.models.cached import CachedDecoder
     from thrifty.models.decoder import Decoder, DecoderConfig
     from thrifty.models.folder import load_decoder, save_decoder
@@ -10,11 +11,13 @@ if TYPE_CHECKING:
     from thrifty.models.trainer import TrainSettings, train
 
 __all__ = [
+    "Branch",
     "CachedDecoder",
     "Decoder",
     "DecoderConfig",
     "HFModel",
     "TrainSettings",
+    "branches",
     "load_decoder",
     "save_decoder",
     "train",
@@ -42,4 +45,10 @@ def __getattr__(name: str) -> object:
         from thrifty.models import trainer
 
         return getattr(trainer, name)
+    if name in ("Branch", "branches"):
+        # A module has the function's name: the function is put in its place here.
+        from thrifty.models import branches as module
+
+        globals().update(Branch=module.Branch, branches=module.branches)
+        return globals()[name]
     raise AttributeError(f"module 'thrifty.models' has no attribute {name!r}")

@@ -78,9 +78,9 @@ class Attention(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Any, ids: Any, seen: Seen | None = None) -> Any:
         batch, tokens, dim = x.shape
-        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
         at = torch.arange(tokens, device=x.device) if seen is None else seen.at[:, None]
-        q, k = rotated(q, at), rotated(k, at)
+        (q, k), v = rotated(qkv[:2], at), qkv[2]
         if seen is None:
             mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         else:
