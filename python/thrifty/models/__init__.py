@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from thrifty.models.branches import Branch, branches
+    from thrifty.models.branches import Branch, train_branches
     from thrifty.models.cached import CachedDecoder
     from thrifty.models.decoder import Decoder, DecoderConfig
     from thrifty.models.folder import load_decoder, save_decoder
@@ -17,10 +17,10 @@ __all__ = [
     "DecoderConfig",
     "HFModel",
     "TrainSettings",
-    "branches",
     "load_decoder",
     "save_decoder",
     "train",
+    "train_branches",
 ]
 
 
@@ -45,10 +45,8 @@ def __getattr__(name: str) -> object:
         from thrifty.models import trainer
 
         return getattr(trainer, name)
-    if name in ("Branch", "branches"):
-        # A module has the function's name: the function is put in its place here.
-        from thrifty.models import branches as module
+    if name in ("Branch", "train_branches"):
+        from thrifty.models import branches
 
-        globals().update(Branch=module.Branch, branches=module.branches)
-        return globals()[name]
+        return getattr(branches, name)
     raise AttributeError(f"module 'thrifty.models' has no attribute {name!r}")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 torch: Any = require_torch()
 
-__all__ = ["Branch", "branches"]
+__all__ = ["Branch", "train_branches"]
 
 #: Steps between looks at the clock and at the loss.
 LOOK = 50
@@ -50,7 +50,7 @@ class Branch:
     steps: int
 
 
-def branches(
+def train_branches(
     model: Decoder,
     ids: NDArray[Any],
     settings: TrainSettings,
