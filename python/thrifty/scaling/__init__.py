@@ -1,6 +1,27 @@
 """Scaling laws that know a model's shape and what it costs to serve: fit, predict, plan (arXiv 2501.18107)."""
 
+from thrifty.scaling.climb import climb, table_of
 from thrifty.scaling.ladder import Rung, ladder, rungs_of, shape_of
+from thrifty.scaling.law import ScalingLaw
+from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
 from thrifty.scaling.runs import Runs, Source
+from thrifty.scaling.table import RunTable
 
-__all__ = ["Rung", "Runs", "Source", "ladder", "rungs_of", "shape_of"]
+__all__ = [
+    "NAMED",
+    "Form",
+    "Power",
+    "Quadratic",
+    "Rung",
+    "RunTable",
+    "Runs",
+    "ScalingLaw",
+    "Source",
+    "Term",
+    "climb",
+    "ladder",
+    "named",
+    "rungs_of",
+    "shape_of",
+    "table_of",
+]

@@ -1,0 +1,1 @@
+"""How coefficients of a law are found: starts, descent, and what is known of where it ended."""

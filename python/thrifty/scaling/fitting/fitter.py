@@ -1,0 +1,91 @@
+"""The whole of a fit: starts, descents with Huber's delta made smaller by and by, and the best of their ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from thrifty.scaling.fitting.descent import Local, descend
+from thrifty.scaling.fitting.starts import starts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from thrifty.scaling.fitting.measure import Measure
+    from thrifty.scaling.laws.surface import Surface
+
+    Values = NDArray[np.float64]
+
+__all__ = ["Found", "fitted", "stages"]
+
+#: Deltas of a fit before its own.
+DELTAS = (1.0, 0.1, 0.03, 0.01, 0.003)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The end of a fit.
+
+    Attributes
+    ----------
+    theta : float64[p]
+        Fitted coefficients of the best end.
+    here : Local
+        What holds there, of one problem.
+    basins : int
+        Descents begun.
+    ends : tuple of float
+        Sums at their ends, lowest first.
+    steps : int
+        Steps of all.
+    """
+
+    theta: Values
+    here: Local
+    basins: int
+    ends: tuple[float, ...]
+    steps: int
+
+
+def stages(measure: Measure) -> list[Measure]:
+    """Return the measures of a fit in turn, its own last."""
+    if measure.kind == "lsq":
+        return [measure]
+    return [replace(measure, delta=delta) for delta in DELTAS if delta > 1.5 * measure.delta] + [measure]
+
+
+def fitted(surface: Surface, measure: Measure, losses: Values, weights: Values, bounds: tuple[Values, Values]) -> Found:
+    """Return the best of the descents from the best cells of the grid."""
+    theta = starts(surface, losses, weights, bounds)
+    targets = measure.targets(losses)
+    stand = np.ones(len(theta), np.int64)
+    steps = 0
+    *before, last = stages(measure)
+    for stage in before:
+        theta, here, taken = descend(surface, stage, theta, targets, weights, bounds, steps=30, tolerance=1e-4)
+        steps += int(taken.sum())
+        theta, stand = _distinct(theta, here.value, stand)
+    theta, here, taken = descend(surface, last, theta, targets, weights, bounds)
+    steps += int(taken.sum())
+    order = np.argsort(here.value, kind="stable")
+    best = order[:1]
+    ends = tuple(float(v) for v in np.repeat(here.value[order], stand[order]))
+    end = Local(here.value[best], here.slope[best], here.bend[best], here.hold[best])
+    return Found(theta[best[0]], end, int(stand.sum()), ends, steps)
+
+
+def _distinct(theta: Values, value: Values, stand: NDArray[np.int64]) -> tuple[Values, NDArray[np.int64]]:
+    """Join descents that have met, the lowest first."""
+    kept: list[int] = []
+    counts: list[int] = []
+    for i in np.argsort(value, kind="stable"):
+        for k, j in enumerate(kept):
+            if np.abs(theta[i] - theta[j]).max() < 1e-2 and value[i] - value[j] <= 1e-3 * value[j]:
+                counts[k] += int(stand[i])
+                break
+        else:
+            kept.append(int(i))
+            counts.append(int(stand[i]))
+    return theta[kept], np.array(counts)
