@@ -20,9 +20,9 @@ HEAD = 32
 #: Fewer layers are another kind of model: one layer can't look up what it has looked up.
 SHALLOWEST = 2
 #: Learning rate of a width of 64, and how it falls with width.
-RATE, RATE_FALLS = 1e-2, 0.5
+RATE, RATE_FALLS = 5e-3, 0.5
 #: Ids a step of 50,000 parameters, and how they grow with parameters.
-IDS, IDS_GROW = 4096, 0.5
+IDS, IDS_GROW = 1536, 0.5
 #: Of ids for each parameter, what the learning rate rises over.
 WARMUP = 2
 

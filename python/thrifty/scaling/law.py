@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from thrifty.scaling.draws import Draws, drawn
+from thrifty.scaling.fitting.certificate import certify
 from thrifty.scaling.fitting.fitter import fitted
+from thrifty.scaling.fitting.identify import check_condition, check_runs
 from thrifty.scaling.fitting.limits import limits
 from thrifty.scaling.fitting.measure import Measure
 from thrifty.scaling.fitting.refits import refit
-from thrifty.scaling.laws.form import Form
+from thrifty.scaling.fitting.spread import covariance
+from thrifty.scaling.groups import numbered
+from thrifty.scaling.laws.form import Form, Power
 from thrifty.scaling.laws.named import named
 from thrifty.scaling.laws.scale import Scale, logs
 from thrifty.scaling.laws.surface import Surface
 from thrifty.scaling.runs import Runs
+from thrifty.scaling.scores import alike, scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +32,8 @@ if TYPE_CHECKING:
     Values = NDArray[np.float64]
 
 __all__ = ["ScalingLaw"]
+
+PARAMS = ("law", "loss", "delta", "tie", "bounds")
 
 
 class ScalingLaw:
@@ -53,8 +62,15 @@ class ScalingLaw:
         Sum of Huber's losses, or of half the squares.
     theta_ : float64[p]
         What is fitted, see :mod:`thrifty.scaling.laws.scale`.
+    certificate_ : Certificate
+        What is known of where the fit ended.
     runs_, weights_, groups_ : Runs, float64[n], tuple or None
         What it was fitted to.
+
+    Raises
+    ------
+    NotIdentifiable
+        By :meth:`fit`, where the runs can't tell the coefficients; the message says which, and what would help.
 
     Examples
     --------
@@ -93,24 +109,43 @@ class ScalingLaw:
             At least 0.
         groups : str or array, optional
             Runs whose residuals hang together, as checkpoints of one training: a column, or a label a run.
+
+        Raises
+        ------
+        NotIdentifiable
+            Where the runs can't tell the law's coefficients.
+        ValueError
+            Where a column is missing or a value is none.
         """
         runs = Runs.of(runs)
         form = self._form()
         losses = _losses(runs)
         weights = _weights(sample_weight, len(runs))
         self.groups_ = _groups(groups, runs)
-        self._measure = _measure(self.loss, self.delta)
+        measure = _measure(self.loss, self.delta)
         given = logs(form, runs)
+        check_runs(form, {name: x[weights > 0] for name, x in given.items()})
+        # Bounds of a coefficient are bounds of what is fitted only where its term's columns are not centred.
         fixed = {column for t in form.terms if t.coefficient in form.bounds for column, _ in t.powers}
+        if isinstance(form.shape, Power) and form.shape.coefficient in form.bounds:
+            fixed.add(form.shape.column)
         scale = Scale(form, {name: 0.0 if name in fixed else float(x.mean()) for name, x in given.items()})
-        order = np.lexsort([losses, weights, *given.values()])
         columns = scale.centred(runs)
-        self._limits = limits(scale, columns, losses)
-        sorted_ = Surface(form, {name: x[order] for name, x in columns.items()})
-        found = fitted(sorted_, self._measure, losses[order], weights[order], self._limits)
-        self.runs_, self.weights_ = runs, weights
-        self._scale, self._surface = scale, Surface(form, columns)
-        self._hold(form, found.theta, float(found.here.value[0]))
+        bounds = limits(scale, columns, losses)
+        order = np.lexsort([losses, weights, *given.values()])
+        found = fitted(
+            Surface(form, {name: x[order] for name, x in columns.items()}),
+            measure,
+            losses[order],
+            weights[order],
+            bounds,
+        )
+        self._hold(scale, measure, runs, weights, bounds)
+        self.theta_, self.objective_ = found.theta, float(found.here.value[0])
+        self._cold = found.start
+        errors = np.sqrt(np.diag(self.covariance()))
+        self.certificate_, weakest = certify(self._surface, scale, found, weights, bounds, errors)
+        check_condition(form, self.certificate_.condition, weakest)
         return self
 
     def _form(self) -> Form:
@@ -122,15 +157,44 @@ class ScalingLaw:
             form = Form(form.name, form.terms, form.shape, form.bounds | given)
         return form
 
-    def _hold(self, form: Form, theta: Values, objective: float) -> None:
-        self.form_, self.name_ = form, form.name
-        self.theta_, self.objective_ = theta, objective
-        self.coef_ = dict(zip(form.names, self._scale.coefficients(theta).tolist(), strict=True))
+    def restore(
+        self,
+        form: Form,
+        runs: Runs,
+        weights: Values,
+        groups: tuple[Any, ...] | None,
+        theta: Values,
+        centre: dict[str, float],
+    ) -> Self:
+        """Become what a fit to these runs ended as, without fitting again."""
+        scale, measure = Scale(form, centre), _measure(self.loss, self.delta)
+        self.groups_ = groups
+        self._hold(scale, measure, runs, weights, limits(scale, scale.centred(runs), _losses(runs)))
+        self.theta_ = self._cold = theta
+        log = self._surface.at(theta[None]).log
+        self.objective_ = float(measure.rows(log, measure.targets(_losses(runs)), weights)[0][0])
+        return self
+
+    def _hold(self, scale: Scale, measure: Measure, runs: Runs, weights: Values, bounds: tuple[Values, Values]) -> None:
+        self.form_, self.name_ = scale.form, scale.form.name
+        self.runs_, self.weights_ = runs, weights
+        self._scale, self._measure, self._limits = scale, measure, bounds
+        self._surface = Surface(scale.form, scale.centred(runs))
+
+    @property
+    def centre_(self) -> dict[str, float]:
+        """Logs that the fit's columns are measured from."""
+        return self._scale.centre
+
+    @property
+    def coef_(self) -> dict[str, float]:
+        """Coefficients by their names, as papers give them."""
+        return dict(zip(self.form_.names, self._scale.coefficients(self.theta_).tolist(), strict=True))
 
     def loss_at(self, runs: Runs | Mapping[str, Any]) -> Values:
         """Return the losses that the law tells of runs, float64[n] in nats."""
         point = Surface(self.form_, self._scale.centred(Runs.of(runs))).at(self.theta_[None])
-        return np.exp(point.log[0])
+        return np.asarray(np.exp(point.log[0]), np.float64)
 
     def gradient(self, runs: Runs | Mapping[str, Any]) -> Values:
         """Return derivatives of the log of those losses by ``theta_``, float64[n, p]."""
@@ -156,13 +220,91 @@ class ScalingLaw:
         float64[B, p]
             As ``theta_``.
         """
-        given = np.atleast_2d(np.asarray(weights, np.float64)) * self.weights_
+        given = np.atleast_2d(np.asarray(weights, np.float64))
         losses = _losses(self.runs_) if targets is None else np.asarray(targets, np.float64)
-        return refit(self._surface, self._measure, self.theta_, losses, given, self._limits)
+        n = len(self.runs_)
+        if given.ndim != 2 or given.shape[1] != n or not (np.isfinite(given).all() and (given >= 0).all()):
+            raise ValueError(f"weights: rows of {n} numbers of at least 0 are needed, got shape {given.shape}")
+        if losses.shape not in ((n,), given.shape) or not (np.isfinite(losses).all() and (losses > 0).all()):
+            raise ValueError(f"targets: {n} losses above 0, or such rows, are needed, got shape {losses.shape}")
+        return refit(self._surface, self._measure, self.theta_, self._cold, losses, given * self.weights_, self._limits)
+
+    def bootstrap(
+        self,
+        n: int = 4000,
+        *,
+        seed: int = 0,
+        kind: Literal["case", "cluster", "residual"] = "case",
+        threads: int = 0,
+    ) -> Draws:
+        """Return coefficients of fits to other draws of the runs; the same for any number of threads.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int
+            Key of the generator.
+        kind : str
+            ``"case"``: runs are drawn (Efron 1979); ``"cluster"``: groups with all their runs, as it takes where these
+            hang together, such as checkpoints of one training; ``"residual"``: residuals, around this fit's losses.
+        threads : int
+            0: one for each core.
+
+        Raises
+        ------
+        ValueError
+            When ``kind`` is another, or ``"cluster"`` of a fit without groups.
+        """
+        return drawn(self, n, seed, kind, threads)
+
+    def covariance(self) -> Values:
+        """Return the covariance of ``theta_`` by derivatives, groups counting as one each, float64[p, p]."""
+        targets = self._measure.targets(_losses(self.runs_))
+        of = None if self.groups_ is None else numbered(self.groups_)
+        return covariance(self._surface, self._measure, self.theta_, targets, self.weights_, self._limits, of)
+
+    def score(self, runs: Runs | Mapping[str, Any], within: Sequence[str] | None = None) -> dict[str, float]:
+        """Return how well the law tells losses of runs.
+
+        Parameters
+        ----------
+        runs : Runs, mapping or data frame
+        within : sequence of str, optional
+            Columns whose values say which runs are of one kind, whose ranks ``spearman_within`` is of; without them
+            those of one number of tokens and of like size.
+
+        Returns
+        -------
+        dict
+            ``mse``, ``r2``, ``spearman``, and ``spearman_within``, the mean over kinds of three runs or more.
+        """
+        runs = Runs.of(runs)
+        if within and (missing := [name for name in within if name not in runs.columns]):
+            raise ValueError(f"within: the runs have no column {missing[0]!r}")
+        kinds = numbered(zip(*(runs.columns[name] for name in within), strict=True)) if within else alike(runs)
+        return scores(self.loss_at(runs), _losses(runs), kinds)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return what the law was made with."""
+        return {name: getattr(self, name) for name in PARAMS}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change what the law was made with; a fit that there is stays."""
+        for name, value in params.items():
+            if name not in PARAMS:
+                raise ValueError(f"{name!r} is none of {', '.join(PARAMS)}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        plain = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
+        given = {name: value for name, value in self.get_params().items() if name == "law" or value != plain[name]}
+        return f"ScalingLaw({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
 
 def _measure(loss: str, delta: float) -> Measure:
-    if loss == "huber_log" or loss == "lsq":
+    if loss in ("huber_log", "lsq"):
         if not (delta > 0 and math.isfinite(delta)):
             raise ValueError(f"delta: a number above 0 is needed, got {delta}")
         return Measure(loss, float(delta))  # type: ignore[arg-type]

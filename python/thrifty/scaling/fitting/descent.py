@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Local", "descend", "local"]
 
-#: The farthest that a fitted coefficient moves in one step: e times as large.
+#: The farthest that a coefficient moves in one step; linear ones become twice as large at most.
 FARTHEST = 1.0
+#: The share of itself that a linear coefficient loses in one step at most.
+NEAREST = 0.95
 
 
 @dataclass
@@ -38,7 +40,11 @@ class Local:
     bend: Values
     hold: Values
 
-    def put(self, at: Values, other: Local) -> None:
+    def at(self, rows: NDArray[Any]) -> Local:
+        """Return that of some problems."""
+        return Local(self.value[rows], self.slope[rows], self.bend[rows], self.hold[rows])
+
+    def put(self, at: NDArray[np.int64], other: Local) -> None:
         """Take the values of another for some problems."""
         self.value[at], self.slope[at] = other.value, other.slope
         self.bend[at], self.hold[at] = other.bend, other.hold
@@ -82,59 +88,82 @@ def descend(
         A problem ends when the next step promises less than this share of its sum.
     """
     low, high = bounds
+    linear = surface.linear
     theta = np.clip(theta, low, high)
-    size, p = theta.shape
+    size = len(theta)
     targets = np.broadcast_to(targets, (size, surface.rows))
     weights = np.broadcast_to(weights, (size, surface.rows))
     here = local(surface, measure, theta, targets, weights)
-    held = np.zeros(size)
+    least = 1e-28 * weights.sum(1)
+    damping = np.zeros(size)
     taken = np.zeros(size, np.int64)
     running = np.arange(size)
-    diagonal = np.arange(p)
     for _ in range(steps):
-        slope, bend, hold = here.slope[running], here.bend[running], here.hold[running]
-        start = theta[running]
-        stuck = ((start <= low) & (slope > 0)) | ((start >= high) & (slope < 0))
-        free = ~stuck
-        both = free[:, :, None] & free[:, None, :]
-        scale = np.maximum(hold[:, diagonal, diagonal], 1e-300)
-        step = np.zeros_like(slope)
-        promised = np.zeros(len(running))
-        todo = np.ones(len(running), bool)
-        while todo.any():
-            mu = held[running[todo]]
-            matrix = bend[todo] + mu[:, None, None] * hold[todo]
-            matrix[:, diagonal, diagonal] += (1e-13 + 1e-6 * mu)[:, None] * scale[todo]
-            matrix = np.where(both[todo], matrix, 0.0)
-            matrix[:, diagonal, diagonal] += np.where(free[todo], 0.0, 1.0)
-            down = np.where(free[todo], slope[todo], 0.0)
-            found = -np.linalg.solve(matrix, down[:, :, None])[:, :, 0]
-            gain = -(found * down).sum(1)
-            step[todo], promised[todo] = found, gain
-            wrong = (gain < 0) & (mu < 1e8)
-            which = np.flatnonzero(todo)
-            held[running[which[wrong]]] = np.maximum(10.0 * mu[wrong], 0.1)
-            todo[which[~wrong]] = False
-        done = promised <= tolerance * here.value[running] + 1e-28 * weights[running].sum(1)
-        if done.all():
+        start, now = theta[running], here.at(running)
+        stuck = ((start <= low) & (now.slope > 0)) | ((start >= high) & (now.slope < 0))
+        mu = damping[running]
+        step, promised = _newton(now, ~stuck, linear, mu)
+        going = promised > tolerance * now.value + least[running]
+        if not going.any():
             break
-        running, start, step, promised = running[~done], start[~done], step[~done], promised[~done]
-        far = np.abs(step).max(1)
-        short = np.minimum(1.0, FARTHEST / np.maximum(far, 1e-300))
-        trial = np.clip(start + short[:, None] * step, low, high)
+        running, start, step, promised, mu = (x[going] for x in (running, start, step, promised, mu))
+        up = step.copy()
+        up[:, linear] = np.maximum(up[:, linear], 0.0)
+        short = np.minimum(1.0, FARTHEST / np.maximum(np.abs(up).max(1), 1e-300))
+        step *= short[:, None]
+        step[:, linear] = np.log1p(np.maximum(step[:, linear], -NEAREST))
+        trial = np.clip(start + step, low, high)
         there = local(surface, measure, trial, targets[running], weights[running])
-        gained = here.value[running] - there.value
-        better = gained > 1e-3 * short * promised
-        moved = running[better]
-        theta[moved] = trial[better]
-        here.put(moved, Local(there.value[better], there.slope[better], there.bend[better], there.hold[better]))
+        gained = (here.value[running] - there.value) / (short * promised)
+        better = gained > 1e-3
+        theta[running[better]] = trial[better]
+        here.put(running[better], there.at(better))
         taken[running] += 1
-        good = gained > 0.25 * short * promised
-        mu = held[running]
-        held[running] = np.where(
-            good, np.where(mu < 1e-2, 0.0, mu / 10), np.where(better, mu, np.maximum(mu * 5, 0.05))
-        )
-        running = running[held[running] < 1e9]
+        easier = np.where(mu < 1e-2, 0.0, mu / 10)
+        mu = np.where(gained > 0.25, easier, np.where(better, mu, np.maximum(mu * 5, 0.05)))
+        damping[running] = mu
+        running = running[mu < 1e9]
         if not len(running):
             break
     return theta, here, taken
+
+
+def _newton(now: Local, free: NDArray[np.bool_], linear: list[int], mu: Values) -> tuple[Values, Values]:
+    """Return steps, those of linear coefficients by factors less 1, and what they promise; damps until these lead down.
+
+    Second derivatives are those by linear coefficients themselves, of which Newton's steps reach 0 at once; where one
+    would pass it, it stops short of it and the others' steps are those that go with that.
+    """
+    size, p = now.slope.shape
+    bend = now.bend.copy()
+    bend[:, linear, linear] -= now.slope[:, linear]
+    each = np.arange(p)
+    scale = np.maximum(now.hold[:, each, each], 1e-300)
+    step, promised = np.zeros((size, p)), np.zeros(size)
+    todo = np.arange(size)
+    while len(todo):
+        damp = mu[todo, None]
+        matrix = bend[todo] + damp[:, :, None] * now.hold[todo]
+        matrix[:, each, each] += (1e-13 + 1e-6 * damp) * scale[todo]
+        fixed, at = ~free[todo], np.zeros((len(todo), p))
+        found = _solved(matrix, now.slope[todo], fixed, at)
+        passing = np.zeros_like(fixed)
+        passing[:, linear] = found[:, linear] < -NEAREST
+        if passing.any():
+            at[passing] = -NEAREST
+            found = _solved(matrix, now.slope[todo], fixed | passing, at)
+        gain = -(found * now.slope[todo]).sum(1)
+        up = (gain < 0) & (damp[:, 0] < 1e8)
+        step[todo], promised[todo] = found, gain
+        todo = todo[up]
+        mu[todo] = np.maximum(10.0 * mu[todo], 0.1)
+    return step, promised
+
+
+def _solved(matrix: Values, slope: Values, fixed: NDArray[np.bool_], at: Values) -> Values:
+    """Return Newton's steps of what is not fixed, given those of what is."""
+    right = np.where(fixed, at, -slope - (matrix @ at[:, :, None])[:, :, 0])
+    matrix = np.where(fixed[:, :, None] | fixed[:, None, :], 0.0, matrix)
+    each = np.arange(matrix.shape[1])
+    matrix[:, each, each] += fixed
+    return np.asarray(np.linalg.solve(matrix, right[:, :, None])[:, :, 0], np.float64)

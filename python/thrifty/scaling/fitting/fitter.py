@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from thrifty.scaling.fitting.descent import Local, descend
+from thrifty.scaling.fitting.descent import descend
 from thrifty.scaling.fitting.starts import starts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from thrifty.scaling.fitting.descent import Local
     from thrifty.scaling.fitting.measure import Measure
     from thrifty.scaling.laws.surface import Surface
 
@@ -22,6 +23,8 @@ __all__ = ["Found", "fitted", "stages"]
 
 #: Deltas of a fit before its own.
 DELTAS = (1.0, 0.1, 0.03, 0.01, 0.003)
+#: What their descents take at most, and when they have come near enough.
+STAGE_STEPS, STAGE_TOLERANCE = 30, 1e-4
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ class Found:
 
     Attributes
     ----------
-    theta : float64[p]
-        Fitted coefficients of the best end.
+    theta, start : float64[p]
+        Fitted coefficients of the best end, and of the grid's best cell.
     here : Local
         What holds there, of one problem.
     basins : int
@@ -43,6 +46,7 @@ class Found:
     """
 
     theta: Values
+    start: Values
     here: Local
     basins: int
     ends: tuple[float, ...]
@@ -59,12 +63,15 @@ def stages(measure: Measure) -> list[Measure]:
 def fitted(surface: Surface, measure: Measure, losses: Values, weights: Values, bounds: tuple[Values, Values]) -> Found:
     """Return the best of the descents from the best cells of the grid."""
     theta = starts(surface, losses, weights, bounds)
+    first = theta[0]
     targets = measure.targets(losses)
     stand = np.ones(len(theta), np.int64)
     steps = 0
     *before, last = stages(measure)
     for stage in before:
-        theta, here, taken = descend(surface, stage, theta, targets, weights, bounds, steps=30, tolerance=1e-4)
+        theta, here, taken = descend(
+            surface, stage, theta, targets, weights, bounds, steps=STAGE_STEPS, tolerance=STAGE_TOLERANCE
+        )
         steps += int(taken.sum())
         theta, stand = _distinct(theta, here.value, stand)
     theta, here, taken = descend(surface, last, theta, targets, weights, bounds)
@@ -72,8 +79,7 @@ def fitted(surface: Surface, measure: Measure, losses: Values, weights: Values, 
     order = np.argsort(here.value, kind="stable")
     best = order[:1]
     ends = tuple(float(v) for v in np.repeat(here.value[order], stand[order]))
-    end = Local(here.value[best], here.slope[best], here.bend[best], here.hold[best])
-    return Found(theta[best[0]], end, int(stand.sum()), ends, steps)
+    return Found(theta[best[0]], first, here.at(best), int(stand.sum()), ends, steps)
 
 
 def _distinct(theta: Values, value: Values, stand: NDArray[np.int64]) -> tuple[Values, NDArray[np.int64]]:

@@ -41,8 +41,8 @@ class Measure:
     def rows(self, log: Values, targets: Values, weights: Values) -> tuple[Values, Values, Values, Values]:
         """Return sums (B,), and for each row what its log's first and second derivatives count (B, n).
 
-        These are: the weight of the slope and of the bend; the weight of the slope's square; and the same of a form that
-        is never negative (iteratively weighted least squares).
+        These are: the weight of the slope and of the bend; the weight of the slope's square; and the same of a form
+        that is never negative (iteratively weighted least squares).
         """
         if self.kind == "lsq":
             loss = np.exp(log)

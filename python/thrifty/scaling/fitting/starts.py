@@ -74,7 +74,7 @@ def starts(surface: Surface, losses: Values, weights: Values, bounds: tuple[Valu
     tables: list[tuple[str, Values]] = []
     for term in form.terms:
         used = [name for name in names if name in of_factor or name in {e for _, e in term.powers}]
-        z = np.zeros(tuple(len(levels[name]) for name in used) + (surface.rows,))
+        z = np.zeros((*(len(levels[name]) for name in used), surface.rows))
         for column, exponent in term.powers:
             z = z - _along(levels[exponent], used.index(exponent), len(used)) * surface.logs[column]
         table = np.exp(z) * root
@@ -129,7 +129,7 @@ def _factor(surface: Surface, levels: dict[str, Values]) -> tuple[Values | None,
 
 
 def _products(x: Values, a: str, y: Values, b: str, union: str) -> Values:
-    """Sums over the last axis of products, for all levels of both."""
+    """Return sums over the last axis of products, for all levels of both."""
     shared = [c for c in a if c in b]
     only_a, only_b = [c for c in a if c not in b], [c for c in b if c not in a]
     left = np.moveaxis(x, [a.index(c) for c in shared + only_a], range(len(a)))

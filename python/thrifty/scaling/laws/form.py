@@ -78,33 +78,36 @@ class Form:
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.terms) <= TERMS:
-            raise ValueError(f"terms: 1 to {TERMS} are needed, got {len(self.terms)}")
-        for term in self.terms:
-            if len(term.powers) > POWERS:
-                raise ValueError(f"terms: at most {POWERS} powers each, got {len(term.powers)} in {term.coefficient}")
-            columns = [column for column, _ in term.powers]
-            if unknown := [column for column in columns if column not in COLUMNS]:
-                raise ValueError(f"terms: column {unknown[0]!r} is none of {', '.join(COLUMNS)}")
-            if len(set(columns)) < len(columns):
-                raise ValueError(f"terms: {term.coefficient} has a column twice")
-        if isinstance(self.shape, Power) and self.shape.column not in COLUMNS:
-            raise ValueError(f"shape: column {self.shape.column!r} is none of {', '.join(COLUMNS)}")
-        for name in (self.name, *self.names):
-            if not (isinstance(name, str) and name.isidentifier() and len(name) <= LETTERS):
-                raise ValueError(f"names: letters, digits and _ are needed, at most {LETTERS}, got {str(name)[:80]!r}")
-        linear = self.linear
-        if len(set(linear)) < len(linear) or set(linear) & set(self.exponents):
-            raise ValueError(f"terms: each coefficient needs a name of its own, got {', '.join(linear)}")
-        if isinstance(self.shape, Quadratic) and {self.shape.centre, self.shape.drift} & {*linear, *self.exponents}:
-            raise ValueError("shape: its centre and drift need names of their own")
+        self._check_columns()
+        self._check_names()
         for name, (low, high) in self.bounds.items():
             if name not in self.names:
                 raise ValueError(f"bounds: {name!r} is none of {', '.join(self.names)}")
             if not low <= high:
                 raise ValueError(f"bounds: {name} needs low <= high, got {low} and {high}")
-            if name in linear and not high > 0:
+            if name in self.linear and not high > 0:
                 raise ValueError(f"bounds: {name} is at least 0, got at most {high}")
+
+    def _check_columns(self) -> None:
+        if not 1 <= len(self.terms) <= TERMS:
+            raise ValueError(f"terms: 1 to {TERMS} are needed, got {len(self.terms)}")
+        used = [[column for column, _ in term.powers] for term in self.terms]
+        for term, columns in zip(self.terms, used, strict=True):
+            if len(columns) > POWERS or len(set(columns)) < len(columns):
+                raise ValueError(f"terms: {term.coefficient} has more than {POWERS} powers, or a column twice")
+        shape = [self.shape.column] if isinstance(self.shape, Power) else []
+        if unknown := [column for columns in [*used, shape] for column in columns if column not in COLUMNS]:
+            raise ValueError(f"terms: column {unknown[0][:80]!r} is none of {', '.join(COLUMNS)}")
+
+    def _check_names(self) -> None:
+        for name in (self.name, *self.names):
+            if not (isinstance(name, str) and name.isidentifier() and len(name) <= LETTERS):
+                raise ValueError(f"names: letters, digits and _ are needed, at most {LETTERS}, got {str(name)[:80]!r}")
+        each = list(self.linear)
+        if isinstance(self.shape, Quadratic):
+            each += [name for name in (self.shape.centre, self.shape.drift) if name]
+        if len(set(each)) < len(each) or set(each) & set(self.exponents):
+            raise ValueError(f"terms: each coefficient needs a name of its own, got {', '.join(each)}")
 
     @property
     def linear(self) -> tuple[str, ...]:

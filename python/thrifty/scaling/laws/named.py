@@ -16,8 +16,8 @@ _GEMSTONES = (
     Term("D", (("n_tokens", "zeta"),)),
 )
 
-#: By name: Hoffmann et al. 2022 and the same with one exponent; 2501.18107 as its authors coded it, one exponent for all,
-#: and with three; a shape that is best somewhere; McLeish et al. 2025 (2502.06857) in width, depth, size and tokens.
+#: By name: Hoffmann et al. 2022 and the same with one exponent; 2501.18107 as its authors coded it, one exponent for
+#: all, and with three; a shape that is best somewhere; McLeish et al. 2025 (2502.06857), width, depth, size and tokens.
 NAMED: dict[str, Form] = {
     form.name: form
     for form in (

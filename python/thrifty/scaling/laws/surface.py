@@ -1,8 +1,8 @@
 """The log of a law's losses at some runs, with first and second derivatives, for many sets of coefficients at once.
 
-Coefficients are fitted as what makes the terms exponentials of linear functions (logs of linear coefficients), with logs
-of columns less their means, so that each coefficient is a term's share at the middle of the data. The log of a sum of
-terms is then convex in them, with the terms' shares u of the sum as weights of the derivatives (log-sum-exp).
+Coefficients are fitted as what makes the terms exponentials of linear functions (logs of linear coefficients), with
+logs of columns less their means, so that each coefficient is a term's share at the middle of the data. The log of a sum
+of terms is then convex in them, with the terms' shares u of the sum as weights of the derivatives (log-sum-exp).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Sum:
         return out
 
     def slope(self, shares: list[Values], size: int) -> Values:
-        """Derivatives of the log of the sum, (B, used, n)."""
+        """Return derivatives of the log of the sum, (B, used, n)."""
         place = {at: i for i, at in enumerate(self.used)}
         out = np.zeros((shares[0].shape[0], len(self.used), size))
         for (constant, powers), u in zip(self.terms, shares, strict=True):
@@ -166,12 +166,15 @@ class Surface:
     ----------
     size, rows : int
         Coefficients and runs.
+    linear : list of int
+        Places of linear coefficients.
     """
 
     def __init__(self, form: Form, logs: Mapping[str, Values]) -> None:
         at = {name: i for i, name in enumerate(form.names)}
         self.form, self.size, self.logs = form, len(at), dict(logs)
         self.rows = len(next(iter(logs.values())))
+        self.linear = [at[name] for name in form.linear]
         terms = [(at[t.coefficient], [(at[e], -logs[c]) for c, e in t.powers]) for t in form.terms]
         self.sum = _Sum(terms, self.rows)
         self.factor: _Sum | None = None

@@ -1,0 +1,146 @@
+"""Bootstraps of a fit: the coefficients that other draws of the runs would have given."""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from thrifty.scaling.groups import numbered
+from thrifty.stats import bootstrap, philox
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from thrifty.scaling.law import ScalingLaw
+
+    Values = NDArray[np.float64]
+
+__all__ = ["Draws", "drawn"]
+
+#: Resamples that share a position of the generator.
+BLOCK = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Coefficients of a bootstrap.
+
+    Attributes
+    ----------
+    names : tuple of str
+    values : float64[B, p]
+        Coefficients as in ``coef_``.
+    theta : float64[B, p]
+        The same as in ``theta_``: what predictions are made of.
+    estimate : float64[p]
+        Of the fit itself.
+    kind : str
+        ``"case"``, ``"cluster"`` or ``"residual"``.
+    units : int
+        Runs, or groups of runs, that were drawn from.
+    positive : tuple of bool
+        Coefficients that can't be below 0.
+    """
+
+    names: tuple[str, ...]
+    values: Values
+    theta: Values
+    estimate: Values
+    kind: str
+    units: int
+    positive: tuple[bool, ...]
+
+    def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
+        """Return the interval between quantiles (Efron 1981).
+
+        With few groups quantiles lie too near to the estimate: those of ``cluster`` are moved away from it (of
+        coefficients that can't be below 0, their logs) by what Student's t with groups - 1 degrees of freedom is wider
+        than the normal law, and by the root of groups / (groups - 1).
+
+        Raises
+        ------
+        ValueError
+            When there is no such name, or the level is not between 0 and 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from thrifty.scaling import Draws
+        >>> one = Draws(("E",), np.arange(101.0)[:, None], np.zeros((101, 1)), np.array([50.0]), "case", 9, (True,))
+        >>> one.interval("E", 0.9)
+        (5.0, 95.0)
+        """
+        if name not in self.names:
+            raise ValueError(f"name: {name!r} is none of {', '.join(self.names)}")
+        if not 0 < level < 1:
+            raise ValueError(f"level: a share between 0 and 1 is needed, got {level}")
+        at = self.names.index(name)
+        low, high = np.quantile(self.values[:, at], [(1 - level) / 2, (1 + level) / 2]).tolist()
+        if self.kind != "cluster":
+            return low, high
+        wider, middle = _wider(self.units, level), float(self.estimate[at])
+        if self.positive[at] and min(low, middle) > 0:
+            low, high = (middle * (end / middle) ** wider for end in (low, high))
+            return low, high
+        return middle + wider * (low - middle), middle + wider * (high - middle)
+
+
+def _wider(groups: int, level: float) -> float:
+    from scipy.special import ndtri, stdtrit
+
+    share = (1 + level) / 2
+    return float(stdtrit(groups - 1, share) / ndtri(share)) * math.sqrt(groups / (groups - 1))
+
+
+def drawn(law: ScalingLaw, n: int, seed: int, kind: Literal["case", "cluster", "residual"], threads: int = 0) -> Draws:
+    """Return the bootstrap of a fitted law; arguments are those of :meth:`ScalingLaw.bootstrap`."""
+    if kind not in ("case", "cluster", "residual"):
+        raise ValueError(f"kind: 'case', 'cluster' or 'residual' is needed, got {kind!r}")
+    rows = len(law.runs_)
+    groups = None
+    units = rows
+    if kind == "cluster":
+        if law.groups_ is None:
+            raise ValueError("kind: 'cluster' needs a fit with groups")
+        groups = numbered(law.groups_)
+        units = int(groups.max()) + 1
+        if units < 2:
+            raise ValueError("kind: 'cluster' needs two groups of runs or more")
+    if kind == "residual":
+        theta = _residual(law, n, seed, threads)
+    else:
+        theta = bootstrap(
+            lambda counts: law.refit(np.ascontiguousarray(counts.T)),
+            rows,
+            resamples=n,
+            clusters=groups,
+            seed=seed,
+            threads=threads,
+        )
+    positive = tuple(name in law.form_.linear for name in law.form_.names)
+    estimate = law.coefficients(law.theta_)
+    return Draws(law.form_.names, law.coefficients(theta), theta, estimate, kind, units, positive)
+
+
+def _residual(law: ScalingLaw, n: int, seed: int, threads: int) -> Values:
+    """Refit to the law's own losses times what other runs were away from theirs, by factors."""
+    if n < 1:
+        raise ValueError(f"n: at least 1 is needed, got {n}")
+    told = law.loss_at(law.runs_)
+    rows, p = len(told), len(law.theta_)
+    away = np.log(law.runs_.loss / told)  # type: ignore[operator]
+    away = away * math.sqrt(rows / max(rows - p, 1))
+
+    def block(first: int) -> Values:
+        size = min(BLOCK, n - first)
+        draws = philox(seed, 1, first // BLOCK).integers(0, rows, (BLOCK, rows))[:size]
+        return law.refit(np.ones((size, rows)), told * np.exp(away[draws]))
+
+    starts = range(0, n, BLOCK)
+    with ThreadPoolExecutor(min(threads or os.cpu_count() or 1, len(starts))) as pool:
+        return np.concatenate(list(pool.map(block, starts)))
