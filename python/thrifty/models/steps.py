@@ -81,12 +81,11 @@ class GraphStep:
         begin = torch.from_numpy(starts(len(ids), settings, 0, settings.steps)).to(device)
         reach = torch.arange(settings.context + 1, device=device)
         self.at = torch.zeros(1, dtype=torch.int64, device=device)
-        self.losses = torch.zeros(settings.steps, device=device)
+        self.loss = torch.zeros((), device=device)
 
         def work() -> None:
             batch = text[begin.index_select(0, self.at)[0][:, None] + reach].long()
-            loss = learn(model, batch, settings, optimizers, dense, None)
-            self.losses.index_copy_(0, self.at, loss.float()[None])
+            self.loss.copy_(learn(model, batch, settings, optimizers, dense, None))
 
         self._replay = captured(work, model, optimizers) if device.type == "cuda" else work
 
@@ -95,7 +94,7 @@ class GraphStep:
         set_rate(self.optimizers, rate)
         self.at.fill_(step)
         self._replay()
-        return self.losses[step]
+        return self.loss.clone()
 
 
 def captured(work: Callable[[], None], model: Any, optimizers: list[Any]) -> Callable[[], None]:
