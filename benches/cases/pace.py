@@ -20,14 +20,17 @@ class Pace:
     ``layer_ms`` and ``step_ms`` are of a layer and of the rest of a step, before anything was measured.
     """
 
-    def __init__(self, seconds: float, begun: float, *, layer_ms: float, step_ms: float) -> None:
-        self.seconds, self.begun, self.layer_ms, self.step_ms = seconds, begun, layer_ms, step_ms
+    def __init__(
+        self, seconds: float, begun: float, *, layer_ms: float, step_ms: float, reserve: float = RESERVE
+    ) -> None:
+        self.seconds, self.begun, self.reserve = seconds, begun, reserve
+        self.layer_ms, self.step_ms = layer_ms, step_ms
         self.todo: dict[tuple[str, int], float] = {}
         self.told = self.used = 0.0
 
     def over(self) -> bool:
         """Whether it is time to stop."""
-        return time.monotonic() - self.begun > self.seconds - RESERVE
+        return time.monotonic() - self.begun > self.seconds - self.reserve
 
     def plan(self, rungs: Sequence[Rung], targets: Sequence[Rung], rows: Sequence[Mapping[str, str]]) -> None:
         """Say what there is to do, and what of it is done."""
