@@ -168,13 +168,34 @@ def test_numbers_are_short_and_near(value: float) -> None:
     st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=20),
     st.booleans(),
     st.booleans(),
+    st.booleans(),
 )
-def test_any_series_draws(values: list[float], log_x: bool, log_y: bool) -> None:
+def test_any_series_draws(values: list[float], log_x: bool, log_y: bool, close: bool) -> None:
     from thrifty.report.svg import chart
 
-    drawn = chart(Series("s", "s", range(1, len(values) + 1), {"a": values}, log_x=log_x, log_y=log_y))
+    x = range(1, len(values) + 1)
+    drawn = chart(Series("s", "s", x, {"a": values}, log_x=log_x, log_y=log_y, close=close))
     assert drawn.startswith("<figure>")
     assert "nan" not in drawn
+
+
+@pytest.mark.parametrize(
+    ("values", "log", "ticks"),
+    [
+        ([2.4, 5.1], False, ["2.5", "3", "3.5", "4", "4.5", "5"]),
+        ([2.4, 5.1], True, ["2.5", "3", "3.5", "4", "4.5", "5"]),
+        ([0.9, 30.0], True, ["1", "2", "3", "5", "10", "20", "30"]),
+        ([1e17, 1e20], True, ["1e+17", "1e+18", "1e+19", "1e+20"]),
+        ([-0.02, 0.03], False, ["-0.02", "-0.01", "0", "0.01", "0.02", "0.03"]),
+    ],
+)
+def test_close_axes_span_what_is_drawn(values: list[float], log: bool, ticks: list[str]) -> None:
+    from thrifty.report.svg import HEIGHT, chart
+
+    drawn = chart(Series("s", "s", [1, 2], {"a": values}, log_y=log, close=True))
+    assert re.findall(r'class="tick end"[^>]*>([^<]*)<', drawn) == ticks
+    heights = [float(y) for y in re.findall(r'cy="([0-9.]+)"', drawn)]
+    assert max(heights) - min(heights) > 0.7 * HEIGHT
 
 
 def test_a_grid_is_darkest_where_it_is_least_and_dots_have_no_line(tmp_path: Path) -> None:

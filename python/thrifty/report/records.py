@@ -65,6 +65,8 @@ class Series:
         Labels of curves that are points without a line; their ``lo`` and ``hi`` are drawn as a bar at each point.
     notes : mapping of str to sequence of str
         Short text at each point of a curve.
+    close : bool
+        Axes span what is drawn, where others begin at 0 or go to whole powers of ten.
     """
 
     id: str
@@ -79,6 +81,7 @@ class Series:
     log_y: bool = False
     dots: Sequence[str] = ()
     notes: dict[str, Sequence[str]] = field(default_factory=dict)
+    close: bool = False
 
 
 @dataclass(frozen=True, slots=True)

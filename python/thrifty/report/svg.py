@@ -16,6 +16,8 @@ __all__ = ["bars", "chart", "grid", "number"]
 
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 48
+#: Of what is drawn, free at each end of an axis that spans it.
+ROOM = 0.04
 BAR_LEFT, BAR_RIGHT, BAR_STEP = 300, 96, 28
 GRID_LEFT = 88
 
@@ -35,10 +37,16 @@ def number(value: float) -> str:
 class _Axis:
     """Maps values to pixels and chooses ticks."""
 
-    def __init__(self, values: Sequence[float], low: float, high: float, *, log: bool) -> None:
+    def __init__(self, values: Sequence[float], low: float, high: float, *, log: bool, close: bool = False) -> None:
         fine = [v for v in values if math.isfinite(v) and (v > 1e-300 or not log)]
         least, most = (min(fine), max(fine)) if fine else (1.0, 10.0)
-        if log:
+        if close and log and (1 + 1e-9) * least < most < 1e300:
+            room = (most / least) ** ROOM
+            least, most = max(least / room, 1e-300), min(most * room, 1e300)
+        elif close and most - least > 1e-9 * abs(least) + 1e-300:
+            room = ROOM * (most - least)
+            least, most = least - room, most + room
+        elif log:
             least, most = 10 ** math.floor(math.log10(least)), 10 ** math.ceil(math.log10(most))
             most = most if most > least else 10 * least
         else:
@@ -55,8 +63,14 @@ class _Axis:
 
     def ticks(self) -> list[float]:
         if self.log:
-            decades = round(math.log10(self.most / self.least))
-            return [self.least * 10**i for i in range(0, decades + 1, max(1, decades // 6))]
+            first, last = (math.log10(v) for v in (self.least, self.most))
+            whole = range(math.ceil(first - 1e-9), math.floor(last + 1e-9) + 1)
+            if len(whole) > 2:
+                return [10.0**i for i in whole][:: max(1, (len(whole) - 1) // 6)]
+            parts = [m * 10.0**i for i in range(math.floor(first), math.ceil(last)) for m in (1, 2, 3, 5, 10)]
+            inside = [v for v in dict.fromkeys(parts) if self.least <= v * (1 + 1e-9) and v <= self.most * (1 + 1e-9)]
+            if len(whole) == 2 or len(inside) > 2:
+                return inside
         step = 10 ** math.floor(math.log10((self.most - self.least) / 4))
         step *= next(m for m in (1, 2, 5, 10) if (self.most - self.least) / (m * step) <= 6)
         first = math.ceil(self.least / step)
@@ -66,8 +80,8 @@ class _Axis:
 def chart(series: Series) -> str:
     """Draw a series with axes, bands and a legend."""
     every = [v for curves in (series.y, series.lo, series.hi) for ys in curves.values() for v in ys]
-    x = _Axis(series.x, LEFT, WIDTH - RIGHT, log=series.log_x)
-    y = _Axis(every, HEIGHT - BOTTOM, TOP, log=series.log_y)
+    x = _Axis(series.x, LEFT, WIDTH - RIGHT, log=series.log_x, close=series.close)
+    y = _Axis(every, HEIGHT - BOTTOM, TOP, log=series.log_y, close=series.close)
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(series.title, quote=True)}">',
         f"<title>{escape(series.title)}</title>",

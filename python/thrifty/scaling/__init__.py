@@ -1,11 +1,15 @@
 """Scaling laws that know a model's shape and what it costs to serve: fit, predict, plan (arXiv 2501.18107)."""
 
+from thrifty.scaling.choosing import Candidate, Choice, choose
 from thrifty.scaling.climb import climb, table_of
 from thrifty.scaling.draws import Draws
+from thrifty.scaling.fit_file import load_fit, save_fit
 from thrifty.scaling.fitting.certificate import Certificate
+from thrifty.scaling.intervals import Prediction
 from thrifty.scaling.ladder import Rung, ladder, rungs_of, shape_of
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
+from thrifty.scaling.reading import read_runs
 from thrifty.scaling.runs import Runs, Source
 from thrifty.scaling.study import Candidate, Study, study
 from thrifty.scaling.table import RunTable
@@ -14,9 +18,11 @@ __all__ = [
     "NAMED",
     "Candidate",
     "Certificate",
+    "Choice",
     "Draws",
     "Form",
     "Power",
+    "Prediction",
     "Quadratic",
     "RunTable",
     "Rung",
@@ -25,10 +31,14 @@ __all__ = [
     "Source",
     "Study",
     "Term",
+    "choose",
     "climb",
     "ladder",
+    "load_fit",
     "named",
+    "read_runs",
     "rungs_of",
+    "save_fit",
     "shape_of",
     "study",
     "table_of",

@@ -17,10 +17,12 @@ from thrifty.scaling.fitting.measure import Measure
 from thrifty.scaling.fitting.refits import refit
 from thrifty.scaling.fitting.spread import covariance
 from thrifty.scaling.groups import numbered
-from thrifty.scaling.laws.form import Form, Power
+from thrifty.scaling.laws.form import Form
 from thrifty.scaling.laws.named import named
 from thrifty.scaling.laws.scale import Scale, logs
 from thrifty.scaling.laws.surface import Surface
+from thrifty.scaling.predicting import Predicting
+from thrifty.scaling.profiles import profiled
 from thrifty.scaling.runs import Runs
 from thrifty.scaling.scores import alike, scores
 
@@ -36,7 +38,7 @@ __all__ = ["ScalingLaw"]
 PARAMS = ("law", "loss", "delta", "tie", "bounds")
 
 
-class ScalingLaw:
+class ScalingLaw(Predicting):
     """A law of loss and how it is fitted; with scikit-learn's manners.
 
     Parameters
@@ -117,6 +119,8 @@ class ScalingLaw:
         ValueError
             Where a column is missing or a value is none.
         """
+        if self.law == "auto":
+            return self._chosen(runs, groups)
         runs = Runs.of(runs)
         form = self._form()
         losses = _losses(runs)
@@ -126,9 +130,7 @@ class ScalingLaw:
         given = logs(form, runs)
         check_runs(form, {name: x[weights > 0] for name, x in given.items()})
         # Bounds of a coefficient are bounds of what is fitted only where its term's columns are not centred.
-        fixed = {column for t in form.terms if t.coefficient in form.bounds for column, _ in t.powers}
-        if isinstance(form.shape, Power) and form.shape.coefficient in form.bounds:
-            fixed.add(form.shape.column)
+        fixed = {column for name in form.bounds for column in form.beside(name)}
         scale = Scale(form, {name: 0.0 if name in fixed else float(x.mean()) for name, x in given.items()})
         columns = scale.centred(runs)
         bounds = limits(scale, columns, losses)
@@ -146,6 +148,12 @@ class ScalingLaw:
         errors = np.sqrt(np.diag(self.covariance()))
         self.certificate_, weakest = certify(self._surface, scale, found, weights, bounds, errors)
         check_condition(form, self.certificate_.condition, weakest)
+        return self
+
+    def _chosen(self, runs: Runs | Mapping[str, Any], groups: str | ArrayLike | None) -> Self:
+        from thrifty.scaling.choosing import choose
+
+        self.__dict__.update(vars(choose(runs, groups, loss=self.loss).law) | {"law": "auto"})
         return self
 
     def _form(self) -> Form:
@@ -180,6 +188,7 @@ class ScalingLaw:
         self.runs_, self.weights_ = runs, weights
         self._scale, self._measure, self._limits = scale, measure, bounds
         self._surface = Surface(scale.form, scale.centred(runs))
+        self.unsaid()
 
     @property
     def centre_(self) -> dict[str, float]:
@@ -190,16 +199,6 @@ class ScalingLaw:
     def coef_(self) -> dict[str, float]:
         """Coefficients by their names, as papers give them."""
         return dict(zip(self.form_.names, self._scale.coefficients(self.theta_).tolist(), strict=True))
-
-    def loss_at(self, runs: Runs | Mapping[str, Any]) -> Values:
-        """Return the losses that the law tells of runs, float64[n] in nats."""
-        point = Surface(self.form_, self._scale.centred(Runs.of(runs))).at(self.theta_[None])
-        return np.asarray(np.exp(point.log[0]), np.float64)
-
-    def gradient(self, runs: Runs | Mapping[str, Any]) -> Values:
-        """Return derivatives of the log of those losses by ``theta_``, float64[n, p]."""
-        point = Surface(self.form_, self._scale.centred(Runs.of(runs))).at(self.theta_[None])
-        return np.ascontiguousarray(point.slope[0].T)
 
     def coefficients(self, theta: ArrayLike) -> Values:
         """Return coefficients, in the order of ``form_.names``, of what :meth:`refit` gave, (..., p)."""
@@ -258,10 +257,27 @@ class ScalingLaw:
         """
         return drawn(self, n, seed, kind, threads)
 
-    def covariance(self) -> Values:
-        """Return the covariance of ``theta_`` by derivatives, groups counting as one each, float64[p, p]."""
+    def profile(self, name: str, level: float = 0.95) -> tuple[float, float]:
+        """Return the profile interval of a coefficient, which takes runs as independent.
+
+        Parameters
+        ----------
+        name : str
+        level : float
+            Share of such intervals that hold the true value.
+
+        Raises
+        ------
+        ValueError
+            When there is no such name, or the level is not between 0 and 1.
+        """
+        parts = self._scale, self._measure, self.runs_, self.weights_, self.theta_
+        return profiled(*parts, self.covariance(grouped=False), name, level)
+
+    def covariance(self, *, grouped: bool = True) -> Values:
+        """Return the covariance of ``theta_`` by derivatives, groups counting as one unless told, float64[p, p]."""
         targets = self._measure.targets(_losses(self.runs_))
-        of = None if self.groups_ is None else numbered(self.groups_)
+        of = None if self.groups_ is None or not grouped else numbered(self.groups_)
         return covariance(self._surface, self._measure, self.theta_, targets, self.weights_, self._limits, of)
 
     def score(self, runs: Runs | Mapping[str, Any], within: Sequence[str] | None = None) -> dict[str, float]:

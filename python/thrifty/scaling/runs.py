@@ -32,11 +32,17 @@ class Source:
         Of the file's bytes.
     where : tuple of (str, str)
         Column and value that rows were picked by.
+    columns : tuple of (str, str)
+        Field, as ``loss``, and the column that it was read from.
+    unit : str
+        Of the loss.
     """
 
     path: str = ""
     sha256: str = ""
     where: tuple[tuple[str, str], ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
+    unit: str = "nats a token"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +68,10 @@ class Runs:
     counted : str
         What ``n_params`` counts: ``"total"`` or ``"non_embedding"``.
     source : Source
+    sizes : dict of str to float64[n]
+        Parameters of each kind that the file has, ``"total"`` and ``"non_embedding"``.
+    notes : tuple of str
+        What is odd about the rows, for people.
     """
 
     n_params: Values
@@ -74,6 +84,8 @@ class Runs:
     lines: NDArray[np.int64] | None = None
     counted: Literal["total", "non_embedding"] = "total"
     source: Source = field(default_factory=Source)
+    sizes: dict[str, Values] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, columns: Runs | Mapping[str, ArrayLike] | Any) -> Runs:
@@ -102,6 +114,14 @@ class Runs:
     def __len__(self) -> int:
         return len(self.n_params)
 
+    def counting(self, counted: Literal["total", "non_embedding"]) -> Runs:
+        """Return the same runs with their other number of parameters; a ValueError where there is none."""
+        if counted == self.counted:
+            return self
+        if counted not in self.sizes:
+            raise ValueError(f"counted: these runs have no {counted} parameters, only {self.counted} ones")
+        return replace(self, n_params=self.sizes[counted], counted=counted)
+
     def take(self, rows: ArrayLike) -> Runs:
         """Return some rows, by a mask or by their numbers."""
         at = np.arange(len(self))[np.asarray(rows)]
@@ -115,4 +135,5 @@ class Runs:
             names=tuple(self.names[i] for i in at) if self.names else (),
             columns={name: tuple(values[i] for i in at) for name, values in self.columns.items()},
             lines=some(self.lines),
+            sizes={kind: values[at] for kind, values in self.sizes.items()},
         )

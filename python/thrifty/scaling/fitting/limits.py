@@ -24,6 +24,8 @@ __all__ = ["limits"]
 EXPONENT = (0.01, 5.0)
 #: A term's largest and smallest share at the middle of the data, times the losses' own range.
 SHARE = (1e-9, 1e3)
+#: Logs of coefficients whose columns are not centred.
+ANY = (-300.0, 300.0)
 
 
 def limits(scale: Scale, columns: Mapping[str, Values], losses: Values) -> tuple[Values, Values]:
@@ -33,10 +35,15 @@ def limits(scale: Scale, columns: Mapping[str, Values], losses: Values) -> tuple
     """
     form = scale.form
     ends = {name: (math.log(SHARE[0] * losses.min()), math.log(SHARE[1] * losses.max())) for name in form.linear}
+    for term in form.terms:
+        if any(abs(float(columns[column].mean())) > 1e-6 for column, _ in term.powers):
+            ends[term.coefficient] = ANY
     ends |= dict.fromkeys(form.exponents, EXPONENT)
     shape = form.shape
     if shape is not None:
         ends[shape.coefficient] = (math.log(SHARE[0]), math.log(SHARE[1]))
+        if isinstance(shape, Power) and abs(float(columns[shape.column].mean())) > 1e-6:
+            ends[shape.coefficient] = ANY
     if isinstance(shape, Power) and all(shape.exponent != e for t in form.terms for _, e in t.powers):
         ends[shape.exponent] = (-EXPONENT[1], EXPONENT[1])
     if isinstance(shape, Quadratic):
@@ -47,10 +54,7 @@ def limits(scale: Scale, columns: Mapping[str, Values], losses: Values) -> tuple
             ends[shape.drift] = (-5.0, 5.0)
     for name, (low, high) in form.bounds.items():
         if name in form.linear:
-            ends[name] = (math.log(low) if low > 0 else -300.0, math.log(high) if math.isfinite(high) else 300.0)
-        elif isinstance(shape, Quadratic) and name == shape.centre:
-            away = scale.centre.get("ratio", 0.0)
-            ends[name] = (low - away, high - away)
+            ends[name] = (math.log(low) if low > 0 else ANY[0], math.log(high) if math.isfinite(high) else ANY[1])
         else:
             ends[name] = (low, high)
     low, high = np.array([ends[name] for name in form.names]).T

@@ -56,3 +56,22 @@ class Measure:
         total = (first * (r - 0.5 * cut)).sum(1)
         inside = weights * (cut == r)
         return total, first, inside, weights * (self.delta / np.maximum(np.abs(r), self.delta))
+
+    def noise(self, log: Values, targets: Values, weights: Values, degrees: int) -> float:
+        """Return the variance that makes twice a sum's rise a square of standard errors, for one fit."""
+        r = self.residuals(log, targets).ravel()
+        if self.kind == "lsq":
+            return max(float((weights * r * r).sum()) / degrees, 1e-300)
+        cut = np.clip(r, -self.delta, self.delta)
+        bent = float((weights * self.inside(r, weights)).sum() / weights.sum())
+        return max(float((weights * cut * cut).sum()) / degrees / bent, 1e-300)
+
+    def inside(self, r: Values, weights: Values) -> Values:
+        """Return how much of each run lies where Huber's loss is a square, of residuals (n,) smoothed.
+
+        Few residuals lie within a small delta; what share would is told by those within a bandwidth (Hall and Sheather
+        1988 for medians, here of the normal law).
+        """
+        middle = float(np.median(np.abs(r[weights > 0])))
+        width = max(self.delta, 1.06 * 1.4826 * middle * float((weights > 0).sum()) ** -0.2, float(np.abs(r).min()))
+        return np.where(np.abs(r) <= width, self.delta / width, 0.0)

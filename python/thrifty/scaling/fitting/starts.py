@@ -124,7 +124,7 @@ def _factor(surface: Surface, levels: dict[str, Values]) -> tuple[Values | None,
         return 1.0 + axis[shape.coefficient] * np.exp(axis[shape.exponent] * surface.logs[shape.column]), used
     q = surface.logs["ratio"] - axis[shape.centre]
     if shape.drift:
-        q = q - axis[shape.drift] * surface.logs["n_params"]
+        q = q - axis[shape.drift] * surface.logs["drift"]
     return 1.0 + axis[shape.coefficient] * q * q, used
 
 

@@ -144,6 +144,14 @@ class Form:
             used |= {"ratio", "n_params"} if self.shape.drift else {"ratio"}
         return tuple(column for column in COLUMNS if column in used)
 
+    def beside(self, name: str) -> tuple[str, ...]:
+        """Columns whose centring a coefficient depends on; ``drift`` for the centre of a shape that drifts."""
+        if isinstance(self.shape, Power) and name == self.shape.coefficient:
+            return (self.shape.column,)
+        if isinstance(self.shape, Quadratic) and name == self.shape.centre:
+            return ("ratio", "drift") if self.shape.drift else ("ratio",)
+        return tuple(column for term in self.terms if term.coefficient == name for column, _ in term.powers)
+
     def tied(self, *names: str) -> Form:
         """Return the form in which these exponents are one, under the first name.
 

@@ -8,6 +8,12 @@ __all__ = ["NAMED", "named"]
 
 _E, _A, _B = Term("E"), Term("A", (("n_params", "alpha"),)), Term("B", (("n_tokens", "beta"),))
 _TIED = Term("B", (("n_tokens", "alpha"),))
+_WIDTH_DEPTH = (
+    _E,
+    Term("A", (("d_model", "alpha"),)),
+    Term("B", (("n_layers", "beta"),)),
+    Term("C", (("n_tokens", "zeta"),)),
+)
 _GEMSTONES = (
     _E,
     Term("A", (("d_model", "alpha"),)),
@@ -17,7 +23,7 @@ _GEMSTONES = (
 )
 
 #: By name: Hoffmann et al. 2022 and the same with one exponent; 2501.18107 as its authors coded it, one exponent for
-#: all, and with three; a shape that is best somewhere; McLeish et al. 2025 (2502.06857), width, depth, size and tokens.
+#: all, and with three; a shape that is best somewhere; McLeish et al. 2025 (2502.06857), without and with size.
 NAMED: dict[str, Form] = {
     form.name: form
     for form in (
@@ -27,6 +33,7 @@ NAMED: dict[str, Form] = {
         Form("morph_free", (_E, _A, _B), Power("gamma", "eta")),
         Form("u_shape", (_E, _A, _B), Quadratic()),
         Form("u_shape_drift", (_E, _A, _B), Quadratic(drift="k")),
+        Form("width_depth", _WIDTH_DEPTH),
         Form("gemstones", _GEMSTONES),
     )
 }

@@ -25,7 +25,7 @@ REFERENCE = 1e8
 
 
 def logs(form: Form, runs: Runs) -> dict[str, Values]:
-    """Return logs of the columns that a form needs.
+    """Return logs of the columns that a form needs; ``drift`` is ln(N / 1e8) again, for a shape that drifts.
 
     Raises
     ------
@@ -45,6 +45,8 @@ def logs(form: Form, runs: Runs) -> dict[str, Values]:
                 raise ValueError(f"runs: {column} must be finite and above 0, got {given[row]} in row {row}")
             values.append(np.log(given))
         out[name] = values[0] - values[1] if name == "ratio" else values[0]
+    if isinstance(form.shape, Quadratic) and form.shape.drift:
+        out["drift"] = out["n_params"] - math.log(REFERENCE)
     return out
 
 
@@ -79,9 +81,13 @@ class Scale:
         elif isinstance(shape, Quadratic):
             vector[at[shape.centre]] = self.centre.get("ratio", 0.0)
             if shape.drift:
-                away = self.centre.get("n_params", 0.0) - math.log(REFERENCE)
-                matrix[at[shape.centre], at[shape.drift]] -= away
+                matrix[at[shape.centre], at[shape.drift]] -= self.centre.get("drift", 0.0)
         return matrix, vector
+
+    @property
+    def matrix(self) -> Values:
+        """Derivatives of logs of linear coefficients, and of the others themselves, by fitted ones (p, p)."""
+        return self._shifts()[0]
 
     @property
     def _logged(self) -> Values:
@@ -93,6 +99,11 @@ class Scale:
         out = np.asarray(theta, np.float64) @ matrix.T + vector
         with np.errstate(over="ignore"):
             return np.where(self._logged, np.exp(np.where(self._logged, out, 0.0)), out)
+
+    def direction(self, theta: Values, at: int) -> tuple[Values, float, bool]:
+        """Return coefficient ``at``, or its log, as a linear function of fitted ones: slope (p,), value, whether log."""
+        matrix, vector = self._shifts()
+        return matrix[at], float(matrix[at] @ theta + vector[at]), bool(self._logged[at])
 
     def theta(self, coefficients: ArrayLike) -> Values:
         """Return what is fitted of coefficients (..., p); a linear one of 0 becomes one of e^-300."""

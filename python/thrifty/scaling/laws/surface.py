@@ -184,7 +184,7 @@ class Surface:
             self.factor = _Sum([(at[s.coefficient], [(at[s.exponent], logs[s.column])])], self.rows)
         elif isinstance(form.shape, Quadratic):
             places = [at[name] for name in (form.shape.coefficient, form.shape.centre, form.shape.drift) if name]
-            self.curve = places, logs["ratio"], logs["n_params"] if form.shape.drift else None
+            self.curve = places, logs["ratio"], logs.get("drift")
 
     def at(self, theta: Values) -> Point:
         """Return the point at coefficients, (B, p)."""
