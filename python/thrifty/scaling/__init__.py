@@ -11,7 +11,7 @@ from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
 from thrifty.scaling.reading import read_runs
 from thrifty.scaling.runs import Runs, Source
-from thrifty.scaling.study import Candidate, Study, study
+from thrifty.scaling.study import Finalist, Study, study
 from thrifty.scaling.table import RunTable
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Certificate",
     "Choice",
     "Draws",
+    "Finalist",
     "Form",
     "Power",
     "Prediction",

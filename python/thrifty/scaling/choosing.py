@@ -264,7 +264,9 @@ def _warnings(runs: Runs) -> list[str]:
     out = []
     sizes = int(size_classes(runs.n_params).max()) + 1
     if sizes < 3:
-        out.append(f"{sizes} size class{'es' if sizes > 1 else ''}: three or more show how losses fall with size; train others")
+        out.append(
+            f"{sizes} size class{'es' if sizes > 1 else ''}: three or more show how losses fall with size; train others"
+        )
     ratio = np.log(runs.n_tokens / runs.n_params)
     if np.ptp(ratio) < np.log(1.5):
         out.append(

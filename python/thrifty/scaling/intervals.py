@@ -164,4 +164,6 @@ def _notes(beyond: Values) -> tuple[str, ...]:
     far = int((beyond > FAR).sum())
     if not far:
         return ()
-    return (f"{far} of {len(beyond)} runs lie more than a factor of 100 beyond the data: a guess, whatever its interval",)
+    return (
+        f"{far} of {len(beyond)} runs lie more than a factor of 100 beyond the data: a guess, whatever its interval",
+    )

@@ -153,7 +153,7 @@ def rungs_of(
         out.append(
             Rung(
                 shape=shape,
-                lengths=tuple(sorted({max(1, round(m * exact / step)) * step for m in multiples})),
+                lengths=tuple(sorted({math.ceil(m * exact / step) * step for m in multiples})),
                 context=context,
                 batch=batch,
                 lr=lr * (64 / shape.dim) ** RATE_FALLS,

@@ -116,7 +116,11 @@ class _Design:
         gram, spread = scaled.T @ scaled, hat @ hat.T
         mean_slope, mean_taken = slope / np.sqrt(counts), taken / np.sqrt(counts)
         whole = n - 2 * p + float((gram * spread).sum())
-        means = len(counts) - 2 * float((mean_slope * mean_taken).sum()) + float((mean_slope.T @ spread * mean_slope.T).sum())
+        means = (
+            len(counts)
+            - 2 * float((mean_slope * mean_taken).sum())
+            + float((mean_slope.T @ spread * mean_slope.T).sum())
+        )
         of_effects = n - 2 * float((slope * taken).sum()) + float((taken.T @ gram * taken.T).sum())
         inner = mean_slope @ mean_slope.T
         at_means = n - 2 * float((slope * taken).sum()) + float((taken.T @ inner * taken.T).sum())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from thrifty.scaling.ladder import Rung
     from thrifty.scaling.table import RunTable
 
-__all__ = ["Candidate", "Study", "candidates", "fit_ladder", "runs_of", "study"]
+__all__ = ["Finalist", "Study", "candidates", "fit_ladder", "runs_of", "study"]
 
 #: Rows that saw their text more often stay out of fits: what is seen again teaches less (Muennighoff et al. 2023,
 #: arXiv 2305.16264).
@@ -29,7 +29,7 @@ EPOCHS = 4.0
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Finalist:
     """A shape of the target size: what the law tells of it, what it costs, and what came of it.
 
     Attributes
@@ -64,16 +64,16 @@ class Study:
     ----------
     law : ScalingLaw or None
         Fitted to the ladder; None where the ladder is not done.
-    candidates : tuple of Candidate
+    candidates : tuple of Finalist
         The least predicted loss first.
-    chosen : Candidate or None
+    chosen : Finalist or None
         The best score of those kept, or the least loss where there are no scores; None where not all are trained.
     notes : tuple of str
     """
 
     law: ScalingLaw | None = None
-    candidates: tuple[Candidate, ...] = ()
-    chosen: Candidate | None = None
+    candidates: tuple[Finalist, ...] = ()
+    chosen: Finalist | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -117,7 +117,7 @@ def fit_ladder(table: RunTable, rungs: Sequence[Rung], law: str = "auto") -> tup
 
 def candidates(
     law: ScalingLaw, targets: Sequence[Rung], latency: Callable[[ModelShape], float] | None = None
-) -> tuple[Candidate, ...]:
+) -> tuple[Finalist, ...]:
     """Return what a law tells of shapes, the least loss first.
 
     Parameters
@@ -138,13 +138,13 @@ def candidates(
     )
     told = law.predict(asked, interval=0.95)
     found = [
-        Candidate(rung, float(loss), float(low), float(high), math.nan if latency is None else latency(rung.shape))
+        Finalist(rung, float(loss), float(low), float(high), math.nan if latency is None else latency(rung.shape))
         for rung, loss, low, high in zip(targets, told.loss, told.lo, told.hi, strict=True)
     ]
     return tuple(sorted(found, key=lambda one: one.loss))
 
 
-def under(found: Sequence[Candidate], keep: int, slo_ms: float | None) -> tuple[Candidate, ...]:
+def under(found: Sequence[Finalist], keep: int, slo_ms: float | None) -> tuple[Finalist, ...]:
     """Return the same with the best of those that meet the limit marked as kept.
 
     Raises
@@ -226,12 +226,12 @@ def study(
     return replace(so_far, candidates=after, chosen=_best([one for one in after if one.kept]))
 
 
-def _measured(one: Candidate, row: Mapping[str, str] | None) -> Candidate:
+def _measured(one: Finalist, row: Mapping[str, str] | None) -> Finalist:
     if row is None:
         return one
     return replace(one, measured=float(row["loss"]), score=float(row["score"] or "nan"))
 
 
-def _best(kept: Sequence[Candidate]) -> Candidate:
+def _best(kept: Sequence[Finalist]) -> Finalist:
     """Return that of the highest score, of equal ones of the least loss."""
     return min(kept, key=lambda one: (0.0 if math.isnan(one.score) else -one.score, one.measured))
