@@ -6,7 +6,7 @@ machine's packages and novels, split by file.
 target: 3 million parameters at 20 bytes a parameter in 3 shapes, from wide to deep: told before they are trained (the
 file told.json has it), then trained.
 choice: the least loss told among shapes that are 1.5 times as fast as the deepest, beside the deepest.
-resume: a training that is killed ends with the same bits.
+resume: a training that is stopped now and then, and gone on with, comes to the same bits.
 
 --out is a folder: rows.csv gets each row as it comes, files.csv has the files; the same command goes on from there.
 --seconds is for the whole command, which stops in time. --toy yes is small and for a CPU. --novels is their folder.
@@ -43,6 +43,7 @@ from thrifty.models.evaluate import log_likelihoods
 from thrifty.models.rungs import RungTrainer, decoder_for
 from thrifty.pairconnect import Bytes
 from thrifty.scaling import ladder, rungs_of, study, table_of
+from thrifty.stats import philox
 
 if TYPE_CHECKING:
     from thrifty.device import ModelShape
@@ -243,18 +244,14 @@ if goal.wants("choice"):
     goal.row("choice/loss", "held-out loss of the chosen shape beside the deepest's", "<= 0.5", worse, "%", WHERE)
 if goal.wants("resume"):
     (rung, *_) = rungs_of(20_000, seed=goal.seed, **(how | {"multiples": (10, 20)}))
-    whole, again = [], []
+    again: list[float] = []
+    looks = iter(philox(goal.seed).random(10_000) < 0.3)
     with tempfile.TemporaryDirectory() as folder:
         sound = replace(trainer, stop=None, after=None, folder=None)
         whole = [row["loss"] for row in sound(rung, rung.lengths)]
-        # Stopped at its first look at the clock, as often as there are looks.
-        stopped = replace(sound, stop=lambda: True, folder=Path(folder))
-        left = list(rung.lengths)
-        for _ in range(1000):
-            rows = [row["loss"] for row in stopped(rung, left)]
-            again, left = again + rows, left[len(rows) :]
-            if not left:
-                break
+        stopped = replace(sound, stop=lambda: bool(next(looks)), folder=Path(folder))
+        while len(again) < len(whole):
+            again += [row["loss"] for row in stopped(rung, rung.lengths[len(again) :])]
     goal.row(
         "resume/bits",
         "losses that stops change",
