@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import sys
@@ -28,8 +29,10 @@ __all__ = [
     "Threads",
     "count",
     "emit",
+    "finite",
     "note",
     "one_of",
+    "pairs",
     "progress",
     "repeat_option",
     "replaced",
@@ -80,6 +83,15 @@ def waitable(seconds: float | None) -> float | None:
 def emit(values: dict[str, Any]) -> None:
     """Print one object as a line of JSON."""
     sys.stdout.write(json.dumps(values, allow_nan=False) + "\n")
+
+
+def finite(value: Any) -> Any:
+    """Return what JSON has: null for numbers that are none."""
+    if isinstance(value, dict):
+        return {str(name): finite(v) for name, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def note(text: str) -> None:
@@ -152,6 +164,19 @@ def replaced(path: Path, *, lasting: bool = True) -> Iterator[TextIO]:
         if isinstance(error, OSError) and error.filename is None:
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
+
+
+def pairs(option: str, texts: list[str] | None) -> dict[str, str]:
+    """Read columns and values: gpu=v100."""
+    found: dict[str, str] = {}
+    for text in texts or []:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise typer.BadParameter(f"{option} '{text}'; a column and a value, as gpu=v100")
+        if name in found:
+            raise typer.BadParameter(f"{option} {name} is there twice")
+        found[name] = value
+    return found
 
 
 def repeat_option(arguments: list[str], option: str, *, after: int) -> list[str]:

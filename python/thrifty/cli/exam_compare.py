@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thrifty.cli import common
-from thrifty.cli.exam_score import SUBJECTS, Grader, Questions, Resamples, RunPath, finite, read
+from thrifty.cli.exam_score import SUBJECTS, Grader, Questions, Resamples, RunPath, read
 
 if TYPE_CHECKING:
     from thrifty.exam import Comparison
@@ -45,7 +45,7 @@ def told(found: Comparison) -> dict[str, Any]:
     values = asdict(found)
     pairs = values.pop("decision")
     pairs.pop("verdict")
-    whole: dict[str, Any] = finite({"verdict": found.verdict, "sentence": found.sentence} | values | pairs)
+    whole: dict[str, Any] = common.finite({"verdict": found.verdict, "sentence": found.sentence} | values | pairs)
     return whole
 
 

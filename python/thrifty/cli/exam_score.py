@@ -14,7 +14,7 @@ from thrifty.cli import common
 if TYPE_CHECKING:
     from thrifty.exam import Graded, Score
 
-__all__ = ["SUBJECTS", "Grader", "Questions", "Resamples", "RunPath", "finite", "read", "score"]
+__all__ = ["SUBJECTS", "Grader", "Questions", "Resamples", "RunPath", "read", "score"]
 
 #: Subjects that people are shown.
 SUBJECTS = 15
@@ -84,17 +84,8 @@ def told(graded: Graded, found: Score) -> dict[str, Any]:
         "joules": graded.joules,
         "joules_source": graded.joules_source,
     }
-    whole: dict[str, Any] = finite(measures | values | rest | {"provenance": graded.provenance})
+    whole: dict[str, Any] = common.finite(measures | values | rest | {"provenance": graded.provenance})
     return whole
-
-
-def finite(value: Any) -> Any:
-    """Return what JSON has: null for numbers that are none."""
-    if isinstance(value, dict):
-        return {str(name): finite(v) for name, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def show(found: Score) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from thrifty.cli import scaling_fit, scaling_predict, scaling_report
+
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -14,3 +16,9 @@ app = typer.Typer(
 @app.callback()
 def scaling() -> None:
     """Fit laws of loss to training runs, predict larger ones, plan what to build."""
+
+
+app.command()(scaling_fit.fit)
+app.command()(scaling_predict.predict)
+app.command()(scaling_report.compare)
+app.command()(scaling_report.report)

@@ -80,8 +80,8 @@ def replay(
 
     limits = [Constraint(*limit(text)) for text in constraints or []]
     measured = list(dict.fromkeys([objective, *(constraint.name for constraint in limits)]))
-    lines = pairs("--where", where)
-    found = Replay(table, knobs, measured, where=lines, default=dict(pairs("--default", default)))
+    lines = common.pairs("--where", where)
+    found = Replay(table, knobs, measured, where=lines, default=dict(common.pairs("--default", default)))
     before = None if prior is None else read_prior(prior, knobs, measured, lines)
     optimum = found.measure(found.best(objective, limits))[objective]
     if not json_:
@@ -117,7 +117,7 @@ def read_prior(text: Path, knobs: list[str], measured: list[str], where: dict[st
 
     path, colon, chosen = str(text).rpartition(":")
     if colon and "=" in chosen and not text.exists():
-        return Replay(path, knobs, measured, where=pairs("--prior", chosen.split(",")))
+        return Replay(path, knobs, measured, where=common.pairs("--prior", chosen.split(",")))
     kept: dict[str, str] = {}
     for name, value in where.items():
         try:
@@ -127,19 +127,6 @@ def read_prior(text: Path, knobs: list[str], measured: list[str], where: dict[st
         else:
             kept[name] = value
     return Replay(text, knobs, measured, where=kept)
-
-
-def pairs(option: str, texts: list[str] | None) -> dict[str, str]:
-    """Read columns and values: gpu=v100."""
-    found: dict[str, str] = {}
-    for text in texts or []:
-        name, sign, value = text.partition("=")
-        if not sign or not name:
-            raise typer.BadParameter(f"{option} '{text}'; a column and a value, as gpu=v100")
-        if name in found:
-            raise typer.BadParameter(f"{option} {name} is there twice")
-        found[name] = value
-    return found
 
 
 def told(tuner: Tuner, seed: int) -> dict[str, Any]:

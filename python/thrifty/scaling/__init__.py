@@ -2,6 +2,7 @@
 
 from thrifty.scaling.choosing import Candidate, Choice, choose
 from thrifty.scaling.climb import climb, table_of
+from thrifty.scaling.comparing import Beside, FitComparison, compare_fits
 from thrifty.scaling.draws import Draws
 from thrifty.scaling.fit_file import load_fit, save_fit
 from thrifty.scaling.fitting.certificate import Certificate
@@ -16,11 +17,13 @@ from thrifty.scaling.table import RunTable
 
 __all__ = [
     "NAMED",
+    "Beside",
     "Candidate",
     "Certificate",
     "Choice",
     "Draws",
     "Finalist",
+    "FitComparison",
     "Form",
     "Power",
     "Prediction",
@@ -34,6 +37,7 @@ __all__ = [
     "Term",
     "choose",
     "climb",
+    "compare_fits",
     "ladder",
     "load_fit",
     "named",

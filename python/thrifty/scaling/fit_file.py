@@ -65,6 +65,6 @@ def load_fit(path: str | PathLike[str]) -> ScalingLaw:
     content: dict[str, Any] = read_sealed(path, KIND, VERSION, WRITER)
     try:
         return law_of(content)
-    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         why = " ".join(str(error).split())[:300]
         raise FormatError(f"{path}: {type(error).__name__}: {why}; {WRITER} writes it anew") from None

@@ -68,6 +68,8 @@ class ScalingLaw(Predicting):
         What is known of where the fit ended.
     runs_, weights_, groups_ : Runs, float64[n], tuple or None
         What it was fitted to.
+    draws_ : Draws, optional
+        A bootstrap that files and reports of the fit are to show.
 
     Raises
     ------
@@ -173,12 +175,13 @@ class ScalingLaw(Predicting):
         groups: tuple[Any, ...] | None,
         theta: Values,
         centre: dict[str, float],
+        start: Values,
     ) -> Self:
         """Become what a fit to these runs ended as, without fitting again."""
         scale, measure = Scale(form, centre), _measure(self.loss, self.delta)
         self.groups_ = groups
         self._hold(scale, measure, runs, weights, limits(scale, scale.centred(runs), _losses(runs)))
-        self.theta_ = self._cold = theta
+        self.theta_, self._cold = theta, start
         log = self._surface.at(theta[None]).log
         self.objective_ = float(measure.rows(log, measure.targets(_losses(runs)), weights)[0][0])
         return self
@@ -189,6 +192,12 @@ class ScalingLaw(Predicting):
         self._scale, self._measure, self._limits = scale, measure, bounds
         self._surface = Surface(scale.form, scale.centred(runs))
         self.unsaid()
+        self.draws_: Draws | None = None
+
+    @property
+    def start_(self) -> Values:
+        """``theta_`` of the start that led to the fit; refits begin there, too."""
+        return self._cold
 
     @property
     def centre_(self) -> dict[str, float]:

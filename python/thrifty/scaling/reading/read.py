@@ -34,6 +34,7 @@ def read_runs(
     target: str | None = None,
     counted: Counted | None = None,
     asked: bool = False,
+    like: Runs | None = None,
 ) -> Runs:
     r"""Read runs of CSV, JSON lines or parquet, plain or packed by gzip, or of a tracker's export of these.
 
@@ -52,6 +53,8 @@ def read_runs(
         What ``n_params`` is to count; total where the file has it.
     asked : bool
         Rows are asked about: a loss that is not everywhere is left out instead of refused.
+    like : Runs, optional
+        Count parameters as these do, and take columns that are called as theirs.
 
     Returns
     -------
@@ -80,6 +83,10 @@ def read_runs(
     given = given_columns(columns)
     if target is not None:
         given["loss"] = target
+    if like is not None:
+        counted = counted or like.counted
+        same = {field: name for field, name in like.source.columns if name in table.columns}
+        given = {field: name for field, name in same.items() if name not in given.values()} | given
     if counted is not None and counted not in SIZES:
         raise ValueError(f"counted: '{counted}' is neither total nor non_embedding")
     conditions = tuple(where.items() if hasattr(where, "items") else where)
