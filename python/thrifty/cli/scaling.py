@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from thrifty.cli import scaling_fit, scaling_predict, scaling_report
+from thrifty.cli import scaling_fit, scaling_predict, scaling_report, scaling_train
 
 __all__ = ["app"]
 
@@ -22,3 +22,4 @@ app.command()(scaling_fit.fit)
 app.command()(scaling_predict.predict)
 app.command()(scaling_report.compare)
 app.command()(scaling_report.report)
+app.command("train")(scaling_train.train)
