@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from thrifty.cli import scaling_design, scaling_fit, scaling_plan, scaling_predict, scaling_report
+from thrifty.cli import scaling_design, scaling_fit, scaling_plan, scaling_predict, scaling_report, scaling_train
 from thrifty.cli.calibrate import calibrate_to
 
 __all__ = ["app"]
@@ -26,3 +26,4 @@ app.command()(scaling_report.report)
 app.command()(scaling_plan.plan)
 app.command()(scaling_design.design)
 app.command("calibrate")(calibrate_to)
+app.command("train")(scaling_train.train)

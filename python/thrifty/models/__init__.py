@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from thrifty.models.branches import Branch, train_branches
     from thrifty.models.cached import CachedDecoder
     from thrifty.models.decoder import Decoder, DecoderConfig
     from thrifty.models.folder import load_decoder, save_decoder
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from thrifty.models.trainer import TrainSettings, train
 
 __all__ = [
+    "Branch",
     "CachedDecoder",
     "Decoder",
     "DecoderConfig",
@@ -18,6 +20,7 @@ __all__ = [
     "load_decoder",
     "save_decoder",
     "train",
+    "train_branches",
 ]
 
 
@@ -42,4 +45,8 @@ def __getattr__(name: str) -> object:
         from thrifty.models import trainer
 
         return getattr(trainer, name)
+    if name in ("Branch", "train_branches"):
+        from thrifty.models import branches
+
+        return getattr(branches, name)
     raise AttributeError(f"module 'thrifty.models' has no attribute {name!r}")

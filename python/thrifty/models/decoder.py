@@ -76,11 +76,10 @@ class Attention(nn.Module):  # type: ignore[misc]
         self.qkv = nn.Linear(config.dim, 3 * config.dim, bias=False)
         self.out = nn.Linear(config.dim, config.dim, bias=False)
 
-    def forward(self, x: Any, ids: Any, seen: Seen | None = None) -> Any:
+    def forward(self, x: Any, ids: Any, seen: Seen | None, turns: tuple[Any, Any]) -> Any:
         batch, tokens, dim = x.shape
-        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        at = torch.arange(tokens, device=x.device) if seen is None else seen.at[:, None]
-        q, k = rotated(q, at), rotated(k, at)
+        qkv = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        (q, k), v = rotated(qkv[:2], turns), qkv[2]
         if seen is None:
             mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         else:
@@ -89,14 +88,20 @@ class Attention(nn.Module):  # type: ignore[misc]
         return self.out(mixed.transpose(1, 2).reshape(batch, tokens, dim))
 
 
-def rotated(x: Any, at: Any) -> Any:
+def rotated(x: Any, turns: tuple[Any, Any]) -> Any:
     """Turn the two halves of each vector by angles that grow with its position."""
     half = x.shape[-1] // 2
-    rates = 10_000.0 ** (-torch.arange(half, device=x.device) / half)
-    angles = at[..., None] * rates
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    cos, sin = (turn.to(x.dtype) for turn in turns)
     a, b = x[..., :half], x[..., half:]
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+def turns_of(width: int, at: Any) -> tuple[Any, Any]:
+    """Cosines and sines of the angles of heads of a width, at positions."""
+    half = width // 2
+    rates = 10_000.0 ** (-torch.arange(half, device=at.device) / half)
+    angles = at[..., None] * rates
+    return angles.cos(), angles.sin()
 
 
 class Pair(nn.Module):  # type: ignore[misc]
@@ -107,7 +112,7 @@ class Pair(nn.Module):  # type: ignore[misc]
         self.lookup = PairLookup(spec)
         self.out = nn.Linear(spec.width, config.dim, bias=False)
 
-    def forward(self, x: Any, ids: Any, seen: Seen | None = None) -> Any:
+    def forward(self, x: Any, ids: Any, seen: Seen | None, turns: tuple[Any, Any]) -> Any:
         # Pairs reach back, so all ids are looked up anew.
         found = self.lookup(ids if seen is None else seen.ids())
         if seen is not None:
@@ -137,10 +142,10 @@ class Layer(nn.Module):  # type: ignore[misc]
         self.down = nn.Linear(config.hidden, config.dim, bias=False)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Any, ids: Any, seen: Seen | None = None) -> Any:
+    def forward(self, x: Any, ids: Any, seen: Seen | None, turns: tuple[Any, Any]) -> Any:
         if self.kind != "none":
             given = self.mixer_norm(x) if self.kind == "attention" else x
-            x = x + self.dropout(self.mixer(given, ids, seen))
+            x = x + self.dropout(self.mixer(given, ids, seen, turns))
         gate, up = self.gate_up(self.norm(x)).chunk(2, -1)
         return x + self.dropout(self.down(functional.silu(gate) * up))
 
@@ -175,8 +180,10 @@ class Decoder(nn.Module):  # type: ignore[misc]
         With ``keep`` of the last so many ids alone; with ``seen`` ids follow those of earlier passes.
         """
         x = self.embed(ids)
+        at = torch.arange(ids.shape[1], device=ids.device) if seen is None else seen.at[:, None]
+        turns = turns_of(self.config.dim // self.config.heads, at)
         for layer in self.layers:
-            x = layer(x, ids, seen)
+            x = layer(x, ids, seen, turns)
         return functional.linear(self.norm(x[:, -keep:]), self.embed.weight)
 
     def parameters_of(self) -> tuple[list[Any], list[Any]]:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from thrifty._torch import require_torch
-from thrifty.errors import ModelError, ResumeMismatch
-from thrifty.pairconnect.nn import PairLookup
-from thrifty.pairconnect.torch_optim import LazyAdam
+from thrifty.models.schedule import rate_of
+from thrifty.models.state import State
+from thrifty.models.steps import EagerStep, GraphStep, optimizers_of
+from thrifty.models.windows import evenly, windows
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from numpy.typing import NDArray
@@ -24,9 +23,8 @@ if TYPE_CHECKING:
     from thrifty.models.decoder import Decoder
 
 torch: Any = require_torch()
-functional: Any = torch.nn.functional
 
-__all__ = ["TrainSettings", "evenly", "train"]
+__all__ = ["TrainSettings", "evenly", "train", "windows"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +38,24 @@ class TrainSettings:
     tokens : int
         Ids to train on; the text is passed over as often as that takes, each time in another order.
     lr : float
-        Learning rate of dense weights, the highest: it rises over ``warmup`` of the steps, and falls to a tenth along a
-        cosine.
+        Learning rate of dense weights, the highest: it rises over ``warmup`` of the steps, then follows ``schedule``.
     table_lr : float
         Learning rate of tables.
     table_falls : bool
         Whether it falls as that of dense weights does. In one pass it should not, since a row that is first seen late
         has as much to learn; in many passes it may.
+    schedule : str
+        ``"cosine"``: falls to a tenth; ``"wsd"``: stays, and falls to nothing over the last ``fall`` of the steps.
+    fall : float
+        Part of the steps.
     warmup : float
         Part of the steps.
+    warmup_tokens : int
+        Ids instead of a part, where not 0: so the beginning does not depend on ``tokens``.
     weight_decay : float
         Of dense matrices.
+    beta2 : float
+        How long Adam remembers squares.
     clip : float
         The largest norm of the gradient of dense weights.
     teacher_share, teacher_temperature : float
@@ -77,8 +82,12 @@ class TrainSettings:
     lr: float = 6e-3
     table_lr: float = 1e-2
     table_falls: bool = False
+    schedule: Literal["cosine", "wsd"] = "cosine"
+    fall: float = 0.2
     warmup: float = 0.03
+    warmup_tokens: int = 0
     weight_decay: float = 0.01
+    beta2: float = 0.999
     clip: float = 1.0
     teacher_share: float = 1.0
     teacher_temperature: float = 1.0
@@ -91,46 +100,20 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if self.precision not in ("f32", "bf16"):
             raise ValueError(f"precision: '{self.precision}' is not f32 or bf16")
+        if self.schedule not in ("cosine", "wsd"):
+            raise ValueError(f"schedule: '{self.schedule}' is not cosine or wsd")
+        if not 0 < self.fall <= 1:
+            raise ValueError(f"fall: {self.fall} is no part of the steps; above 0 and at most 1")
+
+    @property
+    def ids_a_step(self) -> int:
+        """Ids of a step."""
+        return self.context * self.batch
 
     @property
     def steps(self) -> int:
         """How many steps ``tokens`` are."""
-        return max(1, self.tokens // (self.context * self.batch))
-
-
-def evenly(ids: NDArray[Any], tokens: int, piece: int = 10_000) -> NDArray[Any]:
-    """Return pieces of a text, evenly spread over it, of so many ids in all; a text that is no longer as it is."""
-    if len(ids) <= tokens:
-        return ids
-    pieces = max(1, tokens // piece)
-    starts = np.linspace(0, len(ids) - tokens // pieces, pieces).astype(np.int64)
-    return np.concatenate([ids[start : start + tokens // pieces] for start in starts])
-
-
-def windows(ids: NDArray[Any], settings: TrainSettings, step: int) -> NDArray[np.int64]:
-    """Return the windows of a step, of one id more than the context: a function of the seed and the step alone."""
-    width, each = settings.context, settings.batch
-    count = (len(ids) - 1) // width
-    wanted = np.arange(step * each, (step + 1) * each)
-    rows = np.empty((each, width + 1), np.int64)
-    for epoch in np.unique(wanted // count):
-        rng = np.random.default_rng((settings.seed, int(epoch)))
-        # Windows of another pass begin elsewhere.
-        shift = int(rng.integers(0, len(ids) - count * width)) if epoch else 0
-        order = rng.permutation(count)
-        for i in np.flatnonzero(wanted // count == epoch):
-            begin = shift + order[wanted[i] % count] * width
-            rows[i] = ids[begin : begin + width + 1]
-    return rows
-
-
-def rate_of(step: int, settings: TrainSettings) -> float:
-    """Return the part of the highest learning rate that a step has."""
-    warm = max(1, int(settings.warmup * settings.steps))
-    if step < warm:
-        return (step + 1) / warm
-    done = (step - warm) / max(1, settings.steps - warm)
-    return float(0.1 + 0.45 * (1 + np.cos(np.pi * min(1.0, done))))
+        return max(1, self.tokens // self.ids_a_step)
 
 
 def train(
@@ -144,6 +127,7 @@ def train(
     max_seconds: float | None = None,
     rows: str | os.PathLike[str] | None = None,
     progress: Callable[[str, int, int], object] | None = None,
+    graph: bool = False,
 ) -> list[dict[str, float]]:
     """Train a decoder, in place.
 
@@ -164,6 +148,9 @@ def train(
         A file that gets a JSON line each hundred steps.
     progress : callable, optional
         Called as ``progress("train", step, steps)``; an exception from it stops the training.
+    graph : bool
+        On a card, whether a step is one CUDA graph: for small models several times as fast. Not with a teacher, tables
+        or dropout.
 
     Returns
     -------
@@ -181,9 +168,10 @@ def train(
     """
     if len(ids) < settings.context + 2:
         raise ValueError(f"ids: {len(ids)} are no window of {settings.context} and what follows it")
-    device = model.embed.weight.device
+    if graph and teacher is not None:
+        raise ValueError("graph: not with a teacher")
     dense, tables = model.parameters_of()
-    optimizers = optimizers_of(model, dense, tables, settings)
+    optimizers = optimizers_of(model, dense, tables, settings, graph=graph)
     state = State(model, optimizers, settings, len(ids), teacher is not None)
     torch.manual_seed(settings.seed)
     if checkpoint is not None and Path(checkpoint).exists():
@@ -192,6 +180,9 @@ def train(
         # Rows of steps behind the checkpoint come again.
         Path(rows).write_text("".join(json.dumps(row) + "\n" for row in state.rows))
     model.train()
+    take: Any = (
+        GraphStep(model, ids, settings, optimizers) if graph else EagerStep(model, ids, settings, optimizers, teacher)
+    )
     begun, part, found = time.monotonic() - state.seconds, state.part, state.rows
     while state.step < settings.steps:
         state.seconds = time.monotonic() - begun
@@ -200,19 +191,7 @@ def train(
         # Of two clocks, steps and seconds, the one that is farther says how far training is.
         late = 0 if max_seconds is None else int(settings.steps * state.seconds / max_seconds)
         rate = rate_of(max(state.step, late if late > settings.warmup * settings.steps else 0), settings)
-        set_rate(optimizers, rate)
-        batch = torch.from_numpy(windows(ids, settings, state.step))
-        if device.type == "cuda":
-            # From other memory the copy would wait for the step before.
-            batch = batch.pin_memory().to(device, non_blocking=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            loss = loss_of(model, batch, teacher, settings)
-        model.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(dense, settings.clip)
-        for optimizer in optimizers:
-            optimizer.step()
-        part.append(loss.detach())
+        part.append(take(state.step, rate))
         state.step += 1
         if state.step % 100 == 0 or state.step == settings.steps:
             state.row(rows, begun)
@@ -226,116 +205,3 @@ def train(
     if checkpoint is not None:
         Path(checkpoint).unlink(missing_ok=True)
     return found
-
-
-def optimizers_of(model: Any, dense: list[Any], tables: list[Any], settings: TrainSettings) -> list[Any]:
-    """Return AdamW, and beside it that of lazy tables; tells tables which gradients to give."""
-    if settings.table_update not in ("auto", "dense", "lazy"):
-        raise ValueError(f"table_update: '{settings.table_update}' is not auto, dense or lazy")
-    possible = all(p.device.type == "cpu" and p.dtype == torch.float32 for p in tables)
-    if settings.table_update == "lazy" and not possible:
-        raise ValueError("table_update: 'lazy' is for tables of float32 on the CPU; use 'dense' or 'auto'")
-    lazy = possible and settings.table_update != "dense"
-    for module in model.modules():
-        if isinstance(module, PairLookup):
-            module.sparse = lazy
-    matrices, vectors = [p for p in dense if p.ndim > 1], [p for p in dense if p.ndim < 2]
-    rest: dict[str, Any] = {"peak": settings.lr, "falls": True}
-    of_tables = {"params": tables, "peak": settings.table_lr, "weight_decay": 0.0, "falls": settings.table_falls}
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay, **rest},
-        {"params": vectors, "weight_decay": 0.0, **rest},
-        *([] if lazy else [of_tables]),
-    ]
-    betas = (0.9, 0.999)
-    optimizers = [torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.lr, betas=betas, fused=True)]
-    if lazy and tables:
-        # Without a mean of gradients: dense Adam moves a row on for steps after its gradient, here it moves at once.
-        optimizers.append(LazyAdam([of_tables], lr=settings.table_lr, betas=(0.0, betas[1])))
-    return optimizers
-
-
-def set_rate(optimizers: list[Any], rate: float) -> None:
-    """Set learning rates to a part of the highest, where they fall."""
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * (rate if group["falls"] else 1.0)
-
-
-def loss_of(model: Any, batch: Any, teacher: Callable[[Any], Any] | None, settings: TrainSettings) -> Any:
-    """Return the loss of windows, a mean over their positions."""
-    inputs, targets = batch[:, :-1], batch[:, 1:]
-    if settings.noise and teacher is not None:
-        others = inputs.flatten()[torch.randperm(inputs.numel(), device=inputs.device)].view_as(inputs)
-        inputs = torch.where(torch.rand(inputs.shape, device=inputs.device) < settings.noise, others, inputs)
-    scores = model(inputs).float().flatten(0, 1)
-    share = 0.0 if teacher is None else settings.teacher_share
-    loss = functional.cross_entropy(scores, targets.flatten()) if share < 1 else 0.0
-    if teacher is None:
-        return loss
-    heat = settings.teacher_temperature
-    with torch.no_grad():
-        wanted = torch.softmax(teacher(inputs).float().flatten(0, 1) / heat, -1)
-    soft = -(wanted * torch.log_softmax(scores / heat, -1)).sum(-1).mean()
-    return share * soft * heat**2 + (1 - share) * loss
-
-
-class State:
-    """Where a training is."""
-
-    def __init__(self, model: Any, optimizers: list[Any], settings: TrainSettings, length: int, taught: bool) -> None:
-        self.model, self.optimizers = model, optimizers
-        self.step, self.seconds = 0, 0.0
-        self.part: list[Any] = []
-        self.rows: list[dict[str, float]] = []
-        self.settings = settings
-        self.says = json.dumps(
-            {"settings": asdict(settings), "model": repr(model.config), "ids": length, "taught": taught}
-        )
-
-    def row(self, path: Any, begun: float) -> None:
-        """Tell of the steps since the last row."""
-        loss = float(torch.stack(self.part).mean())
-        if not np.isfinite(loss):
-            raise ModelError(f"the loss is {loss} at step {self.step}; try a smaller learning rate")
-        self.part.clear()
-        self.seconds = time.monotonic() - begun
-        each = self.settings.context * self.settings.batch
-        self.rows.append({"step": self.step, "tokens": self.step * each, "loss": loss, "seconds": self.seconds})
-        if path is not None:
-            with Path(path).open("a") as file:
-                file.write(json.dumps(self.rows[-1]) + "\n")
-
-    def save(self, path: Path) -> None:
-        """Write all that the rest of the training depends on; the old file stays until the new one is complete."""
-        content = {
-            "says": self.says,
-            "model": self.model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "step": self.step,
-            "seconds": self.seconds,
-            "rows": self.rows,
-            "part": [float(x) for x in self.part],
-            "random": [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])],
-        }
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-
-    def load(self, path: Path) -> None:
-        """Go on from a file."""
-        content = torch.load(path, map_location=self.model.embed.weight.device, weights_only=True)
-        if content["says"] != self.says:
-            raise ResumeMismatch(f"{path}: is of another training; give the same settings, or another file")
-        self.model.load_state_dict(content["model"])
-        for optimizer, saved in zip(self.optimizers, content["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        self.step, self.seconds, self.rows = content["step"], content["seconds"], content["rows"]
-        self.part = [torch.tensor(x) for x in content["part"]]
-        first, *cards = content["random"]
-        torch.set_rng_state(first.cpu())
-        if cards:
-            torch.cuda.set_rng_state_all([c.cpu() for c in cards])

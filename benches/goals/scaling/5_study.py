@@ -1,0 +1,263 @@
+"""The method end to end on one card: a ladder of small byte-level decoders, a law, larger ones that it told of.
+
+ladder: 0.05, 0.1, 0.3 and 1 million parameters (without embeddings) in 4 shapes of 20, 40 and 80 bytes a parameter: one
+trunk for each shape with branches that cool down; of three sizes a shape with 3 seeds. Text: Python sources of the
+machine's packages and novels, split by file.
+target: 3 million parameters at 20 bytes a parameter in 3 shapes, from wide to deep: told before they are trained (the
+file told.json has it), then trained.
+choice: the least loss told among shapes that are 1.5 times as fast as the deepest, beside the deepest.
+resume: a training that is stopped now and then, and gone on with, comes to the same bits.
+
+--out is a folder: rows.csv gets each row as it comes, files.csv has the files; the same command goes on from there.
+--seconds is for the whole command, which stops in time. --toy yes is small and for a CPU. --novels is their folder.
+
+--planted trains the targets with a hundredth of the learning rate.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+import torch
+from rows import Goal
+
+from cases.bytes_of_python import read
+from cases.pace import Pace
+from cases.serving import Server, Sizes, weights
+from thrifty.exam import continuations
+from thrifty.models import TrainSettings, train_branches
+from thrifty.models.evaluate import log_likelihoods
+from thrifty.models.rungs import RungTrainer, decoder_for
+from thrifty.pairconnect import Bytes
+from thrifty.scaling import ladder, rungs_of, study, table_of
+from thrifty.stats import philox
+
+if TYPE_CHECKING:
+    from thrifty.device import ModelShape
+    from thrifty.scaling import Rung, Study
+
+BEGUN = time.monotonic()
+# Without it products of matrices may give other bits; read when the card is first used.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+goal = Goal(
+    __file__,
+    __doc__,
+    ("torch", "scipy"),
+    {
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "seconds": "470",
+        "out": str(Path(tempfile.gettempdir()) / "scaling_study"),
+        "toy": "no",
+        "novels": "",
+    },
+)
+TOY, DEVICE = goal.options["toy"] == "yes", goal.options["device"]
+SECONDS, OUT = float(goal.options["seconds"]), Path(goal.options["out"])
+WHERE = "gpu" if DEVICE.startswith("cuda") else "cpu"
+CONTEXT, SPEED = 256, 1.5
+#: Rungs begin with this learning rate at a width of 64.
+SIZES, TARGET = (50_000, 100_000, 300_000, 1_000_000), 3_000_000
+MULTIPLES: tuple[int, ...] = (20, 40, 80)
+SHAPES, RATIOS, TARGET_RATIOS, HELD = 4, (4.0, 48.0), (4.0, 40.0), 2_000_000
+if TOY:
+    torch.set_num_threads(1)
+    CONTEXT, SIZES, TARGET, SHAPES, HELD = 64, (2_000, 4_000, 8_000, 16_000), 32_000, 3, 60_000
+    RATIOS, TARGET_RATIOS = (3.0, 16.0), (3.0, 16.0)
+OUT.mkdir(parents=True, exist_ok=True)
+
+
+def say(text: str) -> None:
+    """Tell how it goes."""
+    print(f"{time.monotonic() - BEGUN:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+
+novels = Path(goal.options["novels"]) if goal.options["novels"] else goal.data("text/pgnovels")
+text = read(novels, most=2_000_000 if TOY else None, held=HELD)
+with (OUT / "files.csv").open("w", newline="") as file:
+    csv.writer(file).writerows([("file", "bytes", "sha256"), *text.files])
+say(f"{len(text.files):,} files, {len(text.train):,} bytes to train on, {len(text.held):,} held back")
+
+how: dict[str, Any] = {"multiples": MULTIPLES, "context": CONTEXT, "vocab": 256}
+rungs = ladder(SIZES, seed=goal.seed, repeats=3, again=3, shapes=SHAPES, ratios=RATIOS, **how)
+targets = rungs_of(TARGET, seed=goal.seed, shapes=3, ratios=TARGET_RATIOS, **(how | {"multiples": (20,)}))
+# Trunks of one name are one training; the planted fault has another name, so it takes no row of a sound one.
+if goal.planted:
+    targets = tuple(replace(rung, lr=rung.lr / 100, seed=rung.seed + 1000) for rung in targets)
+device = torch.cuda.get_device_name() if WHERE == "gpu" else "cpu"
+about = {
+    "precision": "bf16" if WHERE == "gpu" else "f32",
+    "data_bytes": str(len(text.train)),
+    "data_files": str(len(text.files)),
+    "data_sha256": text.sha256,
+}
+table = table_of(OUT / "rows.csv", about)
+exam = continuations((novels / "valid.txt").read_text(), 24 if TOY else 240, seed=goal.seed)
+pace = Pace(SECONDS, BEGUN, layer_ms=0.3 if WHERE == "gpu" else 6.0, step_ms=0.7 if WHERE == "gpu" else 3.0)
+names = {rung.name for rung in targets}
+
+
+def after(model: Any, rung: Rung) -> dict[str, float]:
+    """Let a target take the exam."""
+    if rung.name not in names:
+        return {}
+    answers = exam.grade(lambda pairs: log_likelihoods(model, pairs, Bytes())).answers
+    return {"score": sum(one.correct for one in answers) / len(answers)}
+
+
+def graphs() -> bool:
+    """Whether steps can be graphs here: a training of a moment is tried both ways."""
+    (rung, *_) = rungs_of(20_000, **(how | {"multiples": (2,)}))
+    ends = []
+    for graph in (False, True):
+        settings = TrainSettings(
+            context=CONTEXT, batch=4, tokens=40 * 4 * CONTEXT, lr=1e-3, schedule="wsd", warmup_tokens=8 * CONTEXT
+        )
+        model = decoder_for(rung.shape).to(DEVICE)
+        try:
+            ends += [one.loss for one in train_branches(model, text.train, settings, [settings.tokens], graph=graph)]
+        except RuntimeError as error:
+            say(f"no graphs here: {error}")
+            return False
+    say(f"a step as a graph or not: losses {ends[1]:.5f} and {ends[0]:.5f}")
+    return abs(ends[1] - ends[0]) < 0.02 * ends[0]
+
+
+def token_ms(shape: ModelShape, graph: bool) -> float:
+    """Milliseconds a token at batch 1, in the median."""
+    card = WHERE == "gpu"
+    sizes = Sizes(shape.vocab, shape.dim, shape.layers, shape.heads, shape.hidden, cache=CONTEXT)
+    server = Server(
+        sizes,
+        weights(sizes, DEVICE, goal.seed),
+        batch=1,
+        dtype="bfloat16" if card else "float32",
+        graph=graph and card,
+        attention="auto",
+    )
+    found = []
+    for i in range(60):
+        begun = time.perf_counter()
+        for _ in range(10):
+            server.step()
+        server.wait()
+        if i >= 10:
+            found.append((time.perf_counter() - begun) * 100)
+    return median(found)
+
+
+def tell(rung: Rung, number: int, row: Any) -> None:
+    """Say what a row is, and what is left."""
+    pace.took(rung, row)
+    say(
+        f"{rung.name}  {row['n_tokens'] / rung.n_params:3.0f} a parameter: {row['loss']:.4f}  "
+        f"({row['steps'] * rung.batch * rung.context / row['seconds'] / 1e3:,.0f} kB/s)  {pace.left()}"
+    )
+
+
+def predicted(so_far: Study) -> None:
+    """Write down what the law tells, before any target is trained."""
+    told = [
+        {"run": one.rung.name, "loss": one.loss, "low": one.low, "high": one.high, "ms": one.ms}
+        for one in so_far.candidates
+    ]
+    assert so_far.law is not None
+    known = {"when": time.time(), "law": so_far.law.name_, "coefficients": so_far.law.coef_, "told": told}
+    if not goal.planted:
+        (OUT / "told.json").write_text(json.dumps(known, indent=1) + "\n")
+    say(f"law {so_far.law.name_}: {so_far.law.coef_}")
+    for one in told:
+        say(f"told: {one}")
+
+
+pace.plan(rungs, targets, table.rows)
+say(f"{len(rungs)} rungs, {sum(len(rung.lengths) for rung in rungs)} rows; {len(table.rows)} are there; {pace.left()}")
+trainer = RungTrainer(
+    text.train,
+    text.held,
+    device=DEVICE,
+    graph=graphs(),
+    precision="bf16" if WHERE == "gpu" else "f32",
+    settings={"beta2": 0.95},
+    folder=OUT,
+    every=0,
+    stop=pace.over,
+    after=after,
+)
+speeds = {rung.name: (token_ms(rung.shape, False), token_ms(rung.shape, True)) for rung in targets}
+by_shape = {rung.shape: speeds[rung.name][0] for rung in targets}
+say(f"milliseconds a token, without and with a graph: {speeds}")
+found = study(
+    rungs,
+    targets,
+    trainer,
+    table,
+    latency=by_shape.__getitem__,
+    keep=len(targets),
+    predicted=predicted,
+    tell=tell,
+)
+for note in found.notes:
+    say(note)
+
+if goal.wants("ladder"):
+    known = {rung.name for rung in rungs}
+    there = [row for row in table.rows if row["run"] in known]
+    goal.row("ladder/rows", "rows of the ladder", ">= 40", len(there), where=WHERE)
+    seeds: dict[str, set[str]] = {}
+    for row in there:
+        seeds.setdefault(row["run"].rsplit("-s", 1)[0], set()).add(row["seed"])
+    goal.row("ladder/seeds", "shapes with 3 seeds", ">= 3", sum(len(s) >= 3 for s in seeds.values()), where=WHERE)
+    most = max(float(row["epochs"]) for row in there) if there else 0.0
+    goal.row("ladder/epochs", "times the text was seen, at most", "<= 4", most, where=WHERE)
+if found.chosen is None:
+    say("not all is trained: the same command goes on")
+    goal.end()
+if goal.wants("target"):
+    away = [abs(one.loss / one.measured - 1) for one in found.candidates]
+    inside = sum(one.low <= one.measured <= one.high for one in found.candidates)
+    goal.row("target/loss", "losses of 3 M told from at most 1 M: largest error", "<= 2", 100 * max(away), "%", WHERE)
+    goal.row("target/interval", "intervals that have the loss, of 3", ">= 2", inside, where=WHERE)
+    wide = median((one.high - one.low) / one.loss for one in found.candidates)
+    goal.row("target/width", "width of the intervals in the median", "<= 10", 100 * wide, "%", WHERE)
+if goal.wants("choice"):
+    deep = max(found.candidates, key=lambda one: one.rung.shape.layers)
+    fast = [one for one in found.candidates if one.ms * SPEED <= deep.ms]
+    best = min(fast, key=lambda one: one.loss, default=deep)
+    eager, graph = (speeds[deep.rung.name][i] / speeds[best.rung.name][i] for i in (0, 1))
+    worse = 100 * (best.measured / deep.measured - 1)
+    say(f"chosen {best.rung.shape}, deepest {deep.rung.shape}; scores {best.score:.3f} and {deep.score:.3f}")
+    goal.row("choice/eager", "a token at batch 1: the deepest over the chosen shape", ">= 1.5", eager, "x", WHERE)
+    goal.row("choice/graph", "the same as a CUDA graph", ">= 1.5", graph, "x", WHERE)
+    goal.row("choice/loss", "held-out loss of the chosen shape beside the deepest's", "<= 0.5", worse, "%", WHERE)
+if goal.wants("resume"):
+    (rung, *_) = rungs_of(20_000, seed=goal.seed, **(how | {"multiples": (10, 20)}))
+    again: list[float] = []
+    looks = iter(philox(goal.seed).random(10_000) < 0.3)
+    with tempfile.TemporaryDirectory() as folder:
+        sound = replace(trainer, stop=None, after=None, folder=None)
+        whole = [row["loss"] for row in sound(rung, rung.lengths)]
+        stopped = replace(sound, stop=lambda: bool(next(looks)), folder=Path(folder))
+        while len(again) < len(whole):
+            again += [row["loss"] for row in stopped(rung, rung.lengths[len(again) :])]
+    goal.row(
+        "resume/bits",
+        "losses that stops change",
+        "== 0",
+        float(np.sum(np.array(whole) != np.array(again))),
+        where=WHERE,
+    )
+say("done")
+goal.end()

@@ -1,0 +1,141 @@
+"""The irreducible loss of a fitted law, beside the entropy of sources of which it is known.
+
+markov: each symbol depends on the three before. grammar: sentences of a grammar without ambiguity. mixture: documents,
+each wholly of one of two sources. On each a ladder of decoders is trained, sizes by lengths. A law is fitted to their
+losses on held-back text, with an interval of its irreducible loss, and written down; then the entropy is asked.
+
+--out is a folder: <source>.csv gets each row as it comes; the same command goes on from there. --seconds is for all of
+the command, which stops in time. --toy yes is small and for a CPU.
+
+--planted asks for the entropy of another source of the same kind.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import torch
+from rows import Goal
+
+from cases.pace import Pace
+from thrifty.models.rungs import RungTrainer
+from thrifty.scaling import Rung, ScalingLaw, climb, shape_of, table_of
+from thrifty.scaling.sources import Grammar, Markov, Mixture
+from thrifty.scaling.study import runs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BEGUN = time.monotonic()
+# Without it products of matrices may give other bits; read when the card is first used.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+goal = Goal(
+    __file__,
+    __doc__,
+    ("torch", "scipy"),
+    {
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "seconds": "235",
+        "out": str(Path(tempfile.gettempdir()) / "scaling_entropy"),
+        "toy": "no",
+    },
+)
+TOY, DEVICE = goal.options["toy"] == "yes", goal.options["device"]
+OUT, WHERE = Path(goal.options["out"]), "gpu" if DEVICE.startswith("cuda") else "cpu"
+OUT.mkdir(parents=True, exist_ok=True)
+CONTEXT, LAYERS = 128, 2
+SIZES: tuple[int, ...] = (4_000, 10_000, 25_000, 64_000, 160_000, 400_000)
+LENGTHS: tuple[int, ...] = (2_000_000, 4_000_000, 8_000_000, 16_000_000, 32_000_000)
+SYMBOLS, HELD, BATCH, WARM = 12, 4_000_000, 32, 400_000
+if TOY:
+    torch.set_num_threads(1)
+    SIZES, LENGTHS = (1_500, 4_000, 10_000), (250_000, 500_000, 1_000_000)
+    SYMBOLS, HELD, BATCH, WARM = 6, 100_000, 8, 50_000
+SOURCES: dict[str, Callable[[int], Any]] = {
+    "markov": lambda seed: Markov(SYMBOLS, 3, seed=seed),
+    "grammar": lambda seed: Grammar(SYMBOLS, SYMBOLS // 2, SYMBOLS // 2, seed=seed),
+    "mixture": lambda seed: Mixture(SYMBOLS, seed=seed),
+}
+
+
+def say(text: str) -> None:
+    """Tell how it goes."""
+    print(f"{time.monotonic() - BEGUN:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+
+def rung(size: float) -> Rung:
+    """A size at all lengths."""
+    shape, step = shape_of(size, LAYERS, vocab=SYMBOLS), BATCH * CONTEXT
+    lengths = tuple(round(length / step) * step for length in LENGTHS)
+    lr = 5e-3 * math.sqrt(64 / shape.dim)
+    return Rung(shape=shape, lengths=lengths, context=CONTEXT, batch=BATCH, lr=lr, warmup=WARM, seed=goal.seed)
+
+
+rungs = [rung(size) for size in SIZES]
+wanted = [name for name in SOURCES if goal.wants(name)]
+covered = 0
+for i, name in enumerate(wanted):
+    source = SOURCES[name](goal.seed)
+    text = source.draw(LENGTHS[-1] + CONTEXT + 1, seed=goal.seed + 1)
+    held = source.draw(HELD, seed=goal.seed + 2)
+    table = table_of(OUT / f"{name}.csv", {"source": f"{name} {SYMBOLS} {goal.seed}"})
+    # What is left is shared by the sources that are left.
+    until = time.monotonic() - BEGUN
+    share = until + (float(goal.options["seconds"]) - until) / (len(wanted) - i)
+    pace = Pace(
+        share, BEGUN, layer_ms=0.3 if WHERE == "gpu" else 4.0, step_ms=0.7 if WHERE == "gpu" else 3.0, reserve=4
+    )
+    pace.plan(rungs, [], table.rows)
+    say(f"{name}: {len(text):,} symbols, {len(held):,} held back; {pace.left()}")
+    trainer = RungTrainer(
+        text,
+        held,
+        stride=CONTEXT // 2,
+        device=DEVICE,
+        graph=True,
+        settings={"beta2": 0.95},
+        folder=OUT,
+        stop=pace.over,
+    )
+
+    def tell(one: Rung, number: int, row: Any, pace: Pace = pace) -> None:
+        pace.took(one, row)
+        say(f"{one.name}  {row['n_tokens'] / 1e6:5.2f} M: {row['loss']:.4f} in {row['seconds']:.1f} s  {pace.left()}")
+
+    if not climb(rungs, trainer, table, tell=tell):
+        say(f"{name}: stopped; the same command goes on")
+        continue
+    law = ScalingLaw("chinchilla").fit(runs_of(table, rungs)[0], groups="run")
+    low, high = law.bootstrap(n=4000, seed=goal.seed, kind="cluster").interval("E", 0.95)
+    told = {"when": time.time(), "coefficients": law.coef_, "low": low, "high": high, "rows": len(table.rows)}
+    (OUT / f"{name}.told.json").write_text(json.dumps(told, indent=1) + "\n")
+    say(f"{name}: told {told}")
+    entropy = (SOURCES[name](goal.seed + 1000) if goal.planted else source).entropy()
+    inside = low <= entropy.rate <= high
+    covered += inside
+    say(
+        f"{name}: entropy {entropy.rate:.5f} (error {entropy.error:.1e}), told {law.coef_['E']:.5f}, "
+        f"{low:.5f} to {high:.5f}"
+    )
+    width = 100 * (high - low) / law.coef_["E"]
+    goal.row(f"{name}/width", "width of the interval of the irreducible loss", "<= 5", width, "%", WHERE)
+    goal.row(
+        f"{name}/away",
+        "irreducible loss beside the entropy",
+        "-5..5",
+        100 * (law.coef_["E"] / entropy.rate - 1),
+        "%",
+        WHERE,
+    )
+goal.row("all/covered", "intervals that have the entropy", f">= {len(wanted)}", covered, "sources", WHERE)
+goal.end()
