@@ -30,7 +30,7 @@ FIRST_STEPS = 8
 #: Of so many problems one is fitted again as if nothing was known.
 COLD = 20
 #: A share of the sum that a further step would save at most.
-TOLERANCE = 1e-12
+TOLERANCE = 1e-10
 #: Numbers in a piece of memory that is large for glibc, which gives none below 32 MB back once one such was freed.
 KEPT = 3 << 20
 

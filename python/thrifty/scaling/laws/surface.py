@@ -10,12 +10,12 @@ problems are one product of matrices.
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from thrifty.scaling.laws.form import Power, Quadratic
+from thrifty.scaling.laws.layout import layout, places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,13 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thrifty.scaling.laws.form import Form
+    from thrifty.scaling.laws.layout import Polynomial
 
     Values = NDArray[np.float64]
-    #: A sum of products of columns: factors by the sorted names of the columns.
-    Polynomial = dict[tuple[str, ...], float]
-    #: Such sums by the places of coefficients, and of two of them.
-    Vector = dict[int, Polynomial]
-    Matrix = dict[tuple[int, int], Polynomial]
 
 __all__ = ["Point", "Surface"]
 
@@ -68,8 +64,8 @@ class Point:
         for share in self.shares:
             np.multiply(share, inverse, out=share)
         if isinstance(shape, Power):
-            g, eta = surface.shape_at
-            z = np.exp(theta[:, g, None] + theta[:, eta, None] * logs[shape.column])
+            coefficient, exponent = surface.shape_at
+            z = np.exp(theta[:, coefficient, None] + theta[:, exponent, None] * logs[shape.column])
             self.log += np.log1p(z)
             self.shares.append(z / (1.0 + z))
         elif isinstance(shape, Quadratic):
@@ -116,7 +112,7 @@ class Point:
         """Return derivatives of the log, (B, p, n)."""
         surface = self.surface
         out = np.zeros((len(self.log), surface.size, surface.rows))
-        for vector, share in zip(surface.vectors, [1.0, *self.shares], strict=True):
+        for vector, share in zip(surface.vectors, [np.ones_like(self.log), *self.shares], strict=True):
             for at, polynomial in vector.items():
                 out[:, at] += share * surface.column(polynomial)
         return out
@@ -167,15 +163,10 @@ class Surface:
         Coefficients and runs.
     linear : list of int
         Places of linear coefficients.
-    vectors : list of dict
-        Of the slope: columns by the places of their coefficients. The first is that of the first term, and those of
-        other terms are less that.
-    pairs : list of (int, int, bool)
-        Two vectors, and whether they are of one logarithm.
     products : float64[n, c]
         Products of columns that sums are of.
-    to_slope, to_bend : float64[q c, p], float64[q c, p p]
-        What sums of q weights times c products are of.
+    vectors, pairs, to_slope, to_bend
+        See :class:`~thrifty.scaling.laws.layout.Layout`.
     """
 
     def __init__(self, form: Form, logs: Mapping[str, Values]) -> None:
@@ -183,59 +174,11 @@ class Surface:
         self.form, self.size, self.logs = form, len(at), dict(logs)
         self.rows = len(next(iter(logs.values())))
         self.linear = [at[name] for name in form.linear]
-        self.terms = [(at[t.coefficient], [(at[e], c) for c, e in t.powers]) for t in form.terms]
-        own: list[Vector] = []
-        for constant, powers in self.terms:
-            vector: Vector = {constant: {(): 1.0}}
-            for e, column in powers:
-                vector.setdefault(e, {})[(column,)] = -1.0
-            own.append(vector)
-        self.vectors = [own[0], *(_sum(vector, own[0], -1.0) for vector in own[1:])]
-        # Second derivatives that go with shares alone: what a term's square has beyond the first's.
-        first = _product(own[0], own[0])
-        alone = [first, *(_sum(_product(vector, vector), first, -1.0) for vector in own[1:])]
-        groups = [0] * len(own)
-        shape = form.shape
-        if isinstance(shape, Power):
-            self.shape_at = [at[shape.coefficient], at[shape.exponent]]
-            self.vectors.append({self.shape_at[0]: {(): 1.0}, self.shape_at[1]: {(shape.column,): 1.0}})
-            alone.append(_product(self.vectors[-1], self.vectors[-1]))
-            groups.append(1)
-        elif isinstance(shape, Quadratic):
-            self.shape_at = [at[name] for name in (shape.coefficient, shape.centre, shape.drift) if name]
-            height: Vector = {self.shape_at[0]: {(): 1.0}}
-            moved: Vector = {self.shape_at[1]: {(): 1.0}}
-            if shape.drift:
-                moved[self.shape_at[2]] = {("drift",): 1.0}
-            self.vectors += [height, moved]
-            both = _sum(_product(height, moved), _product(moved, height), 1.0)
-            alone += [_product(height, height), both, _product(moved, moved)]
-            groups += [1, 1]
-        each = range(len(self.vectors))
-        self.pairs = [(a, b, groups[a] == groups[b]) for a, b in itertools.combinations_with_replacement(each, 2)]
-        for a, b, _ in self.pairs:
-            product = _product(self.vectors[a], self.vectors[b])
-            alone.append(product if a == b else _sum(product, _product(self.vectors[b], self.vectors[a]), 1.0))
-        self._lay(alone)
-
-    def _lay(self, bends: list[Matrix]) -> None:
-        """Make the products, and say what each sum is a part of."""
-        polynomials = [p for each in (*self.vectors, *bends) for p in each.values()]
-        monomials = dict.fromkeys(monomial for polynomial in polynomials for monomial in polynomial)
-        known = {monomial: i for i, monomial in enumerate(monomials)}
-        self.products = np.stack([self.column({monomial: 1.0}) for monomial in known], axis=1)
-        slope = np.zeros((len(bends), len(known), self.size))
-        bend = np.zeros((len(bends), len(known), self.size, self.size))
-        for line, vector in enumerate(self.vectors):
-            for i, polynomial in vector.items():
-                for monomial, factor in polynomial.items():
-                    slope[line, known[monomial], i] = factor
-        for line, matrix in enumerate(bends):
-            for (i, j), polynomial in matrix.items():
-                for monomial, factor in polynomial.items():
-                    bend[line, known[monomial], i, j] = factor
-        self.to_slope = slope.reshape(-1, self.size)
-        self.to_bend = bend.reshape(-1, self.size**2)
+        self.terms, self.shape_at = places(form.terms, form.shape)
+        laid = layout(form.terms, form.shape)
+        self.vectors, self.pairs = laid.vectors, laid.pairs
+        self.to_slope, self.to_bend = laid.to_slope, laid.to_bend
+        self.products = np.stack([self.column({monomial: 1.0}) for monomial in laid.monomials], axis=1)
 
     def column(self, polynomial: Polynomial) -> Values:
         """Return a sum of products of columns, (n,)."""
@@ -254,24 +197,3 @@ class Surface:
     def take(self, rows: Any) -> Surface:
         """Return it at some of its runs."""
         return Surface(self.form, {name: x[rows] for name, x in self.logs.items()})
-
-
-def _product(a: Vector, b: Vector) -> Matrix:
-    """Multiply two vectors of sums of products of columns: a matrix of such sums."""
-    out: Matrix = {}
-    for (i, x), (j, y) in itertools.product(a.items(), b.items()):
-        to = out.setdefault((i, j), {})
-        for (m, f), (n, g) in itertools.product(x.items(), y.items()):
-            key = tuple(sorted((*m, *n)))
-            to[key] = to.get(key, 0.0) + f * g
-    return out
-
-
-def _sum(a: dict[Any, Polynomial], b: dict[Any, Polynomial], factor: float) -> dict[Any, Polynomial]:
-    """Add vectors or matrices, the second times a factor."""
-    out = {at: dict(polynomial) for at, polynomial in a.items()}
-    for at, polynomial in b.items():
-        to = out.setdefault(at, {})
-        for monomial, value in polynomial.items():
-            to[monomial] = to.get(monomial, 0.0) + factor * value
-    return out
