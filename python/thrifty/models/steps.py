@@ -87,6 +87,8 @@ class GraphStep:
             batch = text[begin.index_select(0, self.at)[0][:, None] + reach].long()
             self.loss.copy_(learn(model, batch, settings, optimizers, dense, None))
 
+        # A graph keeps no tensor that it reads: what work reads lives as long as it does.
+        self._work = work
         self._replay = captured(work, model, optimizers) if device.type == "cuda" else work
 
     def __call__(self, step: int, rate: float) -> Any:
