@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tests.command import wait_for
 from thrifty.errors import ModelError, ResumeMismatch
 from thrifty.models import Decoder, DecoderConfig, TrainSettings, train, train_branches
 from thrifty.models.schedule import falls_at, rate_of
+from thrifty.models.steps import GraphStep, captured, optimizers_of
 from thrifty.pairconnect import PairSpec
 
 TEXT = np.frombuffer(b"the quick brown fox jumps over the lazy dog; pack my box with five dozen jugs. " * 40, np.uint8)
@@ -177,3 +179,29 @@ def test_what_a_graph_refuses() -> None:
     for model in (decoder(dropout=0.1), decoder(mixers=("pair", "attention"))):
         with pytest.raises(ValueError, match="graph: a model of tables or with dropout"):
             train(model, TEXT, SETTINGS, graph=True)
+
+
+def test_a_capture_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a card does before and while it captures a step is undone: fresh, and where moments are there already.
+
+    There is no card here: streams and graphs are stand-ins, and a replay is a call.
+    """
+    stand_in = mock.MagicMock()
+    for name in ("Stream", "current_stream", "stream", "CUDAGraph", "graph"):
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+
+    def trained(captures: bool) -> bytes:
+        model = decoder()
+        dense, tables = model.parameters_of()
+        optimizers = optimizers_of(model, dense, tables, SETTINGS, graph=True)
+        take = GraphStep(model, TEXT, SETTINGS, optimizers)
+        for step in range(6):
+            if captures and step in (0, 3):
+                replay = captured(take._replay, model, optimizers)
+                assert replay is stand_in.return_value.replay
+            take(step, rate_of(step, SETTINGS))
+        return weights(model)
+
+    assert trained(captures=True) == trained(captures=False)
+    assert stand_in.return_value.__enter__.call_count == 4
+    assert not torch.are_deterministic_algorithms_enabled()

@@ -74,7 +74,7 @@ MULTIPLES: tuple[int, ...] = (20, 40, 80)
 SHAPES, RATIOS, TARGET_RATIOS, HELD = 4, (4.0, 48.0), (4.0, 40.0), 2_000_000
 if TOY:
     torch.set_num_threads(1)
-    CONTEXT, SIZES, TARGET, SHAPES, HELD = 64, (2_000, 4_000, 8_000, 16_000), 32_000, 3, 60_000
+    CONTEXT, SIZES, TARGET, SHAPES, HELD = 64, (1_500, 2_500, 4_000, 6_500), 12_000, 2, 60_000
     RATIOS, TARGET_RATIOS = (3.0, 16.0), (3.0, 16.0)
 OUT.mkdir(parents=True, exist_ok=True)
 

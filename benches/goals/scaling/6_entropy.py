@@ -53,17 +53,20 @@ goal = Goal(
 TOY, DEVICE = goal.options["toy"] == "yes", goal.options["device"]
 OUT, WHERE = Path(goal.options["out"]), "gpu" if DEVICE.startswith("cuda") else "cpu"
 OUT.mkdir(parents=True, exist_ok=True)
-CONTEXT, LAYERS = 128, 2
-SIZES: tuple[int, ...] = (4_000, 10_000, 25_000, 64_000, 160_000, 400_000)
-LENGTHS: tuple[int, ...] = (2_000_000, 4_000_000, 8_000_000, 16_000_000, 32_000_000)
-SYMBOLS, HELD, BATCH, WARM = 12, 4_000_000, 32, 400_000
+CONTEXT = 128
+#: Parameters and layers.
+SIZES = ((4_000, 2), (10_000, 2), (25_000, 2), (64_000, 3), (160_000, 4))
+LENGTHS: tuple[int, ...] = (6_000_000, 12_000_000, 24_000_000, 48_000_000)
+SYMBOLS, HELD, BATCH, WARM = 8, 4_000_000, 32, 800_000
 if TOY:
+    # As many steps of smaller ones, on smaller sources.
     torch.set_num_threads(1)
-    SIZES, LENGTHS = (1_500, 4_000, 10_000), (250_000, 500_000, 1_000_000)
-    SYMBOLS, HELD, BATCH, WARM = 6, 100_000, 8, 50_000
+    SIZES = ((1_300, 2), (3_000, 2), (6_000, 2), (12_000, 2))
+    LENGTHS = tuple(length // 8 for length in LENGTHS)
+    SYMBOLS, HELD, BATCH, WARM = 4, 200_000, 4, 100_000
 SOURCES: dict[str, Callable[[int], Any]] = {
     "markov": lambda seed: Markov(SYMBOLS, 3, seed=seed),
-    "grammar": lambda seed: Grammar(SYMBOLS, SYMBOLS // 2, SYMBOLS // 2, seed=seed),
+    "grammar": lambda seed: Grammar(SYMBOLS + 4, SYMBOLS // 2, SYMBOLS // 2, growth=0.6, opening=2, seed=seed),
     "mixture": lambda seed: Mixture(SYMBOLS, seed=seed),
 }
 
@@ -73,19 +76,19 @@ def say(text: str) -> None:
     print(f"{time.monotonic() - BEGUN:6.1f} s  {text}", file=sys.stderr, flush=True)
 
 
-def rung(size: float) -> Rung:
+def rung(size: float, layers: int, symbols: int) -> Rung:
     """A size at all lengths."""
-    shape, step = shape_of(size, LAYERS, vocab=SYMBOLS), BATCH * CONTEXT
+    shape, step = shape_of(size, layers, vocab=symbols), BATCH * CONTEXT
     lengths = tuple(round(length / step) * step for length in LENGTHS)
     lr = 5e-3 * math.sqrt(64 / shape.dim)
     return Rung(shape=shape, lengths=lengths, context=CONTEXT, batch=BATCH, lr=lr, warmup=WARM, seed=goal.seed)
 
 
-rungs = [rung(size) for size in SIZES]
 wanted = [name for name in SOURCES if goal.wants(name)]
 covered = 0
 for i, name in enumerate(wanted):
     source = SOURCES[name](goal.seed)
+    rungs = [rung(size, layers, source.symbols) for size, layers in SIZES]
     text = source.draw(LENGTHS[-1] + CONTEXT + 1, seed=goal.seed + 1)
     held = source.draw(HELD, seed=goal.seed + 2)
     table = table_of(OUT / f"{name}.csv", {"source": f"{name} {SYMBOLS} {goal.seed}"})
@@ -116,7 +119,11 @@ for i, name in enumerate(wanted):
         say(f"{name}: stopped; the same command goes on")
         continue
     law = ScalingLaw("chinchilla").fit(runs_of(table, rungs)[0], groups="run")
-    low, high = law.bootstrap(n=4000, seed=goal.seed, kind="cluster").interval("E", 0.95)
+    low, high = law.interval("E", 0.95)
+    others = {
+        kind: law.bootstrap(n=1000, seed=goal.seed, kind=kind).interval("E", 0.95) for kind in ("case", "cluster")
+    }
+    say(f"{name}: by bootstraps of runs, and of trunks: {others}")
     told = {"when": time.time(), "coefficients": law.coef_, "low": low, "high": high, "rows": len(table.rows)}
     (OUT / f"{name}.told.json").write_text(json.dumps(told, indent=1) + "\n")
     say(f"{name}: told {told}")

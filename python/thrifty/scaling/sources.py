@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Entropy", "Grammar", "Markov", "Mixture"]
 
-#: Texts are drawn as so many streams side by side, one behind the other in the end.
-STREAMS = 512
+#: Texts are drawn as streams side by side, of so many symbols at least, and so many streams at most.
+LEAST, STREAMS = 2048, 4096
 #: Documents that a mixture's entropy is estimated from.
 DOCUMENTS = 200_000
 
@@ -293,7 +293,7 @@ def _rows_entropy(table: Table) -> Table:
 def _streams(n: int) -> tuple[int, int]:
     if n < 1:
         raise ValueError(f"n: {n} symbols are no text")
-    streams = min(STREAMS, n)
+    streams = min(STREAMS, max(1, n // LEAST))
     return streams, -(-n // streams)
 
 

@@ -1,0 +1,111 @@
+"""`thrifty scaling train`: rows, a law, models; the same command goes on after a kill."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command import said, wait_for
+from thrifty.models import load_decoder
+
+TEXT = "".join(
+    f"{i} bottles of beer on the wall, {i * i} bottles of beer. Take one down, pass it on. " for i in range(700)
+)
+SMALL = (
+    "--sizes",
+    "1500,2500,4000",
+    "--shapes",
+    "2",
+    "--multiples",
+    "6,12",
+    "--context",
+    "32",
+    "--law",
+    "chinchilla_tied",
+)
+TARGET = ("--target-params", "7k", "--target-multiple", "6", "--keep", "2", "--questions", "8", "--threads", "1")
+ARGUMENTS = (*SMALL, *TARGET, "--repeats", "0", "--json")
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_text(TEXT)
+    return path
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    with (out / "runs.csv").open(newline="") as file:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def straight(text: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("straight") / "study"
+    done = said("scaling", "train", text, "--out", out, *ARGUMENTS)
+    assert done.returncode == 0, done.stderr
+    return out, json.loads(done.stdout)
+
+
+def test_a_study(straight: tuple[Path, dict[str, Any]]) -> None:
+    out, found = straight
+    assert found["rows"] == len(rows(out)) == 8 + 2
+    assert found["law"] == "chinchilla_tied"
+    kept = [one for one in found["candidates"] if one["kept"]]
+    assert [one["measured"] is not None for one in kept] == [True, True]
+    chosen = found["chosen"]
+    assert chosen["score"] == max(one["score"] for one in kept)
+    model, _, training = load_decoder(chosen["model"])
+    assert model.config.dim == chosen["d_model"]
+    assert training["tokens"] == chosen["n_tokens"]
+    assert all(float(row["loss"]) < 5 for row in rows(out))
+    assert not list(out.glob("*.trunk"))
+
+
+def test_the_table_can_be_fitted(straight: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    done = said(
+        "scaling", "fit", straight[0] / "runs.csv", "-o", tmp_path / "fit.json", "--law", "chinchilla_tied", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_killed_study_goes_on(text: Path, straight: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    out, command = tmp_path / "study", [sys.executable, "-m", "thrifty", "scaling", "train", str(text)]
+    with subprocess.Popen([*command, "--out", str(out), *ARGUMENTS]) as process:
+        wait_for(out / "runs.csv")
+        process.kill()
+    # And half a row, as a machine that stops leaves it.
+    with (out / "runs.csv").open("a") as file:
+        file.write("2x16-")
+    done = said("scaling", "train", text, "--out", out, *ARGUMENTS)
+    assert done.returncode == 0, done.stderr
+    assert rows(out) == rows(straight[0])
+    assert json.loads(done.stdout)["candidates"] == straight[1]["candidates"]
+
+
+def test_what_is_refused(text: Path, straight: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    def refused(*arguments: object, status: int) -> str:
+        done = said("scaling", "train", *arguments)
+        assert done.returncode == status, done.stderr
+        assert done.stdout == ""
+        assert done.stderr.count("\n") == 1
+        return done.stderr
+
+    out = ("--out", tmp_path / "out")
+    assert "--slo-ms needs --profile" in refused(text, *out, *TARGET, "--slo-ms", "1", status=2)
+    assert "numbers are needed" in refused(text, *out, *TARGET, "--multiples", "x", status=2)
+    assert "no size of a ladder" in refused(text, *out, "--target-params", "5", status=2)
+    assert "--device tpu" in refused(text, *out, *TARGET, "--device", "tpu", status=2)
+    short = tmp_path / "short.txt"
+    short.write_text("short")
+    assert "are too few to train on" in refused(short, *out, *TARGET, *SMALL, "--questions", "0", status=1)
+    assert "No such file" in refused(tmp_path / "none", *out, *TARGET, *SMALL, status=1)
+    other = tmp_path / "other.txt"
+    other.write_text(TEXT * 2)
+    assert "data_bytes is" in refused(other, "--out", straight[0], *ARGUMENTS, status=1)
