@@ -196,6 +196,8 @@ def _scores(trials: Mapping[Any, Trial]) -> dict[Any, float]:
     by the others; one that no cut by size could show must be better by :data:`BETTER`.
     """
     fitted = {key: trial for key, trial in trials.items() if trial.law is not None}
+    if not fitted:
+        return {}
     by_size = {cut for trial in fitted.values() for cut in trial.by_size if cut in trial.errors}
     cuts = sorted({cut for trial in fitted.values() for cut in trial.errors})
     weight = {cut: 2.0 if cut in by_size else 1.0 for cut in cuts}
