@@ -39,7 +39,7 @@ DEPTHS = (1, 2, 6, 16)
 #: Beyond both ends of these, and a long prompt.
 ENDS = {False: ((1.3e6, 24), (25e6, 2)), True: ((3e6, 32), (1.1e9, 8))}
 AT_ENDS, PROMPT = ((1, 2), (1, 8), (16, 1), (1, 64)), 512
-CONTEXT, LONG = 32, 512
+CONTEXT, LONG, LONGEST = 32, 512, 2048
 VOCAB, VOCABS = 256, (4096, 16_000, 50_000)
 
 
@@ -82,6 +82,7 @@ def calls_to_time(dtype_bytes: float, *, large: bool = False) -> list[Point]:
     ]
     # Keys and values, and the output layer, apart from the rest.
     points += [Point(shape=shape(size, layers), context=LONG) for size in some for layers in (2, 12)]
+    points += [Point(shape=shape(size, layers), context=LONGEST) for size, layers in zip(some[:2], (4, 6), strict=True)]
     points += [
         Point(shape=shape(size, layers, vocab), context=CONTEXT)
         for size, depths in zip(some, ((2, 6), (3, 10), (4, 12)), strict=True)
