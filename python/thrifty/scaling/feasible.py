@@ -93,8 +93,17 @@ def front(first: Any, second: Any, among: NDArray[np.bool_] | None = None) -> ND
     first, second = np.asarray(first, float), np.asarray(second, float)
     mask = np.isfinite(first) & np.isfinite(second)
     at = np.flatnonzero(mask if among is None else mask & among)
-    order = at[np.lexsort((at, second[at], first[at]))]
-    falling = second[order]
-    before = np.concatenate([[np.inf], np.minimum.accumulate(falling)[:-1]]) if len(order) else falling
-    best: NDArray[np.int64] = order[falling < before]
-    return best
+    if not len(at):
+        return at
+    # What is worse in one than the best of the other can't be on it; the rest is few.
+    at = at[(first[at] <= first[at[second[at].argmin()]]) & (second[at] <= second[at[first[at].argmin()]])]
+    at = _falling(second, at[np.argsort(first[at], kind="stable")])
+    return _falling(second, at[np.lexsort((at, second[at], first[at]))])
+
+
+def _falling(values: Values, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return those that are below all before them."""
+    falling = values[order]
+    before = np.concatenate([[np.inf], np.minimum.accumulate(falling)[:-1]])
+    below: NDArray[np.int64] = order[falling < before]
+    return below

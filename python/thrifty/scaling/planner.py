@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +39,7 @@ SAME_LOSS, SAME_SIZE, GAIN = 0.005, 0.05, 0.05
 #: Columns that a front may set against the loss.
 AGAINST = ("ms", "flops", "memory_gb", "joules")
 #: Runs that are predicted at a time.
-BLOCK = 65_536
+BLOCK = 16_384
 #: What each limit holds: a column, or where it must be sure another one. What was solved for is there up to last bits.
 LIMITS = {
     "max_loss": ("loss", "hi", 1 + 1e-9),
@@ -60,8 +62,9 @@ class Plan:
     columns : dict of str to float64[n]
         ``n_params``, ``n_tokens``; ``loss``, ``lo``, ``hi``, ``decades_beyond``; ``train_flops`` (6 N D),
         ``serve_flops`` (2 N for each lifetime token), ``flops``; ``memory_gb``, of weights and cache; ``ms``,
-        ``ms_low``, ``ms_high`` a new token, ``first_ms`` until the first, ``outside`` 1 where the device's law is beyond what was timed; ``joules`` a
-        new token; ``accuracy``, ``accuracy_lo``, ``accuracy_hi``. Those that nothing tells are not there.
+        ``ms_low``, ``ms_high`` a new token, ``first_ms`` until the first, ``outside`` 1 where the device's law is
+        beyond what was timed; ``joules`` a new token; ``accuracy``, ``accuracy_lo``, ``accuracy_hi``. Those that
+        nothing tells are not there.
     feasible : bool[n]
         Which keep all limits.
     fronts : dict of str to int64[k]
@@ -222,7 +225,8 @@ def plan(
     feasible = kept(limits, len(some))
     if not feasible.any():
         raise Infeasible(unmet(limits, lambda at: str(some[at])))
-    best = int(_ranked(columns, feasible, objective)[0])
+    least = np.where(feasible, columns[OBJECTIVES[objective]], np.inf)
+    best = int(_ranked(columns, least == least.min(), objective)[0])
     gain = _shape_gain(columns, best)
     return Plan(
         wish=wish,
@@ -268,15 +272,23 @@ def _predicted(law: ScalingLaw, shapes: Shapes, wish: Wish) -> dict[str, Values]
 
 
 def _losses(law: ScalingLaw, runs: Runs, interval: float) -> dict[str, Values]:
-    """Return predictions, in blocks that stay in the cache of a core."""
-    names = ("loss", "lo", "hi", "decades_beyond")
-    blocks = []
-    for start in range(0, len(runs), BLOCK):
+    """Return predictions, by blocks in threads: numpy lets others work, and a block stays in the cache of a core."""
+    asked, told = ("n_params", "n_tokens", "d_model", "n_layers"), ("loss", "lo", "hi", "decades_beyond")
+    out = {name: np.empty(len(runs)) for name in told}
+
+    def block(start: int) -> None:
         part = slice(start, start + BLOCK)
-        asked = ("n_params", "n_tokens", "d_model", "n_layers")
         found = law.predict(replace(runs, **{name: getattr(runs, name)[part] for name in asked}), interval=interval)
-        blocks.append([getattr(found, name) for name in names])
-    return {name: np.concatenate(parts) for name, parts in zip(names, zip(*blocks, strict=True), strict=True)}
+        for name in told:
+            out[name][part] = getattr(found, name)
+
+    starts = range(0, len(runs), BLOCK)
+    if len(starts) == 1:
+        block(0)
+        return out
+    with ThreadPoolExecutor(min(len(starts), os.cpu_count() or 1)) as pool:
+        list(pool.map(block, starts))
+    return out
 
 
 def _limits(columns: dict[str, Values], wish: Wish) -> list[Limit]:
@@ -287,9 +299,9 @@ def _limits(columns: dict[str, Values], wish: Wish) -> list[Limit]:
     return found
 
 
-def _ranked(columns: dict[str, Values], feasible: NDArray[np.bool_], objective: str) -> NDArray[np.int64]:
-    """Return the feasible, the best first; among equals by loss, latency and memory."""
-    at = np.flatnonzero(feasible)
+def _ranked(columns: dict[str, Values], among: NDArray[np.bool_], objective: str) -> NDArray[np.int64]:
+    """Return some shapes, the best first; among equals by loss, latency and memory."""
+    at = np.flatnonzero(among)
     names = [name for name in (OBJECTIVES[objective], "loss", "ms", "memory_gb") if name in columns]
     order: NDArray[np.int64] = at[np.lexsort((at, *(columns[name][at] for name in reversed(names))))]
     return order
