@@ -12,7 +12,7 @@ from thrifty.scaling import Runs, ScalingLaw
 def columns(n: int = 40, seed: int = 0, noise: float = 0.005) -> dict[str, list[float]]:
     """Runs of a law of sizes, tokens and shapes, with noise."""
     rng = np.random.default_rng(seed)
-    sizes = rng.choice(np.geomspace(2e7, 1e9, 8), n)
+    sizes = rng.choice(np.geomspace(2e7, 1e9, 8), n) * rng.uniform(0.98, 1.02, n)
     tokens = sizes * rng.choice([10.0, 20.0, 40.0, 160.0], n)
     depth = rng.choice([4.0, 8.0, 12.0, 24.0], n)
     width = np.round(np.sqrt(sizes / 12 / depth))

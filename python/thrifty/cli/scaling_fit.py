@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fit"]
 
-#: Bytes of a form of own terms.
-MOST_FORM = 1 << 16
+#: Bytes of a form of own terms, and laws tried that people are shown.
+MOST_FORM, LAWS = 1 << 16, 4
 
 
 def fit(
@@ -69,10 +69,10 @@ def fit(
     options: dict[str, Any] = {"loss": loss, "delta": delta, "tie": tied(tie)}
     fitted = fit_to(given, law, options, groups)
     if bootstraps:
-        kind: Any = "case" if groups is None else "cluster"
+        kind: Any = "case" if fitted.groups_ is None else "cluster"
         fitted.draws_ = fitted.bootstrap(bootstraps, seed=seed, kind=kind, threads=threads)
     save_fit(fitted, out)
-    notes = [*fitted.notes_, *repeated(given, groups)]
+    notes = [*fitted.advice_, *fitted.certificate_.notes, *repeated(fitted)]
     for text in notes:
         common.note(text)
     if json_:
@@ -129,14 +129,14 @@ def tied(texts: list[str] | None) -> list[str] | None:
     return names or None
 
 
-def repeated(runs: Runs, groups: str | None) -> list[str]:
+def repeated(law: ScalingLaw) -> list[str]:
     """Say that rows hang together, where several have one name and nobody said so."""
-    names = set(runs.names)
-    if groups is not None or len(names) < 2 or 2 * len(names) > len(runs):
+    names, rows = set(law.runs_.names), len(law.runs_)
+    if law.groups_ is not None or len(names) < 2 or 2 * len(names) > rows:
         return []
-    column = dict(runs.source.columns).get("run", "run")
+    column = dict(law.runs_.source.columns).get("run", "run")
     return [
-        f"{len(runs)} rows are of {len(names)} runs: --groups {column} takes those of one run together; without it "
+        f"{rows} rows are of {len(names)} runs: --groups {column} takes those of one run together; without it "
         "intervals are too narrow"
     ]
 
@@ -144,10 +144,6 @@ def repeated(runs: Runs, groups: str | None) -> list[str]:
 def told(law: ScalingLaw) -> dict[str, Any]:
     """Return a fit as JSON has it."""
     runs, source = law.runs_, law.runs_.source
-    coefficients: dict[str, Any] = {}
-    for name, value in law.coef_.items():
-        low, high = (None, None) if law.draws_ is None else law.draws_.interval(name)
-        coefficients[name] = {"value": value, "low": low, "high": high}
     data = {
         "path": source.path,
         "sha256": source.sha256,
@@ -164,18 +160,27 @@ def told(law: ScalingLaw) -> dict[str, Any]:
             "delta": law.delta,
             "tie": list(law.tie or ()),
             "objective": law.objective_,
-            "coefficients": coefficients,
-            "intervals": None
-            if law.draws_ is None
-            else {"kind": law.draws_.kind, "level": 0.95, "draws": len(law.draws_.values)},
+            "coefficients": law.coef_,
+            "level": 0.95,
+            "intervals": {name: law.interval(name) for name in law.coef_},
+            "bootstrap": bootstrap_told(law),
             "certificate": asdict(law.certificate_),
             "score": law.score(runs),
-            "choice": choice_told(law),
+            "choice": [asdict(candidate) for candidate in law.choice_],
             "groups": None if law.groups_ is None else len(set(law.groups_)),
             "data": data,
         }
     )
     return values
+
+
+def bootstrap_told(law: ScalingLaw) -> dict[str, Any] | None:
+    """Return what refits to other draws gave, where there were some."""
+    draws = law.draws_
+    if draws is None:
+        return None
+    intervals = {name: draws.interval(name) for name in draws.names}
+    return {"kind": draws.kind, "draws": len(draws.values), "units": draws.units, "intervals": intervals}
 
 
 def show(law: ScalingLaw, out: Path) -> None:
@@ -184,14 +189,13 @@ def show(law: ScalingLaw, out: Path) -> None:
     picked = "".join(f", {name} = {value}" for name, value in runs.source.where)
     kind = "all" if runs.counted == "total" else "non-embedding"
     rows = [("runs", f"{len(runs):,} of {runs.source.path}{picked}; {kind} parameters, loss in {runs.source.unit}")]
+    rows.append(("", f"{'':14}95 % by derivatives" + ("" if law.draws_ is None else f"{'':12}95 % of refits")))
     for name, value in law.coef_.items():
-        between = ""
-        if law.draws_ is not None:
-            low, high = law.draws_.interval(name)
-            between = f"   {low:.5g} to {high:.5g}"
-        rows.append((name, f"{value:.6g}{between}"))
+        low, high = law.interval(name)
+        line = f"{value:<14.6g}{between(low, high):<31}"
+        rows.append((name, line if law.draws_ is None else line + between(*law.draws_.interval(name))))
     if law.draws_ is not None:
-        rows.append(("", f"95 % of {len(law.draws_.values):,} refits, {KINDS[law.draws_.kind]}"))
+        rows.append(("refits", f"{len(law.draws_.values):,}, {KINDS[law.draws_.kind]}"))
     rows.append(
         (
             "fits",
@@ -205,13 +209,21 @@ def show(law: ScalingLaw, out: Path) -> None:
             f"{sound.condition:.3g}",
         )
     )
+    for i, tried in enumerate(law.choice_[:LAWS]):
+        rows.append(
+            (
+                "tried" if i == 0 else "",
+                f"{tried.law}: "
+                + (f"{100 * tried.error:.3g} % off larger runs left out" if tried.largest else tried.why),
+            )
+        )
     rows.append(("fit", str(out)))
     common.table(f"law {law.name_}", rows)
 
 
-def choice_told(law: ScalingLaw) -> Any:
-    """Return the table of laws that were tried, where one was chosen."""
-    return None
+def between(low: float, high: float) -> str:
+    """Write an interval."""
+    return f"{low:.5g} to {high:.5g}"
 
 
 KINDS = {"case": "rows drawn anew", "cluster": "whole groups drawn anew", "residual": "residuals drawn anew"}

@@ -18,6 +18,8 @@ WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 48
 #: Of what is drawn, free at each end of an axis that spans it.
 ROOM = 0.04
+#: Between whole powers of ten, at most so many.
+TICKS = 7
 BAR_LEFT, BAR_RIGHT, BAR_STEP = 300, 96, 28
 GRID_LEFT = 88
 
@@ -67,8 +69,13 @@ class _Axis:
             whole = range(math.ceil(first - 1e-9), math.floor(last + 1e-9) + 1)
             if len(whole) > 2:
                 return [10.0**i for i in whole][:: max(1, (len(whole) - 1) // 6)]
-            parts = [m * 10.0**i for i in range(math.floor(first), math.ceil(last)) for m in (1, 2, 3, 5, 10)]
-            inside = [v for v in dict.fromkeys(parts) if self.least <= v * (1 + 1e-9) and v <= self.most * (1 + 1e-9)]
+            for steps in ((1, 2, 3, 5, 10), (1, 3, 10)):
+                parts = [m * 10.0**i for i in range(math.floor(first), math.ceil(last)) for m in steps]
+                inside = [
+                    v for v in dict.fromkeys(parts) if self.least <= v * (1 + 1e-9) and v <= self.most * (1 + 1e-9)
+                ]
+                if len(inside) <= TICKS:
+                    break
             if len(whole) == 2 or len(inside) > 2:
                 return inside
         step = 10 ** math.floor(math.log10((self.most - self.least) / 4))

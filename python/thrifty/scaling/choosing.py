@@ -28,6 +28,8 @@ __all__ = ["Candidate", "Choice", "choose"]
 BETTER = 0.9
 #: Laws within this factor of the best are rivals: their predictions may be as right.
 RIVALS = 1.25
+#: Errors below are rounding.
+TINY = 1e-12
 #: Tokens a parameter (all parameters) below which a run is under-trained: compute-optimal has 20 (Hoffmann et al. 2022).
 TRAINED = 20.0
 
@@ -141,6 +143,9 @@ def choose(
     near = [trials[key].law for key in order[1:] if scores[key] <= RIVALS * scores[order[0]]]
     law.surprise_, law.shifts_ = trial.surprise, trial.shifts
     law.rivals_ = tuple(rival for rival in near if rival is not None)
+    for rival, key in zip(near, order[1:], strict=False):
+        if rival is not None:
+            rival.surprise_ = trials[key].surprise
     table = _table(trials, scores, order, setting, shape)
     choice = Choice(law, table, (*advice, *_warnings(setting.runs)))
     law.choice_, law.advice_ = choice.table, choice.advice
@@ -178,12 +183,26 @@ def _all(
 
 
 def _scores(trials: Mapping[Any, Trial]) -> dict[Any, float]:
-    """Geometric means of errors over cuts; a cut that a law can't be fitted to is as its average one among those of all."""
-    fitted = {key: trial.errors for key, trial in trials.items() if trial.law is not None}
-    cuts = sorted({cut for errors in fitted.values() for cut in errors})
-    usual = {cut: float(np.median([np.log(e[cut]) for e in fitted.values() if cut in e])) for cut in cuts}
-    level = float(np.mean(list(usual.values())))
-    return {key: float(np.exp(level + np.mean([np.log(e[c]) - usual[c] for c in e]))) for key, e in fitted.items()}
+    """Geometric means of errors over cuts, those by size counting twice.
+
+    Each error is taken relative to the median law's, so that a law that can't be fitted to the runs of some cut is judged
+    by the others; one that no cut by size could show must be better by :data:`BETTER`.
+    """
+    fitted = {key: trial for key, trial in trials.items() if trial.law is not None}
+    if not fitted:
+        return {}
+    by_size = {cut for trial in fitted.values() for cut in trial.by_size if cut in trial.errors}
+    cuts = sorted({cut for trial in fitted.values() for cut in trial.errors})
+    weight = {cut: 2.0 if cut in by_size else 1.0 for cut in cuts}
+    logs = {key: {cut: np.log(max(trial.errors[cut], TINY)) for cut in trial.errors} for key, trial in fitted.items()}
+    usual = {cut: float(np.median([of[cut] for of in logs.values() if cut in of])) for cut in cuts}
+    level = np.average([usual[cut] for cut in cuts], weights=[weight[cut] for cut in cuts])
+    scores = {}
+    for key, of in logs.items():
+        away = np.average([of[cut] - usual[cut] for cut in of], weights=[weight[cut] for cut in of])
+        shown = not by_size or bool(by_size & set(of))
+        scores[key] = float(np.exp(level + away)) / (1.0 if shown else BETTER)
+    return scores
 
 
 def _best(trials: Mapping[Any, Trial]) -> Any:
@@ -193,23 +212,17 @@ def _best(trials: Mapping[Any, Trial]) -> Any:
 
 def _advised(law: Any, setting: Setting, shape: bool) -> tuple[Setting, list[str]]:
     """Return a setting of the data with which the law predicts better, and what was changed."""
-    advice = []
-    for column in shift_columns(setting.runs):
-        if _gain(law, setting, replace(setting, shift=column), shape) < BETTER:
-            setting = replace(setting, shift=column)
-            advice.append(f"losses are shifted by {column}: each of its values has a factor of its own")
+    advice: list[str] = []
+    open_ = ["trained", *shift_columns(setting.runs)]
+    while open_:
+        changes = {name: _change(name, setting) for name in open_}
+        gains = {name: _gain(law, setting, change, shape, kept) for name, (change, kept, _) in changes.items() if change}
+        best = min(gains, key=lambda name: gains[name], default="")
+        if not best or gains[best] >= BETTER:
             break
-    total = setting.runs.sizes.get("total", setting.runs.n_params)
-    trained = setting.runs.n_tokens >= TRAINED * total
-    if 0 < (~trained).sum() < len(trained) / 2:
-        groups = setting.groups and tuple(g for g, kept in zip(setting.groups, trained, strict=True) if kept)
-        fewer = replace(setting, runs=setting.runs.take(trained), groups=groups)
-        if _gain(law, setting, fewer, shape, trained) < BETTER:
-            setting = fewer
-            advice.append(
-                f"{(~trained).sum()} runs of fewer than {TRAINED:.0f} tokens a parameter are left out: with them the law"
-                " predicts others worse; it does not hold for such runs"
-            )
+        setting, _, text = changes[best]
+        advice.append(text)
+        open_ = [name for name in open_ if name != best and (name == "trained" or best == "trained")]
     if {"total", "non_embedding"} <= set(setting.runs.sizes):
         with_, without = (replace(setting, runs=setting.runs.counting(kind)) for kind in ("total", "non_embedding"))
         worse = _gain(law, with_, without, shape)
@@ -217,6 +230,23 @@ def _advised(law: Any, setting: Setting, shape: bool) -> tuple[Setting, list[str
         kind = "with" if worse > 1 / BETTER else "without"
         advice.append(f"parameters are counted {kind} embeddings (errors left out without / with them: {worse:.2f})")
     return setting, advice
+
+
+def _change(name: str, setting: Setting) -> tuple[Setting | None, NDArray[np.bool_] | None, str]:
+    """Return a setting with one change, the rows that it keeps, and what to say of it."""
+    if name != "trained":
+        return replace(setting, shift=name), None, f"losses are shifted by {name}: each of its values has a factor of its own"
+    runs = setting.runs
+    kept = runs.n_tokens >= TRAINED * runs.sizes.get("total", runs.n_params)
+    out = int((~kept).sum())
+    if not 0 < out < len(kept) / 2:
+        return None, None, ""
+    groups = setting.groups and tuple(g for g, stays in zip(setting.groups, kept, strict=True) if stays)
+    text = (
+        f"{out} runs of fewer than {TRAINED:.0f} tokens a parameter are left out: with them the law predicts others worse;"
+        " it does not hold for such runs"
+    )
+    return replace(setting, runs=runs.take(kept), groups=groups), kept, text
 
 
 def _gain(law: Any, before: Setting, after: Setting, shape: bool, rows: NDArray[np.bool_] | None = None) -> float:

@@ -22,7 +22,7 @@ __all__ = ["FAR", "Prediction", "coefficient_interval", "predicted"]
 #: Predictions farther beyond the data, in factors of ten, are flagged.
 FAR = 2.0
 #: Surprises of 1 that are added to those seen, of which there are few.
-EXPECTED = 2.0
+EXPECTED = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +59,12 @@ def predicted(law: Predicting, runs: Runs, level: float, of: Literal["run", "law
         raise ValueError(f"of: 'run' or 'law' is needed, got {of!r}")
     loss = law.loss_at(runs)
     spread = law.scatter_
-    variance, freedom = spread.variances(law.gradient(runs))
-    variance = np.maximum(variance * lack(law, runs), left_out(law, runs)) + between_laws(law, runs)
+    variance, freedom = own(law, runs)
+    for rival in law.rivals_:
+        # A law of more coefficients than the runs can tell is no less sure than a smaller one that does as well.
+        other, of_other = own(rival, runs)
+        variance, freedom = np.minimum(variance, other), np.where(other < variance, of_other, freedom)
+    variance = variance + between_laws(law, runs)
     notes = []
     if law.shifts_ is not None:
         known = law.shifts_.known(runs)
@@ -80,6 +84,12 @@ def predicted(law: Predicting, runs: Runs, level: float, of: Literal["run", "law
     half = stdtrit(freedom, (1 + level) / 2) * np.sqrt(variance)
     beyond = decades_beyond(law, runs)
     return Prediction(loss, loss * np.exp(-half), loss * np.exp(half), beyond, (*notes, *_notes(beyond)))
+
+
+def own(law: Predicting, runs: Runs) -> tuple[Values, Values]:
+    """Return variances (n,) of the log of losses by what a law's coefficients are unsure by, and degrees of freedom."""
+    variance, freedom = law.scatter_.variances(law.gradient(runs))
+    return np.maximum(variance * lack(law, runs), left_out(law, runs)), freedom
 
 
 def lack(law: Predicting, runs: Runs) -> Values:

@@ -147,7 +147,7 @@ class ScalingLaw(Predicting):
         self._hold(scale, measure, runs, weights, bounds)
         self.theta_, self.objective_ = found.theta, float(found.here.value[0])
         self._cold = found.start
-        errors = np.sqrt(np.diag(self.covariance()))
+        errors = np.sqrt(np.maximum(np.diag(self.covariance()), 0.0))
         self.certificate_, weakest = certify(self._surface, scale, found, weights, bounds, errors)
         check_condition(form, self.certificate_.condition, weakest)
         return self
@@ -175,12 +175,13 @@ class ScalingLaw(Predicting):
         groups: tuple[Any, ...] | None,
         theta: Values,
         centre: dict[str, float],
+        start: Values,
     ) -> Self:
         """Become what a fit to these runs ended as, without fitting again."""
         scale, measure = Scale(form, centre), _measure(self.loss, self.delta)
         self.groups_ = groups
         self._hold(scale, measure, runs, weights, limits(scale, scale.centred(runs), _losses(runs)))
-        self.theta_ = self._cold = theta
+        self.theta_, self._cold = theta, start
         log = self._surface.at(theta[None]).log
         self.objective_ = float(measure.rows(log, measure.targets(_losses(runs)), weights)[0][0])
         return self
@@ -191,6 +192,12 @@ class ScalingLaw(Predicting):
         self._scale, self._measure, self._limits = scale, measure, bounds
         self._surface = Surface(scale.form, scale.centred(runs))
         self.unsaid()
+        self.draws_: Draws | None = None
+
+    @property
+    def start_(self) -> Values:
+        """``theta_`` of the start that led to the fit; refits begin there, too."""
+        return self._cold
 
     @property
     def centre_(self) -> dict[str, float]:
@@ -206,7 +213,7 @@ class ScalingLaw(Predicting):
         """Return coefficients, in the order of ``form_.names``, of what :meth:`refit` gave, (..., p)."""
         return self._scale.coefficients(theta)
 
-    def refit(self, weights: ArrayLike, targets: ArrayLike | None = None) -> Values:
+    def refit(self, weights: ArrayLike, targets: ArrayLike | None = None, *, threads: int = 0) -> Values:
         """Fit again with other weights, from where this fit ended; many at once.
 
         Parameters
@@ -215,6 +222,8 @@ class ScalingLaw(Predicting):
             Of the fitted runs; what they weigh already is multiplied.
         targets : float64[B, n] or float64[n], optional
             Losses in place of the runs' own.
+        threads : int
+            0: one for each core; results are the same for any number.
 
         Returns
         -------
@@ -228,7 +237,9 @@ class ScalingLaw(Predicting):
             raise ValueError(f"weights: rows of {n} numbers of at least 0 are needed, got shape {given.shape}")
         if losses.shape not in ((n,), given.shape) or not (np.isfinite(losses).all() and (losses > 0).all()):
             raise ValueError(f"targets: {n} losses above 0, or such rows, are needed, got shape {losses.shape}")
-        return refit(self._surface, self._measure, self.theta_, self._cold, losses, given * self.weights_, self._limits)
+        begin = self.theta_, self._cold
+        given = given * self.weights_
+        return refit(self._surface, self._measure, *begin, losses, given, self._limits, threads)
 
     def bootstrap(
         self,

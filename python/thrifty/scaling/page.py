@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_sections", "write_report"]
 
-KINDS = {"case": "rows drawn anew", "cluster": "whole groups drawn anew", "residual": "residuals drawn anew"}
+KINDS = {
+    "case": "other draws of the rows",
+    "cluster": "other draws of whole groups",
+    "residual": "other draws of the residuals",
+}
 
 
 def write_report(folder: str | os.PathLike[str], law: ScalingLaw) -> Path:
@@ -38,7 +42,8 @@ def write_report(folder: str | os.PathLike[str], law: ScalingLaw) -> Path:
 
 def fit_sections(law: ScalingLaw) -> list[Section]:
     """Return the records of a fit: the law, its residuals, what it tells of other runs, where it comes from."""
-    return [_law_section(law), residual_section(law), curve_section(law), _origin_section(law)]
+    every = [_law_section(law), _choice_section(law), residual_section(law), curve_section(law), _origin_section(law)]
+    return [section for section in every if section is not None]
 
 
 def _law_section(law: ScalingLaw) -> Section:
@@ -53,13 +58,15 @@ def _law_section(law: ScalingLaw) -> Section:
     ]
     if "E" in law.coef_:
         unit = "" if runs.source.unit == "nats a token" else runs.source.unit
-        between = None if law.draws_ is None else law.draws_.interval("E")
-        figures.append(Figure("E", "Loss that no run gets below (E)", law.coef_["E"], unit or "nats", interval=between,
-                              source=_kind(law)))  # fmt: skip
+        figures.append(
+            Figure("E", "Loss that no run gets below (E)", law.coef_["E"], unit or "nats", interval=law.interval("E"),
+                   source="95 %")
+        )  # fmt: skip
     rows = []
     for name, value in law.coef_.items():
-        low, high = ("", "") if law.draws_ is None else law.draws_.interval(name)
-        rows.append([name, value, low, high])
+        refits = () if law.draws_ is None else law.draws_.interval(name)
+        rows.append([name, value, *law.interval(name), *refits])
+    columns = ["", "value", "95 % from", "to", *(() if law.draws_ is None else ("95 % of refits from", "to"))]
     sound = law.certificate_
     checks = [
         ["starts that ended at the lowest sum", f"{sound.reached} of {sound.basins}"],
@@ -73,7 +80,7 @@ def _law_section(law: ScalingLaw) -> Section:
     text += "".join(f"\n\n{note[0].upper()}{note[1:]}." for note in (*runs.notes, *sound.notes))
     return Section("law", "The law", text, [
         *figures,
-        Table("coefficients", f"Coefficients{_kind(law, ', with ')}", ["", "value", "95 % from", "to"], rows),
+        Table("coefficients", "Coefficients" + (f"; {_refits(law)}" if law.draws_ is not None else ""), columns, rows),
         Table("certificate", "How the fit ended", ["", ""], checks),
     ])  # fmt: skip
 
@@ -110,10 +117,31 @@ def _counted(law: ScalingLaw) -> str:
     return "all parameters counted" if law.runs_.counted == "total" else "non-embedding parameters counted"
 
 
-def _kind(law: ScalingLaw, before: str = "") -> str:
-    if law.draws_ is None:
-        return ""
-    return f"{before}95 % of {len(law.draws_.values):,} refits, {KINDS[law.draws_.kind]}"
+def _refits(law: ScalingLaw) -> str:
+    assert law.draws_ is not None
+    return f"{len(law.draws_.values):,} refits to {KINDS[law.draws_.kind]}"
+
+
+def _choice_section(law: ScalingLaw) -> Section | None:
+    """Return the laws that were tried, where one was chosen."""
+    table = law.choice_
+    if not table:
+        return None
+    cuts = list(dict.fromkeys(cut for candidate in table for cut in candidate.largest))
+    rows = [
+        [
+            c.law,
+            c.coefficients,
+            100 * c.error if c.largest else "",
+            *(100 * c.largest[k] if k in c.largest else "" for k in cuts),
+            c.why,
+        ]
+        for c in table
+    ]
+    text = "The law that predicts larger runs best from the smaller, not the one that fits best."
+    text += "".join(f"\n\n{line[0].upper()}{line[1:]}." for line in law.advice_)
+    columns = ["law", "coefficients", "errors left out, %", *(f"{cut}, %" for cut in cuts), ""]
+    return Section("choice", "Why this law", text, [Table("candidates", "Laws that were tried", columns, rows)])
 
 
 def _origin_section(law: ScalingLaw) -> Section:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["curve_section", "residual_section", "residuals"]
 
 #: Rows of a list, and runs that a plot draws.
-ROWS, DOTS = 40, 1_000
+ROWS, DOTS = 15, 1_000
 
 
 def residuals(law: ScalingLaw) -> Values:
@@ -42,7 +42,7 @@ def residual_section(law: ScalingLaw) -> Section:
     both = Series(
         "measured", "Measured losses over what the law tells",
         [ends[0], *told[order].tolist(), ends[1]],
-        {"runs": [math.nan, *measured[order].tolist(), math.nan], "as told": [ends[0], *told[order].tolist(), ends[1]]},
+        {"runs": [math.nan, *measured[order].tolist(), math.nan], "as told": _ends(*ends, len(order) + 2)},
         x_label="told", y_label="measured", dots=("runs",), close=True,
     )  # fmt: skip
     records: list[Record] = [both]
@@ -55,7 +55,7 @@ def residual_section(law: ScalingLaw) -> Section:
         if x[order[-1]] > x[order[0]]:
             records.append(Series(
                 f"residuals_{key}", f"Measured over told, by {label.partition(',')[0]}",
-                x[order].tolist(), {"runs": away[order].tolist(), "as told": [0.0] * len(order)},
+                x[order].tolist(), {"runs": away[order].tolist(), "as told": _ends(0.0, 0.0, len(order))},
                 x_label=label, y_label="%", dots=("runs",), log_x=True, close=True,
             ))  # fmt: skip
     worst = np.argsort(-np.abs(away))[:ROWS]
@@ -64,6 +64,11 @@ def residual_section(law: ScalingLaw) -> Section:
     title = "Runs that are furthest from the law" + (f": {ROWS} of {len(runs):,}" if len(runs) > ROWS else "")
     records.append(Table("furthest", title, columns, table))
     return Section("residuals", "Runs beside the law", "", records)
+
+
+def _ends(first: float, last: float, size: int) -> list[float]:
+    """Return a line from the first point to the last one."""
+    return [first, *[math.nan] * (size - 2), last]
 
 
 def _name(law: ScalingLaw, row: int) -> str:

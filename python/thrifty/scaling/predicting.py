@@ -74,7 +74,7 @@ class Predicting:
     def gradient(self, runs: Runs | Mapping[str, Any]) -> Values:
         """Return derivatives of the log of those losses by ``theta_``, float64[n, p]."""
         point = Surface(self.form_, self._scale.centred(self.counted(Runs.of(runs)))).at(self.theta_[None])
-        return np.ascontiguousarray(point.slope[0].T)
+        return np.ascontiguousarray(point.slopes()[0].T)
 
     def counted(self, runs: Runs) -> Runs:
         """Return runs with the kind of parameters that the law was fitted to, where they have it."""

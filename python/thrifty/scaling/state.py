@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from thrifty.scaling.checked import array, number, text, texts, whole
 from thrifty.scaling.draws import Draws
 from thrifty.scaling.fitting.certificate import Certificate
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form
-from thrifty.scaling.runs import Runs, Source
+from thrifty.scaling.state_choice import chosen_in, chosen_out
+from thrifty.scaling.state_runs import MOST_RUNS, runs_in, runs_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    Values = NDArray[np.float64]
+
 __all__ = ["law_of", "state_of"]
 
-#: Runs, draws, notes, and letters of a text.
-MOST_RUNS, MOST_DRAWS, MOST_NOTES, MOST_LETTERS = 1_000_000, 1_000_000, 100, 10_000
-ARRAYS = ("n_params", "n_tokens", "loss", "d_model", "n_layers")
+MOST_DRAWS = 1_000_000
 
 
 def state_of(law: ScalingLaw) -> dict[str, Any]:
@@ -38,11 +40,13 @@ def state_of(law: ScalingLaw) -> dict[str, Any]:
             "form": law.form_.as_dict(),
             "tie": list(law.tie or ()),
             "theta": law.theta_,
+            "start": law.start_,
             "centre": dict(law.centre_),
         },
+        "chosen": chosen_out(law),
         "certificate": asdict(law.certificate_),
         "draws": None if law.draws_ is None else _draws_out(law.draws_),
-        "runs": _runs_out(law.runs_)
+        "runs": runs_out(law.runs_)
         | {
             "weights": law.weights_,
             "groups": None if law.groups_ is None else [str(label) for label in law.groups_],
@@ -69,17 +73,15 @@ def law_of(state: Mapping[str, Any]) -> ScalingLaw:
         loss=given["loss"],
         delta=number(given["delta"], "law.delta"),
     )
-    runs = _runs_in(state["runs"])
+    runs = runs_in(state["runs"])
     weights = array(state["runs"]["weights"], "runs.weights", len(runs))
     if (weights < 0).any() or not weights.any():
         raise ValueError("runs.weights are not all at least 0, or all 0")
     groups = state["runs"]["groups"]
     if groups is not None:
         groups = texts(groups, "runs.groups", len(runs))
-    theta = array(given["theta"], "law.theta", len(form.names))
-    centre = {text(name, "law.centre"): number(value, "law.centre") for name, value in given["centre"].items()}
     with np.errstate(all="ignore"):
-        law.restore(form, runs, weights, groups, theta, centre)
+        law.restore(form, runs, weights, groups, *_numbers_of(given, form))
         if not np.isfinite(law.loss_at(runs)).all():
             raise ValueError("law.theta tells no finite losses")
     for name, value in law.coef_.items():
@@ -93,7 +95,14 @@ def law_of(state: Mapping[str, Any]) -> ScalingLaw:
     law.certificate_ = _certificate_in(state["certificate"])
     if state["draws"] is not None:
         law.draws_ = _draws_in(law, state["draws"])
+    chosen_in(law, state["chosen"])
     return law
+
+
+def _numbers_of(given: Mapping[str, Any], form: Form) -> tuple[Values, dict[str, float], Values]:
+    """Check theta, the logs that it is measured from, and its start."""
+    theta, start = (array(given[name], f"law.{name}", len(form.names)) for name in ("theta", "start"))
+    return theta, {text(n, "law.centre"): number(v, "law.centre") for n, v in given["centre"].items()}, start
 
 
 def _certificate_in(given: Mapping[str, Any]) -> Certificate:
@@ -101,10 +110,7 @@ def _certificate_in(given: Mapping[str, Any]) -> Certificate:
     if not all(isinstance(value, float) for value in numbers.values()):
         raise ValueError("certificate: gradient, condition, curvature and spread are numbers")
     counts = {name: whole(given[name], f"certificate.{name}", 10**9) for name in ("basins", "reached", "steps")}
-    lists = {name: given[name] for name in ("at_bounds", "notes")}
-    if not all(isinstance(values, list) and len(values) <= MOST_NOTES for values in lists.values()):
-        raise ValueError("certificate: at_bounds and notes are lists")
-    words = {name: texts(values, f"certificate.{name}", len(values)) for name, values in lists.items()}
+    words = {name: texts(given[name], f"certificate.{name}") for name in ("at_bounds", "notes")}
     return Certificate(**numbers, **counts, **words)
 
 
@@ -131,99 +137,3 @@ def _draws_in(law: ScalingLaw, given: Mapping[str, Any]) -> Draws:
         whole(given["units"], "draws.units", MOST_RUNS, least=2 if given["kind"] == "cluster" else 1),
         tuple(name in law.form_.linear for name in names),
     )
-
-
-def _runs_out(runs: Runs) -> dict[str, Any]:
-    return {
-        "source": asdict(runs.source),
-        "rows": len(runs),
-        "counted": runs.counted,
-        "columns": {name: getattr(runs, name) for name in ARRAYS},
-        "sizes": dict(runs.sizes),
-        "names": list(runs.names),
-        "lines": runs.lines,
-        "notes": list(runs.notes),
-    }
-
-
-def _runs_in(given: Mapping[str, Any]) -> Runs:
-    rows = whole(given["rows"], "runs.rows", MOST_RUNS, least=1)
-    if given["counted"] not in ("total", "non_embedding"):
-        raise ValueError("runs.counted is neither total nor non_embedding")
-    columns = {}
-    for name in ARRAYS:
-        values = given["columns"][name]
-        columns[name] = None if values is None and name not in ARRAYS[:3] else positive(values, name, rows)
-    sizes = {text(kind, "runs.sizes"): positive(values, "runs.sizes", rows) for kind, values in given["sizes"].items()}
-    if set(sizes) - {"total", "non_embedding"}:
-        raise ValueError("runs.sizes are neither total nor non_embedding")
-    names = texts(given["names"], "runs.names", rows) if given["names"] else ()
-    lines = given["lines"]
-    if lines is not None and not (isinstance(lines, np.ndarray) and lines.dtype == np.int64 and lines.shape == (rows,)):
-        raise ValueError("runs.lines are no whole numbers of all runs")
-    source = given["source"]
-    return Runs(
-        **columns,
-        names=names,
-        columns={"run": names} if names else {},
-        lines=lines,
-        counted=given["counted"],
-        source=Source(
-            text(source["path"], "source.path"),
-            text(source["sha256"], "source.sha256"),
-            _pairs(source["where"]),
-            _pairs(source["columns"]),
-            text(source["unit"], "source.unit"),
-        ),
-        sizes=sizes,
-        notes=tuple(text(note, "runs.notes") for note in given["notes"]),
-    )
-
-
-def _pairs(given: Any) -> tuple[tuple[str, str], ...]:
-    return tuple((text(first, "source"), text(second, "source")) for first, second in given)
-
-
-def text(value: Any, what: str) -> str:
-    """Check a text."""
-    if not isinstance(value, str) or len(value) > MOST_LETTERS:
-        raise ValueError(f"{what} is no text of at most {MOST_LETTERS:,} letters")
-    return value
-
-
-def texts(values: Any, what: str, size: int) -> tuple[str, ...]:
-    """Check a list of so many texts."""
-    if not isinstance(values, (list, tuple)) or len(values) != size:
-        raise ValueError(f"{what} are no {size} texts")
-    return tuple(text(value, what) for value in values)
-
-
-def whole(value: Any, what: str, most: int, least: int = 0) -> int:
-    """Check a whole number."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{what} is no whole number of {least:,} to {most:,}")
-    return value
-
-
-def number(value: Any, what: str) -> float:
-    """Check a finite number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{what} is no finite number")
-    return float(value)
-
-
-def array(values: Any, what: str, *shape: int) -> NDArray[np.float64]:
-    """Check an array of finite numbers of a shape."""
-    if not isinstance(values, np.ndarray) or values.shape != shape or values.dtype.kind != "f":
-        raise ValueError(f"{what} is no array of numbers of shape {shape}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{what} has numbers that are not finite")
-    return values.astype(np.float64)
-
-
-def positive(values: Any, what: str, rows: int) -> NDArray[np.float64]:
-    """Check an array of finite numbers above 0."""
-    found = array(values, what, rows)
-    if not (found > 0).all():
-        raise ValueError(f"{what} has numbers that are not above 0")
-    return found

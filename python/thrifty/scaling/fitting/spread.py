@@ -34,8 +34,8 @@ def covariance(
     _, first, second, _ = measure.rows(point.log, targets, weights)
     if measure.kind == "huber_log":
         second = weights * measure.inside(point.log[0] - targets, weights)[None]
-    slope = point.slope[0]
-    bend = (slope * second[0]) @ slope.T + point.bend(first)[0]
+    slope = point.slopes()[0]
+    bend = point.derivatives(first, second)[1][0]
     bend[surface.linear, surface.linear] -= (slope @ first[0])[surface.linear]
     scores = (slope * first[0]).T
     if groups is not None:
