@@ -81,7 +81,7 @@ def card() -> Iterator[None]:
         "device": lambda given: contextlib.nullcontext(),
         "synchronize": lambda given: None,
         "get_device_name": lambda given: NAME,
-        "get_device_properties": lambda given: SimpleNamespace(uuid="00000000-0000-0000-0000-000000000000"),
+        "get_device_properties": lambda given: SimpleNamespace(uuid="fake"),
         "device_count": lambda: 1,
     }
     with contextlib.ExitStack() as stack:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +14,11 @@ import pytest
 import torch
 
 from tests.device.cards import NAME, Graph, card
-from thrifty.device import Meter, ModelShape, Point, calibrate
+from tests.device.machine import nvml
+from thrifty.device import DeviceProfile, ModelShape, Point, calibrate, calibration
 from thrifty.device.arrays import Torch, arrays_of
 from thrifty.device.decoder import StepDecoder, memory_for, weights_in
+from thrifty.device.grid import calls_to_time, of_size
 from thrifty.device.timing import measure
 
 SHAPE = ModelShape(layers=3, dim=64, heads=2, hidden=96, vocab=61, tied=True, dtype_bytes=4)
@@ -75,14 +82,20 @@ def test_every_call_is_recorded_once_and_replayed(graphs: bool) -> None:
     assert all(t.ms > 0 for t in timings)
 
 
-def test_a_profile_says_how_calls_were_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """All of a calibration of a card but its sizes, which take a CPU too long."""
-    from thrifty.device import DeviceProfile, calibration
-    from thrifty.device.grid import calls_to_meter, calls_to_time
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes that do not take a CPU too long."""
+    every = [point for point in calls_to_time(2.0) if point.shape.parameters < 2e6]
+    some = [*[p for p in every if p.rows == 1][:10], *[p for p in every if p.rows > 1][:10]]
+    monkeypatch.setattr(calibration, "calls_to_time", lambda size, large: some)
+    meter = [Point(shape=of_size(0.2e6 * batch, 2, dtype_bytes=2), batch=batch) for batch in range(1, 7)]
+    monkeypatch.setattr(calibration, "calls_to_meter", lambda size, large: meter)
 
-    few = [*calls_to_time(2.0)[:12], *calls_to_time(2.0)[-12:]]
-    monkeypatch.setattr(calibration, "calls_to_time", lambda size, large: few)
-    monkeypatch.setattr(calibration, "calls_to_meter", lambda size, large: calls_to_meter(size)[:5])
+
+@pytest.mark.usefixtures("few")
+def test_a_profile_says_how_calls_were_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """All of a calibration of a card but its sizes."""
+    monkeypatch.setenv("THRIFTY_NVML", str(tmp_path / "none"))
     with card():
         profile = calibrate("torch", seconds=0.5, device="cuda", dtype="bf16", graphs=True, energy=True)
         assert profile.mode == "graph"
@@ -94,8 +107,44 @@ def test_a_profile_says_how_calls_were_made(monkeypatch: pytest.MonkeyPatch, tmp
         assert DeviceProfile.load(tmp_path / "p.json") == profile
 
 
+@pytest.mark.usefixtures("few")
+def test_joules_are_those_of_the_card_that_computes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By its UUID, from the management library, while its graphs are replayed."""
+    monkeypatch.setenv("THRIFTY_NVML", str(nvml(tmp_path)))
+    monkeypatch.setenv("FAKE_NVML", str(tmp_path / "told"))
+    with card(), counted(tmp_path / "told"):
+        profile = calibrate("torch", seconds=0.5, device="cuda", dtype="bf16", graphs=True, energy=True)
+    assert profile.notes == ()
+    assert profile.joules is not None
+    assert profile.joules.source == "nvml:GPU-fake"
+    assert all(one.joules > 0 for one in profile.joules.readings)
+
+
+@contextlib.contextmanager
+def counted(file: Path) -> Iterator[None]:
+    """A card of 100 W, whose total moves every few milliseconds."""
+    stop, begun = threading.Event(), time.monotonic()
+
+    def write() -> None:
+        beside = file.with_name("next")
+        beside.write_text(f"{1000 + int(1e5 * (time.monotonic() - begun))} 100000 40 0")
+        beside.replace(file)
+
+    def keep_writing() -> None:
+        while not stop.wait(0.004):
+            write()
+
+    write()
+    thread = threading.Thread(target=keep_writing, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 def test_graphs_are_for_cards() -> None:
     for backend in ("numpy", "torch"):
         with pytest.raises(ValueError, match=f"graphs: {backend} on 'cpu' has none"):
             calibrate(backend, graphs=True)  # type: ignore[arg-type]
-    assert not Meter("cpu").counts

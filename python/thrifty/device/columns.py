@@ -21,7 +21,8 @@ SIZES = ("layers", "dim", "heads", "hidden", "vocab")
 LEVELED = ("layers", "rows", "cache", "bytes")
 """Columns that a name may follow by @ and MiB, where what one of them takes may change its slope."""
 NAMES = (
-    "overhead", "host", "layers", "launches", "heads", "rows", "activations", "cache", "scores", "bytes", "operations",
+    "overhead", "host", "layers", "launches", "heads", "rows", "activations", "cache", "scores", "bytes", "copies",
+    "operations",
 )  # fmt: skip
 FEW = "operations@"
 """Of calls of several rows: operations of up to so many rows, which take longer each."""
@@ -198,6 +199,8 @@ def amounts(calls: Calls, *, head: bool = True) -> dict[str, Any]:
         "cache": cache,
         "scores": scores,
         "bytes": numbers * size,
+        # Few rows are multiplied as one is; for more, libraries copy weights into panels first.
+        "copies": numbers * size * np.clip(np.log2(n / 2) / 2, 0.0, 1.0),
         "operations": 2 * numbers * n + 4 * scores * c.width,
         "numbers": numbers,
         "layer_bytes": c.layer_matrix * size,

@@ -85,12 +85,15 @@ ONE = (
     Form((*HOST, "layers", "cache", *BYTES), (HOST, ("layers", "cache", *BYTES)), 8.0),
 )
 PLAIN = ("layers", "activations", "cache", *BYTES, "operations")
-LEVELED = (*LAYERS, "activations", "cache", *BYTES, *DONE)
+LEVELED = (*LAYERS, "activations", "cache", *BYTES, "copies", *DONE)
+BY_ROWS = ("layers", *ROWS, "activations", "cache", *BYTES, "copies", *DONE)
 SEVERAL = (
     _several(("overhead", *PLAIN), 1.0),
     _several(("overhead", *PLAIN), 8.0),
     _several(("overhead", *LEVELED), 1.0),
     _several(("overhead", *LEVELED), 8.0),
+    _several(("overhead", *BY_ROWS), 1.0),
+    _several(("overhead", "heads", "scores", *BY_ROWS), 1.0),
     _several(("overhead", "heads", "scores", *LEVELED), 1.0),
     _several(("overhead", "heads", "scores", *LEVELED), 8.0),
     _several(PLAIN, 8.0, launched=True),
