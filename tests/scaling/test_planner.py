@@ -100,6 +100,17 @@ def test_sure_holds_at_the_upper_ends() -> None:
     assert 0 < sure.feasible.sum() < loose.feasible.sum()
 
 
+@pytest.mark.parametrize(("objective", "column", "then"), [("loss", "loss", "ms"), ("latency", "ms", "loss")])
+def test_slack_lets_the_next_best_decide(objective: Any, column: str, then: str) -> None:
+    strict = plan(LAW, PROFILE, train_flops=3e19, objective=objective, shapes=SOME)
+    found = plan(LAW, PROFILE, train_flops=3e19, objective=objective, shapes=SOME, slack=0.02)
+    good = found.columns[column] <= 1.02 * found.columns[column].min()
+    assert 1 < good.sum() < len(SOME)
+    assert found.columns[then][found.best] == found.columns[then][good].min()
+    assert found.columns[then][found.best] < strict.columns[then][strict.best]
+    assert found.columns[column][strict.best] == found.columns[column].min()
+
+
 def test_tokens_may_run_out() -> None:
     found = plan(LAW, None, train_flops=1e20, max_tokens=5e9, shapes=SOME)
     assert found.columns["n_tokens"].max() == 5e9
@@ -210,6 +221,8 @@ def test_what_keeps_limits_and_which_binds(values: list[list[float]], most: list
         ({"train_flops": 1e20, "batch": 0}, "batch"),
         ({"train_flops": 1e20, "interval": 1.0}, "interval"),
         ({"train_flops": 1e20, "lifetime_tokens": -1.0}, "lifetime_tokens"),
+        ({"train_flops": 1e20, "slack": -0.1}, "slack"),
+        ({"train_flops": 1e20, "prompt": 0}, "prompt"),
         ({"train_flops": 1e20, "shapes": []}, "shapes"),
     ],
 )

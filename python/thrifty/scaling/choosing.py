@@ -216,7 +216,9 @@ def _advised(law: Any, setting: Setting, shape: bool) -> tuple[Setting, list[str
     open_ = ["trained", *shift_columns(setting.runs)]
     while open_:
         changes = {name: _change(name, setting) for name in open_}
-        gains = {name: _gain(law, setting, change, shape, kept) for name, (change, kept, _) in changes.items() if change}
+        gains = {
+            name: _gain(law, setting, change, shape, kept) for name, (change, kept, _) in changes.items() if change
+        }
         best = min(gains, key=lambda name: gains[name], default="")
         if not best or gains[best] >= BETTER:
             break
@@ -235,7 +237,11 @@ def _advised(law: Any, setting: Setting, shape: bool) -> tuple[Setting, list[str
 def _change(name: str, setting: Setting) -> tuple[Setting | None, NDArray[np.bool_] | None, str]:
     """Return a setting with one change, the rows that it keeps, and what to say of it."""
     if name != "trained":
-        return replace(setting, shift=name), None, f"losses are shifted by {name}: each of its values has a factor of its own"
+        return (
+            replace(setting, shift=name),
+            None,
+            f"losses are shifted by {name}: each of its values has a factor of its own",
+        )
     runs = setting.runs
     kept = runs.n_tokens >= TRAINED * runs.sizes.get("total", runs.n_params)
     out = int((~kept).sum())

@@ -138,6 +138,7 @@ def plan(
     new_tokens: int = 128,
     interval: float = 0.95,
     sure: bool = False,
+    slack: float = 0.0,
     downstream: Downstream | None = None,
 ) -> Plan:
     """Choose what to train: every shape with its loss, latency, costs and memory, and the best that keeps the limits.
@@ -173,6 +174,9 @@ def plan(
         Level of the loss's interval.
     sure : bool
         Whether ``max_loss`` and ``slo_ms`` must hold at the upper ends of the intervals.
+    slack : float
+        Shapes within this share of the best are as good: of those the fastest is picked, or the cheapest without a
+        profile; where something else than the loss is made least, the one of least loss.
     downstream : Downstream, optional
         Tells accuracies from losses.
 
@@ -206,6 +210,7 @@ def plan(
         new_tokens=new_tokens,
         interval=interval,
         sure=sure,
+        slack=slack,
     )
     if profile is None and slo_ms is not None:
         raise ValueError("slo_ms: a limit of latency needs a profile of the device")
@@ -226,7 +231,9 @@ def plan(
     if not feasible.any():
         raise Infeasible(unmet(limits, lambda at: str(some[at])))
     least = np.where(feasible, columns[OBJECTIVES[objective]], np.inf)
-    best = int(_ranked(columns, least == least.min(), objective)[0])
+    then = "loss" if objective != "loss" else "latency" if "ms" in columns else "flops"
+    good = least <= least.min() * (1 + slack)
+    best = int(_ranked(columns, good, then if slack else objective)[0])
     gain = _shape_gain(columns, best)
     return Plan(
         wish=wish,
