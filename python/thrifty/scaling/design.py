@@ -185,8 +185,9 @@ class _Search:
         towards = self.each @ inverse
         own = 1 + (towards * self.each).sum(1)
         if self.criterion == "D":
-            return np.log(own)
-        told: Values = ((towards @ self.aims.T) ** 2).sum(1) / len(self.aims) / own
+            told: Values = np.log(own)
+            return told
+        told = ((towards @ self.aims.T) ** 2).sum(1) / len(self.aims) / own
         return told
 
     def affordable(self, chosen: list[int]) -> NDArray[np.bool_]:

@@ -71,8 +71,8 @@ def unmet(limits: Sequence[Limit], name: Callable[[int], str]) -> str:
         never = [limit.name for limit in limits if not np.isfinite(limit.values).any()]
         return f"no shape keeps {names}; {', '.join(never or names.split())} can't be had with any shape here"
     at = int(over.argmin())
-    nearest = ", ".join(f"{limit.name} {limit.values[at]:.4g}" for limit in limits)
-    return f"no shape keeps {names}, nor all but one of them; nearest is {name(at)}, with {nearest}"
+    values = ", ".join(f"{limit.name} {limit.values[at]:.4g}" for limit in limits)
+    return f"no shape keeps {names}, nor all but one of them; nearest is {name(at)}, with {values}"
 
 
 def front(first: Any, second: Any, among: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def _front(found: Plan, against: str) -> Series:
     on = np.isin(at, front)
 
     def only(values: Any, mask: Any) -> list[float]:
-        return np.where(mask, values[at], np.nan).tolist()
+        return [float(value) if shown else math.nan for value, shown in zip(values[at], mask, strict=True)]
 
     best, pick = "none betters in both", "the pick"
     return Series(

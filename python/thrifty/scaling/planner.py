@@ -320,7 +320,9 @@ def _shape_gain(columns: dict[str, Values], best: int) -> float | None:
     n, loss, ms = columns["n_params"], columns["loss"], columns["ms"]
     peers = np.abs(np.log(n / n[best])) <= math.log1p(SAME_SIZE)
     peers &= loss <= (1 + SAME_LOSS) * loss[peers].min()
-    return float(ms[peers].max() / ms[peers].min() - 1)
+    # Sizes that differ a little are set against what they would take alike.
+    each = ms[peers] / n[peers]
+    return float(each.max() / each.min() - 1)
 
 
 def _notes(law: ScalingLaw, shapes: Shapes, columns: dict[str, Values], best: int, gain: float | None) -> list[str]:
