@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.scaling.planned import HALF, PROFILE, Told, told_loss
 from thrifty.device import ModelShape
+from thrifty.device.energy import EnergyLaw
 from thrifty.errors import Infeasible, MismatchError
 from thrifty.scaling import Shapes, plan, shapes
 from thrifty.scaling.feasible import Limit, front, kept, unmet
@@ -98,6 +100,58 @@ def test_sure_holds_at_the_upper_ends() -> None:
     wanted = (loose.columns["hi"] <= 3.4) & (loose.columns["ms_high"] <= 0.7)
     assert (sure.feasible == wanted).all()
     assert 0 < sure.feasible.sum() < loose.feasible.sum()
+
+
+@pytest.mark.parametrize(
+    ("objective", "slack", "column", "then"), [("loss", 0.02, "loss", "ms"), ("latency", 0.5, "ms", "loss")]
+)
+def test_slack_lets_the_next_best_decide(objective: Any, slack: float, column: str, then: str) -> None:
+    strict = plan(LAW, PROFILE, train_flops=3e19, objective=objective, shapes=SOME)
+    found = plan(LAW, PROFILE, train_flops=3e19, objective=objective, shapes=SOME, slack=slack)
+    good = found.columns[column] <= (1 + slack) * found.columns[column].min()
+    assert 1 < good.sum() < len(SOME)
+    assert found.columns[then][found.best] == found.columns[then][good].min()
+    assert found.columns[then][found.best] < strict.columns[then][strict.best]
+    assert found.columns[column][strict.best] == found.columns[column].min()
+
+
+def test_energy_where_a_counter_told_it() -> None:
+    counted = EnergyLaw(source="a counter", watts=60.0, byte=2e-11, operation=1e-12, spread=0.1, readings=())
+    profile = replace(PROFILE, joules=counted)
+    found = plan(LAW, profile, train_flops=3e19, max_loss=3.4, objective="energy", shapes=SOME, batch=2, new_tokens=64)
+    assert found.joules_source == "a counter"
+    for i in (0, found.best, len(SOME) - 1):
+        one = profile.energy(SOME[i], batch=2, prompt=128, new_tokens=64)
+        assert one is not None
+        assert found.row(i)["joules"] == pytest.approx(one.token_joules, rel=1e-12)
+    assert found.columns["joules"][found.best] == found.columns["joules"][found.feasible].min()
+    assert set(found.fronts) == {"ms", "flops", "memory_gb", "joules"}
+
+
+def test_latencies_are_the_profiles() -> None:
+    found = plan(LAW, PROFILE, train_flops=3e19, shapes=SOME, batch=4, prompt=256, new_tokens=32)
+    for i in (0, 17, len(SOME) - 1):
+        one = PROFILE.latency(SOME[i], batch=4, prompt=256, new_tokens=32)
+        row = found.row(i)
+        told = [row[name] for name in ("ms", "ms_low", "ms_high")]
+        assert told == pytest.approx([one.ms / 32, one.low / 32, one.high / 32], rel=1e-12)
+        assert row["first_ms"] == pytest.approx(one.first_ms, rel=1e-12)
+        assert ("latency beyond what was timed" in row["flags"]) == bool(one.outside)
+
+
+def test_shape_does_not_matter_where_memory_binds() -> None:
+    some = shapes((5e7, 6e8), step=128, layers=(1, 40), aspect=(20, 200), vocab=256)
+    coefficients = tuple(1e-9 if name.startswith("byte@") else 0.0 for name in PROFILE.one.form.names)
+    one = replace(PROFILE.one, coefficients=coefficients)
+    several = replace(PROFILE.several, coefficients=tuple(1e-12 for _ in PROFILE.several.coefficients))
+    bound = plan(LAW, replace(PROFILE, one=one, several=several), train_flops=3e19, shapes=some)
+    assert bound.shape_gain is not None
+    assert bound.shape_gain < 0.05
+    assert any(note.startswith("memory-bound:") for note in bound.notes)
+    free = plan(LAW, PROFILE, train_flops=3e19, shapes=some)
+    assert free.shape_gain is not None
+    assert free.shape_gain > 0.05
+    assert not any(note.startswith("memory-bound:") for note in free.notes)
 
 
 def test_tokens_may_run_out() -> None:
@@ -210,6 +264,8 @@ def test_what_keeps_limits_and_which_binds(values: list[list[float]], most: list
         ({"train_flops": 1e20, "batch": 0}, "batch"),
         ({"train_flops": 1e20, "interval": 1.0}, "interval"),
         ({"train_flops": 1e20, "lifetime_tokens": -1.0}, "lifetime_tokens"),
+        ({"train_flops": 1e20, "slack": -0.1}, "slack"),
+        ({"train_flops": 1e20, "prompt": 0}, "prompt"),
         ({"train_flops": 1e20, "shapes": []}, "shapes"),
     ],
 )

@@ -98,10 +98,10 @@ if goal.wants("plan"):
     rng, other, fronts = np.random.default_rng(goal.seed), 0, 0
     some = shapes((5e7, 1e9), step=128, layers=(1, 40), aspect=(10, 200), hidden_multiple=256)
     each = list(some)
+    ms = np.array([profile.latency(s, batch=1, prompt=128, new_tokens=128).ms / 128 for s in each])
     for _ in range(40):
         flops = 10 ** rng.uniform(18, 21)
         free = plan(law, profile, train_flops=flops, shapes=some, lifetime_tokens=1e11)
-        ms = np.array([profile.latency(s, batch=1, prompt=128, new_tokens=128).ms / 128 for s in each])
         size = np.array([s.parameters for s in each], float)
         tokens = flops / (6 * size)
         wide, deep = np.array([s.dim for s in each], float), np.array([s.layers for s in each], float)

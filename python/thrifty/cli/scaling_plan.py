@@ -43,6 +43,9 @@ def plan(
     sure: Annotated[
         bool, typer.Option("--sure", help="Loss and latency must keep their limits at the upper ends of the intervals.")
     ] = False,
+    slack: Annotated[
+        float, typer.Option("--slack", min=0, help="Within this share of the least loss, the fastest shape is picked.")
+    ] = 0.0,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Sequences at a time.")] = 1,
     prompt: Annotated[int, typer.Option("--prompt", min=1, help="Tokens of a prompt.")] = 128,
     new_tokens: Annotated[int, typer.Option("--new-tokens", min=1, help="Tokens that follow it.")] = 128,
@@ -67,6 +70,10 @@ def plan(
         str, typer.Option("--accuracy", metavar="COLUMN[:TASK]", help="Their column; of JSON objects, which task.")
     ] = "accuracy",
     chance: Annotated[float, typer.Option("--chance", min=0, max=0.999, help="Accuracy of guessing.")] = 0.0,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="COLUMN=VALUE", help="Of --downstream: only rows with this value; may repeat."),
+    ] = None,
     any_device: Annotated[bool, typer.Option("--any-device", help="The profile may be of another device.")] = False,
     top: Annotated[int, typer.Option("--top", min=0, help="Shapes to list, the best first.")] = 5,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of a report.")] = None,
@@ -98,7 +105,7 @@ def plan(
     for name, given in (("n_params", params), ("layers", layers), ("widths", widths), ("aspect", aspect)):
         if given is not None:
             sizes[name] = between(name, given)
-    task = None if downstream is None else curve(downstream, law, accuracy, chance)
+    task = None if downstream is None else curve(downstream, law, accuracy, chance, where)
     found = planned(
         law,
         None if profile is None else DeviceProfile.load(profile, any_device=any_device),
@@ -115,6 +122,7 @@ def plan(
         new_tokens=new_tokens,
         interval=level,
         sure=sure,
+        slack=slack,
         downstream=task,
     )
     pages = [] if out is None else written(out, found, plots)
@@ -136,12 +144,12 @@ def between(name: str, text: str) -> tuple[float, float]:
     return ends
 
 
-def curve(path: Path, law: ScalingLaw, column: str, chance: float) -> Downstream:
+def curve(path: Path, law: ScalingLaw, column: str, chance: float, where: list[str] | None) -> Downstream:
     """Fit how a task's accuracy follows the loss."""
     from thrifty.scaling import Downstream, accuracy_column
 
     name, _, task = column.partition(":")
-    runs = runs_from(path, target=law.runs_.source.target or None)
+    runs = runs_from(path, where=where, like=law.runs_)
     found = accuracy_column(runs, name, task or None)
     return Downstream.fit(runs.loss, found, chance=chance, task=task or name)  # type: ignore[arg-type]
 

@@ -184,9 +184,8 @@ class _Search:
         inverse = np.linalg.inv(self.matrix(chosen))
         towards = self.each @ inverse
         own = 1 + (towards * self.each).sum(1)
-        if self.criterion == "D":
-            return np.log(own)
-        told: Values = ((towards @ self.aims.T) ** 2).sum(1) / len(self.aims) / own
+        by_aims = ((towards @ self.aims.T) ** 2).sum(1) / len(self.aims) / own
+        told: Values = np.log(own) if self.criterion == "D" else by_aims
         return told
 
     def affordable(self, chosen: list[int]) -> NDArray[np.bool_]:

@@ -185,20 +185,19 @@ def _fitted(
 
     scale = float(x.std())
     starts = [(x.min() + shift * scale, 1 / scale) for shift in (-1.0, 1.0)]
-    fits = [
-        least_squares(
-            lambda p: _told(curve, x, p[0], p[1], ends)[0] - y,
-            start,
-            jac=lambda p: _told(curve, x, p[0], p[1], ends)[1],
-            method="lm",
-            x_scale=[scale, 1 / scale],
-        )
-        for start in starts
-    ]
+
+    def wrong(p: Values) -> Values:
+        return _told(curve, x, float(p[0]), float(p[1]), ends)[0] - y
+
+    def slopes_at(p: Values) -> Values:
+        return _told(curve, x, float(p[0]), float(p[1]), ends)[1]
+
+    fits = [least_squares(wrong, p, jac=slopes_at, method="lm", x_scale=[scale, 1 / scale]) for p in starts]
     best = min(fits, key=lambda fit: float(fit.cost))
     freedom = len(x) - 2
     variance = 2 * float(best.cost) / freedom
-    information = best.jac.T @ best.jac * np.outer([scale, 1 / scale], [scale, 1 / scale])
+    slopes = np.asarray(best.jac, np.float64) * [scale, 1 / scale]
+    information = slopes.T @ slopes
     if not np.isfinite(best.x).all() or np.linalg.cond(information) > 1e12:
         return None
     covariance = np.linalg.inv(information) * variance * np.outer([scale, 1 / scale], [scale, 1 / scale])

@@ -71,8 +71,8 @@ def unmet(limits: Sequence[Limit], name: Callable[[int], str]) -> str:
         never = [limit.name for limit in limits if not np.isfinite(limit.values).any()]
         return f"no shape keeps {names}; {', '.join(never or names.split())} can't be had with any shape here"
     at = int(over.argmin())
-    nearest = ", ".join(f"{limit.name} {limit.values[at]:.4g}" for limit in limits)
-    return f"no shape keeps {names}, nor all but one of them; nearest is {name(at)}, with {nearest}"
+    values = ", ".join(f"{limit.name} {limit.values[at]:.4g}" for limit in limits)
+    return f"no shape keeps {names}, nor all but one of them; nearest is {name(at)}, with {values}"
 
 
 def front(first: Any, second: Any, among: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
@@ -93,8 +93,17 @@ def front(first: Any, second: Any, among: NDArray[np.bool_] | None = None) -> ND
     first, second = np.asarray(first, float), np.asarray(second, float)
     mask = np.isfinite(first) & np.isfinite(second)
     at = np.flatnonzero(mask if among is None else mask & among)
-    order = at[np.lexsort((at, second[at], first[at]))]
-    falling = second[order]
-    before = np.concatenate([[np.inf], np.minimum.accumulate(falling)[:-1]]) if len(order) else falling
-    best: NDArray[np.int64] = order[falling < before]
-    return best
+    if not len(at):
+        return at
+    # What is worse in one than the best of the other can't be on it; the rest is few.
+    at = at[(first[at] <= first[at[second[at].argmin()]]) & (second[at] <= second[at[first[at].argmin()]])]
+    at = _falling(second, at[np.argsort(first[at], kind="stable")])
+    return _falling(second, at[np.lexsort((at, second[at], first[at]))])
+
+
+def _falling(values: Values, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return those that are below all before them."""
+    falling = values[order]
+    before = np.concatenate([[np.inf], np.minimum.accumulate(falling)[:-1]])
+    below: NDArray[np.int64] = order[falling < before]
+    return below

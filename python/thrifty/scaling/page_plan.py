@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def _front(found: Plan, against: str) -> Series:
     on = np.isin(at, front)
 
     def only(values: Any, mask: Any) -> list[float]:
-        return np.where(mask, values[at], np.nan).tolist()
+        return [float(value) if shown else math.nan for value, shown in zip(values[at], mask, strict=True)]
 
     best, pick = "none betters in both", "the pick"
     return Series(
@@ -91,16 +92,22 @@ def _front(found: Plan, against: str) -> Series:
         x_label=CALLED[against],
         y_label="loss, nats a token",
         log_x=True,
+        close=True,
         dots=("others", best, pick),
     )
 
 
 def _table(found: Plan) -> Table:
-    rows = found.rows(ROWS)
-    names = [
-        *("layers", "dim", "heads", "hidden", "parameters", "n_tokens", "loss", "lo", "hi", "ms", "ms_low", "ms_high"),
-        *("memory_gb", "flops", "joules", "accuracy"),
-    ]
-    names = [name for name in names if name in rows[0]]
-    cells = [[row[name] for name in names] + ["; ".join(row["flags"])] for row in rows]
-    return Table("plan_shapes", f"Shapes by {found.wish.objective}, the best first", [*names, ""], cells)
+    """List the best shapes."""
+    rows = []
+    for row in found.rows(ROWS):
+        cells = [f"{row['layers']} x {row['dim']}", row["heads"], row["hidden"], f"{row['parameters']:,}"]
+        cells += [f"{row['n_tokens']:.3g}", *(f"{row[name]:.4f}" for name in ("loss", "lo", "hi"))]
+        cells += [f"{row['ms']:.3g} ({row['ms_low']:.3g} to {row['ms_high']:.3g})"] if "ms" in row else []
+        cells += [row[name] for name in ("memory_gb", "flops", "joules", "accuracy") if name in row]
+        rows.append([*cells, "; ".join(row["flags"])])
+    heads = ["shape", "heads", "units", "parameters", "tokens", "loss", "from", "to"]
+    heads += ["ms a token"] if "ms" in found.columns else []
+    called = {"memory_gb": "GB", "flops": "operations", "joules": "J a token", "accuracy": "accuracy"}
+    heads += [head for name, head in called.items() if name in found.columns]
+    return Table("plan_shapes", f"Shapes by {found.wish.objective}, the best first", [*heads, ""], rows)

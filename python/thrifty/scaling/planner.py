@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +39,7 @@ SAME_LOSS, SAME_SIZE, GAIN = 0.005, 0.05, 0.05
 #: Columns that a front may set against the loss.
 AGAINST = ("ms", "flops", "memory_gb", "joules")
 #: Runs that are predicted at a time.
-BLOCK = 65_536
+BLOCK = 16_384
 #: What each limit holds: a column, or where it must be sure another one. What was solved for is there up to last bits.
 LIMITS = {
     "max_loss": ("loss", "hi", 1 + 1e-9),
@@ -60,8 +62,9 @@ class Plan:
     columns : dict of str to float64[n]
         ``n_params``, ``n_tokens``; ``loss``, ``lo``, ``hi``, ``decades_beyond``; ``train_flops`` (6 N D),
         ``serve_flops`` (2 N for each lifetime token), ``flops``; ``memory_gb``, of weights and cache; ``ms``,
-        ``ms_low``, ``ms_high`` a new token, ``first_ms`` until the first, ``outside`` 1 where the device's law is beyond what was timed; ``joules`` a
-        new token; ``accuracy``, ``accuracy_lo``, ``accuracy_hi``. Those that nothing tells are not there.
+        ``ms_low``, ``ms_high`` a new token, ``first_ms`` until the first, ``outside`` 1 where the device's law is
+        beyond what was timed; ``joules`` a new token; ``accuracy``, ``accuracy_lo``, ``accuracy_hi``. Those that
+        nothing tells are not there.
     feasible : bool[n]
         Which keep all limits.
     fronts : dict of str to int64[k]
@@ -135,6 +138,7 @@ def plan(
     new_tokens: int = 128,
     interval: float = 0.95,
     sure: bool = False,
+    slack: float = 0.0,
     downstream: Downstream | None = None,
 ) -> Plan:
     """Choose what to train: every shape with its loss, latency, costs and memory, and the best that keeps the limits.
@@ -170,6 +174,9 @@ def plan(
         Level of the loss's interval.
     sure : bool
         Whether ``max_loss`` and ``slo_ms`` must hold at the upper ends of the intervals.
+    slack : float
+        Shapes within this share of the best are as good: of those the fastest is picked, or the cheapest without a
+        profile; where something else than the loss is made least, the one of least loss.
     downstream : Downstream, optional
         Tells accuracies from losses.
 
@@ -203,6 +210,7 @@ def plan(
         new_tokens=new_tokens,
         interval=interval,
         sure=sure,
+        slack=slack,
     )
     if profile is None and slo_ms is not None:
         raise ValueError("slo_ms: a limit of latency needs a profile of the device")
@@ -222,7 +230,10 @@ def plan(
     feasible = kept(limits, len(some))
     if not feasible.any():
         raise Infeasible(unmet(limits, lambda at: str(some[at])))
-    best = int(_ranked(columns, feasible, objective)[0])
+    least = np.where(feasible, columns[OBJECTIVES[objective]], np.inf)
+    then = "loss" if objective != "loss" else "latency" if "ms" in columns else "flops"
+    good = least <= least.min() * (1 + slack)
+    best = int(_ranked(columns, good, then if slack else objective)[0])
     gain = _shape_gain(columns, best)
     return Plan(
         wish=wish,
@@ -268,15 +279,23 @@ def _predicted(law: ScalingLaw, shapes: Shapes, wish: Wish) -> dict[str, Values]
 
 
 def _losses(law: ScalingLaw, runs: Runs, interval: float) -> dict[str, Values]:
-    """Return predictions, in blocks that stay in the cache of a core."""
-    names = ("loss", "lo", "hi", "decades_beyond")
-    blocks = []
-    for start in range(0, len(runs), BLOCK):
+    """Return predictions, by blocks in threads: numpy lets others work, and a block stays in the cache of a core."""
+    asked, told = ("n_params", "n_tokens", "d_model", "n_layers"), ("loss", "lo", "hi", "decades_beyond")
+    out = {name: np.empty(len(runs)) for name in told}
+
+    def block(start: int) -> None:
         part = slice(start, start + BLOCK)
-        asked = ("n_params", "n_tokens", "d_model", "n_layers")
         found = law.predict(replace(runs, **{name: getattr(runs, name)[part] for name in asked}), interval=interval)
-        blocks.append([getattr(found, name) for name in names])
-    return {name: np.concatenate(parts) for name, parts in zip(names, zip(*blocks, strict=True), strict=True)}
+        for name in told:
+            out[name][part] = getattr(found, name)
+
+    starts = range(0, len(runs), BLOCK)
+    if len(starts) == 1:
+        block(0)
+        return out
+    with ThreadPoolExecutor(min(len(starts), os.cpu_count() or 1)) as pool:
+        list(pool.map(block, starts))
+    return out
 
 
 def _limits(columns: dict[str, Values], wish: Wish) -> list[Limit]:
@@ -287,9 +306,9 @@ def _limits(columns: dict[str, Values], wish: Wish) -> list[Limit]:
     return found
 
 
-def _ranked(columns: dict[str, Values], feasible: NDArray[np.bool_], objective: str) -> NDArray[np.int64]:
-    """Return the feasible, the best first; among equals by loss, latency and memory."""
-    at = np.flatnonzero(feasible)
+def _ranked(columns: dict[str, Values], among: NDArray[np.bool_], objective: str) -> NDArray[np.int64]:
+    """Return some shapes, the best first; among equals by loss, latency and memory."""
+    at = np.flatnonzero(among)
     names = [name for name in (OBJECTIVES[objective], "loss", "ms", "memory_gb") if name in columns]
     order: NDArray[np.int64] = at[np.lexsort((at, *(columns[name][at] for name in reversed(names))))]
     return order
@@ -301,7 +320,9 @@ def _shape_gain(columns: dict[str, Values], best: int) -> float | None:
     n, loss, ms = columns["n_params"], columns["loss"], columns["ms"]
     peers = np.abs(np.log(n / n[best])) <= math.log1p(SAME_SIZE)
     peers &= loss <= (1 + SAME_LOSS) * loss[peers].min()
-    return float(ms[peers].max() / ms[peers].min() - 1)
+    # Sizes that differ a little are set against what they would take alike.
+    each = ms[peers] / n[peers]
+    return float(each.max() / each.min() - 1)
 
 
 def _notes(law: ScalingLaw, shapes: Shapes, columns: dict[str, Values], best: int, gain: float | None) -> list[str]:

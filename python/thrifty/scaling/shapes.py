@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -28,7 +29,7 @@ FOUND = {"kv_heads": "keys", "head_dim": "width"}
 SHARED = ("vocab", "tied", "qkv_bias", "out_bias", "qk_norm", "dtype_bytes")
 COUNTS = (
     *("keys", "width", "layer_matrix", "layer_parameters", "head_parameters", "parameters"),
-    *("weight_bytes", "kv_bytes", "flops"),
+    *("weight_bytes", "kv_bytes"),
 )
 MOST = 5_000_000
 
@@ -61,9 +62,10 @@ class Shapes(Sequence[ModelShape]):
     dtype_bytes: float = 2.0
 
     # The formulas of one shape hold for arrays of its numbers.
-    keys, width, layer_matrix, layer_parameters, head_parameters, parameters, weight_bytes, kv_bytes, flops = (
-        vars(ModelShape)[name] for name in COUNTS
+    keys, width, layer_matrix, layer_parameters, head_parameters, parameters, weight_bytes, kv_bytes = (
+        cached_property[Any](vars(ModelShape)[name].fget) for name in COUNTS
     )
+    flops = ModelShape.flops
 
     @classmethod
     def of(cls, some: Sequence[ModelShape]) -> Shapes:

@@ -36,6 +36,7 @@ class Wish:
     new_tokens: int = 128
     interval: float = 0.95
     sure: bool = False
+    slack: float = 0.0
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -46,6 +47,8 @@ class Wish:
                 raise ValueError(f"{name}: {value!r} is not possible; a number above 0 is needed")
         if not 0 <= self.lifetime_tokens < math.inf:
             raise ValueError(f"lifetime_tokens: {self.lifetime_tokens!r} is not possible; at least 0 is needed")
+        if not 0 <= self.slack < math.inf:
+            raise ValueError(f"slack: {self.slack!r} is not possible; at least 0 is needed")
         if not 0 < self.interval < 1:
             raise ValueError(f"interval: {self.interval!r} is not possible; between 0 and 1")
         for name, least in (("batch", 1), ("prompt", 1), ("new_tokens", 1)):
