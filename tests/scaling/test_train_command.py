@@ -6,17 +6,17 @@ import csv
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.command import said, wait_for
+import thrifty
+from tests.command import said
 from thrifty.models import load_decoder
 
-TEXT = "".join(
-    f"{i} bottles of beer on the wall, {i * i} bottles of beer. Take one down, pass it on. " for i in range(700)
-)
+TEXT = "".join(path.read_text() for path in sorted((Path(thrifty.__file__).parent / "rambo").rglob("*.py")))
 SMALL = (
     "--sizes",
     "1500,2500,4000",
@@ -29,7 +29,7 @@ SMALL = (
     "--law",
     "chinchilla_tied",
 )
-TARGET = ("--target-params", "7k", "--target-multiple", "6", "--keep", "2", "--questions", "8", "--threads", "1")
+TARGET = ("--target-params", "7k", "--target-multiple", "4", "--keep", "2", "--questions", "8", "--threads", "1")
 ARGUMENTS = (*SMALL, *TARGET, "--repeats", "0", "--json")
 
 
@@ -68,18 +68,13 @@ def test_a_study(straight: tuple[Path, dict[str, Any]]) -> None:
     assert not list(out.glob("*.trunk"))
 
 
-def test_the_table_can_be_fitted(straight: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    done = said(
-        "scaling", "fit", straight[0] / "runs.csv", "-o", tmp_path / "fit.json", "--law", "chinchilla_tied", "--json"
-    )
-    assert done.returncode == 0, done.stderr
-
-
 def test_a_killed_study_goes_on(text: Path, straight: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     out, command = tmp_path / "study", [sys.executable, "-m", "thrifty", "scaling", "train", str(text)]
     with subprocess.Popen([*command, "--out", str(out), *ARGUMENTS]) as process:
-        wait_for(out / "runs.csv")
+        while not (out / "runs.csv").exists() and process.poll() is None:
+            time.sleep(0.02)
         process.kill()
+    assert process.returncode < 0
     # And half a row, as a machine that stops leaves it.
     with (out / "runs.csv").open("a") as file:
         file.write("2x16-")
