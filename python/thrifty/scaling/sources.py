@@ -79,7 +79,8 @@ class Markov:
     def _after(self, share: Table) -> Table:
         """Contexts after another symbol: the oldest is forgotten."""
         joint = share[:, None] * self.table
-        return joint.reshape(self.symbols, -1).sum(0)
+        found: Table = joint.reshape(self.symbols, -1).sum(0)
+        return found
 
     def draw(self, n: int, *, seed: int) -> NDArray[np.uint8]:
         """Return a text of n symbols."""
@@ -227,7 +228,8 @@ class Mixture:
     def _known(self, table: Table) -> float:
         """Entropy of a document where the source is known: of each context's row, by how often it is met."""
         size, n = self.symbols, self.symbols**2
-        share, total = np.zeros(n), 0.0
+        share: Table = np.zeros(n)
+        total = 0.0
         share[0] = 1.0  # behind two ends
         rows = _rows_entropy(table)
         # What has not ended is less by 1 / length with each symbol.
