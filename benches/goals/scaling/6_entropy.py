@@ -5,7 +5,7 @@ each wholly of one of two sources. On each a ladder of decoders is trained, size
 losses on held-back text, with an interval of its irreducible loss, and written down; then the entropy is asked.
 
 --out is a folder: <source>.csv gets each row as it comes; the same command goes on from there. --seconds is for all of
-the command, which stops in time. --toy yes is small and for a CPU.
+the command, which stops in time; where there is no card, what a card left is judged. --toy yes is small, for a CPU.
 
 --planted asks for the entropy of another source of the same kind.
 """
@@ -53,6 +53,13 @@ goal = Goal(
 TOY, DEVICE = goal.options["toy"] == "yes", goal.options["device"]
 OUT, WHERE = Path(goal.options["out"]), "gpu" if DEVICE.startswith("cuda") else "cpu"
 OUT.mkdir(parents=True, exist_ok=True)
+card = OUT / "card.json"
+kept: dict[str, str] = json.loads(card.read_text()) if card.exists() else {}
+if WHERE == "gpu":
+    kept["where"] = WHERE
+    kept["device"] = torch.cuda.get_device_name()
+    card.write_text(json.dumps(kept) + "\n")
+WHERE = kept.get("where", WHERE)
 CONTEXT = 128
 #: Parameters and layers.
 SIZES = ((4_000, 2), (10_000, 2), (25_000, 2), (64_000, 3), (160_000, 4))
