@@ -185,13 +185,13 @@ class ScalingLaw(Predicting):
         groups: tuple[Any, ...] | None,
         theta: Values,
         centre: dict[str, float],
-        start: Values,
+        start: Values | None = None,
     ) -> Self:
         """Become what a fit to these runs ended as, without fitting again."""
         scale, measure = Scale(form, centre), _measure(self.loss, self.delta)
         self.groups_ = groups
         self._hold(scale, measure, runs, weights, limits(scale, scale.centred(runs), _losses(runs)))
-        self.theta_, self._cold = theta, start
+        self.theta_, self._cold = theta, theta if start is None else start
         log = self._surface.at(theta[None]).log
         self.objective_ = float(measure.rows(log, measure.targets(_losses(runs)), weights)[0][0])
         return self
