@@ -44,7 +44,7 @@ def sealed(content: dict[str, Any], path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["chinchilla", "chinchilla_tied", "morph", "u_shape", "gemstones"])
+@pytest.mark.parametrize("name", ["chinchilla", "chinchilla_tied", "morph", "u_shape", "width_depth"])
 def test_a_fit_comes_back(name: str, data: Path, tmp_path: Path) -> None:
     runs = read_runs(data / "scaling" / "morph_runs.csv")
     law = ScalingLaw(name, loss="lsq").fit(runs, groups="size_class")

@@ -170,6 +170,8 @@ def test_caps(tmp_path: Path) -> None:
     with mock.patch("thrifty.scaling.reading.lines.MOST_ROWS", 5):
         refused(write(tmp_path, HEAD + ROWS[0] * 6), "more than 5 rows")
         refused(write(tmp_path, '{"n_params": 1e8, "n_tokens": 2e9}\n' * 6), "more than 5 rows")
+    with mock.patch("thrifty.scaling.reading.files.MOST_LINES", 5):
+        refused(write(tmp_path, HEAD + "\n" * 6), "more than 5 lines")
     many = ",".join(f"c{i}" for i in range(table.MOST_COLUMNS + 1))
     refused(write(tmp_path, many + "\n"), "line 1: 2,001 columns")
 

@@ -6,6 +6,7 @@ from thrifty.scaling.comparing import Beside, FitComparison, compare_fits
 from thrifty.scaling.draws import Draws
 from thrifty.scaling.fit_file import load_fit, save_fit
 from thrifty.scaling.fitting.certificate import Certificate
+from thrifty.scaling.influence import Influence, influence
 from thrifty.scaling.intervals import Prediction
 from thrifty.scaling.ladder import Rung, ladder, rungs_of, shape_of
 from thrifty.scaling.law import ScalingLaw
@@ -25,6 +26,7 @@ __all__ = [
     "Finalist",
     "FitComparison",
     "Form",
+    "Influence",
     "Power",
     "Prediction",
     "Quadratic",
@@ -38,6 +40,7 @@ __all__ = [
     "choose",
     "climb",
     "compare_fits",
+    "influence",
     "ladder",
     "load_fit",
     "named",

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from thrifty.errors import NotIdentifiable
+from thrifty.scaling.advice import BETTER, advised
+from thrifty.scaling.fitting.identify import check_condition
 from thrifty.scaling.holdouts import holdouts, size_classes
+from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED
+from thrifty.scaling.rivals import Rival
 from thrifty.scaling.runs import Runs
-from thrifty.scaling.shifts import shift_columns
 from thrifty.scaling.trials import Setting, Trial, tried
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-    from thrifty.scaling.law import ScalingLaw
     from thrifty.scaling.laws.form import Form
 
 __all__ = ["Candidate", "Choice", "choose"]
 
-#: A change of the data must make errors left out smaller than this share of what they were.
-BETTER = 0.9
-#: Laws within this factor of the best are rivals: their predictions may be as right.
-RIVALS = 1.25
-#: Tokens a parameter (all parameters) below which a run is under-trained: compute-optimal has 20 (Hoffmann et al. 2022).
-TRAINED = 20.0
+#: Laws within this factor of the best are rivals, whose predictions count too.
+RIVALS = 2.0
+#: Errors below are rounding.
+TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -126,25 +126,44 @@ def choose(
     if not names:
         raise ValueError("laws: one or more are needed")
     setting = Setting(runs, labels, loss, delta)
-    everything = np.ones(len(runs), bool)
-    trials = _all(names, setting, shape, everything)
-    setting, advice = _advised(_best(trials), setting, shape)
-    if advice:
-        trials = _all(names, setting, shape, np.ones(len(setting.runs), bool))
+    trials = _all(names, setting, shape)
     if all(trial.law is None for trial in trials.values()):
         raise NotIdentifiable("; ".join(dict.fromkeys(trial.why for trial in trials.values())))
+    setting, advice = advised(_best(trials), setting, shape)
+    if advice:
+        trials = _all(names, setting, shape)
     scores = _scores(trials)
     order = sorted(scores, key=lambda key: scores[key])
-    trial = trials[order[0]]
-    law = trial.law
-    assert law is not None
-    near = [trials[key].law for key in order[1:] if scores[key] <= RIVALS * scores[order[0]]]
-    law.surprise_, law.shifts_ = trial.surprise, trial.shifts
-    law.rivals_ = tuple(rival for rival in near if rival is not None)
+    law = trials[order[0]].law
+    if law is None:
+        raise NotIdentifiable("; ".join(dict.fromkeys(trial.why for trial in trials.values())))
+    law.surprise_, law.shifts_ = trials[order[0]].surprise, trials[order[0]].shifts
+    law.rivals_ = tuple(_rivals(law, trials, scores, order))
     table = _table(trials, scores, order, setting, shape)
+    try:
+        check_condition(law.form_, law.certificate_.condition, law.weakest_)
+    except NotIdentifiable as error:
+        advice.append(f"the law's coefficients are not to be read, only its predictions: {error}")
     choice = Choice(law, table, (*advice, *_warnings(setting.runs)))
     law.choice_, law.advice_ = choice.table, choice.advice
     return choice
+
+
+def _rivals(
+    law: ScalingLaw, trials: Mapping[Any, Trial], scores: Mapping[Any, float], order: Sequence[Any]
+) -> list[Rival]:
+    out = []
+    cuts = len(trials[order[0]].errors)
+    for key in order[1:]:
+        ratio, other = scores[key] / scores[order[0]], trials[key].law
+        if ratio > RIVALS or other is None:
+            continue
+        # Of the same runs as the law: shifts of losses that each has found for itself differ a little.
+        rival = ScalingLaw(other.law, loss=other.loss, delta=other.delta)
+        rival.restore(other.form_, law.runs_, law.weights_, law.groups_, other.theta_, other.centre_, other.theta_)
+        rival.surprise_ = trials[key].surprise
+        out.append(Rival(rival, float(ratio**-cuts)))
+    return out
 
 
 def _labels(runs: Runs, groups: str | ArrayLike | None) -> tuple[Any, ...] | None:
@@ -169,75 +188,38 @@ def _allowed(shape: bool) -> list[str | Form]:
     return [form.name for form in sorted(known, key=lambda form: len(form.names))]
 
 
-def _all(
-    names: Sequence[str | Form], setting: Setting, shape: bool, judged: NDArray[np.bool_]
-) -> dict[str | int, Trial]:
-    cuts = holdouts(setting.runs, shape)
+def _all(names: Sequence[str | Form], setting: Setting, shape: bool) -> dict[str | int, Trial]:
+    cuts, judged = holdouts(setting.runs, shape), np.ones(len(setting.runs), bool)
     keys = [name if isinstance(name, str) else i for i, name in enumerate(names)]
     return {key: tried(name, setting, cuts, judged) for key, name in zip(keys, names, strict=True)}
 
 
 def _scores(trials: Mapping[Any, Trial]) -> dict[Any, float]:
-    """Geometric means of errors over cuts; a cut that a law can't be fitted to is as its average one among those of all."""
-    fitted = {key: trial.errors for key, trial in trials.items() if trial.law is not None}
-    cuts = sorted({cut for errors in fitted.values() for cut in errors})
-    usual = {cut: float(np.median([np.log(e[cut]) for e in fitted.values() if cut in e])) for cut in cuts}
-    level = float(np.mean(list(usual.values())))
-    return {key: float(np.exp(level + np.mean([np.log(e[c]) - usual[c] for c in e]))) for key, e in fitted.items()}
+    """Geometric means of errors over cuts, those by size counting twice.
+
+    Each error is taken relative to the median law's, so that a law that can't be fitted to the runs of some cut is judged
+    by the others; one that no cut by size could show must be better by :data:`BETTER`.
+    """
+    fitted = {key: trial for key, trial in trials.items() if trial.law is not None}
+    if not fitted:
+        return {}
+    by_size = {cut for trial in fitted.values() for cut in trial.by_size if cut in trial.errors}
+    cuts = sorted({cut for trial in fitted.values() for cut in trial.errors})
+    weight = {cut: 2.0 if cut in by_size else 1.0 for cut in cuts}
+    logs = {key: {cut: np.log(max(trial.errors[cut], TINY)) for cut in trial.errors} for key, trial in fitted.items()}
+    usual = {cut: float(np.median([of[cut] for of in logs.values() if cut in of])) for cut in cuts}
+    level = np.average([usual[cut] for cut in cuts], weights=[weight[cut] for cut in cuts])
+    scores = {}
+    for key, of in logs.items():
+        away = np.average([of[cut] - usual[cut] for cut in of], weights=[weight[cut] for cut in of])
+        shown = not by_size or bool(by_size & set(of))
+        scores[key] = float(np.exp(level + away)) / (1.0 if shown else BETTER)
+    return scores
 
 
 def _best(trials: Mapping[Any, Trial]) -> Any:
     scores = _scores(trials)
     return min(scores, key=lambda key: scores[key]) if scores else next(iter(trials))
-
-
-def _advised(law: Any, setting: Setting, shape: bool) -> tuple[Setting, list[str]]:
-    """Return a setting of the data with which the law predicts better, and what was changed."""
-    advice = []
-    for column in shift_columns(setting.runs):
-        if _gain(law, setting, replace(setting, shift=column), shape) < BETTER:
-            setting = replace(setting, shift=column)
-            advice.append(f"losses are shifted by {column}: each of its values has a factor of its own")
-            break
-    total = setting.runs.sizes.get("total", setting.runs.n_params)
-    trained = setting.runs.n_tokens >= TRAINED * total
-    if 0 < (~trained).sum() < len(trained) / 2:
-        groups = setting.groups and tuple(g for g, kept in zip(setting.groups, trained, strict=True) if kept)
-        fewer = replace(setting, runs=setting.runs.take(trained), groups=groups)
-        if _gain(law, setting, fewer, shape, trained) < BETTER:
-            setting = fewer
-            advice.append(
-                f"{(~trained).sum()} runs of fewer than {TRAINED:.0f} tokens a parameter are left out: with them the law"
-                " predicts others worse; it does not hold for such runs"
-            )
-    if {"total", "non_embedding"} <= set(setting.runs.sizes):
-        with_, without = (replace(setting, runs=setting.runs.counting(kind)) for kind in ("total", "non_embedding"))
-        worse = _gain(law, with_, without, shape)
-        setting = with_ if worse > 1 / BETTER else without
-        kind = "with" if worse > 1 / BETTER else "without"
-        advice.append(f"parameters are counted {kind} embeddings (errors left out without / with them: {worse:.2f})")
-    return setting, advice
-
-
-def _gain(law: Any, before: Setting, after: Setting, shape: bool, rows: NDArray[np.bool_] | None = None) -> float:
-    """Return errors left out after a change over those before it, on the runs that both have."""
-    old, new = before.runs, after.runs
-    judged = np.ones(len(old), bool) if rows is None else rows
-    cuts = holdouts(new, shape)
-    place = np.flatnonzero(judged)
-    wider = []
-    for cut in cuts:
-        # A run that only the first setting has is fitted where its size is.
-        fitted = np.zeros(len(old), bool)
-        fitted[place] = cut.fitted
-        if rows is not None:
-            fitted[~rows] = getattr(old, cut.column)[~rows] < cut.beyond
-        wider.append(replace(cut, fitted=fitted))
-    one, two = tried(law, before, wider, judged), tried(law, after, cuts, np.ones(len(new), bool))
-    both = sorted(set(one.errors) & set(two.errors))
-    if not both:
-        return 1.0 if two.law is not None else float("inf")
-    return float(np.exp(np.mean([np.log(two.errors[cut] / one.errors[cut]) for cut in both])))
 
 
 def _table(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -22,8 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Draws", "drawn"]
 
-#: Resamples that share a position of the generator.
-BLOCK = 64
+#: Weights of all draws that are held in memory at once; at least a block of draws is.
+NUMBERS, BLOCK = 1 << 23, 64
+#: Position of the generator that residuals are drawn from, which no block of runs has.
+RESIDUAL = 1 << 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,36 +111,39 @@ def drawn(law: ScalingLaw, n: int, seed: int, kind: Literal["case", "cluster", "
         units = int(groups.max()) + 1
         if units < 2:
             raise ValueError("kind: 'cluster' needs two groups of runs or more")
-    if kind == "residual":
-        theta = _residual(law, n, seed, threads)
-    else:
-        theta = bootstrap(
-            lambda counts: law.refit(np.ascontiguousarray(counts.T)),
-            rows,
-            resamples=n,
-            clusters=groups,
-            seed=seed,
-            threads=threads,
-        )
+    if n < 1 or threads < 0:
+        raise ValueError(f"n, threads: at least 1 and 0 are needed, got {n} and {threads}")
+    few = min(n, max(NUMBERS // rows, BLOCK))
+    theta = np.concatenate(
+        [
+            _refits(law, min(few, n - first), rows, groups, seed, first // few, threads, residual=kind == "residual")
+            for first in range(0, n, few)
+        ]
+    )
     positive = tuple(name in law.form_.linear for name in law.form_.names)
     estimate = law.coefficients(law.theta_)
     return Draws(law.form_.names, law.coefficients(theta), theta, estimate, kind, units, positive)
 
 
-def _residual(law: ScalingLaw, n: int, seed: int, threads: int) -> Values:
-    """Refit to the law's own losses times what other runs were away from theirs, by factors."""
-    if n < 1:
-        raise ValueError(f"n: at least 1 is needed, got {n}")
+def _refits(
+    law: ScalingLaw,
+    n: int,
+    rows: int,
+    groups: NDArray[np.int64] | None,
+    seed: int,
+    stream: int,
+    threads: int,
+    *,
+    residual: bool,
+) -> Values:
+    """Refit to as many draws as are held in memory at once."""
+    if not residual:
+        counts = bootstrap(
+            lambda counts: counts.T, rows, resamples=n, clusters=groups, seed=seed, stream=stream, threads=threads
+        )
+        return law.refit(counts, threads=threads)
     told = law.loss_at(law.runs_)
-    rows, p = len(told), len(law.theta_)
     away = np.log(law.runs_.loss / told)  # type: ignore[operator]
-    away = away * math.sqrt(rows / max(rows - p, 1))
-
-    def block(first: int) -> Values:
-        size = min(BLOCK, n - first)
-        draws = philox(seed, 1, first // BLOCK).integers(0, rows, (BLOCK, rows))[:size]
-        return law.refit(np.ones((size, rows)), told * np.exp(away[draws]))
-
-    starts = range(0, n, BLOCK)
-    with ThreadPoolExecutor(min(threads or os.cpu_count() or 1, len(starts))) as pool:
-        return np.concatenate(list(pool.map(block, starts)))
+    away *= math.sqrt(rows / max(rows - len(law.theta_), 1))
+    draws = philox(seed, stream, RESIDUAL).integers(0, rows, (n, rows))
+    return law.refit(np.ones((n, rows)), told * np.exp(away[draws]), threads=threads)

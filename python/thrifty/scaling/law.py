@@ -15,7 +15,7 @@ from thrifty.scaling.fitting.identify import check_condition, check_runs
 from thrifty.scaling.fitting.limits import limits
 from thrifty.scaling.fitting.measure import Measure
 from thrifty.scaling.fitting.refits import refit
-from thrifty.scaling.fitting.spread import covariance
+from thrifty.scaling.fitting.spread import spread
 from thrifty.scaling.groups import numbered
 from thrifty.scaling.laws.form import Form
 from thrifty.scaling.laws.named import named
@@ -123,6 +123,17 @@ class ScalingLaw(Predicting):
         """
         if self.law == "auto":
             return self._chosen(runs, groups)
+        self.fit_unchecked(runs, sample_weight, groups)
+        check_condition(self.form_, self.certificate_.condition, self.weakest_)
+        return self
+
+    def fit_unchecked(
+        self,
+        runs: Runs | Mapping[str, Any],
+        sample_weight: ArrayLike | None = None,
+        groups: str | ArrayLike | None = None,
+    ) -> Self:
+        """Fit as :meth:`fit` does, even where the runs can't tell coefficients apart: predictions may hold all the same."""
         runs = Runs.of(runs)
         form = self._form()
         losses = _losses(runs)
@@ -147,9 +158,8 @@ class ScalingLaw(Predicting):
         self._hold(scale, measure, runs, weights, bounds)
         self.theta_, self.objective_ = found.theta, float(found.here.value[0])
         self._cold = found.start
-        errors = np.sqrt(np.diag(self.covariance()))
-        self.certificate_, weakest = certify(self._surface, scale, found, weights, bounds, errors)
-        check_condition(form, self.certificate_.condition, weakest)
+        errors = np.sqrt(np.maximum(np.diag(self.covariance()), 0.0))
+        self.certificate_, self.weakest_ = certify(self._surface, scale, found, weights, bounds, errors)
         return self
 
     def _chosen(self, runs: Runs | Mapping[str, Any], groups: str | ArrayLike | None) -> Self:
@@ -175,13 +185,13 @@ class ScalingLaw(Predicting):
         groups: tuple[Any, ...] | None,
         theta: Values,
         centre: dict[str, float],
-        start: Values,
+        start: Values | None = None,
     ) -> Self:
         """Become what a fit to these runs ended as, without fitting again."""
         scale, measure = Scale(form, centre), _measure(self.loss, self.delta)
         self.groups_ = groups
         self._hold(scale, measure, runs, weights, limits(scale, scale.centred(runs), _losses(runs)))
-        self.theta_, self._cold = theta, start
+        self.theta_, self._cold = theta, theta if start is None else start
         log = self._surface.at(theta[None]).log
         self.objective_ = float(measure.rows(log, measure.targets(_losses(runs)), weights)[0][0])
         return self
@@ -213,7 +223,7 @@ class ScalingLaw(Predicting):
         """Return coefficients, in the order of ``form_.names``, of what :meth:`refit` gave, (..., p)."""
         return self._scale.coefficients(theta)
 
-    def refit(self, weights: ArrayLike, targets: ArrayLike | None = None) -> Values:
+    def refit(self, weights: ArrayLike, targets: ArrayLike | None = None, *, threads: int = 0) -> Values:
         """Fit again with other weights, from where this fit ended; many at once.
 
         Parameters
@@ -222,6 +232,8 @@ class ScalingLaw(Predicting):
             Of the fitted runs; what they weigh already is multiplied.
         targets : float64[B, n] or float64[n], optional
             Losses in place of the runs' own.
+        threads : int
+            0: one for each core; results are the same for any number.
 
         Returns
         -------
@@ -235,7 +247,9 @@ class ScalingLaw(Predicting):
             raise ValueError(f"weights: rows of {n} numbers of at least 0 are needed, got shape {given.shape}")
         if losses.shape not in ((n,), given.shape) or not (np.isfinite(losses).all() and (losses > 0).all()):
             raise ValueError(f"targets: {n} losses above 0, or such rows, are needed, got shape {losses.shape}")
-        return refit(self._surface, self._measure, self.theta_, self._cold, losses, given * self.weights_, self._limits)
+        begin = self.theta_, self._cold
+        given = given * self.weights_
+        return refit(self._surface, self._measure, *begin, losses, given, self._limits, threads)
 
     def bootstrap(
         self,
@@ -267,7 +281,7 @@ class ScalingLaw(Predicting):
         return drawn(self, n, seed, kind, threads)
 
     def profile(self, name: str, level: float = 0.95) -> tuple[float, float]:
-        """Return the profile interval of a coefficient, which takes runs as independent.
+        """Return the profile interval of a coefficient: where the other coefficients can't make up for it.
 
         Parameters
         ----------
@@ -280,14 +294,20 @@ class ScalingLaw(Predicting):
         ValueError
             When there is no such name, or the level is not between 0 and 1.
         """
+        inverse, covariance = self._spread()
+        units = len(set(self.groups_)) if self.groups_ is not None else int((self.weights_ > 0).sum())
+        degrees = max(units - (1 if self.groups_ is not None else len(self.theta_)), 1)
         parts = self._scale, self._measure, self.runs_, self.weights_, self.theta_
-        return profiled(*parts, self.covariance(grouped=False), name, level)
+        return profiled(*parts, inverse, covariance, degrees, name, level)
 
-    def covariance(self, *, grouped: bool = True) -> Values:
-        """Return the covariance of ``theta_`` by derivatives, groups counting as one unless told, float64[p, p]."""
+    def covariance(self) -> Values:
+        """Return the covariance of ``theta_`` by derivatives, groups counting as one each, float64[p, p]."""
+        return self._spread()[1]
+
+    def _spread(self) -> tuple[Values, Values]:
         targets = self._measure.targets(_losses(self.runs_))
-        of = None if self.groups_ is None or not grouped else numbered(self.groups_)
-        return covariance(self._surface, self._measure, self.theta_, targets, self.weights_, self._limits, of)
+        of = None if self.groups_ is None else numbered(self.groups_)
+        return spread(self._surface, self._measure, self.theta_, targets, self.weights_, self._limits, of)
 
     def score(self, runs: Runs | Mapping[str, Any], within: Sequence[str] | None = None) -> dict[str, float]:
         """Return how well the law tells losses of runs.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float64]
 
-__all__ = ["Setting", "Trial", "efficient_delta", "tried"]
+__all__ = ["Setting", "Trial", "tried"]
 
 #: Huber's delta in standard deviations that costs 5 % of efficiency where residuals are normal (Huber 1981).
 EFFICIENT = 1.345
 #: An error left out counts at most so many of the variances that were expected.
-MOST = 9.0
+MOST = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,16 +53,26 @@ class Setting:
     delta: float | None = None
     shift: str = ""
 
+    def suited(self, law: str | Form) -> Setting:
+        """Return it with the delta that is robust and loses 5 % of efficiency where the law's residuals are normal."""
+        if self.delta is not None or self.loss != "huber_log":
+            return self
+        first, _ = replace(self, delta=1.0).fitted(law)
+        residuals = np.log(first.runs_.loss / first.loss_at(first.runs_))  # type: ignore[operator]
+        return replace(self, delta=float(max(EFFICIENT * np.median(np.abs(residuals)) / 0.6745, 1e-6)))
+
     def fitted(self, law: str | Form, rows: NDArray[np.bool_] | None = None) -> tuple[ScalingLaw, Shifts | None]:
         """Fit a law to some rows, or all."""
         runs = self.runs if rows is None else self.runs.take(rows)
         groups = self.groups
         if groups is not None and rows is not None:
             groups = tuple(g for g, kept in zip(groups, rows, strict=True) if kept)
-        delta = self.delta or (efficient_delta(law, runs) if self.loss == "huber_log" else 1e-3)
+        delta = self.delta or 1e-3
 
         def fit(some: Runs) -> ScalingLaw:
-            return ScalingLaw(law, loss=self.loss, delta=delta).fit(some, groups=groups)
+            new = ScalingLaw(law, loss=self.loss, delta=delta)
+            # A law whose coefficients all runs can't tell apart may predict well; what fewer can't is no proof of either.
+            return new.fit_unchecked(some, groups=groups) if rows is None else new.fit(some, groups=groups)
 
         if self.shift:
             return shifted(fit, runs, self.shift)
@@ -82,6 +92,8 @@ class Trial:
         Mean size of errors of the log loss for each cut where the law could be fitted; -1 is that of leaving groups out.
     surprise : dict of str to tuple of float
         By column, for each cut: squares of errors less the runs' own scatter, in units of the variance that was expected.
+    by_size : tuple of int
+        Cuts whose runs left out are the larger models.
     why : str
         Why there is no law.
     """
@@ -90,12 +102,14 @@ class Trial:
     shifts: Shifts | None = None
     errors: dict[int, float] = field(default_factory=dict)
     surprise: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    by_size: tuple[int, ...] = ()
     why: str = ""
 
 
 def tried(law: str | Form, setting: Setting, cuts: Sequence[Holdout], judged: NDArray[np.bool_]) -> Trial:
     """Fit a law to all rows, and to those of each cut, and look at the judged ones among those left out."""
     try:
+        setting = setting.suited(law)
         whole, shifts = setting.fitted(law)
     except NotIdentifiable as error:
         return Trial(None, why=str(error))
@@ -115,10 +129,11 @@ def tried(law: str | Form, setting: Setting, cuts: Sequence[Holdout], judged: ND
             wrong = wrong - known.of(runs)
         errors[number] = float(np.abs(wrong).mean())
         expected = float(fit.scatter_.variances(fit.gradient(runs))[0].mean())
-        more = max(float((wrong**2).mean()) - sum(fit.scatter_.noise), 0.0)
-        surprise.setdefault(cut.column, []).append(min(more / max(expected, 1e-300), MOST))
+        more = float((wrong**2).mean()) - sum(fit.scatter_.noise)
+        surprise.setdefault(cut.column, []).append(float(np.clip(more / max(expected, 1e-300), 0.0, MOST)))
     errors[-1] = _folded(whole, judged)
-    return Trial(whole, shifts, errors, {column: tuple(values) for column, values in surprise.items()})
+    by_size = tuple(number for number, cut in enumerate(cuts) if cut.column == "n_params")
+    return Trial(whole, shifts, errors, {column: tuple(values) for column, values in surprise.items()}, by_size)
 
 
 def _folded(law: ScalingLaw, judged: NDArray[np.bool_]) -> float:
@@ -128,10 +143,3 @@ def _folded(law: ScalingLaw, judged: NDArray[np.bool_]) -> float:
     told = law.logs_at(law.runs_, law.refit(kept.astype(np.float64)))
     wrong = np.abs(np.log(law.runs_.loss) - told)  # type: ignore[arg-type]
     return float(wrong[~kept & judged].mean())
-
-
-def efficient_delta(law: str | Form, runs: Runs) -> float:
-    """Return the delta of Huber's loss that is robust and loses 5 % where residuals are normal."""
-    first = ScalingLaw(law, delta=1.0).fit(runs)
-    residuals = np.log(runs.loss / first.loss_at(runs))  # type: ignore[operator]
-    return float(max(EFFICIENT * np.median(np.abs(residuals)) / 0.6745, 1e-6))

@@ -78,7 +78,7 @@ def certify(
     slope, theta, best = found.here.slope[0], found.theta, found.here.value[0]
     held = (theta <= bounds[0]) | (theta >= bounds[1])
     free = np.flatnonzero(~held)
-    of_runs = surface.at(theta[None]).slope[0][free]
+    of_runs = surface.at(theta[None]).slopes()[0][free]
     squares = (of_runs * weights) @ of_runs.T
     values, vectors = _scaled(squares)
     condition = float(np.sqrt(values[-1] / max(values[0], values[-1] * 1e-30))) if len(free) else 1.0

@@ -21,6 +21,8 @@ __all__ = ["Local", "descend", "local"]
 FARTHEST = 1.0
 #: The share of itself that a linear coefficient loses in one step at most.
 NEAREST = 0.95
+#: Damping of a problem that nothing leads down from.
+GIVEN_UP = 1e9
 
 
 @dataclass
@@ -31,8 +33,10 @@ class Local:
     ----------
     value : float64[B]
     slope : float64[B, p]
-    bend, hold : float64[B, p, p]
-        Second derivatives, and a matrix that is never negative and of like size.
+    bend : float64[B, p, p]
+        Second derivatives.
+    hold : float64[B, p, p]
+        A matrix of like size that is never negative, of problems that are damped; else 0.
     """
 
     value: Values
@@ -50,14 +54,24 @@ class Local:
         self.bend[at], self.hold[at] = other.bend, other.hold
 
 
-def local(surface: Surface, measure: Measure, theta: Values, targets: Values, weights: Values) -> Local:
+def local(
+    surface: Surface,
+    measure: Measure,
+    theta: Values,
+    targets: Values,
+    weights: Values,
+    damped: NDArray[np.bool_] | None = None,
+) -> Local:
     """Return sums and derivatives at coefficients (B, p)."""
     point = surface.at(theta)
-    value, first, second, held = measure.rows(point.log, targets, weights)
-    slope = (point.slope @ first[:, :, None])[:, :, 0]
-    across = point.slope.transpose(0, 2, 1)
-    bend = (point.slope * second[:, None]) @ across + point.bend(first)
-    hold = (point.slope * held[:, None]) @ across
+    value, first, second, r = measure.rows(point.log, targets, weights)
+    slope, bend = point.derivatives(first, second)
+    hold = np.zeros_like(bend)
+    if damped is not None and damped.any():
+        if not damped.all():
+            point.take(damped)
+            r, weights = r[damped], weights[damped]
+        hold[damped] = point.squares(measure.held(r, point.log, weights))
     return Local(value, slope, bend, hold)
 
 
@@ -69,6 +83,7 @@ def descend(
     weights: Values,
     bounds: tuple[Values, Values],
     *,
+    here: Local | None = None,
     steps: int = 100,
     tolerance: float = 1e-13,
 ) -> tuple[Values, Local, NDArray[np.int64]]:
@@ -82,8 +97,10 @@ def descend(
     targets, weights : float64[n] or float64[B, n]
     bounds : (float64[p], float64[p])
         Lowest and highest coefficients.
+    here : Local, optional
+        What holds there, where it is known already; it is changed.
     steps : int
-        At most.
+        At most; problems that would go on are said to have taken one more.
     tolerance : float
         A problem ends when the next step promises less than this share of its sum.
     """
@@ -93,77 +110,99 @@ def descend(
     size = len(theta)
     targets = np.broadcast_to(targets, (size, surface.rows))
     weights = np.broadcast_to(weights, (size, surface.rows))
-    here = local(surface, measure, theta, targets, weights)
+    if here is None:
+        here = local(surface, measure, theta, targets, weights)
     least = 1e-28 * weights.sum(1)
     damping = np.zeros(size)
+    held = np.zeros(size, bool)
     taken = np.zeros(size, np.int64)
     running = np.arange(size)
-    for _ in range(steps):
-        start, now = theta[running], here.at(running)
+
+    def stepped(rows: NDArray[np.int64]) -> tuple[Values, Values]:
+        lacking = rows[(damping[rows] > 0) & ~held[rows]]
+        if len(lacking):
+            every = np.ones(len(lacking), bool)
+            found = local(surface, measure, theta[lacking], targets[lacking], weights[lacking], every)
+            here.hold[lacking], held[lacking] = found.hold, True
+        start, now = theta[rows], here.at(rows)
         stuck = ((start <= low) & (now.slope > 0)) | ((start >= high) & (now.slope < 0))
-        mu = damping[running]
-        step, promised = _newton(now, ~stuck, linear, mu)
-        going = promised > tolerance * now.value + least[running]
+        return _newton(now, stuck, linear, damping[rows])
+
+    for _ in range(steps):
+        step, promised = stepped(running)
+        while (up := (promised < 0) & (damping[running] < GIVEN_UP)).any():
+            rows = running[up]
+            damping[rows] = np.maximum(10.0 * damping[rows], 0.1)
+            step[up], promised[up] = stepped(rows)
+        going = promised > tolerance * here.value[running] + least[running]
         if not going.any():
             break
-        running, start, step, promised, mu = (x[going] for x in (running, start, step, promised, mu))
-        up = step.copy()
-        up[:, linear] = np.maximum(up[:, linear], 0.0)
-        short = np.minimum(1.0, FARTHEST / np.maximum(np.abs(up).max(1), 1e-300))
-        step *= short[:, None]
-        step[:, linear] = np.log1p(np.maximum(step[:, linear], -NEAREST))
-        trial = np.clip(start + step, low, high)
-        there = local(surface, measure, trial, targets[running], weights[running])
-        gained = (here.value[running] - there.value) / (short * promised)
+        if not going.all():
+            running, step, promised = running[going], step[going], promised[going]
+        share, move = _shortened(step, linear)
+        trial = np.clip(theta[running] + move, low, high)
+        mu = damping[running]
+        there = local(surface, measure, trial, targets[running], weights[running], mu > 0)
+        gained = (here.value[running] - there.value) / (share * promised)
         better = gained > 1e-3
-        theta[running[better]] = trial[better]
-        here.put(running[better], there.at(better))
+        to = running[better]
+        theta[to], held[to] = trial[better], mu[better] > 0
+        here.put(to, there.at(better))
         taken[running] += 1
         easier = np.where(mu < 1e-2, 0.0, mu / 10)
         mu = np.where(gained > 0.25, easier, np.where(better, mu, np.maximum(mu * 5, 0.05)))
         damping[running] = mu
-        running = running[mu < 1e9]
-        if not len(running):
-            break
+        if mu.max() >= GIVEN_UP:
+            running = running[mu < GIVEN_UP]
+            if not len(running):
+                break
+    else:
+        taken[running] += 1
     return theta, here, taken
 
 
-def _newton(now: Local, free: NDArray[np.bool_], linear: list[int], mu: Values) -> tuple[Values, Values]:
-    """Return steps, those of linear coefficients by factors less 1, and what they promise; damps until these lead down.
+def _newton(now: Local, stuck: NDArray[np.bool_], linear: list[int], damping: Values) -> tuple[Values, Values]:
+    """Return steps, those of linear coefficients by factors less 1, and what they promise.
 
     Second derivatives are those by linear coefficients themselves, of which Newton's steps reach 0 at once; where one
     would pass it, it stops short of it and the others' steps are those that go with that.
     """
-    size, p = now.slope.shape
-    bend = now.bend.copy()
-    bend[:, linear, linear] -= now.slope[:, linear]
-    each = np.arange(p)
-    scale = np.maximum(now.hold[:, each, each], 1e-300)
-    step, promised = np.zeros((size, p)), np.zeros(size)
-    todo = np.arange(size)
-    while len(todo):
-        damp = mu[todo, None]
-        matrix = bend[todo] + damp[:, :, None] * now.hold[todo]
-        matrix[:, each, each] += (1e-13 + 1e-6 * damp) * scale[todo]
-        fixed, at = ~free[todo], np.zeros((len(todo), p))
-        found = _solved(matrix, now.slope[todo], fixed, at)
-        passing = np.zeros_like(fixed)
-        passing[:, linear] = found[:, linear] < -NEAREST
-        if passing.any():
-            at[passing] = -NEAREST
-            found = _solved(matrix, now.slope[todo], fixed | passing, at)
-        gain = -(found * now.slope[todo]).sum(1)
-        up = (gain < 0) & (damp[:, 0] < 1e8)
-        step[todo], promised[todo] = found, gain
-        todo = todo[up]
-        mu[todo] = np.maximum(10.0 * mu[todo], 0.1)
-    return step, promised
+    each = np.arange(now.slope.shape[1])
+    matrix = now.bend
+    matrix[:, linear, linear] -= now.slope[:, linear]
+    small = 1e-13 * np.abs(matrix[:, each, each]) + 1e-300
+    if damping.any():
+        matrix += damping[:, None, None] * now.hold
+        small += (1e-6 * damping)[:, None] * now.hold[:, each, each]
+    matrix[:, each, each] += small
+    found = _solved(matrix, now.slope, stuck, None)
+    passing = np.zeros_like(stuck)
+    passing[:, linear] = found[:, linear] < -NEAREST
+    if passing.any():
+        found = _solved(matrix, now.slope, stuck | passing, np.where(passing, -NEAREST, 0.0))
+    return found, -(found * now.slope).sum(1)
 
 
-def _solved(matrix: Values, slope: Values, fixed: NDArray[np.bool_], at: Values) -> Values:
-    """Return Newton's steps of what is not fixed, given those of what is."""
-    right = np.where(fixed, at, -slope - (matrix @ at[:, :, None])[:, :, 0])
-    matrix = np.where(fixed[:, :, None] | fixed[:, None, :], 0.0, matrix)
-    each = np.arange(matrix.shape[1])
-    matrix[:, each, each] += fixed
+def _shortened(step: Values, linear: list[int]) -> tuple[Values, Values]:
+    """Return the shares of steps that are taken (B,), and how far fitted coefficients move."""
+    up = np.abs(step)
+    up[:, linear] = np.maximum(step[:, linear], 0.0)
+    share = np.minimum(1.0, FARTHEST / np.maximum(up.max(1), 1e-300))
+    move = step * share[:, None]
+    move[:, linear] = np.log1p(np.maximum(move[:, linear], -NEAREST))
+    return share, move
+
+
+def _solved(matrix: Values, slope: Values, fixed: NDArray[np.bool_], at: Values | None) -> Values:
+    """Return Newton's steps of what is not fixed, given those of what is (0 without)."""
+    right = -slope
+    if fixed.any():
+        right = (
+            np.where(fixed, 0.0, right)
+            if at is None
+            else np.where(fixed, at, right - np.einsum("bij,bj->bi", matrix, at))
+        )
+        matrix = np.where(fixed[:, :, None] | fixed[:, None, :], 0.0, matrix)
+        each = np.arange(matrix.shape[1])
+        matrix[:, each, each] += fixed
     return np.asarray(np.linalg.solve(matrix, right[:, :, None])[:, :, 0], np.float64)

@@ -38,33 +38,34 @@ class Measure:
         """Return targets of losses."""
         return np.log(losses) if self.kind == "huber_log" else losses
 
-    def rows(self, log: Values, targets: Values, weights: Values) -> tuple[Values, Values, Values, Values]:
-        """Return sums (B,), and for each row what its log's first and second derivatives count (B, n).
+    def values(self, r: Values) -> Values:
+        """Return what each residual adds to a sum."""
+        if self.kind == "lsq":
+            return 0.5 * r * r
+        cut = np.minimum(np.maximum(r, -self.delta), self.delta)
+        return np.asarray(cut * (r - 0.5 * cut), np.float64)
 
-        These are: the weight of the slope and of the bend; the weight of the slope's square; and the same of a form
-        that is never negative (iteratively weighted least squares).
-        """
+    def rows(self, log: Values, targets: Values, weights: Values) -> tuple[Values, Values, Values, Values]:
+        """Return sums (B,); of each row what its log's bend and its slope's square count; and residuals (B, n)."""
         if self.kind == "lsq":
             loss = np.exp(log)
             r = loss - targets
-            first = weights * r * loss
-            squares = weights * loss * loss
-            return 0.5 * (weights * r * r).sum(1), first, squares + first, squares
+            first = weights * r
+            total = 0.5 * np.einsum("bn,bn->b", first, r)
+            first *= loss
+            return total, first, weights * (loss * loss) + first, r
         r = log - targets
-        cut = np.clip(r, -self.delta, self.delta)
+        cut = np.maximum(r, -self.delta)
+        np.minimum(cut, self.delta, out=cut)
         first = weights * cut
-        total = (first * (r - 0.5 * cut)).sum(1)
-        inside = weights * (cut == r)
-        return total, first, inside, weights * (self.delta / np.maximum(np.abs(r), self.delta))
+        total = np.einsum("bn,bn->b", first, r) - 0.5 * np.einsum("bn,bn->b", first, cut)
+        return total, first, weights * (cut == r), r
 
-    def noise(self, log: Values, targets: Values, weights: Values, degrees: int) -> float:
-        """Return the variance that makes twice a sum's rise a square of standard errors, for one fit."""
-        r = self.residuals(log, targets).ravel()
+    def held(self, r: Values, log: Values, weights: Values) -> Values:
+        """Return what its slope's square counts in a sum that is nowhere lower (iteratively weighted least squares)."""
         if self.kind == "lsq":
-            return max(float((weights * r * r).sum()) / degrees, 1e-300)
-        cut = np.clip(r, -self.delta, self.delta)
-        bent = float((weights * self.inside(r, weights)).sum() / weights.sum())
-        return max(float((weights * cut * cut).sum()) / degrees / bent, 1e-300)
+            return weights * np.exp(2.0 * log)
+        return weights * (self.delta / np.maximum(np.abs(r), self.delta))
 
     def inside(self, r: Values, weights: Values) -> Values:
         """Return how much of each run lies where Huber's loss is a square, of residuals (n,) smoothed.

@@ -2,7 +2,10 @@
 
 Coefficients are fitted as what makes the terms exponentials of linear functions (logs of linear coefficients), with
 logs of columns less their means, so that each coefficient is a term's share at the middle of the data. The log of a sum
-of terms is then convex in them, with the terms' shares u of the sum as weights of the derivatives (log-sum-exp).
+of terms is then convex in them: its slope is the sum over terms of shares u times vectors v of columns (log-sum-exp),
+and likewise that of the shape's factor. So what a fit needs, sums over runs of weights times slopes and bends, are sums
+of products of shares times products of columns. These products are the same for all coefficients, and all sums of many
+problems are one product of matrices.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thrifty.scaling.laws.form import Power, Quadratic
+from thrifty.scaling.laws.layout import layout, places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,57 +23,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thrifty.scaling.laws.form import Form
+    from thrifty.scaling.laws.layout import Polynomial
 
     Values = NDArray[np.float64]
 
 __all__ = ["Point", "Surface"]
-
-
-class _Sum:
-    """A log of a sum of exponentials: which coefficients each has, and the columns that go with them."""
-
-    def __init__(self, terms: list[tuple[int, list[tuple[int, Values]]]], n: int) -> None:
-        self.terms = terms
-        self.used = sorted({at for constant, powers in terms for at in (constant, *(e for e, _ in powers))})
-        self.pairs: list[tuple[Values, list[tuple[int, int]]]] = []
-        for constant, powers in terms:
-            merged: dict[int, Values] = {constant: np.ones(n)}
-            for at, x in powers:
-                merged[at] = merged[at] + x if at in merged else x
-            each = list(merged.items())
-            pairs = [(i, j) for i in range(len(each)) for j in range(i + 1)]
-            products = np.stack([each[i][1] * each[j][1] for i, j in pairs], axis=1)
-            self.pairs.append((products, [(each[i][0], each[j][0]) for i, j in pairs]))
-
-    def exponentials(self, theta: Values) -> list[Values]:
-        """Values of its terms, (B, n) each, or (B, 1) of a constant."""
-        out = []
-        for constant, powers in self.terms:
-            z = theta[:, constant, None]
-            for at, x in powers:
-                z = z + theta[:, at, None] * x
-            out.append(np.exp(z))
-        return out
-
-    def slope(self, shares: list[Values], size: int) -> Values:
-        """Return derivatives of the log of the sum, (B, used, n)."""
-        place = {at: i for i, at in enumerate(self.used)}
-        out = np.zeros((shares[0].shape[0], len(self.used), size))
-        for (constant, powers), u in zip(self.terms, shares, strict=True):
-            out[:, place[constant]] += u
-            for at, x in powers:
-                out[:, place[at]] += u * x
-        return out
-
-    def bend(self, shares: list[Values], slope: Values, weights: Values, out: Values) -> None:
-        """Add the weighted sum of its second derivatives to ``out``, (B, p, p)."""
-        for (products, places), u in zip(self.pairs, shares, strict=True):
-            sums = (weights * u) @ products
-            for k, (i, j) in enumerate(places):
-                out[:, i, j] += sums[:, k]
-                if i != j:
-                    out[:, j, i] += sums[:, k]
-        out[:, np.array(self.used)[:, None], self.used] -= (slope * weights[:, None]) @ slope.transpose(0, 2, 1)
 
 
 class Point:
@@ -79,78 +37,115 @@ class Point:
     ----------
     log : float64[B, n]
         Log of the loss.
-    slope : float64[B, p, n]
-        Its derivatives.
+    shares : list of float64[B, n]
+        Of the slope's vectors beside the first, whose share is what the others leave.
+    bowl : float64[B, n] or None
+        Of the second derivative by the centre of a shape.
     """
 
-    __slots__ = ("_curve", "_parts", "_surface", "log", "slope")
+    __slots__ = ("bowl", "log", "shares", "surface")
 
     def __init__(self, surface: Surface, theta: Values) -> None:
-        self._surface = surface
-        size, n = len(theta), surface.rows
-        terms = surface.sum.exponentials(theta)
-        whole = terms[0] if terms[0].shape[1] == n else np.repeat(terms[0], n, axis=1)
-        for term in terms[1:]:
-            whole = whole + term
-        shares = [term / whole for term in terms]
+        self.surface = surface
+        self.bowl: Values | None = None
+        logs, shape = surface.logs, surface.form.shape
+        whole = np.zeros((len(theta), surface.rows))
+        self.shares: list[Values] = []
+        for constant, powers in surface.terms:
+            term = np.repeat(theta[:, constant, None], surface.rows if powers or self.shares else 1, axis=1)
+            for at, column in powers:
+                term -= theta[:, at, None] * logs[column]
+            np.exp(term, out=term)
+            whole += term
+            self.shares.append(term)
         self.log = np.log(whole)
-        slope = surface.sum.slope(shares, n)
-        self._parts: list[tuple[_Sum, list[Values], Values]] = [(surface.sum, shares, slope)]
-        self._curve: tuple[Values, Values, Values] | None = None
-        if len(surface.sum.used) == surface.size:
-            self.slope = slope
-        else:
-            self.slope = np.zeros((size, surface.size, n))
-            self.slope[:, surface.sum.used] = slope
-        if surface.factor is not None:
-            (term,) = surface.factor.exponentials(theta)
-            shares = [term / (1.0 + term)]
-            slope = surface.factor.slope(shares, n)
-            self.log += np.log1p(term)
-            self.slope[:, surface.factor.used] += slope
-            self._parts.append((surface.factor, shares, slope))
-        elif surface.curve is not None:
-            self._bowl(theta, *surface.curve)
+        inverse = np.divide(1.0, whole, out=whole)
+        del self.shares[0]
+        for share in self.shares:
+            np.multiply(share, inverse, out=share)
+        if isinstance(shape, Power):
+            coefficient, exponent = surface.shape_at
+            z = np.exp(theta[:, coefficient, None] + theta[:, exponent, None] * logs[shape.column])
+            self.log += np.log1p(z)
+            self.shares.append(z / (1.0 + z))
+        elif isinstance(shape, Quadratic):
+            g = np.exp(theta[:, surface.shape_at[0], None])
+            q = logs["ratio"] - theta[:, surface.shape_at[1], None]
+            if shape.drift:
+                q = q - theta[:, surface.shape_at[2], None] * logs["drift"]
+            whole = 1.0 + g * q * q
+            self.log += np.log(whole)
+            self.bowl = 2.0 * g / whole
+            self.shares += [1.0 - 1.0 / whole, -q * self.bowl]
 
-    def _bowl(self, theta: Values, places: list[int], ratio: Values, size: Values | None) -> None:
-        g = np.exp(theta[:, places[0], None])
-        q = ratio - theta[:, places[1], None]
-        if size is not None:
-            q = q - theta[:, places[2], None] * size
-        whole = 1.0 + g * q * q
-        self.log += np.log(whole)
-        self.slope[:, places[0]] = 1.0 - 1.0 / whole
-        moved = -2.0 * g * q / whole
-        self.slope[:, places[1]] = moved
-        if size is not None:
-            self.slope[:, places[2]] = moved * size
-        self._curve = g, whole, moved
+    def take(self, rows: NDArray[np.bool_]) -> None:
+        """Keep some problems only."""
+        self.log = self.log[rows]
+        self.shares = [share[rows] for share in self.shares]
+        self.bowl = None if self.bowl is None else self.bowl[rows]
 
-    def bend(self, weights: Values) -> Values:
-        """Return the weighted sum over runs of second derivatives of the log, (B, p, p)."""
-        p = self._surface.size
-        out = np.zeros((len(weights), p, p))
-        for part, shares, slope in self._parts:
-            part.bend(shares, slope, weights, out)
-        if self._curve is not None and self._surface.curve is not None:
-            places, _, size = self._surface.curve
-            g, whole, moved = self._curve
-            of_g = weights * (whole - 1.0) / (whole * whole)
-            crossed = weights * moved / whole
-            of_m = weights * (2.0 * g / whole - moved * moved)
-            at_g, *others = places
-            out[:, at_g, at_g] += of_g.sum(1)
-            columns = [None, size]
-            for i, a in enumerate(others):
-                x = columns[i]
-                both = crossed.sum(1) if x is None else crossed @ x
-                out[:, at_g, a] += both
-                out[:, a, at_g] += both
-                for j, b in enumerate(others):
-                    y = columns[j]
-                    product = x if y is None else y if x is None else x * y
-                    out[:, a, b] += of_m.sum(1) if product is None else of_m @ product
+    def derivatives(self, first: Values, second: Values) -> tuple[Values, Values]:
+        """Return sums over runs: slopes times ``first`` (B, p); bends times that and slopes' squares times ``second``.
+
+        The latter are (B, p, p); weights are (B, n).
+        """
+        surface = self.surface
+        sums = _summed(self._weighted(first, second), surface.products)
+        return sums @ surface.to_slope, (sums @ surface.to_bend).reshape(-1, surface.size, surface.size)
+
+    def of_runs(self, first: Values, second: Values) -> tuple[Values, Values]:
+        """Return what each run adds to these sums, (n, p) and (n, p, p), at one set of coefficients."""
+        surface = self.surface
+        work = self._weighted(first[None], second[None])[:, 0]
+        each = (work.T[:, :, None] * surface.products[:, None]).reshape(surface.rows, -1)
+        return each @ surface.to_slope, (each @ surface.to_bend).reshape(-1, surface.size, surface.size)
+
+    def squares(self, weights: Values) -> Values:
+        """Return sums over runs of slopes' squares times weights, (B, p, p)."""
+        surface = self.surface
+        work = np.empty((len(surface.pairs), *weights.shape))
+        self._paired(weights, weights, work)
+        lines = work.shape[0] * surface.products.shape[1]
+        return (_summed(work, surface.products) @ surface.to_bend[-lines:]).reshape(-1, surface.size, surface.size)
+
+    def slopes(self) -> Values:
+        """Return derivatives of the log, (B, p, n)."""
+        surface = self.surface
+        out = np.zeros((len(self.log), surface.size, surface.rows))
+        for vector, share in zip(surface.vectors, [np.ones_like(self.log), *self.shares], strict=True):
+            for at, polynomial in vector.items():
+                out[:, at] += share * surface.column(polynomial)
         return out
+
+    def _weighted(self, first: Values, second: Values) -> Values:
+        """Weights of the products of columns, (q, B, n): of vectors alone, and of their pairs."""
+        alone = [*self.shares, self.bowl] if self.bowl is not None else self.shares
+        work = np.empty((1 + len(alone) + len(self.surface.pairs), *first.shape))
+        work[0] = first
+        for i, share in enumerate(alone, 1):
+            np.multiply(first, share, out=work[i])
+        self._paired(second - first, second, work[1 + len(alone) :])
+        return work
+
+    def _paired(self, same: Values, apart: Values, work: Values) -> None:
+        """Fill in the weights of pairs: of vectors of one logarithm, and of two."""
+        made: dict[tuple[int, bool], Values] = {(0, True): same, (0, False): apart}
+        for i, (a, b, one) in enumerate(self.surface.pairs):
+            if (a, one) not in made:
+                made[a, one] = (same if one else apart) * self.shares[a - 1]
+            if b:
+                np.multiply(made[a, one], self.shares[b - 1], out=work[i])
+            else:
+                work[i] = made[a, one]
+            if a == 0:
+                made[b, one] = work[i]
+
+
+def _summed(work: Values, products: Values) -> Values:
+    """Sum work (q, B, n) times products (n, c) over runs, (B, q c)."""
+    q, size, n = work.shape
+    sums = (work.reshape(q * size, n) @ products).reshape(q, size, -1)
+    return np.ascontiguousarray(sums.transpose(1, 0, 2)).reshape(size, -1)
 
 
 class Surface:
@@ -168,6 +163,10 @@ class Surface:
         Coefficients and runs.
     linear : list of int
         Places of linear coefficients.
+    products : float64[n, c]
+        Products of columns that sums are of.
+    vectors, pairs, to_slope, to_bend
+        See :class:`~thrifty.scaling.laws.layout.Layout`.
     """
 
     def __init__(self, form: Form, logs: Mapping[str, Values]) -> None:
@@ -175,16 +174,21 @@ class Surface:
         self.form, self.size, self.logs = form, len(at), dict(logs)
         self.rows = len(next(iter(logs.values())))
         self.linear = [at[name] for name in form.linear]
-        terms = [(at[t.coefficient], [(at[e], -logs[c]) for c, e in t.powers]) for t in form.terms]
-        self.sum = _Sum(terms, self.rows)
-        self.factor: _Sum | None = None
-        self.curve: tuple[list[int], Values, Values | None] | None = None
-        if isinstance(form.shape, Power):
-            s = form.shape
-            self.factor = _Sum([(at[s.coefficient], [(at[s.exponent], logs[s.column])])], self.rows)
-        elif isinstance(form.shape, Quadratic):
-            places = [at[name] for name in (form.shape.coefficient, form.shape.centre, form.shape.drift) if name]
-            self.curve = places, logs["ratio"], logs.get("drift")
+        self.terms, self.shape_at = places(form.terms, form.shape)
+        laid = layout(form.terms, form.shape)
+        self.vectors, self.pairs = laid.vectors, laid.pairs
+        self.to_slope, self.to_bend = laid.to_slope, laid.to_bend
+        self.products = np.stack([self.column({monomial: 1.0}) for monomial in laid.monomials], axis=1)
+
+    def column(self, polynomial: Polynomial) -> Values:
+        """Return a sum of products of columns, (n,)."""
+        out = np.zeros(self.rows)
+        for monomial, factor in polynomial.items():
+            product = np.full(self.rows, factor)
+            for name in monomial:
+                product = product * self.logs[name]
+            out += product
+        return out
 
     def at(self, theta: Values) -> Point:
         """Return the point at coefficients, (B, p)."""

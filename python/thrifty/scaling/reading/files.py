@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from thrifty.errors import DatasetError
 from thrifty.scaling.reading.lines import read_csv, read_jsonl
 from thrifty.scaling.reading.parquet import read_parquet
+from thrifty.scaling.reading.table import MOST_ROWS
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -20,6 +21,8 @@ __all__ = ["read_table"]
 
 #: Bytes of a file, as it lies there and unpacked.
 MOST_BYTES = 128 << 20
+#: Lines, blank ones too.
+MOST_LINES = 2 * MOST_ROWS
 #: First bytes of what is no text, and what to do with it.
 OTHERS = {
     b"PK\x03\x04": "it is a zip archive or a spreadsheet; save the table as CSV",
@@ -66,6 +69,8 @@ def _text_table(name: str, data: bytes) -> Table:
         raise DatasetError(f"{name}: {what}")
     if not data.strip(b" \t\r\n\x00\xef\xbb\xbf"):
         raise DatasetError(f"{name}: it is empty; a line of column names and a line for each run are needed")
+    if max(data.count(b"\n"), data.count(b"\r")) > MOST_LINES:
+        raise DatasetError(f"{name}: it has more than {MOST_LINES:,} lines; tables of runs are shorter")
     nul = data.find(b"\x00")
     if nul >= 0:
         line = data.count(b"\n", 0, nul) + 1

@@ -56,7 +56,10 @@ class Table:
     def near(self, *names: str) -> str:
         """Say which columns there are, the nearest to some names first where one is near."""
         lower = {known.lower(): known for known in self.columns}
-        close = [c for name in names for c in difflib.get_close_matches(name.lower(), lower, n=1)]
+        asked = [name.lower() for name in names]
+        close = [c for name in asked for c in difflib.get_close_matches(name, lower, n=1)]
+        for name in asked:
+            close += [known for known in lower if min(len(name), len(known)) > 2 and (name in known or known in name)]
         nearest = f"; the nearest is {shown(lower[close[0]])}" if close else ""
         return f"{nearest}; there are {listed(self.columns)}"
 
