@@ -130,6 +130,8 @@ for i, name in enumerate(wanted):
         continue
     law = ScalingLaw("chinchilla", bounds=BOUNDS).fit(runs_of(table, rungs)[0], groups="run")
     low, high = law.profile("E", level=0.95)
+    free = ScalingLaw("chinchilla").fit(runs_of(table, rungs)[0], groups="run")
+    say(f"{name}: with exponents of any size: {free.coef_['E']:.5f}, {free.profile('E', level=0.95)}")
     others = {
         kind: law.bootstrap(n=1000, seed=goal.seed, kind=kind).interval("E", 0.95) for kind in ("case", "cluster")
     }

@@ -155,8 +155,7 @@ class Grammar:
             for part in range(parts):
                 np.add.at(brings[part], self.next[part, :, place], weight[part])
         first = np.bincount(self.opening, minlength=parts).astype(np.float64)
-        found: Table = np.linalg.solve(np.eye(parts) - brings.T, first)
-        return found
+        return np.asarray(np.linalg.solve(np.eye(parts) - brings.T, first), np.float64)
 
     def draw(self, n: int, *, seed: int) -> NDArray[np.uint8]:
         """Return a text of n symbols: sentences, each behind the symbol that ends the one before."""
