@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-import thrifty
+import thrifty.device
 from tests.command import said
+from thrifty.device import ModelShape
 from thrifty.models import load_decoder
 
 TEXT = "".join(path.read_text() for path in sorted((Path(thrifty.__file__).parent / "rambo").rglob("*.py")))
@@ -82,6 +84,34 @@ def test_a_killed_study_goes_on(text: Path, straight: tuple[Path, dict[str, Any]
     assert done.returncode == 0, done.stderr
     assert rows(out) == rows(straight[0])
     assert json.loads(done.stdout)["candidates"] == straight[1]["candidates"]
+
+
+class Profile:
+    """Says that a layer takes a millisecond."""
+
+    @staticmethod
+    def load(path: Path) -> Profile:
+        assert path == Path("device.json")
+        return Profile()
+
+    def latency(self, shape: ModelShape, *, batch: int, prompt: int, new_tokens: int) -> Any:
+        assert batch == 1
+        return SimpleNamespace(ms=float(shape.layers * new_tokens))
+
+
+def test_a_limit_leaves_shapes_out(
+    text: Path, straight: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thrifty.device, "DeviceProfile", Profile)
+    limit = ("--profile", "device.json", "--slo-ms", "2.5")
+    done = said("scaling", "train", text, "--out", straight[0], *ARGUMENTS, *limit)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {one["n_layers"]: one["kept"] for one in found["candidates"]} == {2: True, 3: False}
+    assert found["chosen"]["ms"] == 2.0
+    done = said("scaling", "train", text, "--out", straight[0], *ARGUMENTS, *limit[:2], "--slo-ms", "1")
+    assert done.returncode == 1
+    assert "no shape meets 1 ms a token; the fastest" in done.stderr
 
 
 def test_what_is_refused(text: Path, straight: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
