@@ -6,17 +6,19 @@ import csv
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.command import said, wait_for
+import thrifty.device
+from tests.command import said
+from thrifty.device import ModelShape
 from thrifty.models import load_decoder
 
-TEXT = "".join(
-    f"{i} bottles of beer on the wall, {i * i} bottles of beer. Take one down, pass it on. " for i in range(700)
-)
+TEXT = "".join(path.read_text() for path in sorted((Path(thrifty.__file__).parent / "rambo").rglob("*.py")))
 SMALL = (
     "--sizes",
     "1500,2500,4000",
@@ -29,7 +31,7 @@ SMALL = (
     "--law",
     "chinchilla_tied",
 )
-TARGET = ("--target-params", "7k", "--target-multiple", "6", "--keep", "2", "--questions", "8", "--threads", "1")
+TARGET = ("--target-params", "7k", "--target-multiple", "4", "--keep", "2", "--questions", "8", "--threads", "1")
 ARGUMENTS = (*SMALL, *TARGET, "--repeats", "0", "--json")
 
 
@@ -68,18 +70,13 @@ def test_a_study(straight: tuple[Path, dict[str, Any]]) -> None:
     assert not list(out.glob("*.trunk"))
 
 
-def test_the_table_can_be_fitted(straight: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    done = said(
-        "scaling", "fit", straight[0] / "runs.csv", "-o", tmp_path / "fit.json", "--law", "chinchilla_tied", "--json"
-    )
-    assert done.returncode == 0, done.stderr
-
-
 def test_a_killed_study_goes_on(text: Path, straight: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     out, command = tmp_path / "study", [sys.executable, "-m", "thrifty", "scaling", "train", str(text)]
     with subprocess.Popen([*command, "--out", str(out), *ARGUMENTS]) as process:
-        wait_for(out / "runs.csv")
+        while not (out / "runs.csv").exists() and process.poll() is None:
+            time.sleep(0.02)
         process.kill()
+    assert process.returncode < 0
     # And half a row, as a machine that stops leaves it.
     with (out / "runs.csv").open("a") as file:
         file.write("2x16-")
@@ -87,6 +84,34 @@ def test_a_killed_study_goes_on(text: Path, straight: tuple[Path, dict[str, Any]
     assert done.returncode == 0, done.stderr
     assert rows(out) == rows(straight[0])
     assert json.loads(done.stdout)["candidates"] == straight[1]["candidates"]
+
+
+class Profile:
+    """Says that a layer takes a millisecond."""
+
+    @staticmethod
+    def load(path: Path) -> Profile:
+        assert path == Path("device.json")
+        return Profile()
+
+    def latency(self, shape: ModelShape, *, batch: int, prompt: int, new_tokens: int) -> Any:
+        assert batch == 1
+        return SimpleNamespace(ms=float(shape.layers * new_tokens))
+
+
+def test_a_limit_leaves_shapes_out(
+    text: Path, straight: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thrifty.device, "DeviceProfile", Profile)
+    limit = ("--profile", "device.json", "--slo-ms", "2.5")
+    done = said("scaling", "train", text, "--out", straight[0], *ARGUMENTS, *limit)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {one["n_layers"]: one["kept"] for one in found["candidates"]} == {2: True, 3: False}
+    assert found["chosen"]["ms"] == 2.0
+    done = said("scaling", "train", text, "--out", straight[0], *ARGUMENTS, *limit[:2], "--slo-ms", "1")
+    assert done.returncode == 1
+    assert "no shape meets 1 ms a token; the fastest" in done.stderr
 
 
 def test_what_is_refused(text: Path, straight: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:

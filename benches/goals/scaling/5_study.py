@@ -8,10 +8,11 @@ file told.json has it), then trained.
 choice: the least loss told among shapes that are 1.5 times as fast as the deepest, beside the deepest.
 resume: a training that is stopped now and then, and gone on with, comes to the same bits.
 
---out is a folder: rows.csv gets each row as it comes, files.csv has the files; the same command goes on from there.
---seconds is for the whole command, which stops in time. --toy yes is small and for a CPU. --novels is their folder.
+--out is a folder: rows.csv gets each row as it comes, files.csv has the files, card.json what else was measured; the
+same command goes on from there, and where there is no card it judges what a card left. --seconds is for all of the
+command, which stops in time. --toy yes is small and for a CPU. --novels is their folder.
 
---planted trains the targets with a hundredth of the learning rate.
+--planted asks the law of a tenth of the bytes that the targets saw.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np
 import torch
 from rows import Goal
 
@@ -43,9 +43,12 @@ from thrifty.models.evaluate import log_likelihoods
 from thrifty.models.rungs import RungTrainer, decoder_for
 from thrifty.pairconnect import Bytes
 from thrifty.scaling import ladder, rungs_of, study, table_of
+from thrifty.scaling.study import candidates
 from thrifty.stats import philox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from thrifty.device import ModelShape
     from thrifty.scaling import Rung, Study
 
@@ -68,7 +71,6 @@ TOY, DEVICE = goal.options["toy"] == "yes", goal.options["device"]
 SECONDS, OUT = float(goal.options["seconds"]), Path(goal.options["out"])
 WHERE = "gpu" if DEVICE.startswith("cuda") else "cpu"
 CONTEXT, SPEED = 256, 1.5
-#: Rungs begin with this learning rate at a width of 64.
 SIZES, TARGET = (50_000, 100_000, 300_000, 1_000_000), 3_000_000
 MULTIPLES: tuple[int, ...] = (20, 40, 80)
 SHAPES, RATIOS, TARGET_RATIOS, HELD = 4, (4.0, 48.0), (4.0, 40.0), 2_000_000
@@ -84,27 +86,22 @@ def say(text: str) -> None:
     print(f"{time.monotonic() - BEGUN:6.1f} s  {text}", file=sys.stderr, flush=True)
 
 
-novels = Path(goal.options["novels"]) if goal.options["novels"] else goal.data("text/pgnovels")
-text = read(novels, most=2_000_000 if TOY else None, held=HELD)
-with (OUT / "files.csv").open("w", newline="") as file:
-    csv.writer(file).writerows([("file", "bytes", "sha256"), *text.files])
-say(f"{len(text.files):,} files, {len(text.train):,} bytes to train on, {len(text.held):,} held back")
+card = OUT / "card.json"
+kept: dict[str, Any] = json.loads(card.read_text()) if card.exists() else {}
+#: There is no card, and one has been at work.
+JUDGE = kept.get("where") == "gpu" and WHERE == "cpu"
+WHERE = kept.get("where", WHERE)
+
+
+def keep(name: str, value: Any) -> None:
+    """Remember what was measured."""
+    kept[name] = value
+    card.write_text(json.dumps(kept, indent=1) + "\n")
+
 
 how: dict[str, Any] = {"multiples": MULTIPLES, "context": CONTEXT, "vocab": 256}
 rungs = ladder(SIZES, seed=goal.seed, repeats=3, again=3, shapes=SHAPES, ratios=RATIOS, **how)
 targets = rungs_of(TARGET, seed=goal.seed, shapes=3, ratios=TARGET_RATIOS, **(how | {"multiples": (20,)}))
-# Trunks of one name are one training; the planted fault has another name, so it takes no row of a sound one.
-if goal.planted:
-    targets = tuple(replace(rung, lr=rung.lr / 100, seed=rung.seed + 1000) for rung in targets)
-device = torch.cuda.get_device_name() if WHERE == "gpu" else "cpu"
-about = {
-    "precision": "bf16" if WHERE == "gpu" else "f32",
-    "data_bytes": str(len(text.train)),
-    "data_files": str(len(text.files)),
-    "data_sha256": text.sha256,
-}
-table = table_of(OUT / "rows.csv", about)
-exam = continuations((novels / "valid.txt").read_text(), 24 if TOY else 240, seed=goal.seed)
 pace = Pace(SECONDS, BEGUN, layer_ms=0.3 if WHERE == "gpu" else 6.0, step_ms=0.7 if WHERE == "gpu" else 3.0)
 names = {rung.name for rung in targets}
 
@@ -169,42 +166,69 @@ def tell(rung: Rung, number: int, row: Any) -> None:
 
 def predicted(so_far: Study) -> None:
     """Write down what the law tells, before any target is trained."""
-    told = [
+    losses = [
         {"run": one.rung.name, "loss": one.loss, "low": one.low, "high": one.high, "ms": one.ms}
         for one in so_far.candidates
     ]
     assert so_far.law is not None
-    known = {"when": time.time(), "law": so_far.law.name_, "coefficients": so_far.law.coef_, "told": told}
-    if not goal.planted:
+    known = {"when": time.time(), "law": so_far.law.name_, "coefficients": so_far.law.coef_, "told": losses}
+    if not JUDGE:
         (OUT / "told.json").write_text(json.dumps(known, indent=1) + "\n")
     say(f"law {so_far.law.name_}: {so_far.law.coef_}")
-    for one in told:
+    for one in losses:
         say(f"told: {one}")
 
 
+class Nobody:
+    """Trains nothing."""
+
+    def __call__(self, rung: Rung, lengths: Any) -> Iterator[Any]:
+        return iter(())
+
+
+trainer: Any = Nobody()
+if not JUDGE:
+    novels = Path(goal.options["novels"]) if goal.options["novels"] else goal.data("text/pgnovels")
+    text = read(novels, most=2_000_000 if TOY else None, held=HELD)
+    with (OUT / "files.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("file", "bytes", "sha256"), *text.files])
+    say(f"{len(text.files):,} files, {len(text.train):,} bytes to train on, {len(text.held):,} held back")
+    about = {
+        "precision": "bf16" if WHERE == "gpu" else "f32",
+        "data_bytes": str(len(text.train)),
+        "data_files": str(len(text.files)),
+        "data_sha256": text.sha256,
+    }
+    if kept.get("about", about) != about:
+        sys.exit(f"{card}: {kept['about']} is not {about}; give another --out")
+    keep("where", WHERE)
+    keep("about", about)
+    keep("devices", sorted({*kept.get("devices", []), torch.cuda.get_device_name() if WHERE == "gpu" else "cpu"}))
+    exam = continuations((novels / "valid.txt").read_text(), 24 if TOY else 240, seed=goal.seed)
+    trainer = RungTrainer(
+        text.train,
+        text.held,
+        device=DEVICE,
+        graph=graphs(),
+        precision="bf16" if WHERE == "gpu" else "f32",
+        settings={"beta2": 0.95},
+        folder=OUT,
+        stop=pace.over,
+        after=after,
+    )
+    if "speeds" not in kept:
+        keep("speeds", {f"{one.shape}": (token_ms(one.shape, False), token_ms(one.shape, True)) for one in targets})
+table = table_of(OUT / "rows.csv", kept["about"])
 pace.plan(rungs, targets, table.rows)
 say(f"{len(rungs)} rungs, {sum(len(rung.lengths) for rung in rungs)} rows; {len(table.rows)} are there; {pace.left()}")
-trainer = RungTrainer(
-    text.train,
-    text.held,
-    device=DEVICE,
-    graph=graphs(),
-    precision="bf16" if WHERE == "gpu" else "f32",
-    settings={"beta2": 0.95},
-    folder=OUT,
-    every=0,
-    stop=pace.over,
-    after=after,
-)
-speeds = {rung.name: (token_ms(rung.shape, False), token_ms(rung.shape, True)) for rung in targets}
-by_shape = {rung.shape: speeds[rung.name][0] for rung in targets}
+speeds = kept["speeds"]
 say(f"milliseconds a token, without and with a graph: {speeds}")
 found = study(
     rungs,
     targets,
     trainer,
     table,
-    latency=by_shape.__getitem__,
+    latency=lambda shape: float(speeds[str(shape)][0]),
     keep=len(targets),
     predicted=predicted,
     tell=tell,
@@ -226,8 +250,12 @@ if found.chosen is None:
     say("not all is trained: the same command goes on")
     goal.end()
 if goal.wants("target"):
-    away = [abs(one.loss / one.measured - 1) for one in found.candidates]
-    inside = sum(one.low <= one.measured <= one.high for one in found.candidates)
+    assert found.law is not None
+    fewer = [replace(rung, lengths=(rung.lengths[0] // 10,)) for rung in targets] if goal.planted else targets
+    told = {one.rung.name: one for one in candidates(found.law, fewer)}
+    pairs = [(told[one.rung.name], one.measured) for one in found.candidates]
+    away = [abs(one.loss / measured - 1) for one, measured in pairs]
+    inside = sum(one.low <= measured <= one.high for one, measured in pairs)
     goal.row("target/loss", "losses of 3 M told from at most 1 M: largest error", "<= 2", 100 * max(away), "%", WHERE)
     goal.row("target/interval", "intervals that have the loss, of 3", ">= 2", inside, where=WHERE)
     wide = median((one.high - one.low) / one.loss for one in found.candidates)
@@ -236,28 +264,24 @@ if goal.wants("choice"):
     deep = max(found.candidates, key=lambda one: one.rung.shape.layers)
     fast = [one for one in found.candidates if one.ms * SPEED <= deep.ms]
     best = min(fast, key=lambda one: one.loss, default=deep)
-    eager, graph = (speeds[deep.rung.name][i] / speeds[best.rung.name][i] for i in (0, 1))
+    eager, graph = (speeds[str(deep.rung.shape)][i] / speeds[str(best.rung.shape)][i] for i in (0, 1))
     worse = 100 * (best.measured / deep.measured - 1)
     say(f"chosen {best.rung.shape}, deepest {deep.rung.shape}; scores {best.score:.3f} and {deep.score:.3f}")
     goal.row("choice/eager", "a token at batch 1: the deepest over the chosen shape", ">= 1.5", eager, "x", WHERE)
     goal.row("choice/graph", "the same as a CUDA graph", ">= 1.5", graph, "x", WHERE)
     goal.row("choice/loss", "held-out loss of the chosen shape beside the deepest's", "<= 0.5", worse, "%", WHERE)
 if goal.wants("resume"):
-    (rung, *_) = rungs_of(20_000, seed=goal.seed, **(how | {"multiples": (10, 20)}))
-    again: list[float] = []
-    looks = iter(philox(goal.seed).random(10_000) < 0.3)
-    with tempfile.TemporaryDirectory() as folder:
-        sound = replace(trainer, stop=None, after=None, folder=None)
-        whole = [row["loss"] for row in sound(rung, rung.lengths)]
-        stopped = replace(sound, stop=lambda: bool(next(looks)), folder=Path(folder))
-        while len(again) < len(whole):
-            again += [row["loss"] for row in stopped(rung, rung.lengths[len(again) :])]
-    goal.row(
-        "resume/bits",
-        "losses that stops change",
-        "== 0",
-        float(np.sum(np.array(whole) != np.array(again))),
-        where=WHERE,
-    )
+    if not JUDGE:
+        (rung, *_) = rungs_of(20_000, seed=goal.seed, **(how | {"multiples": (10, 20)}))
+        again: list[float] = []
+        looks = iter(philox(goal.seed).random(10_000) < 0.3)
+        with tempfile.TemporaryDirectory() as folder:
+            sound = replace(trainer, stop=None, after=None, folder=None)
+            whole = [row["loss"] for row in sound(rung, rung.lengths)]
+            stopped = replace(sound, stop=lambda: bool(next(looks)), folder=Path(folder))
+            while len(again) < len(whole):
+                again += [row["loss"] for row in stopped(rung, rung.lengths[len(again) :])]
+        keep("changed", sum(a != b for a, b in zip(whole, again, strict=True)))
+    goal.row("resume/bits", "losses that stops change", "== 0", kept["changed"], where=WHERE)
 say("done")
 goal.end()

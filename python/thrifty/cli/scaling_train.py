@@ -78,7 +78,7 @@ def train(
     from thrifty.cli.pairconnect_train import torch_for
     from thrifty.scaling import ladder, rungs_of, study, table_of
 
-    how = {"context": context, "shapes": shapes}
+    how: dict[str, Any] = {"context": context, "shapes": shapes}
     rungs = ladder(
         [_size(n) for n in sizes.split(",")], seed=seed, repeats=repeats, multiples=_numbers(multiples), **how
     )

@@ -46,4 +46,5 @@ def starts(length: int, settings: TrainSettings, first: int, last: int) -> NDArr
 def windows(ids: NDArray[Any], settings: TrainSettings, step: int) -> NDArray[np.int64]:
     """Return the windows of a step, of one id more than the context."""
     begin = starts(len(ids), settings, step, step + 1)[0]
-    return ids[begin[:, None] + np.arange(settings.context + 1)].astype(np.int64)
+    found: NDArray[np.int64] = ids[begin[:, None] + np.arange(settings.context + 1)].astype(np.int64)
+    return found

@@ -8,6 +8,7 @@ from thrifty.scaling.downstream import Downstream, accuracy_column
 from thrifty.scaling.draws import Draws
 from thrifty.scaling.fit_file import load_fit, save_fit
 from thrifty.scaling.fitting.certificate import Certificate
+from thrifty.scaling.influence import Influence, influence
 from thrifty.scaling.intervals import Prediction
 from thrifty.scaling.ladder import Rung, ladder, rungs_of, shape_of
 from thrifty.scaling.law import ScalingLaw
@@ -32,6 +33,7 @@ __all__ = [
     "Finalist",
     "FitComparison",
     "Form",
+    "Influence",
     "Optimum",
     "Plan",
     "Power",
@@ -50,6 +52,7 @@ __all__ = [
     "climb",
     "compare_fits",
     "design",
+    "influence",
     "ladder",
     "load_fit",
     "named",

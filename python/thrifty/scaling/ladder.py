@@ -89,7 +89,7 @@ def shape_of(n_params: float, layers: int, *, vocab: int = 256) -> ModelShape:
     >>> from thrifty.scaling import shape_of
     >>> shape = shape_of(1e6, 10)
     >>> shape.dim, shape.parameters - shape.head_parameters
-    (88, 1003816)
+    (88, 1008568)
     """
     dim = max(GRAIN, GRAIN * round(math.sqrt(n_params / layers / 12) / GRAIN))
     # 4 d^2 of attention, 3 d h of units, 2 d of norms: h takes what is left, in steps of GRAIN.

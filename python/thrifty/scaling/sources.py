@@ -79,7 +79,8 @@ class Markov:
     def _after(self, share: Table) -> Table:
         """Contexts after another symbol: the oldest is forgotten."""
         joint = share[:, None] * self.table
-        return joint.reshape(self.symbols, -1).sum(0)
+        found: Table = joint.reshape(self.symbols, -1).sum(0)
+        return found
 
     def draw(self, n: int, *, seed: int) -> NDArray[np.uint8]:
         """Return a text of n symbols."""
@@ -154,8 +155,7 @@ class Grammar:
             for part in range(parts):
                 np.add.at(brings[part], self.next[part, :, place], weight[part])
         first = np.bincount(self.opening, minlength=parts).astype(np.float64)
-        found: Table = np.linalg.solve(np.eye(parts) - brings.T, first)
-        return found
+        return np.asarray(np.linalg.solve(np.eye(parts) - brings.T, first), np.float64)
 
     def draw(self, n: int, *, seed: int) -> NDArray[np.uint8]:
         """Return a text of n symbols: sentences, each behind the symbol that ends the one before."""
@@ -227,7 +227,8 @@ class Mixture:
     def _known(self, table: Table) -> float:
         """Entropy of a document where the source is known: of each context's row, by how often it is met."""
         size, n = self.symbols, self.symbols**2
-        share, total = np.zeros(n), 0.0
+        share: Table = np.zeros(n)
+        total = 0.0
         share[0] = 1.0  # behind two ends
         rows = _rows_entropy(table)
         # What has not ended is less by 1 / length with each symbol.
