@@ -41,11 +41,11 @@ def test_what_moves_is_the_fit_without_the_run() -> None:
 
 def test_groups_are_left_out_whole() -> None:
     columns = grid(1)
-    group = np.repeat(list("abcde"), 5)
+    group = np.array(list("abcde"))[(np.arange(25) + np.arange(25) // 5) % 5]
     columns["loss"][group == "e"] *= 1.05
     found = influence(ScalingLaw("chinchilla").fit(columns, groups=group))
     assert len(found.rows) == 5
-    assert found.labels[0] == "e" and found.rows[0] == (20, 21, 22, 23, 24)
+    assert found.labels[0] == "e" and found.rows[0] == tuple(np.flatnonzero(group == "e").tolist())
 
 
 def test_clean_runs_are_not_flagged() -> None:
