@@ -5,6 +5,7 @@ from thrifty.scaling.comparing import Beside, FitComparison, compare_fits
 from thrifty.scaling.draws import Draws
 from thrifty.scaling.fit_file import load_fit, save_fit
 from thrifty.scaling.fitting.certificate import Certificate
+from thrifty.scaling.influence import Influence, influence
 from thrifty.scaling.intervals import Prediction
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
@@ -20,6 +21,7 @@ __all__ = [
     "Draws",
     "FitComparison",
     "Form",
+    "Influence",
     "Power",
     "Prediction",
     "Quadratic",
@@ -29,6 +31,7 @@ __all__ = [
     "Term",
     "choose",
     "compare_fits",
+    "influence",
     "load_fit",
     "named",
     "read_runs",
