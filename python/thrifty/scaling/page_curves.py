@@ -9,8 +9,11 @@ import numpy as np
 
 from thrifty.report import Section, Series, Table
 from thrifty.scaling.curves import best_sizes, budgets, isoflops, shapes
+from thrifty.scaling.influence import influence
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from thrifty.report import Bars, Figure, Grid
@@ -42,7 +45,7 @@ def residual_section(law: ScalingLaw) -> Section:
     both = Series(
         "measured", "Measured losses over what the law tells",
         [ends[0], *told[order].tolist(), ends[1]],
-        {"runs": [math.nan, *measured[order].tolist(), math.nan], "as told": _ends(*ends, len(order) + 2)},
+        {"runs": [math.nan, *measured[order].tolist(), math.nan], "as told": _ends(ends[0], ends[1], len(order) + 2)},
         x_label="told", y_label="measured", dots=("runs",), close=True,
     )  # fmt: skip
     records: list[Record] = [both]
@@ -62,8 +65,23 @@ def residual_section(law: ScalingLaw) -> Section:
     columns = ["run", "parameters", "tokens", "measured", "told", "%"]
     table = [[_name(law, i), runs.n_params[i], runs.n_tokens[i], measured[i], told[i], away[i]] for i in worst]
     title = "Runs that are furthest from the law" + (f": {ROWS} of {len(runs):,}" if len(runs) > ROWS else "")
-    records.append(Table("furthest", title, columns, table))
+    records += [Table("furthest", title, columns, table), _influence_table(law)]
     return Section("residuals", "Runs beside the law", "", records)
+
+
+def _influence_table(law: ScalingLaw) -> Table:
+    """Return what leaving out runs, or groups of them, does."""
+    found = influence(law)
+    rows = [
+        [label, residual, 100 * moved, "deserves a look" if flag else ""]
+        for label, residual, moved, flag in zip(
+            found.labels[:ROWS], found.residual.tolist(), found.moved.tolist(), found.flagged.tolist(), strict=False
+        )
+    ]
+    what = "run" if law.groups_ is None else "group of runs"
+    title = f"What each {what} moves" + (f": the first {ROWS} of {len(found.rows):,}" if len(found.rows) > ROWS else "")
+    columns = [what, "standard deviations from the law without it", "loss at the largest budget without it, %", ""]
+    return Table("influence", title, columns, rows)
 
 
 def _ends(first: float, last: float, size: int) -> list[float]:
@@ -88,7 +106,7 @@ def curve_section(law: ScalingLaw) -> Section:
     text = "Curves of equal compute spend one budget on models of different sizes, with the tokens that remain."
     flops = budgets(law)
     sizes, curves = isoflops(law, flops)
-    labels = {
+    labels: dict[str, Sequence[float]] = {
         f"{c:.1e} FLOP{' (beyond the runs)' if c > flops[-2] else ''}": y for c, y in zip(flops, curves, strict=True)
     }
     records.append(Series("isoflops", "Loss of equal compute", sizes.tolist(), labels, x_label="parameters",
