@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from thrifty.errors import NotIdentifiable
+from thrifty.scaling.advice import BETTER, advised
 from thrifty.scaling.holdouts import holdouts, size_classes
+from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED
+from thrifty.scaling.rivals import Rival
 from thrifty.scaling.runs import Runs
-from thrifty.scaling.shifts import shift_columns
 from thrifty.scaling.trials import Setting, Trial, tried
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-    from thrifty.scaling.law import ScalingLaw
     from thrifty.scaling.laws.form import Form
 
 __all__ = ["Candidate", "Choice", "choose"]
 
-#: A change of the data must make errors left out smaller than this share of what they were.
-BETTER = 0.9
 #: Laws within this factor of the best are rivals: their predictions may be as right.
 RIVALS = 1.25
 #: Errors below are rounding.
 TINY = 1e-12
-#: Tokens a parameter (all parameters) below which a run is under-trained: compute-optimal has 20 (Hoffmann et al. 2022).
-TRAINED = 20.0
 
 
 @dataclass(frozen=True)
@@ -128,28 +125,40 @@ def choose(
     if not names:
         raise ValueError("laws: one or more are needed")
     setting = Setting(runs, labels, loss, delta)
-    everything = np.ones(len(runs), bool)
-    trials = _all(names, setting, shape, everything)
-    setting, advice = _advised(_best(trials), setting, shape)
-    if advice:
-        trials = _all(names, setting, shape, np.ones(len(setting.runs), bool))
+    trials = _all(names, setting, shape)
     if all(trial.law is None for trial in trials.values()):
         raise NotIdentifiable("; ".join(dict.fromkeys(trial.why for trial in trials.values())))
+    setting, advice = advised(_best(trials), setting, shape)
+    if advice:
+        trials = _all(names, setting, shape)
     scores = _scores(trials)
     order = sorted(scores, key=lambda key: scores[key])
-    trial = trials[order[0]]
-    law = trial.law
-    assert law is not None
-    near = [trials[key].law for key in order[1:] if scores[key] <= RIVALS * scores[order[0]]]
-    law.surprise_, law.shifts_ = trial.surprise, trial.shifts
-    law.rivals_ = tuple(rival for rival in near if rival is not None)
-    for rival, key in zip(near, order[1:], strict=False):
-        if rival is not None:
-            rival.surprise_ = trials[key].surprise
+    law = trials[order[0]].law
+    if law is None:
+        raise NotIdentifiable("; ".join(dict.fromkeys(trial.why for trial in trials.values())))
+    law.surprise_, law.shifts_ = trials[order[0]].surprise, trials[order[0]].shifts
+    law.rivals_ = tuple(_rivals(law, trials, scores, order))
     table = _table(trials, scores, order, setting, shape)
     choice = Choice(law, table, (*advice, *_warnings(setting.runs)))
     law.choice_, law.advice_ = choice.table, choice.advice
     return choice
+
+
+def _rivals(
+    law: ScalingLaw, trials: Mapping[Any, Trial], scores: Mapping[Any, float], order: Sequence[Any]
+) -> list[Rival]:
+    out = []
+    cuts = len(trials[order[0]].errors)
+    for key in order[1:]:
+        ratio, other = scores[key] / scores[order[0]], trials[key].law
+        if ratio > RIVALS or other is None:
+            continue
+        # Of the same runs as the law: shifts of losses that each has found for itself differ a little.
+        rival = ScalingLaw(other.law, loss=other.loss, delta=other.delta)
+        rival.restore(other.form_, law.runs_, law.weights_, law.groups_, other.theta_, other.centre_, other.theta_)
+        rival.surprise_ = trials[key].surprise
+        out.append(Rival(rival, float(ratio**-cuts)))
+    return out
 
 
 def _labels(runs: Runs, groups: str | ArrayLike | None) -> tuple[Any, ...] | None:
@@ -174,10 +183,8 @@ def _allowed(shape: bool) -> list[str | Form]:
     return [form.name for form in sorted(known, key=lambda form: len(form.names))]
 
 
-def _all(
-    names: Sequence[str | Form], setting: Setting, shape: bool, judged: NDArray[np.bool_]
-) -> dict[str | int, Trial]:
-    cuts = holdouts(setting.runs, shape)
+def _all(names: Sequence[str | Form], setting: Setting, shape: bool) -> dict[str | int, Trial]:
+    cuts, judged = holdouts(setting.runs, shape), np.ones(len(setting.runs), bool)
     keys = [name if isinstance(name, str) else i for i, name in enumerate(names)]
     return {key: tried(name, setting, cuts, judged) for key, name in zip(keys, names, strict=True)}
 
@@ -208,72 +215,6 @@ def _scores(trials: Mapping[Any, Trial]) -> dict[Any, float]:
 def _best(trials: Mapping[Any, Trial]) -> Any:
     scores = _scores(trials)
     return min(scores, key=lambda key: scores[key]) if scores else next(iter(trials))
-
-
-def _advised(law: Any, setting: Setting, shape: bool) -> tuple[Setting, list[str]]:
-    """Return a setting of the data with which the law predicts better, and what was changed."""
-    advice: list[str] = []
-    open_ = ["trained", *shift_columns(setting.runs)]
-    while open_:
-        changes = {name: _change(name, setting) for name in open_}
-        gains = {
-            name: _gain(law, setting, change, shape, kept) for name, (change, kept, _) in changes.items() if change
-        }
-        best = min(gains, key=lambda name: gains[name], default="")
-        if not best or gains[best] >= BETTER:
-            break
-        setting, _, text = changes[best]
-        advice.append(text)
-        open_ = [name for name in open_ if name != best and (name == "trained" or best == "trained")]
-    if {"total", "non_embedding"} <= set(setting.runs.sizes):
-        with_, without = (replace(setting, runs=setting.runs.counting(kind)) for kind in ("total", "non_embedding"))
-        worse = _gain(law, with_, without, shape)
-        setting = with_ if worse > 1 / BETTER else without
-        kind = "with" if worse > 1 / BETTER else "without"
-        advice.append(f"parameters are counted {kind} embeddings (errors left out without / with them: {worse:.2f})")
-    return setting, advice
-
-
-def _change(name: str, setting: Setting) -> tuple[Setting | None, NDArray[np.bool_] | None, str]:
-    """Return a setting with one change, the rows that it keeps, and what to say of it."""
-    if name != "trained":
-        return (
-            replace(setting, shift=name),
-            None,
-            f"losses are shifted by {name}: each of its values has a factor of its own",
-        )
-    runs = setting.runs
-    kept = runs.n_tokens >= TRAINED * runs.sizes.get("total", runs.n_params)
-    out = int((~kept).sum())
-    if not 0 < out < len(kept) / 2:
-        return None, None, ""
-    groups = setting.groups and tuple(g for g, stays in zip(setting.groups, kept, strict=True) if stays)
-    text = (
-        f"{out} runs of fewer than {TRAINED:.0f} tokens a parameter are left out: with them the law predicts others worse;"
-        " it does not hold for such runs"
-    )
-    return replace(setting, runs=runs.take(kept), groups=groups), kept, text
-
-
-def _gain(law: Any, before: Setting, after: Setting, shape: bool, rows: NDArray[np.bool_] | None = None) -> float:
-    """Return errors left out after a change over those before it, on the runs that both have."""
-    old, new = before.runs, after.runs
-    judged = np.ones(len(old), bool) if rows is None else rows
-    cuts = holdouts(new, shape)
-    place = np.flatnonzero(judged)
-    wider = []
-    for cut in cuts:
-        # A run that only the first setting has is fitted where its size is.
-        fitted = np.zeros(len(old), bool)
-        fitted[place] = cut.fitted
-        if rows is not None:
-            fitted[~rows] = getattr(old, cut.column)[~rows] < cut.beyond
-        wider.append(replace(cut, fitted=fitted))
-    one, two = tried(law, before, wider, judged), tried(law, after, cuts, np.ones(len(new), bool))
-    both = sorted(set(one.errors) & set(two.errors))
-    if not both:
-        return 1.0 if two.law is not None else float("inf")
-    return float(np.exp(np.mean([np.log(two.errors[cut] / one.errors[cut]) for cut in both])))
 
 
 def _table(

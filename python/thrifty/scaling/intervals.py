@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from thrifty.scaling.laws.scale import logs
+from thrifty.scaling.rivals import between
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,26 +63,25 @@ def predicted(law: Predicting, runs: Runs, level: float, of: Literal["run", "law
     variance, freedom = own(law, runs)
     for rival in law.rivals_:
         # A law of more coefficients than the runs can tell is no less sure than a smaller one that does as well.
-        other, of_other = own(rival, runs)
+        other, of_other = own(rival.law, runs)
         variance, freedom = np.minimum(variance, other), np.where(other < variance, of_other, freedom)
-    variance = variance + between_laws(law, runs)
+    known, of_runs = between(law.rivals_, np.log(loss), runs), 0.0
     notes = []
     if law.shifts_ is not None:
-        known = law.shifts_.known(runs)
         loss = loss * np.exp(law.shifts_.of(runs))
-        variance = variance + np.where(known, 0.0, law.shifts_.variance)
-        if not known.all():
+        seen = law.shifts_.known(runs)
+        known = known + np.where(seen, 0.0, law.shifts_.variance)
+        if not seen.all():
             notes.append(
-                f"{(~known).sum()} of {len(runs)} runs have no known {law.shifts_.column}: their loss is that of the mean one,"
+                f"{(~seen).sum()} of {len(runs)} runs have no known {law.shifts_.column}: their loss is that of the mean one,"
                 " their interval holds what it may shift"
             )
     if of == "run":
-        noise = sum(spread.noise)
-        # The noise is known better than the coefficients are: its share has the freedom of all runs.
-        whole = variance + noise
-        freedom = whole**2 / (variance**2 / freedom + noise**2 / spread.freedom.sum())
-        variance = whole
-    half = stdtrit(freedom, (1 + level) / 2) * np.sqrt(variance)
+        of_runs = sum(spread.noise)
+    # Each part has degrees of freedom of its own (Satterthwaite); the spread of laws is no estimate from few squares.
+    whole = variance + known + of_runs
+    freedom = whole**2 / np.maximum(variance**2 / freedom + of_runs**2 / spread.freedom.sum(), 1e-300)
+    half = stdtrit(np.clip(freedom, 1.0, 1e6), (1 + level) / 2) * np.sqrt(whole)
     beyond = decades_beyond(law, runs)
     return Prediction(loss, loss * np.exp(-half), loss * np.exp(half), beyond, (*notes, *_notes(beyond)))
 
@@ -121,15 +121,6 @@ def left_out(law: Predicting, runs: Runs) -> Values:
     logs_ = law.logs_at(runs, theta)
     count = len(theta)
     return np.asarray((count - 1) / count * ((logs_ - logs_.mean(0)) ** 2).sum(0))
-
-
-def between_laws(law: Predicting, runs: Runs) -> Values:
-    """Return variances (n,) of the log of losses among this law and its rivals, about this one."""
-    if not law.rivals_:
-        return np.zeros(len(runs))
-    own = np.log(law.loss_at(runs))
-    away = np.stack([np.log(rival.loss_at(runs)) - own for rival in law.rivals_])
-    return np.asarray((away**2).sum(0) / (len(away) + 1))
 
 
 def coefficient_interval(law: Predicting, name: str, level: float) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from thrifty.scaling.fitting.identify import check_condition, check_runs
 from thrifty.scaling.fitting.limits import limits
 from thrifty.scaling.fitting.measure import Measure
 from thrifty.scaling.fitting.refits import refit
-from thrifty.scaling.fitting.spread import covariance
+from thrifty.scaling.fitting.spread import spread
 from thrifty.scaling.groups import numbered
 from thrifty.scaling.laws.form import Form
 from thrifty.scaling.laws.named import named
@@ -271,7 +271,7 @@ class ScalingLaw(Predicting):
         return drawn(self, n, seed, kind, threads)
 
     def profile(self, name: str, level: float = 0.95) -> tuple[float, float]:
-        """Return the profile interval of a coefficient, which takes runs as independent.
+        """Return the profile interval of a coefficient: where the other coefficients can't make up for it.
 
         Parameters
         ----------
@@ -284,14 +284,20 @@ class ScalingLaw(Predicting):
         ValueError
             When there is no such name, or the level is not between 0 and 1.
         """
+        inverse, covariance = self._spread()
+        units = len(set(self.groups_)) if self.groups_ is not None else int((self.weights_ > 0).sum())
+        degrees = max(units - (1 if self.groups_ is not None else len(self.theta_)), 1)
         parts = self._scale, self._measure, self.runs_, self.weights_, self.theta_
-        return profiled(*parts, self.covariance(grouped=False), name, level)
+        return profiled(*parts, inverse, covariance, degrees, name, level)
 
-    def covariance(self, *, grouped: bool = True) -> Values:
-        """Return the covariance of ``theta_`` by derivatives, groups counting as one unless told, float64[p, p]."""
+    def covariance(self) -> Values:
+        """Return the covariance of ``theta_`` by derivatives, groups counting as one each, float64[p, p]."""
+        return self._spread()[1]
+
+    def _spread(self) -> tuple[Values, Values]:
         targets = self._measure.targets(_losses(self.runs_))
-        of = None if self.groups_ is None or not grouped else numbered(self.groups_)
-        return covariance(self._surface, self._measure, self.theta_, targets, self.weights_, self._limits, of)
+        of = None if self.groups_ is None else numbered(self.groups_)
+        return spread(self._surface, self._measure, self.theta_, targets, self.weights_, self._limits, of)
 
     def score(self, runs: Runs | Mapping[str, Any], within: Sequence[str] | None = None) -> dict[str, float]:
         """Return how well the law tells losses of runs.

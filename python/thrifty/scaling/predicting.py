@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from thrifty.scaling.choosing import Candidate
     from thrifty.scaling.intervals import Prediction
-    from thrifty.scaling.law import ScalingLaw
     from thrifty.scaling.laws.form import Form
     from thrifty.scaling.laws.scale import Scale
+    from thrifty.scaling.rivals import Rival
     from thrifty.scaling.scatter import Scatter
     from thrifty.scaling.shifts import Shifts
 
@@ -39,7 +39,7 @@ class Predicting:
         By column: how far the law was from runs left out that were larger in it, see :class:`~thrifty.scaling.trials.Trial`.
     shifts_ : Shifts or None
         What a column's values add to the log of the loss.
-    rivals_ : tuple of ScalingLaw
+    rivals_ : tuple of Rival
         Laws that predicted about as well.
     choice_, advice_ : tuple
         The candidates of the choice, and what was said of the data.
@@ -54,7 +54,7 @@ class Predicting:
     delta: float
     surprise_: dict[str, tuple[float, ...]]
     shifts_: Shifts | None
-    rivals_: tuple[ScalingLaw, ...]
+    rivals_: tuple[Rival, ...]
     choice_: tuple[Candidate, ...]
     advice_: tuple[str, ...]
     _scale: Scale

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from thrifty.scaling.fitting.descent import descend
 from thrifty.scaling.fitting.limits import limits
 from thrifty.scaling.laws.scale import Scale
@@ -13,7 +15,6 @@ from thrifty.scaling.laws.surface import Surface
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from thrifty.scaling.fitting.measure import Measure
@@ -35,15 +36,28 @@ def profiled(
     runs: Runs,
     weights: Values,
     theta: Values,
+    inverse: Values,
     covariance: Values,
+    degrees: int,
     name: str,
     level: float,
 ) -> tuple[float, float]:
     """Return the interval of a fit's coefficient, inside the limits that a fit has.
 
-    Twice what the sum rises, over the residuals' noise, is compared with the square of Student's t (Venzon and
-    Moolgavkar 1988). The noise of Huber's sums is the mean square of their slopes over the mean of their bends, so that
-    many runs' sums rise as a normal law's would.
+    Twice what the sum rises, over its noise, is compared with the square of Student's t (Venzon and Moolgavkar 1988).
+    The noise is how much larger the coefficient's variance is than the inverse of second derivatives has it, so that
+    residuals need not be alike, nor independent within groups.
+
+    Parameters
+    ----------
+    scale, measure, runs, weights, theta
+        Of the fit.
+    inverse, covariance : float64[p, p]
+        What :func:`~thrifty.scaling.fitting.spread.spread` gave.
+    degrees : int
+        Of Student's t.
+    name, level : str, float
+        Which coefficient, and how sure.
     """
     from scipy.special import stdtrit
 
@@ -63,8 +77,10 @@ def profiled(
     low, high = limits(plain, columns, losses)
     best = plain.theta(scale.coefficients(theta))
     least, here, _ = descend(surface, measure, best[None], targets, weights, (low, high))
-    degrees = max(int((weights > 0).sum()) - len(best), 1)
-    noise = measure.noise(surface.at(least).log, targets, weights, degrees)
+    row = scale.matrix[at]
+    variance = float(row @ covariance @ row)
+    one, two = (row @ covariance @ row, row @ inverse @ row) if variance > 0 else map(np.trace, (covariance, inverse))
+    noise = float(one / two)
     worst = float(stdtrit(degrees, (1 + level) / 2))
 
     def held(value: float, begin: Values) -> tuple[float, Values]:
@@ -74,8 +90,7 @@ def profiled(
         found, there, _ = descend(surface, measure, begin[None], targets, weights, ends)
         return math.sqrt(max(2 * float(there.value[0] - here.value[0]), 0.0) / noise), found[0]
 
-    row = scale.matrix[at]
-    step = worst * max(math.sqrt(max(float(row @ covariance @ row), 0.0)), 1e-4)
+    step = worst * max(math.sqrt(max(variance, 0.0)), 1e-4)
     ends = []
     for side, limit in ((-1.0, float(low[at])), (1.0, float(high[at]))):
         end = _end(held, least[0], float(least[0, at]), side * step, limit, worst)

@@ -12,6 +12,7 @@ from thrifty.scaling.checked import array, listed, number, text, texts, whole
 from thrifty.scaling.choosing import Candidate
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import Form
+from thrifty.scaling.rivals import Rival
 from thrifty.scaling.shifts import Shifts
 
 if TYPE_CHECKING:
@@ -26,7 +27,15 @@ def chosen_out(law: ScalingLaw) -> dict[str, Any]:
         "surprise": {column: list(values) for column, values in law.surprise_.items()},
         "shifts": None if law.shifts_ is None else {"column": law.shifts_.column, "by": dict(law.shifts_.by)},
         "rivals": [
-            {"form": rival.form_.as_dict(), "theta": rival.theta_, "centre": dict(rival.centre_)}
+            {
+                "form": rival.law.form_.as_dict(),
+                "loss": rival.law.loss,
+                "delta": float(rival.law.delta),
+                "theta": rival.law.theta_,
+                "centre": dict(rival.law.centre_),
+                "surprise": {column: list(values) for column, values in rival.law.surprise_.items()},
+                "weight": rival.weight,
+            }
             for rival in law.rivals_
         ],
         "table": [asdict(candidate) for candidate in law.choice_],
@@ -36,15 +45,7 @@ def chosen_out(law: ScalingLaw) -> dict[str, Any]:
 
 def chosen_in(law: ScalingLaw, given: Mapping[str, Any]) -> None:
     """Give a law what :func:`chosen_out` returned; a ValueError, KeyError or TypeError where it is not that."""
-    surprise = {
-        text(column, "chosen.surprise"): tuple(number(v, "chosen.surprise") for v in listed(values, "chosen.surprise"))
-        for column, values in given["surprise"].items()
-    }
-    if set(surprise) - {"n_params", "n_tokens", "d_model", "n_layers", "groups"} or any(
-        value < 0 for values in surprise.values() for value in values
-    ):
-        raise ValueError("chosen.surprise is not of columns, or below 0")
-    law.surprise_ = surprise
+    law.surprise_ = _surprise_in(given["surprise"])
     law.shifts_ = None if given["shifts"] is None else _shifts_in(given["shifts"])
     law.rivals_ = tuple(_rival_in(law, rival) for rival in listed(given["rivals"], "chosen.rivals"))
     law.choice_ = tuple(_candidate_in(row) for row in listed(given["table"], "chosen.table"))
@@ -58,16 +59,34 @@ def _shifts_in(given: Mapping[str, Any]) -> Shifts:
     return Shifts(text(given["column"], "chosen.shifts"), by)
 
 
-def _rival_in(law: ScalingLaw, given: Mapping[str, Any]) -> ScalingLaw:
+def _surprise_in(given: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
+    surprise = {
+        text(column, "chosen.surprise"): tuple(number(v, "chosen.surprise") for v in listed(values, "chosen.surprise"))
+        for column, values in given.items()
+    }
+    if set(surprise) - {"n_params", "n_tokens", "d_model", "n_layers"} or any(
+        value < 0 for values in surprise.values() for value in values
+    ):
+        raise ValueError("chosen.surprise is not of columns, or below 0")
+    return surprise
+
+
+def _rival_in(law: ScalingLaw, given: Mapping[str, Any]) -> Rival:
     form = Form.of(given["form"])
     theta = array(given["theta"], "chosen.rivals", len(form.names))
     centre = {text(name, "chosen.rivals"): number(value, "chosen.rivals") for name, value in given["centre"].items()}
-    rival = ScalingLaw(form)
+    if given["loss"] not in ("huber_log", "lsq"):
+        raise ValueError("chosen.rivals: loss is neither huber_log nor lsq")
+    weight = number(given["weight"], "chosen.rivals")
+    if not 0 <= weight <= 1:
+        raise ValueError("chosen.rivals: weights are 0 to 1")
+    rival = ScalingLaw(form, loss=given["loss"], delta=number(given["delta"], "chosen.rivals"))
     with np.errstate(all="ignore"):
-        rival.restore(form, law.runs_, law.weights_, None, theta, centre, theta)
+        rival.restore(form, law.runs_, law.weights_, law.groups_, theta, centre, theta)
         if not np.isfinite(rival.loss_at(law.runs_)).all():
             raise ValueError("chosen.rivals tell no finite losses")
-    return rival
+    rival.surprise_ = _surprise_in(given["surprise"])
+    return Rival(rival, weight)
 
 
 def _candidate_in(given: Mapping[str, Any]) -> Candidate:

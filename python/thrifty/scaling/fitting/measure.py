@@ -67,15 +67,6 @@ class Measure:
             return weights * np.exp(2.0 * log)
         return weights * (self.delta / np.maximum(np.abs(r), self.delta))
 
-    def noise(self, log: Values, targets: Values, weights: Values, degrees: int) -> float:
-        """Return the variance that makes twice a sum's rise a square of standard errors, for one fit."""
-        r = self.residuals(log, targets).ravel()
-        if self.kind == "lsq":
-            return max(float((weights * r * r).sum()) / degrees, 1e-300)
-        cut = np.clip(r, -self.delta, self.delta)
-        bent = float((weights * self.inside(r, weights)).sum() / weights.sum())
-        return max(float((weights * cut * cut).sum()) / degrees / bent, 1e-300)
-
     def inside(self, r: Values, weights: Values) -> Values:
         """Return how much of each run lies where Huber's loss is a square, of residuals (n,) smoothed.
 

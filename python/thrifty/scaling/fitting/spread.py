@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float64]
 
-__all__ = ["covariance"]
+__all__ = ["spread"]
+
+#: What a run leaves to the others of its own fit, at least.
+LEAST = 0.1
 
 
-def covariance(
+def spread(
     surface: Surface,
     measure: Measure,
     theta: Values,
@@ -25,10 +28,12 @@ def covariance(
     weights: Values,
     bounds: tuple[Values, Values],
     groups: NDArray[np.int64] | None = None,
-) -> Values:
-    """Return the covariance of fitted coefficients (p, p): second derivatives around the scores' own (Huber 1967).
+) -> tuple[Values, Values]:
+    """Return the inverse of second derivatives and the covariance of fitted coefficients, (p, p) each.
 
-    Runs of one group (numbers from 0) count as one; coefficients at their bounds have none.
+    That is the inverse on both sides of the scores' own (Huber 1967), each over what its run does not pull the fit
+    towards itself (MacKinnon and White 1985). Runs of one group (numbers from 0) count as one. Coefficients at their
+    bounds have none.
     """
     point = surface.at(theta[None])
     _, first, second, _ = measure.rows(point.log, targets, weights)
@@ -37,15 +42,16 @@ def covariance(
     slope = point.slopes()[0]
     bend = point.derivatives(first, second)[1][0]
     bend[surface.linear, surface.linear] -= (slope @ first[0])[surface.linear]
+    free = np.flatnonzero((theta > bounds[0]) & (theta < bounds[1]))
+    inverse = np.zeros((len(theta), len(theta)))
+    inverse[np.ix_(free, free)] = np.linalg.pinv(bend[np.ix_(free, free)], hermitian=True)
     scores = (slope * first[0]).T
-    if groups is not None:
+    if groups is None:
+        pull = np.einsum("pn,pq,qn->n", slope, inverse, slope) * second[0]
+        scores /= np.maximum(1.0 - pull, LEAST)[:, None]
+        more = 1.0
+    else:
         summed = np.zeros((int(groups.max()) + 1, len(theta)))
         np.add.at(summed, groups, scores)
-        scores = summed
-    free = np.flatnonzero((theta > bounds[0]) & (theta < bounds[1]))
-    units = int((np.abs(scores).max(1) > 0).sum())
-    more = units / max(units - (len(free) if groups is None else 1), 1)
-    inverse = np.linalg.pinv(bend[np.ix_(free, free)], hermitian=True)
-    out = np.zeros((len(theta), len(theta)))
-    out[np.ix_(free, free)] = more * (inverse @ (scores[:, free].T @ scores[:, free]) @ inverse)
-    return out
+        scores, more = summed, len(summed) / max(len(summed) - 1, 1)
+    return inverse, more * (inverse @ (scores.T @ scores) @ inverse)

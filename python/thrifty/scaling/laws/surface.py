@@ -50,9 +50,9 @@ class Point:
         self.bowl: Values | None = None
         logs, shape = surface.logs, surface.form.shape
         whole = np.zeros((len(theta), surface.rows))
-        self.shares = []
+        self.shares: list[Values] = []
         for constant, powers in surface.terms:
-            term = np.repeat(theta[:, constant, None], surface.rows if powers else 1, axis=1)
+            term = np.repeat(theta[:, constant, None], surface.rows if powers or self.shares else 1, axis=1)
             for at, column in powers:
                 term -= theta[:, at, None] * logs[column]
             np.exp(term, out=term)
