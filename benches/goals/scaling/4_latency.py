@@ -2,8 +2,8 @@
 
 Without --device, on this CPU: numpy1, numpy2, torch1, torch2 calibrate it by the command line, on one thread and two,
 in f32. Of decoding steps and of calls of several rows: median and worst relative error, Spearman's correlation. new: 12
-shapes drawn by the seed, which no calibration times, told by the calibration alone. deep (one thread): 64 layers 256
-wide over one 2048 wide, 50 million parameters each.
+shapes drawn by the seed, which no calibration times, told by the calibration alone. deep (torch1): 64 layers 256
+wide over one 2048 wide, 50 million parameters each. many: what telling 10,000 shapes takes, of the first calibration.
 
 --device cuda: eager and graph do the same on a card, in bf16, in this process; line: how near to a line steps of 1,024
 wide decoders are over 4 to 48 layers (R2); joules: what is told of readings that are left out.
@@ -107,7 +107,7 @@ def measured(name: str) -> tuple[DeviceProfile, float]:
 
 def by_command(file: Path, backend: str, threads: int) -> None:
     """Calibrate by the command line."""
-    shapes = [*drawn(), *(DEEP if threads == 1 else [])]
+    shapes = [*drawn(), *(DEEP if (backend, threads) == ("torch", 1) else [])]
     command = [sys.executable, "-m", "thrifty", "scaling", "calibrate", "-o", str(file), "--backend", backend]
     command += ["--threads", str(threads), "--seconds", str(SECONDS), "--seed", str(goal.seed), "--json"]
     command += [word for shape in shapes for word in ("--shape", text(shape))]
@@ -182,10 +182,22 @@ def judge(name: str, words: str, where: str) -> None:
     elif set(DEEP) <= set(taken):
         ratio = taken[DEEP[0]] / taken[DEEP[1]]
         goal.row(f"{name}/deep", f"{words}: 64 x 256 over 1 x 2048, 50M parameters each", ">= 1.8", ratio, "x", where)
+    if name == "numpy1":
+        ten_thousand(whole)
     if profile.joules is not None:
         joules(name, profile, where)
     for note in profile.notes:
         print(f"{name}: {note}", file=sys.stderr)
+
+
+def ten_thousand(profile: DeviceProfile) -> None:
+    """Row of the seconds that telling many shapes takes."""
+    rng = np.random.default_rng(goal.seed)
+    sizes = {"layers": rng.integers(1, 64, 10_000), "dim": 64 * rng.integers(1, 40, 10_000)}
+    begun = time.perf_counter()
+    profile.latencies(sizes | {"heads": 8, "hidden": 2048, "vocab": 50_432}, batch=8, prompt=128, new_tokens=256)
+    seconds = time.perf_counter() - begun
+    goal.row("many/seconds", "256 tokens after 128 of 8 sequences, 10,000 shapes told", "<= 1", seconds, "s")
 
 
 def joules(name: str, profile: DeviceProfile, where: str) -> None:

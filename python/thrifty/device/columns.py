@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from thrifty.device.shape import ModelShape
     from thrifty.device.timing import Point
@@ -21,8 +22,8 @@ SIZES = ("layers", "dim", "heads", "hidden", "vocab")
 LEVELED = ("layers", "rows", "cache", "bytes")
 """Columns that a name may follow by @ and MiB, where what one of them takes may change its slope."""
 NAMES = (
-    "overhead", "host", "layers", "launches", "heads", "rows", "activations", "cache", "scores", "bytes", "copies",
-    "operations",
+    "overhead", "host", "layers", "launches", "masked", "heads", "rows", "activations", "cache", "scores", "bytes",
+    "copies", "operations",
 )  # fmt: skip
 FEW = "operations@"
 """Of calls of several rows: operations of up to so many rows, which take longer each."""
@@ -78,7 +79,7 @@ class Calls:
         batch : int
         """
         names = [field.name for field in fields(cls)][:-3]
-        if hasattr(shapes, "keys"):
+        if isinstance(shapes, Mapping):
             values = _of_mapping(shapes, dtype_bytes)
         else:
             each = np.array([_sizes(shape) for shape in shapes], np.float64).reshape(len(shapes), len(names)).T
@@ -158,7 +159,8 @@ def columns(calls: Calls, names: Sequence[str], *, head: bool = True) -> Any:
     head : bool
         Whether the output layer counts.
     """
-    have, found = amounts(calls, head=head), {}
+    have = amounts(calls, head=head)
+    found: dict[str, Any] = {}
     for stem in LEVELED:
         knots = sorted(float(name.partition("@")[2]) for name in names if name.startswith(stem + "@"))
         if knots:
@@ -193,6 +195,8 @@ def amounts(calls: Calls, *, head: bool = True) -> dict[str, Any]:
         "host": ones,
         "layers": c.layers,
         "launches": c.layers,
+        # Attention of several tokens has a mask, and kernels of its own.
+        "masked": c.layers * (c.tokens > 1),
         "heads": c.layers * c.keys * c.batch,
         "rows": c.layers * (queries + keys + 2 * c.dim + 2 * c.hidden) + head * c.vocab,
         "activations": n * (c.layers * (queries + keys + 2 * c.dim + 3 * c.hidden) + head * c.vocab),
@@ -208,7 +212,7 @@ def amounts(calls: Calls, *, head: bool = True) -> dict[str, Any]:
     }
 
 
-def levels(touched: Any, knots: Sequence[int]) -> Any:
+def levels(touched: Any, knots: Sequence[float]) -> Any:
     """Shares of the steps at the knots; coefficients of at least 0 then make what never falls."""
     at = np.interp(np.log2(touched / MIB), np.log2(knots), np.arange(len(knots), dtype=np.float64))
     return np.clip(at[:, None] - np.arange(len(knots)) + 1, 0.0, 1.0)
