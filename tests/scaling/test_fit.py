@@ -212,8 +212,16 @@ def ladder(sizes: int, multiples: list[float], **other: float) -> dict[str, np.n
         (ladder(12, [20.0]) | {"n_tokens": np.full(12, 1e10)}, "chinchilla", "n_tokens is the same"),
         (ladder(2, [5.0, 10.0, 20.0, 40.0, 80.0]), "chinchilla", "can't be told apart by these runs"),
         (ladder(2, [20.0, 40.0]), "chinchilla", "5 coefficients and needs 8 runs or more, got 4"),
-        (ladder(4, [20.0, 80.0, 320.0], d_model=512.0, n_layers=8.0), "morph", "gamma and alpha: all runs have one"),
-        (ladder(4, [20.0, 80.0, 320.0], d_model=512.0, n_layers=8.0), "u_shape", "one or two of ratio"),
+        (
+            ladder(4, [20.0, 80.0, 320.0], d_model=512.0, n_layers=8.0),
+            "morph",
+            "gamma and alpha can't be told: runs have 1 of ratio, and 2",
+        ),
+        (
+            ladder(4, [20.0, 80.0, 320.0], d_model=512.0, n_layers=8.0),
+            "u_shape",
+            "g and m can't be told: runs have 1 of ratio, and 3",
+        ),
     ],
 )
 def test_what_runs_cannot_tell(columns: dict[str, np.ndarray], law: str, says: str) -> None:

@@ -7,6 +7,7 @@ from thrifty.scaling.downstream import Downstream, accuracy_column
 from thrifty.scaling.draws import Draws
 from thrifty.scaling.fit_file import load_fit, save_fit
 from thrifty.scaling.fitting.certificate import Certificate
+from thrifty.scaling.influence import Influence, influence
 from thrifty.scaling.intervals import Prediction
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED, Form, Power, Quadratic, Term, named
@@ -27,6 +28,7 @@ __all__ = [
     "Draws",
     "FitComparison",
     "Form",
+    "Influence",
     "Optimum",
     "Plan",
     "Power",
@@ -41,6 +43,7 @@ __all__ = [
     "choose",
     "compare_fits",
     "design",
+    "influence",
     "load_fit",
     "named",
     "optimal",

@@ -9,6 +9,7 @@ import numpy as np
 
 from thrifty.errors import NotIdentifiable
 from thrifty.scaling.advice import BETTER, advised
+from thrifty.scaling.fitting.identify import check_condition
 from thrifty.scaling.holdouts import holdouts, size_classes
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidate", "Choice", "choose"]
 
-#: Laws within this factor of the best are rivals: their predictions may be as right.
-RIVALS = 1.25
+#: Laws within this factor of the best are rivals, whose predictions count too.
+RIVALS = 2.0
 #: Errors below are rounding.
 TINY = 1e-12
 
@@ -139,6 +140,10 @@ def choose(
     law.surprise_, law.shifts_ = trials[order[0]].surprise, trials[order[0]].shifts
     law.rivals_ = tuple(_rivals(law, trials, scores, order))
     table = _table(trials, scores, order, setting, shape)
+    try:
+        check_condition(law.form_, law.certificate_.condition, law.weakest_)
+    except NotIdentifiable as error:
+        advice.append(f"the law's coefficients are not to be read, only its predictions: {error}")
     choice = Choice(law, table, (*advice, *_warnings(setting.runs)))
     law.choice_, law.advice_ = choice.table, choice.advice
     return choice

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from thrifty.scaling.laws.scale import logs
-from thrifty.scaling.rivals import between
+from thrifty.scaling.rivals import combined
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,14 +58,14 @@ def predicted(law: Predicting, runs: Runs, level: float, of: Literal["run", "law
         raise ValueError(f"interval: a share between 0 and 1 is needed, got {level}")
     if of not in ("run", "law"):
         raise ValueError(f"of: 'run' or 'law' is needed, got {of!r}")
-    loss = law.loss_at(runs)
     spread = law.scatter_
     variance, freedom = own(law, runs)
     for rival in law.rivals_:
         # A law of more coefficients than the runs can tell is no less sure than a smaller one that does as well.
         other, of_other = own(rival.law, runs)
         variance, freedom = np.minimum(variance, other), np.where(other < variance, of_other, freedom)
-    known, of_runs = between(law.rivals_, np.log(loss), runs), 0.0
+    middle, known = combined(law.rivals_, np.log(law.loss_at(runs)), runs)
+    loss, of_runs = np.exp(middle), 0.0
     notes = []
     if law.shifts_ is not None:
         loss = loss * np.exp(law.shifts_.of(runs))

@@ -123,6 +123,17 @@ class ScalingLaw(Predicting):
         """
         if self.law == "auto":
             return self._chosen(runs, groups)
+        self.fit_unchecked(runs, sample_weight, groups)
+        check_condition(self.form_, self.certificate_.condition, self.weakest_)
+        return self
+
+    def fit_unchecked(
+        self,
+        runs: Runs | Mapping[str, Any],
+        sample_weight: ArrayLike | None = None,
+        groups: str | ArrayLike | None = None,
+    ) -> Self:
+        """Fit as :meth:`fit` does, even where the runs can't tell coefficients apart: predictions may hold all the same."""
         runs = Runs.of(runs)
         form = self._form()
         losses = _losses(runs)
@@ -148,8 +159,7 @@ class ScalingLaw(Predicting):
         self.theta_, self.objective_ = found.theta, float(found.here.value[0])
         self._cold = found.start
         errors = np.sqrt(np.maximum(np.diag(self.covariance()), 0.0))
-        self.certificate_, weakest = certify(self._surface, scale, found, weights, bounds, errors)
-        check_condition(form, self.certificate_.condition, weakest)
+        self.certificate_, self.weakest_ = certify(self._surface, scale, found, weights, bounds, errors)
         return self
 
     def _chosen(self, runs: Runs | Mapping[str, Any], groups: str | ArrayLike | None) -> Self:
@@ -175,13 +185,13 @@ class ScalingLaw(Predicting):
         groups: tuple[Any, ...] | None,
         theta: Values,
         centre: dict[str, float],
-        start: Values,
+        start: Values | None = None,
     ) -> Self:
         """Become what a fit to these runs ended as, without fitting again."""
         scale, measure = Scale(form, centre), _measure(self.loss, self.delta)
         self.groups_ = groups
         self._hold(scale, measure, runs, weights, limits(scale, scale.centred(runs), _losses(runs)))
-        self.theta_, self._cold = theta, start
+        self.theta_, self._cold = theta, theta if start is None else start
         log = self._surface.at(theta[None]).log
         self.objective_ = float(measure.rows(log, measure.targets(_losses(runs)), weights)[0][0])
         return self

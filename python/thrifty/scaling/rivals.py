@@ -1,4 +1,4 @@
-"""Laws that predicted runs left out about as well as the one that was chosen, and what they say of its predictions."""
+"""Laws that predicted runs left out about as well as the one that was chosen, and with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float64]
 
-__all__ = ["Rival", "between"]
+__all__ = ["Rival", "combined"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +37,14 @@ class Rival:
     weight: float
 
 
-def between(rivals: Sequence[Rival], own: Values, runs: Runs) -> Values:
-    """Return variances (n,) of the log of losses among laws about the chosen one, whose logs are ``own``."""
-    total = 1.0 + sum(rival.weight for rival in rivals)
-    squares = [rival.weight * (np.log(rival.law.loss_at(runs)) - own) ** 2 for rival in rivals]
-    return np.asarray(sum(squares, np.zeros(len(runs))) / total)
+def combined(rivals: Sequence[Rival], own: Values, runs: Runs) -> tuple[Values, Values]:
+    """Return the mean of logs of losses (n,) over the chosen law, whose are ``own``, and its rivals; and its variance.
+
+    Means of forecasts are seldom worse than the best of them and often better (Bates and Granger 1969).
+    """
+    weights = np.array([1.0, *(rival.weight for rival in rivals)])
+    logs = np.stack([own, *(np.log(rival.law.loss_at(runs)) for rival in rivals)])
+    mean = np.average(logs, axis=0, weights=weights)
+    # Laws that are wrong each in its own way are wrong on average by less: as many of them as weigh anything.
+    count = weights.sum() ** 2 / (weights**2).sum()
+    return mean, np.average((logs - mean) ** 2, axis=0, weights=weights) / count

@@ -55,11 +55,12 @@ def check_runs(form: Form, logs: Mapping[str, Values]) -> None:
                 )
     shape = form.shape
     column = shape.column if isinstance(shape, Power) else "ratio"
-    if shape is not None and _different(logs[column]) < (2 if isinstance(shape, Power) else 3):
-        rest = [n for n in form.names if n == getattr(shape, "exponent", getattr(shape, "centre", ""))]
+    needed = 2 if isinstance(shape, Power) else 3
+    if shape is not None and _different(logs[column]) < needed:
+        rest = shape.exponent if isinstance(shape, Power) else shape.centre
         raise NotIdentifiable(
-            f"{shape.coefficient} and {rest[0]}: all runs have {'one' if isinstance(shape, Power) else 'one or two'}"
-            f" of {column}: take a law without the shape's factor (chinchilla), or add {MORE[column]}"
+            f"{shape.coefficient} and {rest} can't be told: runs have {_different(logs[column])} of {column}, and"
+            f" {needed} are needed: take a law without the shape's factor (chinchilla), or add {MORE[column]}"
         )
     for a, b in itertools.combinations([t for t in form.terms if len(t.powers) == 1], 2):
         (one, alpha), (other, beta) = a.powers[0], b.powers[0]
