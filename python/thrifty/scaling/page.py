@@ -62,13 +62,13 @@ def _law_section(law: ScalingLaw) -> Section:
             Figure("E", "Loss that no run gets below (E)", law.coef_["E"], unit or "nats", interval=law.interval("E"),
                    source="95 %")
         )  # fmt: skip
-    rows = []
+    rows: list[list[Any]] = []
     for name, value in law.coef_.items():
         refits = () if law.draws_ is None else law.draws_.interval(name)
         rows.append([name, value, *law.interval(name), *refits])
     columns = ["", "value", "95 % from", "to", *(() if law.draws_ is None else ("95 % of refits from", "to"))]
     sound = law.certificate_
-    checks = [
+    checks: list[list[Any]] = [
         ["starts that ended at the lowest sum", f"{sound.reached} of {sound.basins}"],
         ["largest derivative there", sound.gradient],
         ["condition of the derivatives", sound.condition],
@@ -128,7 +128,7 @@ def _choice_section(law: ScalingLaw) -> Section | None:
     if not table:
         return None
     cuts = list(dict.fromkeys(cut for candidate in table for cut in candidate.largest))
-    rows = [
+    rows: list[list[Any]] = [
         [
             c.law,
             c.coefficients,

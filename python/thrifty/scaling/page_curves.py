@@ -11,6 +11,8 @@ from thrifty.report import Section, Series, Table
 from thrifty.scaling.curves import best_sizes, budgets, isoflops, shapes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from thrifty.report import Bars, Figure, Grid
@@ -42,7 +44,7 @@ def residual_section(law: ScalingLaw) -> Section:
     both = Series(
         "measured", "Measured losses over what the law tells",
         [ends[0], *told[order].tolist(), ends[1]],
-        {"runs": [math.nan, *measured[order].tolist(), math.nan], "as told": _ends(*ends, len(order) + 2)},
+        {"runs": [math.nan, *measured[order].tolist(), math.nan], "as told": _ends(ends[0], ends[1], len(order) + 2)},
         x_label="told", y_label="measured", dots=("runs",), close=True,
     )  # fmt: skip
     records: list[Record] = [both]
@@ -88,7 +90,7 @@ def curve_section(law: ScalingLaw) -> Section:
     text = "Curves of equal compute spend one budget on models of different sizes, with the tokens that remain."
     flops = budgets(law)
     sizes, curves = isoflops(law, flops)
-    labels = {
+    labels: dict[str, Sequence[float]] = {
         f"{c:.1e} FLOP{' (beyond the runs)' if c > flops[-2] else ''}": y for c, y in zip(flops, curves, strict=True)
     }
     records.append(Series("isoflops", "Loss of equal compute", sizes.tolist(), labels, x_label="parameters",

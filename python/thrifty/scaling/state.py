@@ -106,12 +106,12 @@ def _numbers_of(given: Mapping[str, Any], form: Form) -> tuple[Values, dict[str,
 
 
 def _certificate_in(given: Mapping[str, Any]) -> Certificate:
-    numbers = {name: given[name] for name in ("gradient", "condition", "curvature", "spread")}
-    if not all(isinstance(value, float) for value in numbers.values()):
+    values: dict[str, Any] = {name: given[name] for name in ("gradient", "condition", "curvature", "spread")}
+    if not all(isinstance(value, float) for value in values.values()):
         raise ValueError("certificate: gradient, condition, curvature and spread are numbers")
-    counts = {name: whole(given[name], f"certificate.{name}", 10**9) for name in ("basins", "reached", "steps")}
-    words = {name: texts(given[name], f"certificate.{name}") for name in ("at_bounds", "notes")}
-    return Certificate(**numbers, **counts, **words)
+    values |= {name: whole(given[name], f"certificate.{name}", 10**9) for name in ("basins", "reached", "steps")}
+    values |= {name: texts(given[name], f"certificate.{name}") for name in ("at_bounds", "notes")}
+    return Certificate(**values)
 
 
 def _draws_out(draws: Draws) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def runs_in(given: Mapping[str, Any]) -> Runs:
     rows = whole(given["rows"], "runs.rows", MOST_RUNS, least=1)
     if given["counted"] not in ("total", "non_embedding"):
         raise ValueError("runs.counted is neither total nor non_embedding")
-    columns = {}
+    columns: dict[str, Any] = {}
     for name in ARRAYS:
         values = given["columns"][name]
         columns[name] = None if values is None and name not in ARRAYS[:3] else positive(values, name, rows)
