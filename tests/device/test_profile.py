@@ -242,7 +242,7 @@ def test_calibrating_measures_what_decoders_take(backend: str, monkeypatch: pyte
     extra = ModelShape(layers=5, dim=64, heads=2, hidden=64, vocab=64, dtype_bytes=4)
     profile = calibrate(
         backend,
-        seconds=1.5,
+        seconds=0.5,
         shapes=[extra],
         seed=3,
         progress=lambda phase, done, total: seen.append((phase, done, total)),
