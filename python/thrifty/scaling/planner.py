@@ -326,14 +326,13 @@ def _shape_gain(columns: dict[str, Values], best: int) -> float | None:
 
 
 def _notes(law: ScalingLaw, shapes: Shapes, columns: dict[str, Values], best: int, gain: float | None) -> list[str]:
-    notes = []
+    pick = shapes.take([best]).runs(columns["n_tokens"][best], counted_by(law))
+    notes = [f"the pick: {note}" for note in law.predict(pick).notes]
     if gain is not None and gain < GAIN:
         notes.append(
             f"memory-bound: at {shapes.parameters[best]:.3g} parameters and equal loss the slowest shape takes "
             f"{gain:.1%} longer than the fastest; shape does not matter here"
         )
-    if columns["decades_beyond"][best] > FAR:
-        notes.append(f"the pick is {columns['decades_beyond'][best]:.1f} decades beyond the runs of the law")
     if "outside" in columns and columns["outside"][best]:
         notes.append("the pick's latency is beyond what was timed on the device")
     if gain is not None and not {"ratio", "d_model", "n_layers"} & set(law.form_.columns):
