@@ -75,7 +75,7 @@ def _gain(
     """Return errors left out after a change over those before it, on the runs that both have."""
     old, new = before.runs, after.runs
     judged = np.ones(len(old), bool) if rows is None else rows
-    cuts = holdouts(new, shape)
+    cuts = holdouts(new, shape, after.groups)
     place = np.flatnonzero(judged)
     wider = []
     for cut in cuts:

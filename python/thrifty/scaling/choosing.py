@@ -189,7 +189,7 @@ def _allowed(shape: bool) -> list[str | Form]:
 
 
 def _all(names: Sequence[str | Form], setting: Setting, shape: bool) -> dict[str | int, Trial]:
-    cuts, judged = holdouts(setting.runs, shape), np.ones(len(setting.runs), bool)
+    cuts, judged = holdouts(setting.runs, shape, setting.groups), np.ones(len(setting.runs), bool)
     keys = [name if isinstance(name, str) else i for i, name in enumerate(names)]
     return {key: tried(name, setting, cuts, judged) for key, name in zip(keys, names, strict=True)}
 
@@ -197,22 +197,25 @@ def _all(names: Sequence[str | Form], setting: Setting, shape: bool) -> dict[str
 def _scores(trials: Mapping[Any, Trial]) -> dict[Any, float]:
     """Geometric means of errors over cuts, those by size counting twice.
 
+    A law whose coefficients the runs of a cut can't tell apart is there no worse than the worst of those that they can.
     Each error is taken relative to the median law's, so that a law that can't be fitted to the runs of some cut is judged
-    by the others; one that no cut by size could show must be better by :data:`BETTER`.
+    by the others. A law that no cut by size has shown must be better by :data:`BETTER`.
     """
     fitted = {key: trial for key, trial in trials.items() if trial.law is not None}
-    if not fitted:
-        return {}
     by_size = {cut for trial in fitted.values() for cut in trial.by_size if cut in trial.errors}
     cuts = sorted({cut for trial in fitted.values() for cut in trial.errors})
     weight = {cut: 2.0 if cut in by_size else 1.0 for cut in cuts}
-    logs = {key: {cut: np.log(max(trial.errors[cut], TINY)) for cut in trial.errors} for key, trial in fitted.items()}
+    sure = {cut: [t.errors[cut] for t in fitted.values() if cut in t.errors and cut not in t.unsure] for cut in cuts}
+    logs = {}
+    for key, trial in fitted.items():
+        at_most = {cut: max(sure[cut], default=np.inf) if cut in trial.unsure else np.inf for cut in trial.errors}
+        logs[key] = {cut: np.log(max(min(error, at_most[cut]), TINY)) for cut, error in trial.errors.items()}
     usual = {cut: float(np.median([of[cut] for of in logs.values() if cut in of])) for cut in cuts}
     level = np.average([usual[cut] for cut in cuts], weights=[weight[cut] for cut in cuts])
     scores = {}
     for key, of in logs.items():
         away = np.average([of[cut] - usual[cut] for cut in of], weights=[weight[cut] for cut in of])
-        shown = not by_size or bool(by_size & set(of))
+        shown = bool(by_size & set(of) - set(fitted[key].unsure)) or not any(sure[cut] for cut in by_size)
         scores[key] = float(np.exp(level + away)) / (1.0 if shown else BETTER)
     return scores
 
@@ -225,7 +228,7 @@ def _best(trials: Mapping[Any, Trial]) -> Any:
 def _table(
     trials: Mapping[Any, Trial], scores: Mapping[Any, float], order: Sequence[Any], setting: Setting, shape: bool
 ) -> tuple[Candidate, ...]:
-    cuts = holdouts(setting.runs, shape)
+    cuts = holdouts(setting.runs, shape, setting.groups)
     rows = []
     for key in [*order, *(key for key in trials if key not in scores)]:
         trial = trials[key]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from thrifty.scaling.law import ScalingLaw
+    from thrifty.scaling.runs import Runs
 
     Values = NDArray[np.float64]
 
@@ -88,6 +89,15 @@ class Draws:
             low, high = (middle * (end / middle) ** wider for end in (low, high))
             return low, high
         return middle + wider * (low - middle), middle + wider * (high - middle)
+
+    def losses(self, law: ScalingLaw, runs: Runs, level: float = 0.95) -> tuple[Values, Values]:
+        """Return the interval of the law's losses at runs, float64[n] each, as :meth:`interval` does of coefficients."""
+        if not 0 < level < 1:
+            raise ValueError(f"level: a share between 0 and 1 is needed, got {level}")
+        logs, middle = law.logs_at(runs, self.theta), law.logs_at(runs)[0]
+        low, high = np.quantile(logs, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        wider = _wider(self.units, level) if self.kind == "cluster" else 1.0
+        return np.exp(middle + wider * (low - middle)), np.exp(middle + wider * (high - middle))
 
 
 def _wider(groups: int, level: float) -> float:

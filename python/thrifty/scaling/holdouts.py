@@ -23,10 +23,10 @@ __all__ = ["Holdout", "folds", "holdouts", "size_classes"]
 
 #: Sizes are of one class where the next larger is less than so many times as large.
 APART = 1.2
-#: Shares of the runs that are fitted to where there are more sizes than steps; shares of runs below a cut elsewhere.
+#: Shares of the runs that are fitted to where there are more sizes than steps; shares of values below a cut elsewhere.
 SHARES, CUTS = (0.85, 0.7, 0.55, 0.4), (0.8, 0.6)
-#: A fit needs so many runs, and so many size classes.
-RUNS, CLASSES = 8, 2
+#: A fit needs so many runs, so many groups of runs that hang together, and so many size classes.
+RUNS, GROUPS, CLASSES = 8, 5, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def size_classes(n_params: Values) -> NDArray[np.int64]:
     return np.asarray(classes[np.searchsorted(sizes, n_params)], np.int64)
 
 
-def holdouts(runs: Runs, shape: bool) -> list[Holdout]:
+def holdouts(runs: Runs, shape: bool, groups: Sequence[object] | None = None) -> list[Holdout]:
     """Return cuts of runs: the largest size classes one after another, then the most tokens, the widest, the deepest.
 
     Parameters
@@ -71,6 +71,8 @@ def holdouts(runs: Runs, shape: bool) -> list[Holdout]:
     runs : Runs
     shape : bool
         Whether to cut by width and depth too.
+    groups : sequence, optional
+        Labels of runs that hang together.
     """
     out = _by_size(runs.n_params)
     columns = ["n_tokens", *(["d_model", "n_layers"] if shape else [])]
@@ -78,13 +80,14 @@ def holdouts(runs: Runs, shape: bool) -> list[Holdout]:
         x = getattr(runs, column)
         if len(np.unique(x)) < 3:
             continue
-        cuts = [x <= np.quantile(x, share) for share in CUTS]
+        cuts = [x <= np.quantile(np.unique(x), share) for share in CUTS]
         out += [Holdout(column, float(x[~fitted].min()), fitted) for fitted in cuts if not fitted.all()]
     seen: set[bytes] = set()
     kept = []
     for holdout in out:
         key = holdout.fitted.tobytes()
-        if key not in seen and holdout.fitted.sum() >= RUNS:
+        some = range(GROUPS) if groups is None else {groups[i] for i in np.flatnonzero(holdout.fitted)}
+        if key not in seen and holdout.fitted.sum() >= RUNS and len(some) >= GROUPS:
             seen.add(key)
             kept.append(holdout)
     return kept

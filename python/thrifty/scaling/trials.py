@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thrifty.errors import NotIdentifiable
+from thrifty.scaling.fitting.identify import WORST
 from thrifty.scaling.holdouts import folds
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.shifts import Shifts, shifted
@@ -70,9 +71,8 @@ class Setting:
         delta = self.delta or 1e-3
 
         def fit(some: Runs) -> ScalingLaw:
-            new = ScalingLaw(law, loss=self.loss, delta=delta)
-            # A law whose coefficients all runs can't tell apart may predict well; what fewer can't is no proof of either.
-            return new.fit_unchecked(some, groups=groups) if rows is None else new.fit(some, groups=groups)
+            # Coefficients that the runs can't tell apart may predict well all the same.
+            return ScalingLaw(law, loss=self.loss, delta=delta).fit_unchecked(some, groups=groups)
 
         if self.shift:
             return shifted(fit, runs, self.shift)
@@ -92,6 +92,8 @@ class Trial:
         Mean size of errors of the log loss for each cut where the law could be fitted; -1 is that of leaving groups out.
     surprise : dict of str to tuple of float
         By column, for each cut: squares of errors less the runs' own scatter, in units of the variance that was expected.
+    unsure : tuple of int
+        Cuts whose fitted runs can't tell the law's coefficients apart: no proof that it is wrong.
     by_size : tuple of int
         Cuts whose runs left out are the larger models.
     why : str
@@ -102,6 +104,7 @@ class Trial:
     shifts: Shifts | None = None
     errors: dict[int, float] = field(default_factory=dict)
     surprise: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    unsure: tuple[int, ...] = ()
     by_size: tuple[int, ...] = ()
     why: str = ""
 
@@ -115,6 +118,7 @@ def tried(law: str | Form, setting: Setting, cuts: Sequence[Holdout], judged: ND
         return Trial(None, why=str(error))
     errors: dict[int, float] = {}
     surprise: dict[str, list[float]] = {}
+    unsure: list[int] = []
     for number, cut in enumerate(cuts):
         left = ~cut.fitted & judged
         if not left.any():
@@ -128,12 +132,16 @@ def tried(law: str | Form, setting: Setting, cuts: Sequence[Holdout], judged: ND
         if known is not None:
             wrong = wrong - known.of(runs)
         errors[number] = float(np.abs(wrong).mean())
+        if fit.certificate_.condition > WORST:
+            unsure.append(number)
+            continue
         expected = float(fit.scatter_.variances(fit.gradient(runs))[0].mean())
         more = float((wrong**2).mean()) - sum(fit.scatter_.noise)
         surprise.setdefault(cut.column, []).append(float(np.clip(more / max(expected, 1e-300), 0.0, MOST)))
     errors[-1] = _folded(whole, judged)
     by_size = tuple(number for number, cut in enumerate(cuts) if cut.column == "n_params")
-    return Trial(whole, shifts, errors, {column: tuple(values) for column, values in surprise.items()}, by_size)
+    surprises = {column: tuple(values) for column, values in surprise.items()}
+    return Trial(whole, shifts, errors, surprises, tuple(unsure), by_size)
 
 
 def _folded(law: ScalingLaw, judged: NDArray[np.bool_]) -> float:

@@ -1,0 +1,53 @@
+"""Runs that move a fit are found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.scaling.shipped import runs
+from thrifty.scaling import Runs, ScalingLaw, influence
+
+
+def grid(seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    n, d = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5)))
+    return {
+        "n_params": n,
+        "n_tokens": d,
+        "loss": (1.8 + 400 * n**-0.34 + 2000 * d**-0.37) * np.exp(rng.normal(0, 0.003, 25)),
+    }
+
+
+def test_the_outliers_of_the_published_table_come_first() -> None:
+    table = runs("chinchilla_245.csv")
+    excluded = {(i,) for i, value in enumerate(table.columns["epoch_excluded"]) if value == "1"}
+    found = influence(ScalingLaw("chinchilla").fit(table))
+    assert set(found.rows[:5]) == excluded
+    assert found.flagged[:5].all() and found.flagged.sum() < 12
+    assert len(found.notes) == 6 and "standard deviations" in found.notes[0]
+
+
+def test_what_moves_is_the_fit_without_the_run() -> None:
+    columns = grid()
+    columns["loss"][7] *= 1.1
+    found = influence(ScalingLaw("chinchilla", loss="lsq").fit(columns), {"n_params": [1e10], "n_tokens": [1e12]})
+    assert found.rows[0] == (7,) and found.labels[0] == "row 7"
+    rest = {name: np.delete(values, 7) for name, values in columns.items()}
+    target = Runs.of({"n_params": [1e10], "n_tokens": [1e12]})
+    one, other = (ScalingLaw("chinchilla", loss="lsq").fit(c).loss_at(target)[0] for c in (columns, rest))
+    assert found.moved[0] == pytest.approx(np.log(other / one), rel=1e-4)
+
+
+def test_groups_are_left_out_whole() -> None:
+    columns = grid(1)
+    group = np.repeat(list("abcde"), 5)
+    columns["loss"][group == "e"] *= 1.05
+    found = influence(ScalingLaw("chinchilla").fit(columns, groups=group))
+    assert len(found.rows) == 5
+    assert found.labels[0] == "e" and found.rows[0] == (20, 21, 22, 23, 24)
+
+
+def test_clean_runs_are_not_flagged() -> None:
+    flagged = [influence(ScalingLaw("chinchilla", loss="lsq").fit(grid(seed))).flagged.sum() for seed in range(10)]
+    assert sum(flagged) <= 3  # of 250 runs
