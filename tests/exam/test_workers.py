@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from thrifty.exam import Dataset, Question, grade, run
 from thrifty.exam.maths import budget, compare
 from thrifty.exam.maths.parser import parse
 from thrifty.exam.maths.worker import packed, unpacked
@@ -83,6 +84,28 @@ def test_one_that_never_ends_is_given_up_and_the_next_is_answered() -> None:
     until_gone(before)
     assert patiently(*NEEDS_SYMPY) == "equal"
     assert WORKERS.pids() != [before]
+
+
+def test_a_run_waits_for_a_worker_that_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first answer would else be unscored where others keep the processors busy."""
+    WORKERS.close()
+    line, early = Worker.line, []
+
+    def late(self: Worker, until: float) -> str | None:
+        if not early:
+            early.append(until)
+            time.sleep(
+                max(0.0, until - time.monotonic())
+            )  # what the answer may take is over before the worker is ready
+            return None
+        return line(self, until)
+
+    monkeypatch.setattr(Worker, "line", late)
+    gold, answer = NEEDS_SYMPY
+    exam = Dataset((Question("sum", "Sum it up.", f"${gold}$", "exactMatch"),))
+    graded = grade(run(exam, lambda messages: f"Answer: ${answer}$", tmp_path / "run"))
+    assert early
+    assert graded.answers[0].correct
 
 
 def test_many_open_files_do_not_matter() -> None:

@@ -1,7 +1,7 @@
 """Fits of published runs, beside what was published of them.
 
 chinchilla: the optimum of the runs read off Hoffmann et al.'s figure, in 50 orders of rows, and with the five runs that
-the refit of 2024 leaves out. paper: the table of 2501.18107 from its own 27 runs. laws: all 70 Morph runs, by four laws.
+the refit of 2024 leaves out. paper: the table of 2501.18107 from its own 27 runs. laws: all 70 Morph runs, by four.
 gemstones: the 4-term law and Chinchilla's. lows: no data; 100 drawn sets of 24 runs, whose sums have several lows: fits
 that a random search around them beats.
 

@@ -58,7 +58,7 @@ def fit(
     json_: common.Json = False,
 ) -> None:
     """Fit a law of loss to training runs: coefficients with intervals, and a certificate of the optimum."""
-    from thrifty.scaling import save_fit
+    from thrifty.scaling import influence, save_fit
     from thrifty.scaling.reading import no_loss
 
     common.writable(out, "the fit")
@@ -72,7 +72,8 @@ def fit(
         kind: Any = "case" if fitted.groups_ is None else "cluster"
         fitted.draws_ = fitted.bootstrap(bootstraps, seed=seed, kind=kind, threads=threads)
     save_fit(fitted, out)
-    notes = [*fitted.advice_, *fitted.certificate_.notes, *repeated(fitted)]
+    notes = [*fitted.advice_, *fitted.certificate_.notes, *influence(fitted).notes, *repeated(fitted)]
+    notes = [as_options(text) for text in dict.fromkeys(notes)]
     for text in notes:
         common.note(text)
     if json_:
@@ -97,12 +98,16 @@ def fit_to(runs: Runs, law: str, options: dict[str, Any], groups: str | None) ->
     try:
         return ScalingLaw(form, **options).fit(runs, groups=groups)
     except NotIdentifiable as error:
-        text = re.sub(r'tie=\("(\w+)", "(\w+)"\)', r"--tie \1=\2", str(error))
-        raise NotIdentifiable(f"{runs.source.path}: {text}") from None
+        raise NotIdentifiable(f"{runs.source.path}: {as_options(str(error))}") from None
     except ValueError as error:
         if str(error).startswith("runs: "):
             raise DatasetError(f"{runs.source.path}: {str(error).removeprefix('runs: ')}") from None
         raise typer.BadParameter(str(error)) from None
+
+
+def as_options(text: str) -> str:
+    """Say arguments of the library as options of the command line."""
+    return re.sub(r'tie=\("(\w+)", "(\w+)"\)', r"--tie \1=\2", text)
 
 
 def form_from(path: Path) -> Form:

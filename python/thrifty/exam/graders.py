@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from thrifty.exam.asking.results import Run, open_run
 from thrifty.exam.grades import grading_of, write_grades
 from thrifty.exam.grading import GRADER, grade_answer, parse_confidence
+from thrifty.exam.maths.workers import WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,7 +123,11 @@ def _by_rules(question: Question, answer: Answer) -> dict[str, Any]:
         row["rule"] = "empty" if answer.status == "answered" else answer.status
         row["confidence_percent"] = parse_confidence(answer.response)
         return row
+    cold = WORKERS.cold
     said = grade_answer(answer.response, question.answer, question.answer_type)
+    if WORKERS.cold > cold and WORKERS.warm():
+        # Its time went into the start of a worker.
+        said = grade_answer(answer.response, question.answer, question.answer_type)
     row |= {"verdict": said.verdict, "rule": said.rule, "confidence_percent": said.confidence_percent}
     return row | {"gold": said.gold_normalised[:MOST_KEPT], "answer": said.answer_normalised[:MOST_KEPT]}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import thrifty
 
-__all__ = ["cards", "folder", "nouns", "novels", "viruses"]
+__all__ = ["cards", "folder", "nouns", "novels", "training_runs", "viruses"]
 
 
 def folder() -> Path:
@@ -36,3 +36,8 @@ def novels() -> Path:
 def cards() -> Path:
     """Return a CSV file of what batch sizes and power limits take on two cards that train BERT on SQuAD."""
     return folder() / "throttle" / "bert_squad.csv"
+
+
+def training_runs() -> Path:
+    """Return the folder of training runs with their losses: morph_runs.csv (70, of many shapes), chinchilla_245.csv."""
+    return folder() / "scaling"

@@ -124,5 +124,6 @@ def _label(law: ScalingLaw, rows: NDArray[np.int64]) -> str:
     runs, first = law.runs_, int(rows[0])
     if law.groups_ is not None:
         return str(law.groups_[first])
-    name = runs.names[first] if runs.names and runs.names[first] else f"row {first}"
-    return name if runs.lines is None else f"{name} (line {int(runs.lines[first])})"
+    name = runs.names[first] if runs.names else ""
+    line = "" if runs.lines is None else f"line {int(runs.lines[first])}"
+    return f"{name} ({line})" if name and line else name or line or f"row {first}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from thrifty.report import Section, Series, Table
 from thrifty.scaling.curves import best_sizes, budgets, isoflops, shapes
+from thrifty.scaling.influence import influence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,8 +65,23 @@ def residual_section(law: ScalingLaw) -> Section:
     columns = ["run", "parameters", "tokens", "measured", "told", "%"]
     table = [[_name(law, i), runs.n_params[i], runs.n_tokens[i], measured[i], told[i], away[i]] for i in worst]
     title = "Runs that are furthest from the law" + (f": {ROWS} of {len(runs):,}" if len(runs) > ROWS else "")
-    records.append(Table("furthest", title, columns, table))
+    records += [Table("furthest", title, columns, table), _influence_table(law)]
     return Section("residuals", "Runs beside the law", "", records)
+
+
+def _influence_table(law: ScalingLaw) -> Table:
+    """Return what leaving out runs, or groups of them, does."""
+    found = influence(law)
+    rows = [
+        [label, residual, 100 * moved, "deserves a look" if flag else ""]
+        for label, residual, moved, flag in zip(
+            found.labels[:ROWS], found.residual.tolist(), found.moved.tolist(), found.flagged.tolist(), strict=False
+        )
+    ]
+    what = "run" if law.groups_ is None else "group of runs"
+    title = f"What each {what} moves" + (f": the first {ROWS} of {len(found.rows):,}" if len(found.rows) > ROWS else "")
+    columns = [what, "standard deviations from the law without it", "loss at the largest budget without it, %", ""]
+    return Table("influence", title, columns, rows)
 
 
 def _ends(first: float, last: float, size: int) -> list[float]:

@@ -100,6 +100,11 @@ class Workers:
 
     A pair takes at most 1.1 s, and what the budget has left after waiting for a free worker. What takes longer, more
     than 2 s of a processor or more than 1 GB, ends its worker, and nothing is known of the pair.
+
+    Attributes
+    ----------
+    cold : int
+        Pairs that are lost since their worker was still starting.
     """
 
     def __init__(self) -> None:
@@ -110,7 +115,7 @@ class Workers:
         for worker in getattr(self, "_idle", []):
             worker.process.returncode = 0  # not our child
         self._idle: list[Worker] = []
-        self._taken = 0
+        self._taken = self.cold = 0
         self._free = threading.Condition()
         self._there: bool | None = None
 
@@ -135,6 +140,7 @@ class Workers:
         try:
             said = worker.answer(request) or ""
             starting = not said and not worker.ready and worker.process.poll() is None
+            self.cold += starting
             kept = starting or (said in VERDICTS and worker.asked < MOST_PAIRS)
         finally:
             self._give(worker, kept)

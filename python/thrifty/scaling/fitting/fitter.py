@@ -29,6 +29,8 @@ STAGE_STEPS, STAGE_TOLERANCE = 30, 1e-4
 NUDGE, ROUNDS = 1.5, 4
 #: The farthest of these.
 FARTHEST = 1.0
+#: When descents of the measure itself have come near enough to be compared, and within what share they are the same.
+END_TOLERANCE, SAME = 1e-7, 1e-6
 
 
 @dataclass(frozen=True)
@@ -78,49 +80,37 @@ def fitted(surface: Surface, measure: Measure, losses: Values, weights: Values, 
         )
         steps += int(taken.sum())
         theta, stand = _distinct(theta, here.value, stand)
-    theta, here, taken = descend(surface, last, theta, targets, weights, bounds)
-    steps += int(taken.sum())
-    order = np.argsort(here.value, kind="stable")
-    best, value = theta[order[0]], here.at(order[:1])
-    ends = np.repeat(here.value[order], stand[order])
-    if last.kind == "huber_log":
-        lower, value, more = _nudged(surface, last, best, value, targets, weights, bounds)
-        steps += more
-        ends[ends <= here.value[order[0]] * (1 + 1e-6)] = value.value[0]
-        best = lower
-    return Found(best, first, value, int(stand.sum()), tuple(ends.tolist()), steps)
+    count = len(theta)
+    own = np.inf
+    for _ in range(ROUNDS):
+        begin = theta
+        if last.kind == "huber_log":
+            begin = np.concatenate([theta, _around(surface, theta[0], targets, weights)])
+        found, here, taken = descend(surface, last, begin, targets, weights, bounds, tolerance=END_TOLERANCE)
+        steps += int(taken.sum())
+        lowest = int(np.argmin(here.value))
+        if not np.isfinite(own):
+            ends, own = np.repeat(here.value[:count], stand), here.value[:count].min()
+        best, value = found[lowest], here.value[lowest]
+        if value >= here.value[0] * (1 - SAME):
+            break
+        theta = found[lowest : lowest + 1]
+    end, here, taken = descend(surface, last, best[None], targets, weights, bounds)
+    ends[ends <= own * (1 + SAME)] = here.value[0]
+    return Found(end[0], first, here, int(stand.sum()), tuple(np.sort(ends).tolist()), steps + int(taken.sum()))
 
 
-def _nudged(
-    surface: Surface,
-    measure: Measure,
-    theta: Values,
-    here: Local,
-    targets: Values,
-    weights: Values,
-    bounds: tuple[Values, Values],
-) -> tuple[Values, Local, int]:
-    """Return the lowest end of descents from around an end, begun anew from there until none is lower; and steps.
+def _around(surface: Surface, theta: Values, targets: Values, weights: Values) -> Values:
+    """Return coefficients around some, along and against each direction that runs tell apart.
 
     Sums of residuals' sizes, which Huber's is nearly, have low points near one another where runs are few.
     """
-    steps = 0
-    for _ in range(ROUNDS):
-        point = surface.at(theta[None])
-        size = 1.4826 * float(np.median(np.abs(point.log[0] - targets)[weights > 0]))
-        squares = point.squares(weights[None])[0]
-        values, vectors = np.linalg.eigh(squares)
-        far = NUDGE * size / np.sqrt(np.maximum(values, values[-1] * 1e-12))
-        moves = (vectors * np.minimum(far, FARTHEST)).T
-        begin = theta + np.concatenate([moves, -moves])
-        found, there, taken = descend(surface, measure, begin, targets, weights, bounds, steps=30, tolerance=1e-6)
-        steps += int(taken.sum())
-        lowest = int(np.argmin(there.value))
-        if there.value[lowest] >= here.value[0] * (1 - 1e-7):
-            break
-        end, here, taken = descend(surface, measure, found[lowest : lowest + 1], targets, weights, bounds)
-        theta, steps = end[0], steps + int(taken.sum())
-    return theta, here, steps
+    point = surface.at(theta[None])
+    size = 1.4826 * float(np.median(np.abs(point.log[0] - targets)[weights > 0]))
+    values, vectors = np.linalg.eigh(point.squares(weights[None])[0])
+    far = NUDGE * size / np.sqrt(np.maximum(values, values[-1] * 1e-12))
+    moves = (vectors * np.minimum(far, FARTHEST)).T
+    return np.concatenate([theta + moves, theta - moves])
 
 
 def _distinct(theta: Values, value: Values, stand: NDArray[np.int64]) -> tuple[Values, NDArray[np.int64]]:
