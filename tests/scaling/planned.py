@@ -40,4 +40,7 @@ class Told:
     def predict(self, runs: Runs, interval: float = 0.95) -> Any:
         loss = self.loss_at(runs)
         beyond = np.maximum(np.log10(6 * runs.n_params * runs.n_tokens / 1.2e20), 0)
-        return SimpleNamespace(loss=loss, lo=loss * (1 - HALF), hi=loss * (1 + HALF), decades_beyond=beyond)
+        notes = ("far beyond the data",) if (beyond > 2).any() else ()
+        return SimpleNamespace(
+            loss=loss, lo=loss * (1 - HALF), hi=loss * (1 + HALF), decades_beyond=beyond, notes=notes
+        )

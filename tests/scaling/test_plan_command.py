@@ -74,7 +74,7 @@ def test_plans_without_a_device_and_with_a_task(fit: Path, tmp_path: Path) -> No
     assert pick["accuracy"] == pytest.approx(0.25 + 0.75 / (1 + np.exp(2 * (pick["loss"] - 2.6))), abs=1e-6)
     assert pick["accuracy_lo"] < pick["accuracy"] < pick["accuracy_hi"]
     done = said("scaling", "plan", fit, *given)
-    assert "the front of loss against cost" in done.stdout
+    assert "the front of loss against memory" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ from tests.scaling.planned import HALF, PROFILE, Told, told_loss
 from thrifty.device import ModelShape
 from thrifty.device.energy import EnergyLaw
 from thrifty.errors import Infeasible, MismatchError
+from thrifty.report import Figure, Series
 from thrifty.scaling import Shapes, plan, shapes
 from thrifty.scaling.feasible import Limit, front, kept, unmet
+from thrifty.scaling.page_plan import plan_section
 
 SOME = shapes((5e7, 6e8), step=128, layers=(1, 40), aspect=(20, 200))
 LAW: Any = Told()
@@ -125,7 +127,7 @@ def test_energy_where_a_counter_told_it() -> None:
         assert one is not None
         assert found.row(i)["joules"] == pytest.approx(one.token_joules, rel=1e-12)
     assert found.columns["joules"][found.best] == found.columns["joules"][found.feasible].min()
-    assert set(found.fronts) == {"ms", "flops", "memory_gb", "joules"}
+    assert set(found.fronts) == {"ms", "memory_gb", "joules"}
 
 
 def test_latencies_are_the_profiles() -> None:
@@ -199,7 +201,7 @@ def test_predictions_far_away_are_flagged() -> None:
     found = plan(LAW, PROFILE, train_flops=1e23)
     row = found.row(found.best)
     assert any("decades beyond the runs" in flag for flag in row["flags"])
-    assert any("decades beyond" in note for note in found.notes)
+    assert "the pick: far beyond the data" in found.notes
 
 
 def test_fronts_of_a_plan() -> None:
@@ -210,6 +212,34 @@ def test_fronts_of_a_plan() -> None:
     assert (np.diff(loss[found.front]) > 0).all()
     assert (np.diff(ms[found.front]) < 0).all()
     assert found.best == found.front[0]
+    assert plan(LAW, None, train_flops=3e19, lifetime_tokens=1e12, shapes=SOME).front_of == "flops"
+    # Where all training is paid alike and nothing served, cost tells nothing.
+    assert set(plan(LAW, None, train_flops=3e19, shapes=SOME).fronts) == {"memory_gb"}
+
+
+def test_fronts_of_what_reaches_a_loss_are_of_its_cost() -> None:
+    found = plan(LAW, PROFILE, max_loss=3.3, lifetime_tokens=1e11, objective="flops", shapes=SOME)
+    assert (found.axis, found.front_of, set(found.fronts)) == ("flops", "ms", {"ms", "memory_gb"})
+    cost, ms = found.columns["flops"], found.columns["ms"]
+    assert found.best == found.front[0]
+    assert (np.diff(cost[found.front]) > 0).all()
+    assert (np.diff(ms[found.front]) < 0).all()
+    section = plan_section(found)
+    assert "Operations against ms a new token" in [getattr(record, "title", "") for record in section.records]
+
+
+def test_a_report_has_the_pick_and_its_front() -> None:
+    found = plan(LAW, PROFILE, train_flops=3e19, lifetime_tokens=1e12, shapes=SOME)
+    records = {record.id: record for record in plan_section(found).records}
+    row = found.row(found.best)
+    figure, series = records["plan_loss"], records["plan_front_ms"]
+    assert isinstance(figure, Figure)
+    assert (figure.value, figure.interval) == (row["loss"], (row["lo"], row["hi"]))
+    assert isinstance(series, Series)
+    drawn = {(x, y) for x, y in zip(series.x, series.y["none betters in both"], strict=True) if math.isfinite(y)}
+    assert drawn == {(found.columns["ms"][i], found.columns["loss"][i]) for i in found.front}
+    (pick,) = [(x, y) for x, y in zip(series.x, series.y["the pick"], strict=True) if math.isfinite(y)]
+    assert pick == (row["ms"], row["loss"])
 
 
 points = st.lists(

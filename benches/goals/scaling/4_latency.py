@@ -102,7 +102,11 @@ def measured(name: str) -> tuple[DeviceProfile, float]:
         begun = time.perf_counter()
         by_command(file, *CPU[name]) if name in CPU else here(file, graphs=name == "graph")
         clock.write_text(f"{time.perf_counter() - begun:.3f}\n")
-    return DeviceProfile.load(file, any_device=True), float(clock.read_text())
+    profile = DeviceProfile.load(file, any_device=True)
+    besides = set(LINE) if name in CARD else set(drawn())
+    if not besides <= {timing.shape for timing in profile.timings}:
+        raise goal.absent(f"{file}: of another seed, or a rehearsal")
+    return profile, float(clock.read_text())
 
 
 def by_command(file: Path, backend: str, threads: int) -> None:

@@ -213,15 +213,16 @@ def show(found: Plan, top: int, pages: list[str]) -> None:
     front = [int(i) for i in found.front]
     if len(front) > FRONT:
         front = [front[round(k * (len(front) - 1) / (FRONT - 1))] for k in range(FRONT)]
-    against = "latency" if "ms" in row else "cost"
+    called = {"ms": "latency", "flops": "cost", "memory_gb": "memory"}
+    title = f"the front of {'loss' if found.axis == 'loss' else 'cost'} against {called[found.front_of]}"
     console = Console(highlight=False)
-    for title, listed in (
+    for head, listed in (
         ("the best", found.rows(top)),
-        (f"the front of loss against {against}", [found.row(i) for i in front]),
+        (title, [found.row(i) for i in front]),
     ):
         if listed:
             console.print()
-            console.print(grid(title, listed))
+            console.print(grid(head, listed))
     if any(one["flags"] for one in (row, *found.rows(top), *map(found.row, front))):
         common.note("* beyond the runs of the law, or beyond what was timed on the device")
 
@@ -252,6 +253,6 @@ def grid(title: str, listed: list[dict[str, Any]]) -> Table:
 def short(number: float) -> str:
     """Write a count in thousands, millions, ...: 578M."""
     for unit, name in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if number >= unit:
+        if unit <= number < 1e15:
             return f"{number / unit:.3g}{name}"
     return f"{number:.3g}"

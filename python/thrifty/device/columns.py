@@ -22,8 +22,8 @@ SIZES = ("layers", "dim", "heads", "hidden", "vocab")
 LEVELED = ("layers", "rows", "cache", "bytes")
 """Columns that a name may follow by @ and MiB, where what one of them takes may change its slope."""
 NAMES = (
-    "overhead", "host", "layers", "launches", "heads", "rows", "activations", "cache", "scores", "bytes", "copies",
-    "operations",
+    "overhead", "host", "layers", "launches", "masked", "heads", "rows", "activations", "cache", "scores", "bytes",
+    "copies", "operations",
 )  # fmt: skip
 FEW = "operations@"
 """Of calls of several rows: operations of up to so many rows, which take longer each."""
@@ -195,6 +195,8 @@ def amounts(calls: Calls, *, head: bool = True) -> dict[str, Any]:
         "host": ones,
         "layers": c.layers,
         "launches": c.layers,
+        # Attention of several tokens has a mask, and kernels of its own.
+        "masked": c.layers * (c.tokens > 1),
         "heads": c.layers * c.keys * c.batch,
         "rows": c.layers * (queries + keys + 2 * c.dim + 2 * c.hidden) + head * c.vocab,
         "activations": n * (c.layers * (queries + keys + 2 * c.dim + 3 * c.hidden) + head * c.vocab),

@@ -35,7 +35,8 @@ LARGE = {
 SOME = {False: (0.7e6, 2.5e6, 12e6), True: (6e6, 60e6, 500e6)}
 #: Sequences, and tokens of each, of calls of several rows; shapes have the one and the other in turn.
 CALLS = (((1, 2), (1, 8), (8, 1), (1, 128)), ((1, 2), (1, 4), (1, 32), (32, 1), (4, 16)))
-DEPTHS = (1, 2, 6, 16)
+#: Of each such size.
+DEPTHS = ((1, 2, 6, 16), (1, 3, 8, 24), (1, 2, 5, 12))
 #: Beyond both ends of these, and a long prompt.
 ENDS = {False: ((1.3e6, 24), (25e6, 2)), True: ((3e6, 32), (1.1e9, 8))}
 AT_ENDS, PROMPT = ((1, 2), (1, 8), (16, 1), (1, 64)), 512
@@ -90,7 +91,8 @@ def calls_to_time(dtype_bytes: float, *, large: bool = False) -> list[Point]:
     ]
     points += [
         Point(shape=shape(size, layers), batch=batch, tokens=tokens, context=CONTEXT)
-        for number, (size, layers) in enumerate((size, layers) for size in some for layers in DEPTHS)
+        for size, depths in zip(some, DEPTHS, strict=True)
+        for number, layers in enumerate(depths)
         for batch, tokens in CALLS[number % 2]
     ]
     points += [
@@ -98,7 +100,7 @@ def calls_to_time(dtype_bytes: float, *, large: bool = False) -> list[Point]:
         for size, layers in ENDS[large]
         for batch, tokens in AT_ENDS
     ]
-    points += [Point(shape=shape(size, layers), tokens=PROMPT) for size in some[:2] for layers in (2, 6)]
+    points += [Point(shape=shape(size, layers), tokens=PROMPT) for size in some[:2] for layers in (2, 8)]
     points += [Point(shape=shape(size, layers), batch=8, context=LONG) for size in some[:2] for layers in (3, 8)]
     return points
 

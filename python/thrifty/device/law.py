@@ -74,7 +74,9 @@ class Form:
 
 def _several(names: tuple[str, ...], join: float, launched: bool = False) -> Form:
     groups = (tuple(n for n in names if n.startswith("bytes")), tuple(n for n in names if n.startswith("operations")))
-    return Form((*HOST, *names), (HOST, *groups), join) if launched else Form(names, groups, join)
+    if launched:
+        return Form((*HOST, "masked", *names), ((*HOST, "masked"), *groups), join)
+    return Form(("overhead", *names), groups, join)
 
 
 ONE = (
@@ -88,14 +90,16 @@ PLAIN = ("layers", "activations", "cache", *BYTES, "operations")
 LEVELED = (*LAYERS, "activations", "cache", *BYTES, "copies", *DONE)
 BY_ROWS = ("layers", *ROWS, "activations", "cache", *BYTES, "copies", *DONE)
 SEVERAL = (
-    _several(("overhead", *PLAIN), 1.0),
-    _several(("overhead", *PLAIN), 8.0),
-    _several(("overhead", *LEVELED), 1.0),
-    _several(("overhead", *LEVELED), 8.0),
-    _several(("overhead", *BY_ROWS), 1.0),
-    _several(("overhead", "heads", "scores", *BY_ROWS), 1.0),
-    _several(("overhead", "heads", "scores", *LEVELED), 1.0),
-    _several(("overhead", "heads", "scores", *LEVELED), 8.0),
+    _several(PLAIN, 1.0),
+    _several(PLAIN, 8.0),
+    _several(LEVELED, 1.0),
+    _several(LEVELED, 8.0),
+    _several(BY_ROWS, 1.0),
+    _several(("heads", "scores", *BY_ROWS), 1.0),
+    _several(("heads", "scores", *LEVELED), 1.0),
+    _several(("masked", "heads", "scores", *LEVELED), 1.0),
+    _several(("masked", "heads", "scores", *LEVELED), 8.0),
+    _several(("masked", *PLAIN), 8.0),
     _several(PLAIN, 8.0, launched=True),
 )
 

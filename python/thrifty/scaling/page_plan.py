@@ -61,7 +61,9 @@ def plan_section(found: Plan) -> Section:
     figures.append(
         Figure("plan_flops", "Training and serving", row["flops"], "operations", source="6 N D + 2 N tokens served")
     )
-    fronts = [_front(found, against) for against in found.fronts if against in ("ms", "flops", "joules")]
+    fronts = [
+        _front(found, against) for against in found.fronts if against in ("ms", "flops", "joules", found.front_of)
+    ]
     return Section("plan", "What to build", text, [*figures, *fronts, _table(found)])
 
 
@@ -77,20 +79,18 @@ def _front(found: Plan, against: str) -> Series:
     def only(values: Any, mask: Any) -> list[float]:
         return [float(value) if shown else math.nan for value, shown in zip(values[at], mask, strict=True)]
 
-    best, pick = "none betters in both", "the pick"
+    best, pick, axis = "none betters in both", "the pick", columns[found.axis]
+    what = "loss, nats a token" if found.axis == "loss" else CALLED[found.axis]
+    ends = {"lo": columns["lo"], "hi": columns["hi"]} if found.axis == "loss" else {}
     return Series(
         f"plan_front_{against}",
-        f"Loss against {CALLED[against]}",
+        f"{what.partition(',')[0].capitalize()} against {CALLED[against]}",
         columns[against][at].tolist(),
-        {
-            "others": only(columns["loss"], ~on),
-            best: only(columns["loss"], on),
-            pick: only(columns["loss"], at == found.best),
-        },
-        lo={pick: only(columns["lo"], at == found.best)},
-        hi={pick: only(columns["hi"], at == found.best)},
+        {"others": only(axis, ~on), best: only(axis, on), pick: only(axis, at == found.best)},
+        **{end: {pick: only(values, at == found.best)} for end, values in ends.items()},
         x_label=CALLED[against],
-        y_label="loss, nats a token",
+        y_label=what,
+        log_y=found.axis != "loss",
         log_x=True,
         close=True,
         dots=("others", best, pick),

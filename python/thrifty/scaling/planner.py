@@ -36,7 +36,7 @@ __all__ = ["Plan", "plan"]
 FAR = 2.0
 #: Losses this close are equal, sizes this close the same; a gain below this does not matter.
 SAME_LOSS, SAME_SIZE, GAIN = 0.005, 0.05, 0.05
-#: Columns that a front may set against the loss.
+#: Columns that fronts are of, what is shown first at the front.
 AGAINST = ("ms", "flops", "memory_gb", "joules")
 #: Runs that are predicted at a time.
 BLOCK = 16_384
@@ -68,8 +68,9 @@ class Plan:
     feasible : bool[n]
         Which keep all limits.
     fronts : dict of str to int64[k]
-        By the column beside the loss (``ms``, ``flops``, ``memory_gb``, ``joules``): feasible shapes that none betters
-        in one of the two without losing in the other, from the least loss up.
+        By a column (``ms``, ``flops``, ``memory_gb``, ``joules``): feasible shapes that none betters in that or in
+        ``axis`` without losing in the other, from the least of ``axis`` up. Columns that all shapes have alike are not
+        there.
     best : int
         The pick.
     shape_gain : float or None
@@ -100,9 +101,19 @@ class Plan:
         return {name: most for name in LIMITS if (most := getattr(self.wish, name)) is not None}
 
     @property
+    def axis(self) -> str:
+        """What fronts set others against: ``loss``, or ``flops`` where each shape gets the tokens that reach a loss."""
+        return _axis(self.wish)
+
+    @property
     def front(self) -> NDArray[np.int64]:
-        """The front of loss against latency, or against cost where no device was given."""
-        return self.fronts.get("ms", self.fronts["flops"])
+        """The front of latency; without a profile that of cost, or of memory."""
+        return self.fronts[self.front_of]
+
+    @property
+    def front_of(self) -> str:
+        """The column of :attr:`front`."""
+        return next(name for name in AGAINST if name in self.fronts)
 
     def row(self, at: int) -> dict[str, Any]:
         """Return one shape as numbers by their names, with ``flags``: in which ways it is beyond what was measured."""
@@ -240,13 +251,23 @@ def plan(
         shapes=some,
         columns=columns,
         feasible=feasible,
-        fronts={name: front(columns["loss"], columns[name], feasible) for name in AGAINST if name in columns},
+        fronts={name: front(columns[_axis(wish)], columns[name], feasible) for name in _against(columns, wish)},
         best=best,
         shape_gain=gain,
         device=served.device,
         joules_source=served.joules_source,
         notes=(*_notes(law, some, columns, best, gain), *served.notes),
     )
+
+
+def _axis(wish: Wish) -> str:
+    return "loss" if wish.pays else "flops"
+
+
+def _against(columns: dict[str, Values], wish: Wish) -> list[str]:
+    """Return columns that differ among shapes: where training is paid alike, only serving costs more or less."""
+    alike = {"flops"} if not (wish.pays and wish.lifetime_tokens) else set()
+    return [name for name in AGAINST if name in columns and name not in alike]
 
 
 def _predicted(law: ScalingLaw, shapes: Shapes, wish: Wish) -> dict[str, Values]:
@@ -326,14 +347,13 @@ def _shape_gain(columns: dict[str, Values], best: int) -> float | None:
 
 
 def _notes(law: ScalingLaw, shapes: Shapes, columns: dict[str, Values], best: int, gain: float | None) -> list[str]:
-    notes = []
+    pick = shapes.take([best]).runs(columns["n_tokens"][best], counted_by(law))
+    notes = [f"the pick: {note}" for note in law.predict(pick).notes]
     if gain is not None and gain < GAIN:
         notes.append(
             f"memory-bound: at {shapes.parameters[best]:.3g} parameters and equal loss the slowest shape takes "
             f"{gain:.1%} longer than the fastest; shape does not matter here"
         )
-    if columns["decades_beyond"][best] > FAR:
-        notes.append(f"the pick is {columns['decades_beyond'][best]:.1f} decades beyond the runs of the law")
     if "outside" in columns and columns["outside"][best]:
         notes.append("the pick's latency is beyond what was timed on the device")
     if gain is not None and not {"ratio", "d_model", "n_layers"} & set(law.form_.columns):
