@@ -187,7 +187,7 @@ def test_a_capture_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     There is no card here: streams and graphs are stand-ins, and a replay is a call.
     """
     stand_in = mock.MagicMock()
-    for name in ("Stream", "current_stream", "stream", "CUDAGraph", "graph"):
+    for name in ("Stream", "current_stream", "default_stream", "stream", "CUDAGraph", "graph"):
         monkeypatch.setattr(torch.cuda, name, stand_in)
 
     def trained(captures: bool) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -134,3 +134,33 @@ def test_what_a_study_refuses(tmp_path: Path) -> None:
         run(keep=0)
     with pytest.raises(Infeasible, match=r"no shape meets 0\.1 ms a token; the fastest, 5 x"):
         run(slo_ms=0.1, latency=milliseconds)
+
+
+def test_rungs_that_climb_together_take_turns(tmp_path: Path) -> None:
+    """Each is asked for a step in turn, its rows are those that it has alone, and a stop begins no other."""
+    turns: list[str] = []
+
+    def stepping(steps: int) -> Callable[[Rung, Sequence[int]], Iterator[dict[str, float] | None]]:
+        def trainer(rung: Rung, lengths: Sequence[int]) -> Iterator[dict[str, float] | None]:
+            lawful = Lawful()
+            for row, _ in zip(lawful(rung, lengths), range(steps), strict=False):
+                turns.append(rung.name)
+                yield None
+                yield row
+
+        return trainer
+
+    for name in ("alone", "beside", "stopped"):
+        (tmp_path / name).mkdir()
+    alone, beside = table(tmp_path / "alone"), table(tmp_path / "beside")
+    assert climb(RUNGS, Lawful(), alone)
+    assert climb(RUNGS, stepping(99), beside, together=3)
+    assert turns[:6] == [rung.name for rung in RUNGS[:3]] * 2
+
+    def known(some: RunTable) -> list[tuple[str, ...]]:
+        return sorted((row["run"], row["n_tokens"], row["loss"]) for row in some.rows)
+
+    assert known(beside) == known(alone)
+    turns.clear()
+    assert not climb(RUNGS, stepping(1), table(tmp_path / "stopped"), together=2)
+    assert set(turns) == {rung.name for rung in RUNGS[:2]}

@@ -70,7 +70,9 @@ goal = Goal(
 TOY, DEVICE = goal.options["toy"] == "yes", goal.options["device"]
 SECONDS, OUT = float(goal.options["seconds"]), Path(goal.options["out"])
 WHERE = "gpu" if DEVICE.startswith("cuda") else "cpu"
-CONTEXT, SPEED = 256, 1.5
+CONTEXT, SPEED = 64, 1.5
+#: Rungs side by side.
+TOGETHER = 8
 SIZES, TARGET = (50_000, 100_000, 300_000, 1_000_000), 3_000_000
 MULTIPLES: tuple[int, ...] = (20, 40, 80)
 SHAPES, RATIOS, TARGET_RATIOS, HELD = 4, (4.0, 48.0), (4.0, 40.0), 2_000_000
@@ -224,12 +226,14 @@ say(f"{len(rungs)} rungs, {sum(len(rung.lengths) for rung in rungs)} rows; {len(
 speeds = kept["speeds"]
 say(f"milliseconds a token, without and with a graph: {speeds}")
 found = study(
-    rungs,
+    # The longest first: what is trained beside it ends before.
+    rungs[::-1],
     targets,
     trainer,
     table,
     latency=lambda shape: float(speeds[str(shape)][0]),
     keep=len(targets),
+    together=TOGETHER,
     predicted=predicted,
     tell=tell,
 )
@@ -277,10 +281,10 @@ if goal.wants("resume"):
         looks = iter(philox(goal.seed).random(10_000) < 0.3)
         with tempfile.TemporaryDirectory() as folder:
             sound = replace(trainer, stop=None, after=None, folder=None)
-            whole = [row["loss"] for row in sound(rung, rung.lengths)]
+            whole = [row["loss"] for row in sound(rung, rung.lengths) if row]
             stopped = replace(sound, stop=lambda: bool(next(looks)), folder=Path(folder))
             while len(again) < len(whole):
-                again += [row["loss"] for row in stopped(rung, rung.lengths[len(again) :])]
+                again += [row["loss"] for row in stopped(rung, rung.lengths[len(again) :]) if row]
         keep("changed", sum(a != b for a, b in zip(whole, again, strict=True)))
     goal.row("resume/bits", "losses that stops change", "== 0", kept["changed"], where=WHERE)
 say("done")

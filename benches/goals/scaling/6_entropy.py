@@ -125,7 +125,7 @@ for i, name in enumerate(wanted):
         pace.took(one, row)
         say(f"{one.name}  {row['n_tokens'] / 1e6:5.2f} M: {row['loss']:.4f} in {row['seconds']:.1f} s  {pace.left()}")
 
-    if not climb(rungs, trainer, table, tell=tell):
+    if not climb(rungs[::-1], trainer, table, together=len(rungs), tell=tell):
         say(f"{name}: stopped; the same command goes on")
         continue
     law = ScalingLaw("chinchilla", bounds=BOUNDS).fit(runs_of(table, rungs)[0], groups="run")

@@ -16,7 +16,7 @@ from thrifty.models.steps import EagerStep, GraphStep, kept, optimizers_of, put_
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 torch: Any = require_torch()
 
-__all__ = ["Branch", "train_branches"]
+__all__ = ["Branch", "branch_steps", "train_branches"]
 
 #: Steps between looks at the clock and at the loss.
 LOOK = 50
@@ -64,6 +64,8 @@ def train_branches(
 ) -> Iterator[Branch]:
     """Train to each of several lengths, the shortest first; each branch ends as :func:`train` of its length would.
 
+    :func:`branch_steps` does it step by step, so that others can be trained beside.
+
     Parameters
     ----------
     model : Decoder
@@ -93,6 +95,33 @@ def train_branches(
     ResumeMismatch
         When the checkpoint is of another training, or lies behind the first branch.
     """
+    steps = branch_steps(
+        model,
+        ids,
+        settings,
+        lengths,
+        checkpoint=checkpoint,
+        every=every,
+        graph=graph,
+        stop=stop,
+        progress=progress,
+    )
+    return (found for found in steps if found is not None)
+
+
+def branch_steps(
+    model: Decoder,
+    ids: NDArray[Any],
+    settings: TrainSettings,
+    lengths: Sequence[int],
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: int = 0,
+    graph: bool = False,
+    stop: Callable[[], bool] | None = None,
+    progress: Callable[[str, int, int], object] | None = None,
+) -> Iterator[Branch | None]:
+    """Do what :func:`train_branches` does; None says that a step was taken, and others may go on."""
     ways = [replace(settings, tokens=int(n)) for n in sorted(set(lengths))]
     _checked(settings, ways)
     dense, tables = model.parameters_of()
@@ -106,7 +135,7 @@ def train_branches(
         GraphStep(model, ids, settings, optimizers) if graph else EagerStep(model, ids, settings, optimizers, None)
     )
 
-    def run(way: TrainSettings, until: int, trunk: bool) -> bool:
+    def run(way: TrainSettings, until: int, trunk: bool) -> Generator[None, None, bool]:
         """Take steps; whether they were all taken."""
         while state.step < until:
             loss = take(state.step, rate_of(state.step, way))
@@ -120,6 +149,7 @@ def train_branches(
                 state.mean()
                 if stop is not None and stop():
                     return state.step >= until
+            yield
         return True
 
     for way in ways:
@@ -129,13 +159,13 @@ def train_branches(
                 f"lengths: a branch of {way.tokens} ids begins at step {begin}, the trunk is at step {state.step} "
                 f"already; ask for longer ones, or remove {checkpoint}"
             )
-        ran = run(settings, begin, True)
+        ran = yield from run(settings, begin, True)
         if checkpoint is not None:
             state.save(Path(checkpoint))
         if not ran:
             return
         copies, part = kept(model, optimizers), list(state.part)
-        if not run(way, way.steps, False):
+        if not (yield from run(way, way.steps, False)):
             return
         loss = state.mean()
         model.eval()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from thrifty._torch import require_torch
-from thrifty.models.branches import train_branches
+from thrifty.models.branches import branch_steps
 from thrifty.models.decoder import Decoder, DecoderConfig
 from thrifty.models.evaluate import losses
 from thrifty.models.trainer import TrainSettings
@@ -82,8 +82,23 @@ class RungTrainer:
     progress: Callable[[str, int, int], object] | None = None
     after: Callable[[Decoder, Rung], dict[str, float]] | None = None
 
-    def __call__(self, rung: Rung, lengths: Sequence[int]) -> Iterator[dict[str, float]]:
-        """Yield a row for each length: what was trained, what it came to, how long it took."""
+    def __call__(self, rung: Rung, lengths: Sequence[int]) -> Iterator[dict[str, float] | None]:
+        """Yield a row for each length: what was trained, what it came to, how long it took; and None between steps.
+
+        On a card each call has a stream of its own, so that calls that are gone through by turns run side by side.
+        """
+        card = self.device.startswith("cuda")
+        stream = torch.cuda.Stream(self.device) if card else None
+        rows = self._rows(rung, lengths)
+        while True:
+            with torch.cuda.stream(stream):
+                try:
+                    found = next(rows)
+                except StopIteration:
+                    return
+            yield found
+
+    def _rows(self, rung: Rung, lengths: Sequence[int]) -> Iterator[dict[str, float] | None]:
         model = decoder_for(rung.shape, seed=rung.seed).to(self.device)
         settings = TrainSettings(
             context=rung.context,
@@ -98,7 +113,7 @@ class RungTrainer:
         )
         kept = None if self.folder is None else self.folder / f"{rung.name}.trunk"
         begun = time.perf_counter()
-        for branch in train_branches(
+        for branch in branch_steps(
             model,
             self.text,
             settings,
@@ -109,6 +124,9 @@ class RungTrainer:
             stop=self.stop,
             progress=self.progress,
         ):
+            if branch is None:
+                yield None
+                continue
             row = {
                 "n_tokens": float(branch.tokens),
                 "loss": self.loss(model, rung.context),

@@ -103,7 +103,9 @@ def captured(work: Callable[[], None], model: Any, optimizers: list[Any]) -> Cal
     """Return a call that runs again what ``work`` did on the card; weights and moments are as they were before."""
     fresh = not any(one.state for one in optimizers)
     before = kept(model, optimizers)
-    stream = torch.cuda.Stream()
+    # Graphs that run side by side must not share a stream: products of matrices keep room to work in for each.
+    own = torch.cuda.current_stream() != torch.cuda.default_stream()
+    stream = torch.cuda.current_stream() if own else torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with deterministic():
         with torch.cuda.stream(stream):
@@ -111,7 +113,7 @@ def captured(work: Callable[[], None], model: Any, optimizers: list[Any]) -> Cal
                 work()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=stream):
             work()
     if fresh:
         before += [torch.zeros_like(moment) for moment in moments_of(optimizers)]

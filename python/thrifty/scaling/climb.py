@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from thrifty.scaling.table import RunTable
@@ -25,8 +26,8 @@ COLUMNS = (*OF_RUNG, "train_loss", "epochs", "steps", "seconds", "score")
 class Trainer(Protocol):
     """Trains a rung to lengths, and yields a row for each as it comes: ``n_tokens``, ``loss``, and what else it has."""
 
-    def __call__(self, rung: Rung, lengths: Sequence[int]) -> Iterator[Mapping[str, float]]:
-        """Yield rows, the shortest length first; end without the rest where it must stop."""
+    def __call__(self, rung: Rung, lengths: Sequence[int]) -> Iterator[Mapping[str, float] | None]:
+        """Yield rows, the shortest length first, and None where others may go on; end early where it must stop."""
 
 
 def table_of(path: str | os.PathLike[str], about: Mapping[str, str]) -> RunTable:
@@ -39,34 +40,49 @@ def climb(
     trainer: Trainer,
     table: RunTable,
     *,
+    together: int = 1,
     tell: Callable[[Rung, int, Mapping[str, float]], object] | None = None,
 ) -> bool:
-    """Train what has no row yet, rung by rung; whether all of it has one.
+    """Train what has no row yet; whether all of it has one.
 
     Parameters
     ----------
     rungs : sequence of Rung
-        In the order in which they are trained.
+        In the order in which they are begun.
     trainer : callable
         See :class:`Trainer`.
     table : RunTable
         Gets each row as it comes.
+    together : int
+        Rungs that are trained side by side, by turns: small models leave most of a card idle.
     tell : callable, optional
         Called with the rung, how many rungs are behind it, and the row.
     """
     there = {(row["run"], float(row["n_tokens"])) for row in table.rows}
-    for i, rung in enumerate(rungs):
-        missing = [n for n in rung.lengths if (rung.name, float(n)) not in there]
-        if not missing:
-            continue
-        for found in trainer(rung, missing):
-            table.add(_row(rung) | dict(found))
-            there.add((rung.name, float(found["n_tokens"])))
-            if tell is not None:
-                tell(rung, i, found)
-        if any((rung.name, float(n)) not in there for n in missing):
-            return False
-    return True
+
+    def missing(rung: Rung) -> list[int]:
+        return [n for n in rung.lengths if (rung.name, float(n)) not in there]
+
+    waiting = deque((i, rung) for i, rung in enumerate(rungs) if missing(rung))
+    begun: list[tuple[int, Rung, Iterator[Mapping[str, float] | None]]] = []
+    stopped = False
+    while begun or (waiting and not stopped):
+        while waiting and not stopped and len(begun) < together:
+            i, rung = waiting.popleft()
+            begun.append((i, rung, trainer(rung, missing(rung))))
+        for one in tuple(begun):
+            i, rung, rows = one
+            for found in rows:
+                if found is None:
+                    break
+                table.add(_row(rung) | dict(found))
+                there.add((rung.name, float(found["n_tokens"])))
+                if tell is not None:
+                    tell(rung, i, found)
+            else:
+                begun.remove(one)
+                stopped |= bool(missing(rung))
+    return not stopped and not waiting
 
 
 def _row(rung: Rung) -> dict[str, object]:

@@ -172,6 +172,7 @@ def study(
     latency: Callable[[ModelShape], float] | None = None,
     slo_ms: float | None = None,
     keep: int = 3,
+    together: int = 1,
     predicted: Callable[[Study], object] | None = None,
     tell: Callable[[Rung, int, Mapping[str, float]], object] | None = None,
 ) -> Study:
@@ -195,6 +196,8 @@ def study(
         The limit.
     keep : int
         How many shapes are trained.
+    together : int
+        As for :func:`~thrifty.scaling.climb`.
     predicted : callable, optional
         Called before any target is trained, so that what was predicted can be written down.
     tell : callable, optional
@@ -211,14 +214,14 @@ def study(
         raise ValueError("latency: is needed where slo_ms is a limit")
     if keep < 1 or not targets:
         raise ValueError("keep, targets: at least one shape must be trained")
-    if not climb(rungs, trainer, table, tell=tell):
+    if not climb(rungs, trainer, table, together=together, tell=tell):
         return Study(notes=("stopped before the ladder was done",))
     fitted, notes = fit_ladder(table, rungs, law)
     found = under(candidates(fitted, targets, latency), keep, slo_ms)
     so_far = Study(fitted, found, notes=notes)
     if predicted is not None:
         predicted(so_far)
-    done = climb([one.rung for one in found if one.kept], trainer, table, tell=tell)
+    done = climb([one.rung for one in found if one.kept], trainer, table, together=together, tell=tell)
     rows = {(row["run"], float(row["n_tokens"])): row for row in table.rows}
     after = tuple(_measured(one, rows.get((one.rung.name, float(one.rung.lengths[-1])))) for one in found)
     if not done:
