@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thrifty._torch import require_torch
-from thrifty.models.windows import starts, windows
+from thrifty.models.windows import starts, windows_at
 from thrifty.pairconnect.nn import PairLookup
 from thrifty.pairconnect.torch_optim import LazyAdam
 
@@ -27,6 +27,8 @@ __all__ = ["EagerStep", "GraphStep", "kept", "optimizers_of", "put_back"]
 
 #: Steps before a graph is captured, in which libraries take their memory.
 WARM = 3
+#: Steps whose windows are drawn together.
+BLOCK = 256
 
 
 class EagerStep:
@@ -43,11 +45,19 @@ class EagerStep:
         self.model, self.ids, self.settings, self.optimizers = model, ids, settings, optimizers
         self.teacher, self.dense = teacher, model.parameters_of()[0]
         self.device = model.embed.weight.device
+        self._first, self._begin = -1, np.empty((0, 0), np.int64)
+
+    def _windows(self, step: int) -> NDArray[np.int64]:
+        # An order of all windows of a text is drawn for many steps at a time: it takes as long as the text is.
+        if self._first != step // BLOCK:
+            self._first = step // BLOCK
+            self._begin = starts(len(self.ids), self.settings, self._first * BLOCK, (self._first + 1) * BLOCK)
+        return windows_at(self.ids, self._begin[step % BLOCK], self.settings.context)
 
     def __call__(self, step: int, rate: float) -> Any:
         """Take it with a part of the highest learning rate; returns the loss before it."""
         set_rate(self.optimizers, rate)
-        batch = torch.from_numpy(windows(self.ids, self.settings, step))
+        batch = torch.from_numpy(self._windows(step))
         if self.device.type == "cuda":
             # From other memory the copy would wait for the step before.
             batch = batch.pin_memory().to(self.device, non_blocking=True)

@@ -12,7 +12,7 @@ from thrifty._torch import require_torch
 from thrifty.models.schedule import rate_of
 from thrifty.models.state import State
 from thrifty.models.steps import EagerStep, GraphStep, optimizers_of
-from thrifty.models.windows import evenly, windows
+from thrifty.models.windows import evenly
 
 if TYPE_CHECKING:
     import os
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 torch: Any = require_torch()
 
-__all__ = ["TrainSettings", "evenly", "train", "windows"]
+__all__ = ["TrainSettings", "evenly", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from thrifty.models.trainer import TrainSettings
 
-__all__ = ["evenly", "starts", "windows"]
+__all__ = ["evenly", "starts", "windows_at"]
 
 
 def evenly(ids: NDArray[Any], tokens: int, piece: int = 10_000) -> NDArray[Any]:
@@ -43,8 +43,7 @@ def starts(length: int, settings: TrainSettings, first: int, last: int) -> NDArr
     return out.reshape(-1, each)
 
 
-def windows(ids: NDArray[Any], settings: TrainSettings, step: int) -> NDArray[np.int64]:
-    """Return the windows of a step, of one id more than the context."""
-    begin = starts(len(ids), settings, step, step + 1)[0]
-    found: NDArray[np.int64] = ids[begin[:, None] + np.arange(settings.context + 1)].astype(np.int64)
+def windows_at(ids: NDArray[Any], begin: NDArray[np.int64], context: int) -> NDArray[np.int64]:
+    """Return windows that begin at places, of one id more than the context."""
+    found: NDArray[np.int64] = ids[begin[:, None] + np.arange(context + 1)].astype(np.int64)
     return found
