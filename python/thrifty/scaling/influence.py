@@ -58,7 +58,7 @@ class Influence:
     def notes(self) -> tuple[str, ...]:
         """What to say of flagged runs, at most five of them."""
         said = [
-            f"{label}: {residual:+.1f} standard deviations from the law; without it the target's loss moves {moved:+.2%}"
+            f"{label}: {residual:+.1f} standard deviations from the law; without it the target moves {moved:+.2%}"
             for label, residual, moved, flag in zip(self.labels, self.residual, self.moved, self.flagged, strict=True)
             if flag
         ]
