@@ -48,7 +48,9 @@ def test_each_group_is_left_out_once() -> None:
     assert len(folds(["a", "a"], 5)) == 1
 
 
-@pytest.mark.parametrize(("name", "law"), [("gemstones", {"gemstones", "width_depth"}), ("morph", {"width_depth", "gemstones"})])
+@pytest.mark.parametrize(
+    ("name", "law"), [("gemstones", {"gemstones", "width_depth"}), ("morph", {"width_depth", "gemstones"})]
+)
 def test_larger_runs_of_the_shipped_tables(name: str, law: set[str]) -> None:
     runs = gemstones("cool_end") if name == "gemstones" else morph()
     known = size_classes(runs.n_params) < size_classes(runs.n_params).max()

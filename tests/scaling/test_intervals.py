@@ -179,7 +179,9 @@ def test_a_chosen_law_predicts_as_before_when_it_was_saved(tmp_path: Any) -> Non
     rng = np.random.default_rng(8)
     n, d = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5)))
     kind = np.resize(["a", "b"], 25)
-    loss = (1.8 + 400 * n**-0.34 + 2000 * d**-0.37) * np.exp(rng.normal(0, 0.002, 25) + np.where(kind == "a", 0.02, -0.02))
+    loss = (1.8 + 400 * n**-0.34 + 2000 * d**-0.37) * np.exp(
+        rng.normal(0, 0.002, 25) + np.where(kind == "a", 0.02, -0.02)
+    )
     law = choose({"n_params": n, "n_tokens": d, "loss": loss, "source": kind}).law
     assert law.shifts_ is not None and law.shifts_.by["a"] == pytest.approx(0.02, abs=0.003)
     save_fit(law, tmp_path / "fit.json")

@@ -92,6 +92,8 @@ for name, (file, where, groups, target, first) in TABLES.items():
     goal.row(f"{name}/inside", f"{count}: share inside 95 % intervals", "0.85..0.99", error["inside"].mean())
     wide = np.median(error["half"]) / np.median(size)
     goal.row(f"{name}/wide", f"{count}: median half width over median error", "<= 4", wide)
-    ours, best = (np.mean([f(part) for part in steps]) for f in (lambda p: np.abs(p["wrong"]).mean(), lambda p: p["best"]))
+    ours, best = (
+        np.mean([f(part) for part in steps]) for f in (lambda p: np.abs(p["wrong"]).mean(), lambda p: p["best"])
+    )
     goal.row(f"{name}/best", f"{count}: mean error over that of each step's best law", "<= 1.2", ours / best)
 goal.end()
