@@ -29,7 +29,7 @@ def test_the_published_optimum() -> None:
     certificate = law.certificate_
     assert certificate.sound
     assert (certificate.reached, certificate.basins, certificate.at_bounds, certificate.notes) == (8, 8, (), ())
-    assert certificate.gradient < 1e-9
+    assert certificate.gradient < 1e-8
     assert 10 < certificate.condition < 100
     every = ScalingLaw("chinchilla").fit(shipped.runs("chinchilla_245.csv"))
     assert every.objective_ == pytest.approx(0.00182601052, rel=1e-6)

@@ -26,7 +26,7 @@ with goal.data("scaling/chinchilla_245.csv").open(newline="") as lines:
     table = [row for row in csv.DictReader(lines) if row["epoch_excluded"] == "0"]
 runs = Runs.of({name: [float(row[name]) for row in table] for name in ("n_params", "n_tokens", "loss")})
 if goal.planted:
-    runs = runs.take(slice(0, 200))
+    runs = runs.take(np.arange(200))
 law = ScalingLaw("chinchilla").fit(runs, groups=np.arange(len(runs)) // 4)
 
 if goal.wants("published"):

@@ -92,7 +92,7 @@ def shifted(fit: Callable[[Runs], ScalingLaw], runs: Runs, column: str) -> tuple
     at = np.array([levels.index(value) for value in values])
     for _ in range(ROUNDS):
         law = fit(replace(runs, loss=runs.loss * np.exp(-shift[at]), columns=rest))  # type: ignore[operator]
-        wrong = np.log(runs.loss / law.loss_at(law.runs_))  # type: ignore[operator]
+        wrong = np.log(runs.loss / law.loss_at(law.runs_))
         # The middle half of each value's residuals: robust, and more efficient than the median.
         new = np.array([_midmean(wrong[at == i]) for i in range(len(levels))])
         new -= new.mean()

@@ -95,7 +95,7 @@ def fitted(surface: Surface, measure: Measure, losses: Values, weights: Values, 
         if value >= here.value[0] * (1 - SAME):
             break
         theta = found[lowest : lowest + 1]
-    end, here, taken = descend(surface, last, best[None], targets, weights, bounds)
+    end, here, taken = descend(surface, last, best[None], targets, weights, bounds, tolerance=1e-15)
     ends[ends <= own * (1 + SAME)] = here.value[0]
     return Found(end[0], first, here, int(stand.sum()), tuple(np.sort(ends).tolist()), steps + int(taken.sum()))
 
