@@ -73,8 +73,8 @@ class Draws:
         >>> import numpy as np
         >>> from thrifty.scaling import Draws
         >>> one = Draws(("E",), np.arange(101.0)[:, None], np.zeros((101, 1)), np.array([50.0]), "case", 9, (True,))
-        >>> one.interval("E", 0.9)
-        (5.0, 95.0)
+        >>> one.interval("E", 0.5)
+        (25.0, 75.0)
         """
         if name not in self.names:
             raise ValueError(f"name: {name!r} is none of {', '.join(self.names)}")
