@@ -91,7 +91,7 @@ class Draws:
         return middle + wider * (low - middle), middle + wider * (high - middle)
 
     def losses(self, law: ScalingLaw, runs: Runs, level: float = 0.95) -> tuple[Values, Values]:
-        """Return the interval of the law's losses at runs, float64[n] each, as :meth:`interval` does of coefficients."""
+        """Return the interval of the law's losses at runs, float64[n] each, like :meth:`interval` of coefficients."""
         if not 0 < level < 1:
             raise ValueError(f"level: a share between 0 and 1 is needed, got {level}")
         logs, middle = law.logs_at(runs, self.theta), law.logs_at(runs)[0]
