@@ -106,7 +106,7 @@ class Plan:
         wish = self.wish
         if not wish.slack:
             return f"the least {wish.objective}"
-        return f"the least {_next(self.columns, wish)} within {wish.slack:.2g} of the least {wish.objective}"
+        return f"the least {_next(self.columns, wish)} within {100 * wish.slack:.3g} % of the least {wish.objective}"
 
     @property
     def axis(self) -> str:
