@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from thrifty.report import Bars, Figure, Grid, Section, Series, Table, write
@@ -170,6 +170,7 @@ def test_numbers_are_short_and_near(value: float) -> None:
     st.booleans(),
     st.booleans(),
 )
+@example([2.0, 1.3e-297], False, True, True)
 def test_any_series_draws(values: list[float], log_x: bool, log_y: bool, close: bool) -> None:
     from thrifty.report.svg import chart
 

@@ -157,6 +157,19 @@ def test_losses_without_noise_are_told_exactly() -> None:
         assert value == pytest.approx(truth[name], rel=1e-3), name
 
 
+def test_many_runs_and_many_terms() -> None:
+    columns, truth = shipped.made(3, 5000, shape=0.02)
+    law = ScalingLaw("u_shape_drift").fit(columns)
+    assert law.coef_["E"] == pytest.approx(truth["E"], rel=0.03)
+    assert law.coef_["m"] == pytest.approx(truth["m"], abs=0.1)
+    powers = ["n_params", "n_tokens", "d_model", "n_layers"]
+    terms = (Term("E"), *(Term(f"C{i}", ((column, f"e{i}"),)) for i, column in enumerate(powers * 2)))
+    many = Form("many", terms[:7], Power("g", "eta"), {f"e{i}": (0.1, 3.0) for i in range(6)})
+    fit = ScalingLaw(many, loss="lsq")
+    with pytest.raises(NotIdentifiable, match="can't be told apart"):
+        fit.fit(shipped.gemstones("cool_end"))
+
+
 def test_own_terms_and_bounds() -> None:
     form = Form("deep", (Term("E"), Term("B", (("n_tokens", "beta"),))), Power("g", "eta", "n_layers"))
     runs = shipped.morph(size_class="80M")

@@ -62,7 +62,8 @@ def test_runs_of_a_group_are_not_as_many_as_they_seem() -> None:
             if groups is not None:
                 noise = law.scatter_.noise
                 assert noise[1] > 2 * noise[0], "models differ by more than checkpoints do"
-    assert held[0] >= 26 and held[1] <= 24, held
+    assert held[0] >= 26, held
+    assert held[1] <= 24, held
 
 
 def test_scatter_is_that_of_the_slow_way() -> None:
@@ -95,8 +96,10 @@ def test_higher_levels_are_wider_and_farther_is_less_sure(level: float, more: fl
     n = np.array([1e9, 1e10, 1e11, 1e12])
     runs = {"n_params": n, "n_tokens": 20 * n}
     narrow, wide = law.predict(runs, level), law.predict(runs, level + more)
-    assert (wide.lo < narrow.lo).all() and (narrow.lo < narrow.loss).all()
-    assert (wide.hi > narrow.hi).all() and (narrow.hi > narrow.loss).all()
+    assert (wide.lo < narrow.lo).all()
+    assert (narrow.lo < narrow.loss).all()
+    assert (wide.hi > narrow.hi).all()
+    assert (narrow.hi > narrow.loss).all()
     of_law = law.predict(runs, level, of="law")
     assert (of_law.hi < narrow.hi).all()
     relative = np.log(of_law.hi / of_law.loss)
@@ -109,7 +112,8 @@ def test_predictions_far_beyond_the_data_are_flagged() -> None:
     assert told.decades_beyond[0] == 0
     assert 0.9 < told.decades_beyond[1] < 1.2
     assert told.decades_beyond[2] > 2
-    assert len(told.notes) == 1 and told.notes[0].startswith("1 of 3 runs")
+    assert len(told.notes) == 1
+    assert told.notes[0].startswith("1 of 3 runs")
 
 
 def test_wrong_arguments() -> None:
@@ -142,7 +146,8 @@ def test_means_of_laws_lie_between_them_and_are_less_sure_where_they_differ() ->
     law.rivals_ = (Rival(other, 0.5),)
     told = law.predict(far)
     ends = np.stack([law.loss_at(far), other.loss_at(far)])
-    assert (told.loss > ends.min(0)).all() and (told.loss < ends.max(0)).all()
+    assert (told.loss > ends.min(0)).all()
+    assert (told.loss < ends.max(0)).all()
     np.testing.assert_allclose(np.log(told.loss), np.log(ends).T @ [2 / 3, 1 / 3])
     mean, spread = combined(law.rivals_, np.log(ends[0]), far)
     np.testing.assert_allclose(mean, np.log(told.loss))
@@ -179,9 +184,11 @@ def test_a_chosen_law_predicts_as_before_when_it_was_saved(tmp_path: Any) -> Non
     rng = np.random.default_rng(8)
     n, d = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5)))
     kind = np.resize(["a", "b"], 25)
-    loss = (1.8 + 400 * n**-0.34 + 2000 * d**-0.37) * np.exp(rng.normal(0, 0.002, 25) + np.where(kind == "a", 0.02, -0.02))
+    wrong = rng.normal(0, 0.002, 25) + np.where(kind == "a", 0.02, -0.02)
+    loss = (1.8 + 400 * n**-0.34 + 2000 * d**-0.37) * np.exp(wrong)
     law = choose({"n_params": n, "n_tokens": d, "loss": loss, "source": kind}).law
-    assert law.shifts_ is not None and law.shifts_.by["a"] == pytest.approx(0.02, abs=0.003)
+    assert law.shifts_ is not None
+    assert law.shifts_.by["a"] == pytest.approx(0.02, abs=0.003)
     save_fit(law, tmp_path / "fit.json")
     far = Runs.of({"n_params": [1e10] * 3, "n_tokens": [1e12] * 3, "source": ["a", "b", "c"]})
     told, again = law.predict(far), load_fit(tmp_path / "fit.json").predict(far)
@@ -190,4 +197,5 @@ def test_a_chosen_law_predicts_as_before_when_it_was_saved(tmp_path: Any) -> Non
     np.testing.assert_allclose(again.hi, told.hi, rtol=1e-9)
     assert told.loss[0] / told.loss[1] == pytest.approx(np.exp(0.04), abs=0.006)
     assert np.log(told.hi[2] / told.loss[2]) > 5 * np.log(told.hi[0] / told.loss[0])
-    assert told.notes == again.notes and "source" in told.notes[0]
+    assert told.notes == again.notes
+    assert "source" in told.notes[0]

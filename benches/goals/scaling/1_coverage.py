@@ -1,10 +1,10 @@
 """Whether intervals hold what they say: 1,000 tables of a known law, and tables whose runs hang together.
 
-apart: 60 runs of models and tokens drawn from a published table, losses of its published law with noise of 1 %. Each
+apart: 60 runs of models and tokens drawn from a published table, losses of its published law with noise of 1 %: each
 coefficient's interval, that of the law at 70e9 parameters and 1.4e12 tokens, and that of a new run there.
 
-together: 20 models of 10 checkpoints each, which share an error of 1 % beside 0.2 % of their own; the law at the same place
-by 200 draws of runs, and of models with all their checkpoints, and by the law's own interval.
+together: 20 models of 10 checkpoints each, which share an error of 1 % beside 0.2 % of their own; the law at the same
+place by 200 draws of runs, and of models with all their checkpoints, and by the law's own interval.
 
 --planted takes intervals of a level of 0.8 for those of 0.95.
 """

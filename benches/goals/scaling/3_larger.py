@@ -1,8 +1,8 @@
 """Predictions of the largest runs from the smaller ones, by the law that the smaller ones choose.
 
-For each table and each step the runs below a size class choose a law, with their own advice of which runs to use; it predicts
-that class. Beside its error stand those of each named law fitted to the same runs (printed to stderr). What is asked counts
-all steps of a table.
+For each table and each step the runs below a size class choose a law, with their own advice of which runs to use; it
+predicts that class. Beside its error stand those of each named law fitted to the same runs (printed to stderr). What is
+asked counts all steps of a table.
 
 --planted chooses by how laws fit, of those without a shape.
 """
@@ -92,6 +92,7 @@ for name, (file, where, groups, target, first) in TABLES.items():
     goal.row(f"{name}/inside", f"{count}: share inside 95 % intervals", "0.85..0.99", error["inside"].mean())
     wide = np.median(error["half"]) / np.median(size)
     goal.row(f"{name}/wide", f"{count}: median half width over median error", "<= 4", wide)
-    ours, best = (np.mean([f(part) for part in steps]) for f in (lambda p: np.abs(p["wrong"]).mean(), lambda p: p["best"]))
+    ours = np.mean([np.abs(part["wrong"]).mean() for part in steps])
+    best = np.mean([part["best"] for part in steps])
     goal.row(f"{name}/best", f"{count}: mean error over that of each step's best law", "<= 1.2", ours / best)
 goal.end()

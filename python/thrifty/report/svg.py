@@ -58,7 +58,8 @@ class _Axis:
 
     def at(self, value: float) -> float:
         if self.log:
-            share = math.log(max(value, self.least) / self.least) / math.log(self.most / self.least)
+            low, high = math.log(self.least), math.log(self.most)
+            share = (math.log(max(value, self.least)) - low) / (high - low)
         else:
             share = (value - self.least) / (self.most - self.least)
         return self.low + share * (self.high - self.low)

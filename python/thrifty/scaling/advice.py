@@ -20,7 +20,7 @@ __all__ = ["BETTER", "advised"]
 
 #: A change of the data must make errors left out smaller than this share of what they were.
 BETTER = 0.9
-#: Tokens a parameter (all parameters) below which a run is under-trained: compute-optimal has 20 (Hoffmann et al. 2022).
+#: Tokens a parameter below which a run is under-trained: compute-optimal ones have 20 (Hoffmann et al. 2022).
 TRAINED = 20.0
 
 
@@ -29,10 +29,8 @@ def advised(law: str | Form, setting: Setting, shape: bool) -> tuple[Setting, li
     advice: list[str] = []
     open_ = ["trained", *shift_columns(setting.runs)]
     while open_:
-        changes = {name: _change(name, setting) for name in open_}
-        gains = {
-            name: _gain(law, setting, change, shape, kept) for name, (change, kept, _) in changes.items() if change
-        }
+        changes = {name: change for name in open_ if (change := _change(name, setting))}
+        gains = {name: _gain(law, setting, change, shape, kept) for name, (change, kept, _) in changes.items()}
         best = min(gains, key=lambda name: gains[name], default="")
         if not best or gains[best] >= BETTER:
             break
@@ -48,8 +46,8 @@ def advised(law: str | Form, setting: Setting, shape: bool) -> tuple[Setting, li
     return setting, advice
 
 
-def _change(name: str, setting: Setting) -> tuple[Setting | None, NDArray[np.bool_] | None, str]:
-    """Return a setting with one change, the rows that it keeps, and what to say of it."""
+def _change(name: str, setting: Setting) -> tuple[Setting, NDArray[np.bool_] | None, str] | None:
+    """Return a setting with one change, the rows that it keeps, and what to say of it; None without."""
     if name != "trained":
         return (
             replace(setting, shift=name),
@@ -60,11 +58,11 @@ def _change(name: str, setting: Setting) -> tuple[Setting | None, NDArray[np.boo
     kept = runs.n_tokens >= TRAINED * runs.sizes.get("total", runs.n_params)
     out = int((~kept).sum())
     if not 0 < out < len(kept) / 2:
-        return None, None, ""
+        return None
     groups = setting.groups and tuple(g for g, stays in zip(setting.groups, kept, strict=True) if stays)
     text = (
-        f"{out} runs of fewer than {TRAINED:.0f} tokens a parameter are left out: with them the law predicts others worse;"
-        " it does not hold for such runs"
+        f"{out} runs of fewer than {TRAINED:.0f} tokens a parameter are left out: with them the law predicts others"
+        " worse; it does not hold for such runs"
     )
     return replace(setting, runs=runs.take(kept), groups=groups), kept, text
 

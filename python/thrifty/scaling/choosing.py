@@ -198,7 +198,7 @@ def _scores(trials: Mapping[Any, Trial]) -> dict[Any, float]:
     """Geometric means of errors over cuts, those by size counting twice.
 
     A law whose coefficients the runs of a cut can't tell apart is there no worse than the worst of those that they can.
-    Each error is taken relative to the median law's, so that a law that can't be fitted to the runs of some cut is judged
+    Each error is taken relative to the median law's, so that one that can't be fitted to the runs of some cut is judged
     by the others. A law that no cut by size has shown must be better by :data:`BETTER`.
     """
     fitted = {key: trial for key, trial in trials.items() if trial.law is not None}
@@ -255,7 +255,7 @@ def _warnings(runs: Runs) -> list[str]:
     ratio = np.log(runs.n_tokens / runs.n_params)
     if np.ptp(ratio) < np.log(1.5):
         out.append(
-            "all runs have about the same tokens a parameter: what size and what tokens do can't be told apart; predictions"
-            " hold along that line only"
+            "all runs have about the same tokens a parameter: what size and what tokens do can't be told apart;"
+            " predictions hold along that line only"
         )
     return out

@@ -73,8 +73,8 @@ class Draws:
         >>> import numpy as np
         >>> from thrifty.scaling import Draws
         >>> one = Draws(("E",), np.arange(101.0)[:, None], np.zeros((101, 1)), np.array([50.0]), "case", 9, (True,))
-        >>> one.interval("E", 0.9)
-        (5.0, 95.0)
+        >>> one.interval("E", 0.5)
+        (25.0, 75.0)
         """
         if name not in self.names:
             raise ValueError(f"name: {name!r} is none of {', '.join(self.names)}")
@@ -91,7 +91,7 @@ class Draws:
         return middle + wider * (low - middle), middle + wider * (high - middle)
 
     def losses(self, law: ScalingLaw, runs: Runs, level: float = 0.95) -> tuple[Values, Values]:
-        """Return the interval of the law's losses at runs, float64[n] each, as :meth:`interval` does of coefficients."""
+        """Return the interval of the law's losses at runs, float64[n] each, like :meth:`interval` of coefficients."""
         if not 0 < level < 1:
             raise ValueError(f"level: a share between 0 and 1 is needed, got {level}")
         logs, middle = law.logs_at(runs, self.theta), law.logs_at(runs)[0]

@@ -86,7 +86,11 @@ def holdouts(runs: Runs, shape: bool, groups: Sequence[object] | None = None) ->
     kept = []
     for holdout in out:
         key = holdout.fitted.tobytes()
-        some = range(GROUPS) if groups is None else {groups[i] for i in np.flatnonzero(holdout.fitted)}
+        some = (
+            range(GROUPS)
+            if groups is None
+            else {label for label, fitted in zip(groups, holdout.fitted, strict=True) if fitted}
+        )
         if key not in seen and holdout.fitted.sum() >= RUNS and len(some) >= GROUPS:
             seen.add(key)
             kept.append(holdout)
@@ -106,7 +110,7 @@ def _by_size(n: Values) -> list[Holdout]:
 
 
 def folds(labels: Sequence[object], count: int = 5) -> list[Mask]:
-    """Return masks of runs to fit to: groups of one label are left out together, each once, in an order of their own."""
+    """Return masks of runs to fit to: runs of one label are left out together, each once, in a seeded order."""
     known = {label: i for i, label in enumerate(dict.fromkeys(labels))}
     group = np.array([known[label] for label in labels])
     fold = np.empty(len(known), np.int64)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Influence", "influence"]
 
-#: A residual is far when it is so many standard deviations (by the median's) from 0; a move when it is so many of all moves.
+#: A residual is far at so many standard deviations (by the median's), a move at so many of all moves.
 FAR = 5.0
 #: Refits at most; of more runs only those with the largest residuals are left out.
 MOST = 2000
@@ -58,7 +58,7 @@ class Influence:
     def notes(self) -> tuple[str, ...]:
         """What to say of flagged runs, at most five of them."""
         said = [
-            f"{label}: {residual:+.1f} standard deviations from the law; without it losses at the target are {moved:+.2%}"
+            f"{label}: {residual:+.1f} standard deviations from the law; without it the target moves {moved:+.2%}"
             for label, residual, moved, flag in zip(self.labels, self.residual, self.moved, self.flagged, strict=True)
             if flag
         ]
@@ -102,7 +102,7 @@ def influence(law: ScalingLaw, target: Runs | Mapping[str, Any] | None = None) -
     theta = law.refit(weights)
     aim = runs.take([int(np.argmax(runs.n_params * runs.n_tokens))]) if target is None else Runs.of(target)
     moved = (law.logs_at(aim, theta) - np.log(law.loss_at(aim))).mean(1)
-    away = runs.loss - np.exp(law.logs_at(runs, theta))  # type: ignore[operator]
+    away = runs.loss - np.exp(law.logs_at(runs, theta))
     residual = np.array([a[rows][np.argmax(np.abs(a[rows]))] for a, rows in zip(away, parts, strict=True)]) / unit
     deviation = np.sqrt(np.maximum(np.diag(law.scatter_.covariance), 1e-300))
     usual = max(float(np.median(np.abs(moved))) / 0.6745, 1e-12)

@@ -73,8 +73,8 @@ def predicted(law: Predicting, runs: Runs, level: float, of: Literal["run", "law
         known = known + np.where(seen, 0.0, law.shifts_.variance)
         if not seen.all():
             notes.append(
-                f"{(~seen).sum()} of {len(runs)} runs have no known {law.shifts_.column}: their loss is that of the mean one,"
-                " their interval holds what it may shift"
+                f"{(~seen).sum()} of {len(runs)} runs have no known {law.shifts_.column}: their loss is the mean"
+                " one's, their interval holds what it may shift"
             )
     if of == "run":
         of_runs = sum(spread.noise)
@@ -95,8 +95,8 @@ def own(law: Predicting, runs: Runs) -> tuple[Values, Values]:
 def lack(law: Predicting, runs: Runs) -> Values:
     """Return the factor, of at least 1, by which variances told by the fit are too small for each run.
 
-    It is the mean of the surprises (see :class:`~thrifty.scaling.trials.Trial`) at the cuts of those columns in which the
-    run lies beyond the data, with :data:`EXPECTED` ones of 1, what a right law has.
+    It is the mean of the surprises (see :class:`~thrifty.scaling.trials.Trial`) at the cuts of those columns in which
+    the run lies beyond the data, with :data:`EXPECTED` ones of 1, what a right law has.
     """
     out = np.ones(len(runs))
     if not law.surprise_:
@@ -110,7 +110,7 @@ def lack(law: Predicting, runs: Runs) -> Values:
         beyond = (at > seen.max()) | (at < seen.min())
         total += beyond * sum(surprises)
         count += beyond * float(len(surprises))
-    return np.maximum(total / count, 1.0)
+    return np.asarray(np.maximum(total / count, 1.0))
 
 
 def left_out(law: Predicting, runs: Runs) -> Values:

@@ -133,7 +133,7 @@ class ScalingLaw(Predicting):
         sample_weight: ArrayLike | None = None,
         groups: str | ArrayLike | None = None,
     ) -> Self:
-        """Fit as :meth:`fit` does, even where the runs can't tell coefficients apart: predictions may hold all the same."""
+        """Fit as :meth:`fit` does even where the runs can't tell coefficients apart: predictions may hold."""
         runs = Runs.of(runs)
         form = self._form()
         losses = _losses(runs)

@@ -36,7 +36,8 @@ class Predicting:
     Attributes
     ----------
     surprise_ : dict of str to tuple of float
-        By column: how far the law was from runs left out that were larger in it, see :class:`~thrifty.scaling.trials.Trial`.
+        By column: how far the law was from runs left out that were larger in it, see
+        :class:`~thrifty.scaling.trials.Trial`.
     shifts_ : Shifts or None
         What a column's values add to the log of the loss.
     rivals_ : tuple of Rival
@@ -118,9 +119,10 @@ class Predicting:
     ) -> Prediction:
         """Predict losses of runs, and between what they lie.
 
-        Intervals hold, with Student's t: what the coefficients are unsure by, runs of one group hanging together; in a law
-        that was chosen, how much farther from runs left out it was than that says, and how far laws that did as well are
-        from it; and what a run scatters by.
+        A law that was chosen tells the mean over it and its rivals, weighted by how they predicted runs left out; other
+        laws tell their own losses. Intervals hold, with Student's t: what the coefficients are unsure by, runs of one
+        group hanging together; how much farther from runs left out a chosen law was than that says, and how far its
+        rivals are apart; and what a run scatters by.
 
         Parameters
         ----------

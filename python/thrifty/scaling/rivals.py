@@ -29,7 +29,7 @@ class Rival:
     law : ScalingLaw
         Fitted to the same runs.
     weight : float
-        The chosen law's weight is 1; of a rival whose errors are r times as large it is r to the power of minus the number
+        The chosen law's is 1; that of a rival whose errors are r times as large is r to the power of minus the number
         of cuts: the ratio of likelihoods of errors of which each cut tells one.
     """
 

@@ -55,8 +55,8 @@ class Scatter:
         return self.runs * self.within + self.groups * self.between
 
     def variances(self, gradient: Values) -> tuple[Values, Values]:
-        """Return variances (n,) of linear functions (n, p) of ``theta_``, and their degrees of freedom (Satterthwaite)."""
-        parts = np.stack([((gradient @ part) * gradient).sum(1) for part in (self.runs, self.groups)], 1)
+        """Return variances (n,) of linear functions (n, p) of ``theta_``, and degrees of freedom (Satterthwaite)."""
+        parts = np.stack([np.einsum("ij,jk,ik->i", gradient, part, gradient) for part in (self.runs, self.groups)], 1)
         if not self.between:
             return parts[:, 0] * self.within, np.full(len(gradient), self.freedom.sum())
         variance = parts[:, 0] * self.within + parts[:, 1] * self.between
@@ -68,10 +68,10 @@ class Scatter:
 def scatter(law: Predicting) -> Scatter:
     """Return how a fitted law's residuals scatter.
 
-    Coefficients are taken as M-estimates (Huber 1981, section 6.3) of a nonlinear regression with an effect for each group:
-    their covariance has the mean slope of Huber's function, told by the density of residuals about 0 over a window
-    (Hall and Sheather 1988) where delta is below it. Variances between and within groups are those whose expected sums of
-    squares, after the fit has taken its share, are those seen. Coefficients at a bound are held.
+    Coefficients are taken as M-estimates (Huber 1981, section 6.3) of a nonlinear regression with an effect for each
+    group. Their covariance has the mean slope of Huber's function, told by the density of residuals about 0 over a
+    window (Hall and Sheather 1988) where delta is below it. Variances between and within groups are those whose expected sums
+    of squares, after the fit has taken its share, are those seen. Coefficients at a bound are held.
     """
     slopes, log = law.gradient(law.runs_), np.log(law.loss_at(law.runs_))
     residuals = np.log(law.runs_.loss) - log  # type: ignore[arg-type]
@@ -148,7 +148,7 @@ def _numbers(labels: Sequence[object]) -> NDArray[np.int64]:
 
 
 def _pseudo(residuals: Values, delta: float, taken: int) -> Values:
-    """Huber's function of residuals over its mean slope, which the ``taken`` residuals that a fit makes 0 do not tell."""
+    """Huber's function of residuals over its mean slope, which the ``taken`` residuals that a fit makes 0 hide."""
     from scipy.special import ndtri
 
     n = len(residuals)

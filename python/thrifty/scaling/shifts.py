@@ -85,14 +85,15 @@ def _numeric(value: object) -> bool:
 
 def shifted(fit: Callable[[Runs], ScalingLaw], runs: Runs, column: str) -> tuple[ScalingLaw, Shifts]:
     """Fit a law and the shifts of a column in turn; the law's runs have their losses without the shifts."""
+    losses = np.asarray(runs.loss)
     values = np.array([str(value) for value in runs.columns[column]])
     levels = list(dict.fromkeys(values.tolist()))
     rest = {name: column_ for name, column_ in runs.columns.items() if name != column}
     shift = np.zeros(len(levels))
     at = np.array([levels.index(value) for value in values])
     for _ in range(ROUNDS):
-        law = fit(replace(runs, loss=runs.loss * np.exp(-shift[at]), columns=rest))  # type: ignore[operator]
-        wrong = np.log(runs.loss / law.loss_at(law.runs_))  # type: ignore[operator]
+        law = fit(replace(runs, loss=losses * np.exp(-shift[at]), columns=rest))
+        wrong = np.log(losses / law.loss_at(law.runs_))
         # The middle half of each value's residuals: robust, and more efficient than the median.
         new = np.array([_midmean(wrong[at == i]) for i in range(len(levels))])
         new -= new.mean()

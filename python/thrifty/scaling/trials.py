@@ -89,9 +89,9 @@ class Trial:
         Fitted to all rows; None where the rows can't tell it.
     shifts : Shifts or None
     errors : dict of int to float
-        Mean size of errors of the log loss for each cut where the law could be fitted; -1 is that of leaving groups out.
+        Mean size of errors of the log loss for each cut where the law could be fitted; -1: leaving groups out.
     surprise : dict of str to tuple of float
-        By column, for each cut: squares of errors less the runs' own scatter, in units of the variance that was expected.
+        By column, for each cut: squares of errors less the runs' own scatter, in units of the variance expected.
     unsure : tuple of int
         Cuts whose fitted runs can't tell the law's coefficients apart: no proof that it is wrong.
     by_size : tuple of int

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Found", "fitted", "stages"]
 
 #: Deltas of a fit before its own.
-DELTAS = (1.0, 0.1, 0.03, 0.01, 0.003)
+DELTAS = (1.0, 0.1, 0.01)
 #: What their descents take at most, and when they have come near enough.
 STAGE_STEPS, STAGE_TOLERANCE = 30, 1e-4
 #: How many standard errors of normal residuals descents begin away from an end, and how often anew.

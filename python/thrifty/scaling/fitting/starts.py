@@ -7,6 +7,7 @@ values of at least 0 follow from sums of products over the runs.
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,30 +27,34 @@ __all__ = ["starts"]
 
 #: Levels of an exponent by how many there are, so that cells stay few.
 LEVELS = {0: 0, 1: 40, 2: 24, 3: 12, 4: 8}
-FEWEST = 5
+#: The most cells, and the most runs that they are judged by.
+CELLS, RUNS = 50_000, 1_000
 SHAPES = (0.003, 0.01, 0.03, 0.1, 0.3)
 
 
 def _levels(surface: Surface) -> dict[str, Values]:
     form = surface.form
     terms = list(dict.fromkeys(e for t in form.terms for _, e in t.powers))
-    count = LEVELS.get(len(terms), FEWEST)
-    out: dict[str, Values] = {name: np.geomspace(0.04, 2.0, count) for name in terms}
+    out: dict[str, Values] = {}
     shape = form.shape
     if shape is not None:
         out[shape.coefficient] = np.array(SHAPES)
-    if isinstance(shape, Power) and shape.exponent not in out:
+    if isinstance(shape, Power) and shape.exponent not in terms:
         out[shape.exponent] = np.array([-1.0, -0.4, 0.2, 0.5, 1.0])
     if isinstance(shape, Quadratic):
         ratio = surface.logs["ratio"]
         out[shape.centre] = np.linspace(ratio.min(), ratio.max(), 5)
         if shape.drift:
             out[shape.drift] = np.array([-0.5, 0.0, 0.5])
-    return out
+    left = CELLS / math.prod(len(values) for values in out.values())
+    count = min(LEVELS.get(len(terms), LEVELS[4]), max(int(left ** (1 / max(len(terms), 1))), 2))
+    return {name: np.geomspace(0.04, 2.0, count) for name in terms} | out
 
 
 def starts(surface: Surface, losses: Values, weights: Values, bounds: tuple[Values, Values], count: int = 8) -> Values:
     """Return the fitted coefficients of the best cells that are no neighbours, (at most count, p), best first.
+
+    Of many runs cells are judged by every so many-th.
 
     Parameters
     ----------
@@ -60,6 +65,9 @@ def starts(surface: Surface, losses: Values, weights: Values, bounds: tuple[Valu
     count : int
     """
     form = surface.form
+    if surface.rows > RUNS:
+        some = np.linspace(0, surface.rows - 1, RUNS).astype(np.int64)
+        surface, losses, weights = surface.take(some), losses[some], weights[some]
     at = {name: i for i, name in enumerate(form.names)}
     levels = _levels(surface)
     for name, values in levels.items():

@@ -101,7 +101,7 @@ class Scale:
             return np.where(self._logged, np.exp(np.where(self._logged, out, 0.0)), out)
 
     def direction(self, theta: Values, at: int) -> tuple[Values, float, bool]:
-        """Return coefficient ``at``, or its log, as a linear function of fitted ones: slope (p,), value, whether log."""
+        """Return a coefficient, or its log, as a linear function of fitted ones: slope (p,), value, whether log."""
         matrix, vector = self._shifts()
         return matrix[at], float(matrix[at] @ theta + vector[at]), bool(self._logged[at])
 
