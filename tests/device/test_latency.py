@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.device.devices import DEVICE, law_of, made, profile_of, times
-from thrifty.device import DeviceProfile, ModelShape, Point
+from tests.device.machine import Clock
+from thrifty.device import DeviceProfile, ModelShape, Point, timing
+from thrifty.device.arrays import arrays_of
 from thrifty.device.columns import Calls, amounts, columns, known
 from thrifty.device.grid import calls_to_time, of_size
-from thrifty.device.law import ONE, SEVERAL, Form, shares
+from thrifty.device.law import ONE, SEVERAL, Form, above, shares
 from thrifty.errors import MismatchError
 
 PROFILE = profile_of(*made())
@@ -176,3 +179,29 @@ def test_a_profile_of_the_first_version_is_read() -> None:
     assert profile.versions == {"numpy": "2.4.6"}
     one = profile.timings[3]
     assert profile.latency(one.shape, context=one.context).ms == pytest.approx(one.ms, rel=0.02)
+
+
+def test_what_stands_out_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shape that was disturbed in all the calls that it would have had gets more of them."""
+    points = [p for p in calls_to_time(4.0) if p.shape.parameters < 3e6]
+    true = times(points, *made())
+    clock, disturbed, visited = Clock(), 10**9, 0
+
+    def runs(points: Any, arrays: Any, seed: int) -> Any:
+        def run(i: int) -> float:
+            nonlocal visited
+            visited += i == 7
+            taken = true[i].ms / 1e3 * (8 if i == 7 and visited <= disturbed else 1)
+            clock.sleep(taken)
+            return taken
+
+        return [lambda i=i: run(i) for i in range(len(points))]
+
+    monkeypatch.setattr(timing, "runs", runs)
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=clock))
+    plain = timing.measure(points, arrays_of("numpy"), seconds=2.0)
+    assert plain[7].ms == pytest.approx(8 * true[7].ms)
+    disturbed, visited = visited, 0
+    found = timing.measure(points, arrays_of("numpy"), seconds=2.0, doubt=lambda timings: [7])
+    assert found[7].ms == pytest.approx(true[7].ms)
+    assert set(above(plain, 0.1)) == {*above(found, 0.1), 7}

@@ -115,6 +115,8 @@ def test_slack_lets_the_next_best_decide(objective: Any, slack: float, column: s
     assert found.columns[then][found.best] == found.columns[then][good].min()
     assert found.columns[then][found.best] < strict.columns[then][strict.best]
     assert found.columns[column][strict.best] == found.columns[column].min()
+    assert strict.picked == f"the least {objective}"
+    assert found.picked.endswith(f"within {100 * slack:g} % of the least {objective}")
 
 
 def test_energy_where_a_counter_told_it() -> None:

@@ -209,7 +209,7 @@ def show(found: Plan, top: int, pages: list[str]) -> None:
     rows += [("", flag) for flag in row["flags"]]
     rows.append(("chosen from", f"{int(found.feasible.sum()):,} of {len(found.shapes):,} shapes that keep the limits"))
     rows += [("file", page) for page in pages]
-    common.table(f"least {found.wish.objective}", rows)
+    common.table(found.picked, rows)
     front = [int(i) for i in found.front]
     if len(front) > FRONT:
         front = [front[round(k * (len(front) - 1) / (FRONT - 1))] for k in range(FRONT)]
@@ -217,7 +217,7 @@ def show(found: Plan, top: int, pages: list[str]) -> None:
     title = f"the front of {'loss' if found.axis == 'loss' else 'cost'} against {called[found.front_of]}"
     console = Console(highlight=False)
     for head, listed in (
-        ("the best", found.rows(top)),
+        (f"the best by {found.wish.objective}", found.rows(top)),
         (title, [found.row(i) for i in front]),
     ):
         if listed:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from thrifty.device.arrays import arrays_of
 from thrifty.device.energy import measure_energy
 from thrifty.device.grid import calls_to_meter, calls_to_time
+from thrifty.device.law import above
 from thrifty.device.machine import card_of, describe
 from thrifty.device.meter import Meter
 from thrifty.device.profile import DeviceProfile
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 
     from thrifty.device.energy import Joules
     from thrifty.device.shape import ModelShape
+    from thrifty.device.timing import Timing
 
 __all__ = ["calibrate"]
 
 ENERGY = 1 / 3
 """Of the seconds, for energy."""
+DOUBT = 0.1
+"""What takes so much more than other shapes tell may have been measured while the machine did something else."""
 
 
 def calibrate(
@@ -102,7 +106,11 @@ def calibrate(
     points = list(dict.fromkeys([*points, *more]))  # each once, in this order
     meter, notes = _meter(energy, device)
     part = ENERGY * seconds if meter is not None else 0.0
-    timings = measure(points, arrays, seconds=seconds - part, seed=seed, progress=progress)
+
+    def doubt(timings: list[Timing]) -> list[int]:
+        return above(timings, DOUBT)
+
+    timings = measure(points, arrays, seconds=seconds - part, seed=seed, progress=progress, doubt=doubt)
     readings: list[Joules] = []
     if meter is not None:
         some = calls_to_meter(arrays.dtype_bytes, large=large)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from thrifty.device.timing import Timing
 
-__all__ = ["JOINS", "ONE", "SEVERAL", "Form", "Law", "fit", "left_out", "predict", "shares"]
+__all__ = ["JOINS", "ONE", "SEVERAL", "Form", "Law", "above", "fit", "left_out", "predict", "shares"]
 
 JOINS = (1.0, 8.0)
 STEPS = 60
@@ -169,6 +169,17 @@ def fit(timings: Sequence[Timing]) -> Law:
         found.append((float(wrong.mean()), float(np.quantile(wrong, 0.9)), form))
     _, spread, form = min(found, key=lambda one: one[:2])
     return Law(form, tuple(map(float, _coefficients(columns(calls, form.names), ms, form))), spread)
+
+
+def above(timings: Sequence[Timing], by: float) -> list[int]:
+    """Return which of timings, of one row and several, take more by this share than the law of other shapes tells."""
+    found = []
+    for several, form in ((False, ONE[1]), (True, SEVERAL[2])):
+        some = [i for i, timing in enumerate(timings) if (timing.rows > 1) == several]
+        if some:
+            told = left_out([timings[i] for i in some], form)
+            found += [i for i, ms in zip(some, told, strict=True) if timings[i].ms > (1 + by) * ms]
+    return found
 
 
 def left_out(timings: Sequence[Timing], form: Form) -> Any:

@@ -22,6 +22,8 @@ __all__ = ["Point", "Timing", "measure", "runs"]
 
 VISIT = 0.004
 """Seconds of a visit, where its calls are shorter."""
+DOUBTS = (0.6, 0.8, 1.0)
+"""Shares of the seconds after which is asked what is in doubt."""
 SELDOM = 3
 """Calls of several rows, which are long and steady, are visited once in so many rounds."""
 
@@ -74,12 +76,14 @@ def measure(
     seconds: float,
     seed: int = 0,
     progress: Callable[[str, int, int], object] | None = None,
+    doubt: Callable[[list[Timing]], Sequence[int]] | None = None,
 ) -> list[Timing]:
     """Return what each point takes, visiting all in turn and in another order each time.
 
     A visit makes one call that brings the weights to the caches and is not timed. Of all others the least counts: what
     else the machine does only ever adds (fits to quantiles from 0.05 to 0.5 were tried under load, and told shapes that
-    were left out worse). Every point is visited once even where ``seconds`` are over before.
+    were left out worse). Every point is visited once even where ``seconds`` are over before. ``doubt`` says which ones
+    look as if the machine did something else whenever they were called: the last two fifths of the seconds are theirs.
     """
     begun = time.perf_counter()
     rng = np.random.default_rng(seed)
@@ -92,19 +96,31 @@ def measure(
         some.append(run)
     best = [math.inf] * len(points)
     calls = [0] * len(points)
-    for turn, i in _turns(points, rng):
-        spent = time.perf_counter() - begun
-        if turn > 0 and spent > seconds:
-            break
-        if progress is not None:
-            progress("measuring", min(int(spent), int(seconds)), int(seconds))
-        least, count = _visit(some[i])
-        best[i] = min(best[i], least)
-        calls[i] += count
-    return [
-        Timing(**vars(point), ms=1e3 * least, calls=count)
-        for point, least, count in zip(points, best, calls, strict=True)
-    ]
+
+    def timings() -> list[Timing]:
+        each = zip(points, best, calls, strict=True)
+        return [Timing(**vars(point), ms=1e3 * least, calls=count) for point, least, count in each]
+
+    def visit(turns: Iterator[tuple[int, int]], until: float) -> None:
+        for turn, i in turns:
+            spent = time.perf_counter() - begun
+            if turn > 0 and spent > until:
+                break
+            if progress is not None:
+                progress("measuring", min(int(spent), int(seconds)), int(seconds))
+            least, count = _visit(some[i])
+            best[i] = min(best[i], least)
+            calls[i] += count
+
+    if doubt is None:
+        visit(_turns(points, rng), seconds)
+        return timings()
+    visit(_turns(points, rng), DOUBTS[0] * seconds)
+    for share in DOUBTS[1:]:
+        doubtful = doubt(timings()) or range(len(points))
+        again = ((1, int(i)) for _ in itertools.count() for i in rng.permutation(list(doubtful)))
+        visit(again, share * seconds)
+    return timings()
 
 
 def _turns(points: Sequence[Point], rng: np.random.Generator) -> Iterator[tuple[int, int]]:

@@ -26,6 +26,8 @@ __all__ = ["Design", "design"]
 #: What is known of each direction at least, as a share of what is known of the best: keeps matrices invertible.
 RIDGE = 1e-10
 ROUNDS = 50
+#: Of more runs none is exchanged: what one tells beside so many others is little.
+EXCHANGED = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,8 @@ def design(
     Notes
     -----
     A run's row of the information matrix is the gradient of its log loss (errors are relative and alike). Runs are
-    taken one by one, by what they tell or by what they tell for an operation, whichever ends better, then exchanged as
-    long as that helps (Fedorov 1972).
+    taken one by one, by what they tell or by what they tell for an operation, whichever ends better, then up to 40
+    of them exchanged as long as that helps (Fedorov 1972).
     """
     candidates = Runs.of(candidates)
     if not 0 < budget_flops < math.inf:
@@ -204,7 +206,7 @@ class _Search:
     def exchanged(self, chosen: list[int]) -> list[int]:
         """Put another candidate in the place of one, and fill up, as long as that is better."""
         value = self.value(chosen)
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS if len(chosen) <= EXCHANGED else 0):
             best, at = value, chosen
             for i in range(len(chosen)):
                 rest = chosen[:i] + chosen[i + 1 :]
@@ -220,7 +222,10 @@ class _Search:
     def ordered(self, chosen: list[int]) -> list[int]:
         """Return the same, by what each tells beside those before it."""
         order: list[int] = []
+        left = np.zeros(len(self.cost), bool)
+        left[chosen] = True
         while len(order) < len(chosen):
-            gains = self.gains(order)
-            order.append(max((c for c in chosen if c not in order), key=lambda c: (gains[c], -c)))
+            best = int(np.where(left, self.gains(order), -np.inf).argmax())
+            order.append(best)
+            left[best] = False
         return order

@@ -11,6 +11,7 @@ from thrifty.report import Figure, Section, Series, Table, write
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
     from pathlib import Path
 
     from thrifty.scaling.planner import Plan
@@ -38,8 +39,8 @@ def plan_section(found: Plan) -> Section:
     row, wish = found.row(found.best), found.wish
     limits = ", ".join(f"{name} {most:.4g}" for name, most in found.limits.items())
     text = (
-        f"Of {len(found.shapes):,} shapes {int(found.feasible.sum()):,} keep the limits ({limits}). The one of least "
-        f"{wish.objective} is {found.shape}: {row['parameters']:,} parameters, {row['n_tokens']:.3g} tokens."
+        f"Of {len(found.shapes):,} shapes {int(found.feasible.sum()):,} keep the limits ({limits}). "
+        f"{found.picked.capitalize()} is {found.shape}: {row['parameters']:,} parameters, {row['n_tokens']:.3g} tokens."
     )
     text += "".join(f"\n\n{note[0].upper()}{note[1:]}." for note in found.notes)
     law = f"the law, {100 * wish.interval:g} % interval"
@@ -81,13 +82,18 @@ def _front(found: Plan, against: str) -> Series:
 
     best, pick, axis = "none betters in both", "the pick", columns[found.axis]
     what = "loss, nats a token" if found.axis == "loss" else CALLED[found.axis]
-    ends = {"lo": columns["lo"], "hi": columns["hi"]} if found.axis == "loss" else {}
+    picked = at == found.best
+    lo: dict[str, Sequence[float]] = {}
+    hi: dict[str, Sequence[float]] = {}
+    if found.axis == "loss":
+        lo[pick], hi[pick] = only(columns["lo"], picked), only(columns["hi"], picked)
     return Series(
         f"plan_front_{against}",
         f"{what.partition(',')[0].capitalize()} against {CALLED[against]}",
         columns[against][at].tolist(),
-        {"others": only(axis, ~on), best: only(axis, on), pick: only(axis, at == found.best)},
-        **{end: {pick: only(values, at == found.best)} for end, values in ends.items()},
+        {"others": only(axis, ~on), best: only(axis, on), pick: only(axis, picked)},
+        lo=lo,
+        hi=hi,
         x_label=CALLED[against],
         y_label=what,
         log_y=found.axis != "loss",

@@ -101,6 +101,14 @@ class Plan:
         return {name: most for name in LIMITS if (most := getattr(self.wish, name)) is not None}
 
     @property
+    def picked(self) -> str:
+        """How the pick was made, as ``the least loss``."""
+        wish = self.wish
+        if not wish.slack:
+            return f"the least {wish.objective}"
+        return f"the least {_next(self.columns, wish)} within {100 * wish.slack:.3g} % of the least {wish.objective}"
+
+    @property
     def axis(self) -> str:
         """What fronts set others against: ``loss``, or ``flops`` where each shape gets the tokens that reach a loss."""
         return _axis(self.wish)
@@ -242,9 +250,8 @@ def plan(
     if not feasible.any():
         raise Infeasible(unmet(limits, lambda at: str(some[at])))
     least = np.where(feasible, columns[OBJECTIVES[objective]], np.inf)
-    then = "loss" if objective != "loss" else "latency" if "ms" in columns else "flops"
     good = least <= least.min() * (1 + slack)
-    best = int(_ranked(columns, good, then if slack else objective)[0])
+    best = int(_ranked(columns, good, _next(columns, wish) if slack else objective)[0])
     gain = _shape_gain(columns, best)
     return Plan(
         wish=wish,
@@ -258,6 +265,11 @@ def plan(
         joules_source=served.joules_source,
         notes=(*_notes(law, some, columns, best, gain), *served.notes),
     )
+
+
+def _next(columns: dict[str, Values], wish: Wish) -> str:
+    """Return what decides among shapes that are as good by the objective."""
+    return "loss" if wish.objective != "loss" else "latency" if "ms" in columns else "flops"
 
 
 def _axis(wish: Wish) -> str:
