@@ -56,7 +56,7 @@ class Scatter:
 
     def variances(self, gradient: Values) -> tuple[Values, Values]:
         """Return variances (n,) of linear functions (n, p) of ``theta_``, and degrees of freedom (Satterthwaite)."""
-        parts = np.stack([np.einsum("ij,jk,ik->i", gradient, part, gradient) for part in (self.runs, self.groups)], 1)
+        parts = np.stack([((gradient @ part) * gradient).sum(1) for part in (self.runs, self.groups)], 1)
         if not self.between:
             return parts[:, 0] * self.within, np.full(len(gradient), self.freedom.sum())
         variance = parts[:, 0] * self.within + parts[:, 1] * self.between
