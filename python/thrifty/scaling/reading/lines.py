@@ -22,6 +22,7 @@ def read_csv(name: str, text: str) -> Table:
     table = Table(name)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_between(text), strict=True)
     rows: list[list[str]] = []
+    names: list[str] = []
     begun = 1
     try:
         for cells in reader:
