@@ -131,6 +131,7 @@ def test_bad_rows_are_told_by_line_and_column(row: str, words: str, tmp_path: Pa
     [
         (b"", "it is empty"),
         (b"\xef\xbb\xbf\r\n \r\n", "it is empty"),
+        (b'""\n" "\n', "it is empty"),
         (HEAD.encode(), "no row below them"),
         (b"a,b,c\n1,2,3\n", "line 1: no column of n_params (parameters); there are a, b, c; --columns n_params=NAME"),
         (b"n_params,loss\n1e8,3\n", "line 1: no column of n_tokens"),
