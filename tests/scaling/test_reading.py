@@ -294,6 +294,18 @@ def test_parquet(tmp_path: Path) -> None:
         read_runs(path)
 
 
+def test_texts_of_parquet_are_in_memory_once(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    rows = 20_000
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["x" * 100_000]))
+    numbers = pa.array([1e8] * rows), pa.array([2e9] * rows)
+    pq.write_table(pa.table({"n_params": numbers[0], "n_tokens": numbers[1], "text": text}), tmp_path / "runs.parquet")
+    runs = read_runs(tmp_path / "runs.parquet")  # 2 GB, were each text there
+    assert len({id(value) for value in runs.columns["text"]}) == 1
+    assert len(runs.columns["text"]) == rows
+
+
 def test_a_path_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_runs(tmp_path / "none.csv")
