@@ -131,6 +131,7 @@ def test_bad_rows_are_told_by_line_and_column(row: str, words: str, tmp_path: Pa
     [
         (b"", "it is empty"),
         (b"\xef\xbb\xbf\r\n \r\n", "it is empty"),
+        (b'""\n" "\n', "it is empty"),
         (HEAD.encode(), "no row below them"),
         (b"a,b,c\n1,2,3\n", "line 1: no column of n_params (parameters); there are a, b, c; --columns n_params=NAME"),
         (b"n_params,loss\n1e8,3\n", "line 1: no column of n_tokens"),
@@ -291,6 +292,18 @@ def test_parquet(tmp_path: Path) -> None:
         refused(path, "damaged")
     with mock.patch.dict("sys.modules", {"pyarrow": None}), pytest.raises(MissingExtra, match=r"thrifty\[scaling\]"):
         read_runs(path)
+
+
+def test_texts_of_parquet_are_in_memory_once(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    rows = 20_000
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["x" * 100_000]))
+    numbers = pa.array([1e8] * rows), pa.array([2e9] * rows)
+    pq.write_table(pa.table({"n_params": numbers[0], "n_tokens": numbers[1], "text": text}), tmp_path / "runs.parquet")
+    runs = read_runs(tmp_path / "runs.parquet")  # 2 GB, were each text there
+    assert len({id(value) for value in runs.columns["text"]}) == 1
+    assert len(runs.columns["text"]) == rows
 
 
 def test_a_path_that_cannot_be_read(tmp_path: Path) -> None:

@@ -68,10 +68,10 @@ class Scatter:
 def scatter(law: Predicting) -> Scatter:
     """Return how a fitted law's residuals scatter.
 
-    Coefficients are taken as M-estimates (Huber 1981, section 6.3) of a nonlinear regression with an effect for each
-    group. Their covariance has the mean slope of Huber's function, told by the density of residuals about 0 over a
-    window (Hall and Sheather 1988) where delta is below it. Variances between and within groups are those whose expected sums
-    of squares, after the fit has taken its share, are those seen. Coefficients at a bound are held.
+    Coefficients are taken as M-estimates (Huber 1981, section 6.3) of a nonlinear regression with effects of groups.
+    Their covariance has the mean slope of the function of Huber, told by the density of residuals about 0 (Hall
+    and Sheather 1988) where delta is small. Variances between and within groups are those whose expected sums of
+    squares, after the fit has taken its share, are those seen. Coefficients at a bound are held.
     """
     slopes, log = law.gradient(law.runs_), np.log(law.loss_at(law.runs_))
     residuals = np.log(law.runs_.loss) - log  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ def read_csv(name: str, text: str) -> Table:
     table = Table(name)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_between(text), strict=True)
     rows: list[list[str]] = []
+    names: list[str] = []
     begun = 1
     try:
         for cells in reader:
@@ -38,6 +39,8 @@ def read_csv(name: str, text: str) -> Table:
             table.lines.append(line)
     except csv.Error as error:
         raise DatasetError(f"{name}, line {begun}: {_why(str(error))}") from None
+    if not table.head:
+        raise DatasetError(f"{name}: it is empty; a line of column names and a line for each run are needed")
     columns = zip(*rows, strict=True) if rows else ([] for _ in names)
     table.columns = {column: list(cells) for column, cells in zip(names, columns, strict=True)}
     return table

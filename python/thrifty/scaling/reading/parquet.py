@@ -11,8 +11,9 @@ from thrifty.scaling.reading.table import MOST_CELL, MOST_CELLS, MOST_COLUMNS, M
 
 __all__ = ["read_parquet"]
 
-#: Bytes that a row group may have unpacked.
-MOST_GROUP = 1 << 30
+#: Bytes that all row groups may have unpacked.
+MOST_BYTES = 1 << 30
+TEXTS = ("string", "large_string", "binary", "large_binary")
 
 
 def read_parquet(name: str, data: bytes) -> Table:
@@ -32,6 +33,9 @@ def read_parquet(name: str, data: bytes) -> Table:
         with pq.ParquetFile(io.BytesIO(data)) as file:
             _check(name, file)
             kept = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
+            texts = [field.name for field in file.schema_arrow if str(field.type) in TEXTS]
+        # As dictionaries, texts that are the same are in memory once, as they are in the file.
+        with pq.ParquetFile(io.BytesIO(data), read_dictionary=texts) as file:
             read = file.read(columns=kept)
             columns = {column: _values(name, column, read.column(column)) for column in kept}
             return Table(name, columns, list(range(1, read.num_rows + 1)), place="row")
@@ -49,14 +53,13 @@ def _check(name: str, file: Any) -> None:
     rows, columns = file.metadata.num_rows, len(names)
     if columns > MOST_COLUMNS or rows > MOST_ROWS or rows * columns > MOST_CELLS:
         raise DatasetError(f"{name}: {rows:,} rows of {columns:,} columns; keep those that are needed")
-    for group in range(file.num_row_groups):
-        size = file.metadata.row_group(group).total_byte_size
-        if not 0 <= size <= MOST_GROUP:
-            raise DatasetError(f"{name}: row group {group} is said to have {size:,} bytes; it is not read")
+    sizes = [file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups)]
+    if min(sizes, default=0) < 0 or sum(sizes) > MOST_BYTES:
+        raise DatasetError(f"{name}: its rows are said to have {sum(sizes):,} bytes; they are not read")
 
 
 def _values(name: str, column: str, values: Any) -> list[Any]:
-    found: list[Any] = values.to_pylist()
+    found = [value for chunk in values.chunks for value in _cells(chunk)]
     for i, value in enumerate(found):
         if isinstance(value, Decimal):
             found[i] = float(value)
@@ -65,3 +68,11 @@ def _values(name: str, column: str, values: Any) -> list[Any]:
         if isinstance(value, (str, bytes)) and len(value) > MOST_CELL:
             raise DatasetError(f"{name}, row {i + 1}: {shown(column)} has more than {MOST_CELL:,} letters")
     return found
+
+
+def _cells(chunk: Any) -> list[Any]:
+    """Return the cells of a piece of a column; those of one dictionary entry are one object."""
+    if not hasattr(chunk, "dictionary"):
+        return list(chunk.to_pylist())
+    entries = chunk.dictionary.to_pylist()
+    return [None if place is None else entries[place] for place in chunk.indices.to_pylist()]
