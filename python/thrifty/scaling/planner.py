@@ -212,6 +212,18 @@ def plan(
     MismatchError
         When the shapes are of another dtype than the profile.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from thrifty.scaling import Runs, ScalingLaw, plan
+    >>> n, d = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e9, 1e11, 4)))
+    >>> loss = (1.8 + 400 * n**-0.34 + 2000 * d**-0.37) * np.resize([0.999, 1.001, 1.0], 16)
+    >>> law = ScalingLaw("chinchilla").fit(Runs(n, d, loss))
+    >>> small = plan(law, train_flops=1e20, memory_gb=0.5)
+    >>> row = small.row(small.best)
+    >>> row["memory_gb"] <= 0.5, row["lo"] < row["loss"] < row["hi"]
+    (True, True)
+
     Notes
     -----
     Serving counts as Sardana et al. (arXiv 2401.00448) do; latency as a limit of the search is arXiv 2501.18107's.
