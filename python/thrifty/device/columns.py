@@ -22,7 +22,7 @@ SIZES = ("layers", "dim", "heads", "hidden", "vocab")
 LEVELED = ("layers", "cold", "rows", "cache", "bytes")
 """Columns that a name may follow by @ and MiB, where what one of them takes may change its slope."""
 NAMES = (
-    "overhead", "host", "layers", "launches", "cold", "masked", "heads", "rows", "activations", "cache", "scores", "bytes",
+    "overhead", "host", "layers", "launches", "masked", "heads", "rows", "activations", "cache", "scores", "bytes",
     "copies", "operations",
 )  # fmt: skip
 FEW = "operations@"
@@ -148,9 +148,9 @@ def columns(calls: Calls, names: Sequence[str], *, head: bool = True) -> Any:
     """Return what calls do, (calls, names).
 
     Names are those of :func:`amounts`. ``layers``, ``cold``, ``rows``, ``cache`` and ``bytes`` may be followed by @ and
-    MiB, as ``bytes@16``: what one of them takes then rises from each of the knots of its name to the next, linear in the
-    logarithm of the bytes that the call touches (of a layer for ``layers``). ``operations@8`` are those of the first 8
-    rows.
+    MiB, as ``bytes@16``: what one of them takes then rises from each of the knots of its name to the next, linear in
+    the logarithm of the bytes that the call touches (of a layer for ``layers``). ``operations@8`` are those of the
+    first 8 rows.
 
     Parameters
     ----------
