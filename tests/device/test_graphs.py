@@ -122,12 +122,12 @@ def test_joules_are_those_of_the_card_that_computes(monkeypatch: pytest.MonkeyPa
 
 @contextlib.contextmanager
 def counted(file: Path) -> Iterator[None]:
-    """A card of 100 W, whose total moves every few milliseconds."""
+    """A card of 5 W, whose total moves every few milliseconds, or later where this machine has much to do."""
     stop, begun = threading.Event(), time.monotonic()
 
     def write() -> None:
         beside = file.with_name("next")
-        beside.write_text(f"{1000 + int(1e5 * (time.monotonic() - begun))} 100000 40 0")
+        beside.write_text(f"{1000 + int(5e3 * (time.monotonic() - begun))} 5000 40 0")
         beside.replace(file)
 
     def keep_writing() -> None:

@@ -56,7 +56,9 @@ def plant() -> None:
 
     def without(calls: Calls, names: Sequence[str], **options: bool) -> np.ndarray:
         found = whole(calls, names, **options)
-        found[:, [name.partition("@")[0] in ("layers", "launches", "heads", "rows") for name in names]] = 0.0
+        found[
+            :, [name.partition("@")[0] in ("layers", "launches", "cold", "masked", "heads", "rows") for name in names]
+        ] = 0.0
         return found
 
     laws.columns = without  # type: ignore[assignment]

@@ -19,7 +19,7 @@ __all__ = ["Calls", "amounts", "columns", "known"]
 
 MIB = 2.0**20
 SIZES = ("layers", "dim", "heads", "hidden", "vocab")
-LEVELED = ("layers", "rows", "cache", "bytes")
+LEVELED = ("layers", "cold", "rows", "cache", "bytes")
 """Columns that a name may follow by @ and MiB, where what one of them takes may change its slope."""
 NAMES = (
     "overhead", "host", "layers", "launches", "masked", "heads", "rows", "activations", "cache", "scores", "bytes",
@@ -147,10 +147,10 @@ def _of_mapping(shapes: Mapping[str, Any], dtype_bytes: float) -> dict[str, Any]
 def columns(calls: Calls, names: Sequence[str], *, head: bool = True) -> Any:
     """Return what calls do, (calls, names).
 
-    Names are those of :func:`amounts`. ``layers``, ``rows``, ``cache`` and ``bytes`` may be followed by @ and MiB, as
-    ``bytes@16``: what one of them takes then rises from each of the knots of its name to the next, linear in the
-    logarithm of the bytes that the call touches (of a layer for ``layers``). ``operations@8`` are those of the first 8
-    rows.
+    Names are those of :func:`amounts`. ``layers``, ``cold``, ``rows``, ``cache`` and ``bytes`` may be followed by @ and
+    MiB, as ``bytes@16``: what one of them takes then rises from each of the knots of its name to the next, linear in
+    the logarithm of the bytes that the call touches (of a layer for ``layers``). ``operations@8`` are those of the
+    first 8 rows.
 
     Parameters
     ----------
@@ -195,6 +195,8 @@ def amounts(calls: Calls, *, head: bool = True) -> dict[str, Any]:
         "host": ones,
         "layers": c.layers,
         "launches": c.layers,
+        # What a layer starts with is out of the caches where all others together are large too.
+        "cold": c.layers,
         # Attention of several tokens has a mask, and kernels of its own.
         "masked": c.layers * (c.tokens > 1),
         "heads": c.layers * c.keys * c.batch,

@@ -38,6 +38,7 @@ ROBUST = 1.345
 
 LAYERS = ("layers@0.25", "layers@1", "layers@4", "layers@16", "layers@64")
 ROWS = ("rows@1", "rows@8", "rows@64")
+COLD = ("cold@1", "cold@8", "cold@64")
 CACHE = ("cache@1", "cache@16")
 BYTES = ("bytes@1", "bytes@4", "bytes@16", "bytes@64")
 HOST = ("host", "launches")
@@ -84,6 +85,7 @@ ONE = (
     Form(("overhead", *LAYERS, *CACHE, "scores", *BYTES)),
     Form(("overhead", *LAYERS, "heads", "rows", *CACHE, "scores", *BYTES)),
     Form(("overhead", "layers", "cache", *ROWS, *BYTES)),
+    Form(("overhead", *LAYERS, *COLD, "heads", "rows", *CACHE, "scores", *BYTES)),
     Form((*HOST, "layers", "cache", *BYTES), (HOST, ("layers", "cache", *BYTES)), 8.0),
 )
 PLAIN = ("layers", "activations", "cache", *BYTES, "operations")
@@ -97,6 +99,7 @@ SEVERAL = (
     _several(BY_ROWS, 1.0),
     _several(("heads", "scores", *BY_ROWS), 1.0),
     _several(("heads", "scores", *LEVELED), 1.0),
+    _several((*COLD, "heads", "scores", *LEVELED), 1.0),
     _several(("masked", "heads", "scores", *LEVELED), 1.0),
     _several(("masked", "heads", "scores", *LEVELED), 8.0),
     _several(("masked", *PLAIN), 8.0),

@@ -354,7 +354,7 @@ class DeviceProfile:
 
         return {
             "overhead": total(full, "overhead", "host"),
-            "layers": total(full, "layers", "launches", "heads"),
+            "layers": total(full, "layers", "launches", "cold", "heads"),
             "weights": total(bare, "rows", "bytes"),
             "head": total(full, "rows", "bytes") - total(bare, "rows", "bytes"),
             "cache": total(full, "cache", "scores"),
