@@ -88,6 +88,12 @@ def test_no_size_costs_less(law: dict[str, float], over: float, log_served: floa
     assert found.n_params <= unserved.n_params * (1 + 1e-3)  # what serves is smaller
 
 
+def test_an_optimum_beyond_all_tokens_is_none() -> None:
+    law = {"E": 1.0, "A": 27.0, "B": 17312.0, "alpha": 0.5, "beta": 0.21875}
+    with pytest.raises(Infeasible, match=r"loss: 2 at its least cost takes more than 1e\+20 tokens"):
+        optimal(law, loss=2.0, inference_tokens=1e8)
+
+
 def test_a_budget_that_serves_too() -> None:
     plain, served = optimal(EPOCH, flops=1e22), optimal(EPOCH, flops=1e22, inference_tokens=1e12)
     assert served.flops == pytest.approx(1e22)

@@ -145,6 +145,8 @@ def optimal(
 
         n = _least(cost, _unreached(surface, wanted))
         d = float(tokens_for(surface, np.array([n]), wanted)[0])
+        if d > 0.999 * TOKENS[1]:
+            raise Infeasible(f"loss: {wanted:g} at its least cost takes more than {TOKENS[1]:g} tokens")
     told = float(surface(np.array([n]), np.array([d]))[0])
     return Optimum(n, d, told, TRAIN * n * d, SERVE * n * inference_tokens)
 
