@@ -65,7 +65,9 @@ def test_the_closed_form(law: dict[str, float], log_flops: float) -> None:
     if not 1e4 < exact < 1e15 or flops / (6 * exact) < 100:
         return
     found = optimal(law, flops=flops)
-    assert found.n_params == pytest.approx(exact, rel=1e-5)
+    # The least is flat: where next to nothing of the loss falls with size, its last bit leaves the size open.
+    flat = 1e-5 + 10 * np.sqrt(np.finfo(float).eps * found.loss / (found.loss - law["E"]))
+    assert found.n_params == pytest.approx(exact, rel=flat)
     assert found.train_flops == pytest.approx(flops)
     # As much loss costs as much the other way round.
     back = optimal(law, loss=found.loss)
