@@ -63,7 +63,7 @@ if WHERE == "gpu":
 WHERE = kept.get("where", WHERE)
 CONTEXT = 128
 #: Parameters and layers.
-SIZES = ((1_300, 2), (4_000, 2), (12_000, 2), (36_000, 2), (108_000, 3))
+SIZES = ((6_000, 2), (12_000, 2), (24_000, 2), (48_000, 2), (96_000, 3))
 LENGTHS: tuple[int, ...] = (6_000_000, 12_000_000, 24_000_000, 48_000_000)
 SYMBOLS, HELD, BATCH, WARM = 8, 4_000_000, 32, 800_000
 if TOY:
