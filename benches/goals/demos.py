@@ -14,7 +14,7 @@ import thrifty
 #: Runs the command line where these can't be imported.
 WITHOUT = """
 import importlib.util, sys
-ABSENT = ("torch", "tokenizers", "pyarrow", "sympy", "pint")
+ABSENT = ("torch", "tokenizers", "pyarrow", "matplotlib", "sympy", "pint")
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *more: None if name in ABSENT else found(name, *more)
 sys.modules.update(dict.fromkeys(ABSENT))
