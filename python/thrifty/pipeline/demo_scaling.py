@@ -1,25 +1,33 @@
-"""The demo of scaling: a law is chosen on small runs, held against larger ones, and says what to build here."""
+"""The demo of scaling: a law is chosen on small runs, held against larger ones, and says what to build here.
+
+``python -m thrifty.pipeline.demo_scaling FILE SEED`` times decoders and writes their profile: a process of its own, in
+which the libraries under numpy were told to use one thread. Its own time counts then, which others' work does not enter.
+"""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thrifty.device import ModelShape, calibrate
+from thrifty.device import DeviceProfile, ModelShape, calibrate
+from thrifty.errors import ThriftyError
 from thrifty.pipeline.data import training_runs
 from thrifty.report import Figure, Section, Series, Table
 from thrifty.scaling import ScalingLaw, choose, plan, read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from thrifty.device import DeviceProfile
     from thrifty.scaling import Choice, Plan, Prediction, Runs
 
     Progress = Callable[[str, int, int], object]
@@ -37,6 +45,7 @@ SIZES = (7e7, 1.7e8)
 #: Seconds of measuring this machine, and layers and widths of the largest decoders that are timed.
 SECONDS = 6.0
 TIMED = ((3, 512), (12, 768))
+LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +160,21 @@ def planned(name: str, profile: DeviceProfile) -> tuple[Plan, Plan]:
     return free, plan(law, profile, train_flops=TRAIN_FLOPS, slo_ms=limit, prompt=32, new_tokens=32, sizes=sizes)
 
 
-def profile_here(seed: int, progress: Progress | None) -> DeviceProfile:
-    """Measure decoding on this machine, with two larger decoders than usual beside."""
+def profile_here(seed: int) -> DeviceProfile:
+    """Have a process measure decoding on this machine."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "profile.json"
+        command = [sys.executable, "-m", "thrifty.pipeline.demo_scaling", str(file), str(seed)]
+        done = subprocess.run(
+            command, env=os.environ | dict.fromkeys(LIBRARIES, "1"), capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise ThriftyError(f"timing decoders ended with status {done.returncode}: {done.stderr[-2000:]}")
+        return DeviceProfile.load(file)
+
+
+def measured(file: str, seed: int) -> None:
+    """Measure decoding, with two larger decoders than usual, and write the profile."""
     timed = [
         ModelShape(
             layers=layers,
@@ -164,14 +186,16 @@ def profile_here(seed: int, progress: Progress | None) -> DeviceProfile:
         )
         for layers, dim in TIMED
     ]
-    return calibrate("numpy", seconds=SECONDS, shapes=timed, seed=seed, progress=progress)
+    calibrate("numpy", seconds=SECONDS, shapes=timed, seed=seed).save(file)
 
 
 def tell(folder: Path, *, full: bool, threads: int, seed: int, progress: Progress | None) -> Section:
     """Fit, choose, predict and plan."""
     del folder, full, threads  # nothing is kept, and all of it takes seconds
     race, law = raced(seed), chosen()
-    profile = profile_here(seed, progress)
+    if progress is not None:
+        progress("timing decoders", 0, 1)
+    profile = profile_here(seed)
     free, limited = planned(law.choice.law.name_, profile)
     return Section("scaling", "scaling: what to build, before it is trained", story(law, race, free, limited), [
         *figures(law, race, limited), curve(law), laws(law), shapes(free, limited),
@@ -196,8 +220,8 @@ def story(law: Chosen, race: Raced, free: Plan, limited: Plan) -> str:
     )
     notes = [*law.choice.advice, *limited.notes]
     text += "".join(f"\n\n{note[0].upper()}{note[1:]}." for note in notes)
-    last = f"the {race.starts}th random start" if race.found else f"none of {race.starts} random starts"
-    return f"{text}\n\nThe optimum of Chinchilla's {race.runs} runs, which a fit here has for certain, {last} found."
+    some = f"number {race.starts} was the first to" if race.found else f"none of {race.starts} did"
+    return f"{text}\n\nEach fit ends at the optimum of Chinchilla's {race.runs} runs; of random starts {some}."
 
 
 def figures(law: Chosen, race: Raced, limited: Plan) -> list[Figure]:
@@ -239,7 +263,7 @@ def curve(law: Chosen) -> Series:
         "scaling.held_back", f"Losses of the {LARGEST} class, which the law did not see", measured.tolist(),
         {"as measured": measured.tolist(), name: law.told.loss[order].tolist(), other: law.plain[order].tolist()},
         lo={name: law.told.lo[order].tolist()}, hi={name: law.told.hi[order].tolist()},
-        x_label="measured, nats a token", y_label="nats a token", dots=(name, other),
+        x_label="measured, nats a token", y_label="nats a token", dots=(name, other), close=True,
     )  # fmt: skip
 
 
@@ -274,3 +298,7 @@ def shapes(free: Plan, limited: Plan) -> Table:
     ]
     columns = ["layers", "width", "parameters", "tokens", "loss", "from", "to", "ms a token", ""]
     return Table("scaling.front", "Shapes that none betters both in loss and in latency here", columns, rows)
+
+
+if __name__ == "__main__":
+    measured(sys.argv[1], int(sys.argv[2]))
