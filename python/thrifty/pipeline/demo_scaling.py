@@ -1,7 +1,7 @@
 """The demo of scaling: a law is chosen on small runs, held against larger ones, and says what to build here.
 
 ``python -m thrifty.pipeline.demo_scaling FILE SEED`` times decoders and writes their profile: a process of its own, in
-which the libraries under numpy were told to use one thread. Its own time counts then, which others' work does not enter.
+which the libraries under numpy were told to use one thread. Its own time counts, which others' work does not enter.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from thrifty.device import DeviceProfile, ModelShape, calibrate
 from thrifty.errors import ThriftyError
@@ -107,9 +108,9 @@ def raced(seed: int) -> Raced:
     from scipy.optimize import minimize
 
     runs = read_runs(training_runs() / "chinchilla_245.csv", where=(("epoch_excluded", "0"),))
-    begun = time.process_time()
+    begun = time.thread_time()
     law = ScalingLaw("chinchilla").fit(runs)
-    ours = time.process_time() - begun
+    ours = time.thread_time() - begun
     assert runs.loss is not None
     n, d, losses = np.log(runs.n_params), np.log(runs.n_tokens), np.log(runs.loss)
     delta = law.delta
@@ -130,11 +131,11 @@ def raced(seed: int) -> Raced:
     rng = np.random.default_rng(seed)
     starts = rng.uniform([0, 0, -1, 0, 0], [25, 25, 1, 2, 2], (STARTS, 5))
     enough, done = law.objective_ * (1 + NEAR), 0
-    begun, found = time.process_time(), False
+    begun, found = time.thread_time(), False
     while not found and done < STARTS:
         end = minimize(summed, starts[done], jac=True, method="L-BFGS-B", options={"maxiter": 2000})
         done, found = done + 1, bool(end.fun <= enough)
-    return Raced(len(runs), ours, time.process_time() - begun, done, found)
+    return Raced(len(runs), ours, time.thread_time() - begun, done, found)
 
 
 def chosen() -> Chosen:
@@ -175,24 +176,21 @@ def profile_here(seed: int) -> DeviceProfile:
 
 def measured(file: str, seed: int) -> None:
     """Measure decoding, with two larger decoders than usual, and write the profile."""
-    timed = [
-        ModelShape(
-            layers=layers,
-            dim=dim,
-            heads=dim // 64,
-            hidden=256 * -(-(8 * dim // 3) // 256),
-            vocab=50_432,
-            dtype_bytes=4.0,
-        )
-        for layers, dim in TIMED
-    ]
+
+    def shape(layers: int, dim: int) -> ModelShape:
+        hidden = 256 * -(-(8 * dim // 3) // 256)  # as those of the runs
+        return ModelShape(layers=layers, dim=dim, heads=dim // 64, hidden=hidden, vocab=50_432, dtype_bytes=4.0)
+
+    timed = [shape(*sizes) for sizes in TIMED]
     calibrate("numpy", seconds=SECONDS, shapes=timed, seed=seed).save(file)
 
 
 def tell(folder: Path, *, full: bool, threads: int, seed: int, progress: Progress | None) -> Section:
     """Fit, choose, predict and plan."""
     del folder, full, threads  # nothing is kept, and all of it takes seconds
-    race, law = raced(seed), chosen()
+    with threadpool_limits(1):  # threads that wait for work would be counted with it
+        race = raced(seed)
+    law = chosen()
     if progress is not None:
         progress("timing decoders", 0, 1)
     profile = profile_here(seed)
