@@ -45,7 +45,7 @@ def test_the_plan_keeps_its_limit_at_the_price_of_loss(told: tuple[str, dict[str
     assert free[4] <= limited[4]
     assert records["ms"]["value"] == limited[7]
     low, high = records["ms"]["interval"]
-    assert limited[7] / 2 < low < limited[7] < high < limited[7] * 2
+    assert limited[7] / 10 < low < limited[7] < high < limited[7] * 10
     n, d = limited[2], limited[3]
     assert 6 * n * d == pytest.approx(demo.TRAIN_FLOPS)
 
