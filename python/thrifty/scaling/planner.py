@@ -305,7 +305,7 @@ def _predicted(law: ScalingLaw, shapes: Shapes, wish: Wish) -> dict[str, Values]
 
         def loss(_: Values, d: Values) -> Values:
             runs = shapes.runs(d, kind)
-            return law.predict(runs, interval=wish.interval).hi if wish.sure else law.loss_at(runs)
+            return law.predict(runs, interval=wish.interval).hi if wish.sure else law.told_at(runs)
 
         d = tokens_for(loss, n, float(wish.max_loss or 0.0))
     reached = np.isfinite(d)

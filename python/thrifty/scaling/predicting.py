@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from thrifty.scaling.groups import numbered
-from thrifty.scaling.intervals import coefficient_interval, predicted
+from thrifty.scaling.intervals import coefficient_interval, middles, predicted
 from thrifty.scaling.laws.surface import Surface
 from thrifty.scaling.runs import Runs
 from thrifty.scaling.scatter import scatter
@@ -66,6 +66,13 @@ class Predicting:
     def loss_at(self, runs: Runs | Mapping[str, Any]) -> Values:
         """Return the losses that the law tells of runs, float64[n] in nats."""
         return np.asarray(np.exp(self.logs_at(Runs.of(runs))[0]), np.float64)
+
+    def told_at(self, runs: Runs | Mapping[str, Any]) -> Values:
+        """Return the losses that :meth:`predict` tells, without their intervals, float64[n] in nats.
+
+        Those of a chosen law are the mean over it and its rivals, where :meth:`loss_at` tells the law's alone.
+        """
+        return np.asarray(np.exp(middles(self, self.counted(Runs.of(runs)))[0]), np.float64)
 
     def logs_at(self, runs: Runs, theta: Values | None = None) -> Values:
         """Return logs of losses of runs, float64[B, n], by the law's or other coefficients (B, p)."""
