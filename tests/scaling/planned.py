@@ -25,6 +25,9 @@ def told_loss(n: Any, d: Any, ratio: Any) -> Any:
 class Told:
     """A law that is known, with runs of 1e7 to 1e9 parameters and aspects of 20 to 200."""
 
+    advice_: tuple[str, ...] = ()
+    by_shape_ = True
+
     def __init__(self, counted: str = "total") -> None:
         n = np.array([1e7, 1e8, 1e9])
         self.form_ = named("u_shape")

@@ -17,7 +17,7 @@ from thrifty.device import ModelShape
 from thrifty.device.energy import EnergyLaw
 from thrifty.errors import Infeasible, MismatchError
 from thrifty.report import Figure, Series
-from thrifty.scaling import Shapes, plan, shapes
+from thrifty.scaling import Runs, Shapes, design, plan, shapes
 from thrifty.scaling.feasible import Limit, front, kept, unmet
 from thrifty.scaling.page_plan import plan_section
 from thrifty.scaling.rivals import Rival
@@ -226,6 +226,19 @@ def test_predictions_far_away_are_flagged() -> None:
     row = found.row(found.best)
     assert any("decades beyond the runs" in flag for flag in row["flags"])
     assert "the pick: far beyond the data" in found.notes
+
+
+def test_what_was_said_of_the_law_is_said_of_its_plans() -> None:
+    law = fitted("chinchilla")
+    law.advice_ = ("the law's coefficients are not to be read, only its predictions: why",)
+    said = f"the fit: {law.advice_[0]}"
+    assert said in plan(law, None, train_flops=1e20, shapes=SOME).notes
+    assert said in design(law, Runs(np.array([1e9]), np.array([2e10])), 1e22, criterion="D").notes
+    # A rival that knows shapes makes the plan know them.
+    knows = "the law knows no shapes"
+    assert any(note.startswith(knows) for note in plan(law, PROFILE, train_flops=1e20, shapes=SOME).notes)
+    law.rivals_ = (Rival(fitted("u_shape"), 0.6),)
+    assert not any(note.startswith(knows) for note in plan(law, PROFILE, train_flops=1e20, shapes=SOME).notes)
 
 
 def test_fronts_of_a_plan() -> None:

@@ -145,7 +145,7 @@ def design(
     noise = math.sqrt(_variance(law, len(scale)))
     measure = _volume if criterion == "D" else _spread
     before, after = (noise * math.sqrt(measure(search.matrix(some), aims)) for some in ([], ordered))
-    notes = []
+    notes = [f"the fit: {text}" for text in law.advice_]
     payable = int((np.cumsum(np.sort(cost)) <= budget_flops).sum())
     if count is None and payable > MOST:
         notes.append(f"the budget pays for up to {payable:,} runs; without a count {MOST:,} are chosen at most")

@@ -101,6 +101,12 @@ class Predicting:
         self._scatter = self._without = None
 
     @property
+    def by_shape_(self) -> bool:
+        """Whether it predicts by width and depth, or a rival of it does."""
+        forms = (self.form_, *(rival.law.form_ for rival in self.rivals_))
+        return any({"ratio", "d_model", "n_layers"} & set(form.columns) for form in forms)
+
+    @property
     def free_(self) -> NDArray[np.bool_]:
         """Which of ``theta_`` are at no bound."""
         low, high = self._limits
