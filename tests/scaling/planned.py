@@ -25,6 +25,9 @@ def told_loss(n: Any, d: Any, ratio: Any) -> Any:
 class Told:
     """A law that is known, with runs of 1e7 to 1e9 parameters and aspects of 20 to 200."""
 
+    advice_: tuple[str, ...] = ()
+    by_shape_ = True
+
     def __init__(self, counted: str = "total") -> None:
         n = np.array([1e7, 1e8, 1e9])
         self.form_ = named("u_shape")
@@ -32,13 +35,13 @@ class Told:
             n, 20 * n, d_model=np.array([400.0, 800, 1600]), n_layers=np.array([20.0, 10, 8]), counted=counted
         )
 
-    def loss_at(self, runs: Runs) -> Any:
+    def told_at(self, runs: Runs) -> Any:
         assert runs.counted == self.runs_.counted
         assert runs.d_model is not None
         return told_loss(runs.n_params, runs.n_tokens, runs.d_model / runs.n_layers)
 
     def predict(self, runs: Runs, interval: float = 0.95) -> Any:
-        loss = self.loss_at(runs)
+        loss = self.told_at(runs)
         beyond = np.maximum(np.log10(6 * runs.n_params * runs.n_tokens / 1.2e20), 0)
         notes = ("far beyond the data",) if (beyond > 2).any() else ()
         return SimpleNamespace(

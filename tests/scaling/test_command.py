@@ -18,7 +18,8 @@ import pytest
 
 from tests.command import said, thrifty, wait_for
 from tests.scaling.fits import columns, write_csv
-from thrifty.scaling import load_fit, read_runs
+from thrifty.scaling import compare_fits, load_fit, read_runs
+from thrifty.scaling.rivals import Rival
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -273,6 +274,24 @@ def test_compare(fit: Path, runs: Path, tmp_path: Path) -> None:
     assert said("scaling", "fit", far, "-o", other, "--law", "u_shape", "--bootstraps", 0).returncode == 0
     assert "nobody can tell" in said("scaling", "compare", fit, other).stdout
     assert told("compare", fit, other)["agree"] is None
+
+
+def test_compare_where_one_fit_has_no_shapes(fit: Path, tmp_path: Path) -> None:
+    given, plain = columns(60), tmp_path / "plain.json"
+    path = write_csv(tmp_path / "plain.csv", {name: given[name] for name in ("n_params", "n_tokens", "loss")})
+    assert said("scaling", "fit", path, "-o", plain, "--law", "chinchilla", "--bootstraps", 0).returncode == 0
+    for pair in ((fit, plain), (plain, fit)):
+        found = told("compare", *pair)
+        assert any(text.startswith("shapes: ") for text in found["differences"])
+        assert found["runs"] == 60
+        assert 0 < found["mean"] < 0.05
+    done = said("scaling", "compare", fit, plain)
+    assert (done.returncode, "of those lie within" in done.stdout) == (0, True)
+    # A rival may ask for shapes where the chosen law does not.
+    law, other = load_fit(plain), load_fit(fit)
+    law.restore(law.form_, other.runs_, other.weights_, None, law.theta_, law.centre_)
+    law.rivals_ = (Rival(other, 0.5),)
+    assert compare_fits(law, load_fit(plain)).runs == 60
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:

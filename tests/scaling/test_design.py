@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,6 +72,39 @@ def test_what_it_says_is_what_matrices_say(law: ScalingLaw) -> None:
     assert found.cut == pytest.approx(1 - ratio, abs=1e-5)
     # The noise is one percent, and 20 runs tell the far loss to a few times that at best.
     assert 0.002 < found.before < 0.2
+
+
+def test_spread_of_the_coefficients_is_what_the_determinant_says(law: ScalingLaw) -> None:
+    found = design(law, few(), 1e22, criterion="D", count=4)
+    shrunk = np.exp((volume(law, few(), found.chosen) - volume(law, few(), ())) / (2 * len(law.coef_)))
+    assert found.after / found.before == pytest.approx(shrunk, rel=1e-5)
+    assert found.cut > 0.1
+
+
+@pytest.mark.parametrize("criterion", ["prediction", "D"])
+def test_one_by_one_as_plain_matrices_say(law: ScalingLaw, criterion: Any) -> None:
+    """Beyond what is exchanged, runs are the greedy ones, worked out from whole matrices each time."""
+    rng = np.random.default_rng(1)
+    n = np.exp(rng.uniform(np.log(1e7), np.log(1e9), 150))
+    some, value = Runs(n, n * rng.uniform(3, 300, 150)), spread if criterion == "prediction" else volume
+    found = design(law, some, 1e30, target=TARGET, criterion=criterion, count=80)
+    assert (len(found.chosen), len(set(found.chosen)), found.notes) == (80, 80, ())
+    for k in (0, 1, 30, 63, 64, 65, 79):
+        before, rest = found.chosen[:k], sorted(set(found.chosen[k:]))
+        values = [value(law, some, (*before, i)) for i in rest]
+        assert value(law, some, found.chosen[: k + 1]) <= min(values) + 1e-7 * abs(min(values))
+
+
+def test_thousands_of_candidates_end(law: ScalingLaw, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    n = np.exp(rng.uniform(np.log(1e7), np.log(1e9), 400))
+    some = Runs(n, 20 * n)
+    monkeypatch.setattr(sys.modules["thrifty.scaling.design"], "MOST", 300)
+    found = design(law, some, 1e30, target=TARGET)
+    assert len(found.chosen) == 300
+    assert found.notes == ("the budget pays for up to 400 runs; without a count 300 are chosen at most",)
+    assert len(design(law, some, 1e30, target=TARGET, count=350).chosen) == 350
+    assert design(law, some, float(np.sort(120 * n**2)[:200].sum()), target=TARGET).notes == ()
 
 
 def test_more_money_never_tells_less(law: ScalingLaw) -> None:

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.scaling.fits import fitted
 from thrifty.errors import Infeasible
 from thrifty.scaling import Runs, optimal
 from thrifty.scaling.optimal import surface_of, tokens_for
+from thrifty.scaling.rivals import Rival
 
 EPOCH = {"E": 1.81686, "A": 482.00572, "B": 2085.4342, "alpha": 0.34781, "beta": 0.36585}
 HOFFMANN = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
@@ -108,7 +110,7 @@ def test_a_budget_that_serves_too() -> None:
 class Shaped:
     """(E + A / N^a + B / D^a)(1 + g R^a), the law of arXiv 2501.18107, as a law is called."""
 
-    def loss_at(self, runs: Runs) -> np.ndarray:
+    def told_at(self, runs: Runs) -> np.ndarray:
         assert runs.d_model is not None
         assert runs.n_layers is not None
         ratio = runs.d_model / runs.n_layers
@@ -130,6 +132,33 @@ def test_tokens_where_there_are_none() -> None:
     assert math.isinf(found[0])
     assert np.isfinite(found[1:]).all()
     assert tokens_for(surface_of(EPOCH), np.array([1e9]), 1e9).tolist() == [1.0]
+
+
+def test_tokens_of_an_upper_end_that_rises_again() -> None:
+    def upper(n: np.ndarray, d: np.ndarray) -> np.ndarray:
+        told: np.ndarray = surface_of(EPOCH)(n, d) * (1 + 0.01 * np.log10(d / 1e10) ** 2)
+        return told
+
+    n = np.array([1e9, 3e9])
+    found = tokens_for(upper, n, 2.5)
+    grid = np.geomspace(1e8, 1e13, 100_001)
+    wanted = [grid[np.argmax(upper(np.full(len(grid), size), grid) <= 2.5)] for size in n]
+    assert found == pytest.approx(wanted, rel=2e-4)
+    assert (upper(n, np.full(2, 1e20)) > 2.5).all()
+
+
+def test_a_chosen_law_with_rivals_tells_what_it_predicts() -> None:
+    law, rival = fitted("chinchilla"), fitted("u_shape")
+    law.rivals_ = (Rival(rival, 0.6),)
+    best = optimal(law, loss=2.9)
+    runs = law.runs_
+    aspect = float(np.exp(np.log(runs.d_model / runs.n_layers).mean()))  # type: ignore[operator]
+    assert best == optimal(law, loss=2.9, aspect=aspect)
+    depth = np.cbrt(best.n_params / (12 * aspect**2))
+    there = {"n_params": best.n_params, "n_tokens": best.n_tokens, "d_model": aspect * depth, "n_layers": depth}
+    same = Runs(**{name: np.array([value]) for name, value in there.items()})
+    assert law.predict(same).loss[0] == pytest.approx(2.9, rel=1e-12)
+    assert abs(law.loss_at(same)[0] / 2.9 - 1) > 1e-6
 
 
 def test_what_is_not_possible() -> None:

@@ -11,14 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.scaling.fits import fitted
 from tests.scaling.planned import HALF, PROFILE, Told, told_loss
 from thrifty.device import ModelShape
 from thrifty.device.energy import EnergyLaw
 from thrifty.errors import Infeasible, MismatchError
 from thrifty.report import Figure, Series
-from thrifty.scaling import Shapes, plan, shapes
+from thrifty.scaling import Runs, Shapes, design, plan, shapes
 from thrifty.scaling.feasible import Limit, front, kept, unmet
 from thrifty.scaling.page_plan import plan_section
+from thrifty.scaling.rivals import Rival
+from thrifty.scaling.shifts import Shifts
 
 SOME = shapes((5e7, 6e8), step=128, layers=(1, 40), aspect=(20, 200))
 LAW: Any = Told()
@@ -94,6 +97,25 @@ def test_the_least_operations_for_a_loss(sure: bool) -> None:
     least = costs[found.best] - 2 * found.shape.parameters * 3e11
     with pytest.raises(Infeasible, match="train_flops"):
         plan(LAW, None, max_loss=3.3, objective="flops", shapes=SOME, sure=sure, train_flops=0.3 * least)
+
+
+@pytest.mark.parametrize("sure", [False, True])
+def test_a_chosen_law_with_rivals_reaches_the_loss_that_it_predicts(sure: bool) -> None:
+    law = fitted("chinchilla")
+    law.rivals_ = (Rival(fitted("u_shape"), 0.6), Rival(fitted("chinchilla_tied"), 0.2))
+    law.shifts_ = Shifts("set", {"one": 0.01, "two": -0.01})
+    found = plan(law, None, max_loss=2.9, objective="flops", shapes=SOME, sure=sure)
+    reached = np.isfinite(found.columns["n_tokens"])
+    assert reached.sum() > 20
+    assert (found.feasible == reached).all()
+    some = SOME.take(np.flatnonzero(reached)).runs(found.columns["n_tokens"][reached], "total")
+    told = law.predict(some)
+    np.testing.assert_allclose(told.hi if sure else told.loss, 2.9, rtol=1e-9)
+    np.testing.assert_array_equal(law.told_at(some), told.loss)
+    assert np.abs(law.loss_at(some) / told.loss - 1).max() > 1e-4
+    named = replace(some, columns={"set": ("one",) * len(some)})
+    np.testing.assert_allclose(law.told_at(named), told.loss * math.exp(0.01))
+    np.testing.assert_array_equal(law.told_at(named), law.predict(named).loss)
 
 
 def test_sure_holds_at_the_upper_ends() -> None:
@@ -204,6 +226,19 @@ def test_predictions_far_away_are_flagged() -> None:
     row = found.row(found.best)
     assert any("decades beyond the runs" in flag for flag in row["flags"])
     assert "the pick: far beyond the data" in found.notes
+
+
+def test_what_was_said_of_the_law_is_said_of_its_plans() -> None:
+    law = fitted("chinchilla")
+    law.advice_ = ("the law's coefficients are not to be read, only its predictions: why",)
+    said = f"the fit: {law.advice_[0]}"
+    assert said in plan(law, None, train_flops=1e20, shapes=SOME).notes
+    assert said in design(law, Runs(np.array([1e9]), np.array([2e10])), 1e22, criterion="D").notes
+    # A rival that knows shapes makes the plan know them.
+    knows = "the law knows no shapes"
+    assert any(note.startswith(knows) for note in plan(law, PROFILE, train_flops=1e20, shapes=SOME).notes)
+    law.rivals_ = (Rival(fitted("u_shape"), 0.6),)
+    assert not any(note.startswith(knows) for note in plan(law, PROFILE, train_flops=1e20, shapes=SOME).notes)
 
 
 def test_fronts_of_a_plan() -> None:

@@ -7,7 +7,7 @@ standard error at the target is less than with the median of 20 random fives, in
 trained (with noise) and the law is fitted to all 25: root of the mean squared error at the target, as a share of that
 with random fives.
 
---planted suggests the five that tell least.
+--planted suggests the five that take the fewest operations.
 """
 
 from __future__ import annotations

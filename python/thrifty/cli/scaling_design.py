@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - the parser reads annotations
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from thrifty.cli import common
 from thrifty.cli.scaling_runs import Columns, FitPath, Where, asked_of, fit_from, runs_from
+
+if TYPE_CHECKING:
+    from thrifty.scaling import Runs
 
 __all__ = ["design"]
 
@@ -29,7 +32,7 @@ def design(
         str,
         typer.Option("--criterion", metavar="prediction|D", help="Least variance there, or of all coefficients."),
     ] = "prediction",
-    count: Annotated[int | None, typer.Option("--count", min=1, help="At most so many runs.")] = None,
+    count: Annotated[int | None, typer.Option("--count", min=1, help="At most so many runs.  [default: 5000]")] = None,
     where: Where = None,
     columns: Columns = None,
     json_: common.Json = False,
@@ -67,17 +70,13 @@ def design(
     with asked_of(candidates):
         aim = None if target is None else Runs.of(target)
         found = designed(law, runs, budget_flops, target=aim, criterion=criterion, count=count)  # type: ignore[arg-type]
-    rows = []
-    for at in found.chosen:
-        row: dict[str, Any] = {"row": at, "line": None if runs.lines is None else int(runs.lines[at])}
-        row |= {"run": runs.names[at] if runs.names else "", "n_params": float(runs.n_params[at])}
-        row |= {"n_tokens": float(runs.n_tokens[at]), "flops": 6 * float(runs.n_params[at] * runs.n_tokens[at])}
-        for name, values in (("d_model", runs.d_model), ("n_layers", runs.n_layers)):
-            row[name] = None if values is None else float(values[at])
-        rows.append(row)
+    rows = [row_of(runs, at) for at in found.chosen]
     told = {"chosen": rows, "flops": found.flops, "before": found.before, "after": found.after, "cut": found.cut}
+    for text in found.notes:
+        common.note(text)
     if json_:
-        common.emit(common.finite(told | {"fit": str(fit), "criterion": criterion, "notes": list(runs.notes)}))
+        notes = [*runs.notes, *found.notes]
+        common.emit(common.finite(told | {"fit": str(fit), "criterion": criterion, "notes": notes}))
         return
     shown = [(f"line {row['line']}" if row["line"] else f"row {row['row']}", described(row)) for row in rows]
     shown.append(("operations", f"{found.flops:.4g} of {budget_flops:.4g}"))
@@ -85,8 +84,18 @@ def design(
         ends = f"{100 * found.before:.3g} % now, {100 * found.after:.3g} % after, {found.cut:.0%} less"
         shown.append(("standard error of the prediction", ends))
     else:
-        shown.append(("spread of the coefficients", f"{found.cut:.0%} less"))
+        shown.append(("spread of the coefficients, in the geometric mean", f"{found.cut:.0%} less"))
     common.table("runs to train next, what tells most first", shown)
+
+
+def row_of(runs: Runs, at: int) -> dict[str, Any]:
+    """Return a run as JSON has it."""
+    row: dict[str, Any] = {"row": at, "line": None if runs.lines is None else int(runs.lines[at])}
+    row |= {"run": runs.names[at] if runs.names else "", "n_params": float(runs.n_params[at])}
+    row |= {"n_tokens": float(runs.n_tokens[at]), "flops": 6 * float(runs.n_params[at] * runs.n_tokens[at])}
+    for name, values in (("d_model", runs.d_model), ("n_layers", runs.n_layers)):
+        row[name] = None if values is None else float(values[at])
+    return row
 
 
 def described(row: dict[str, Any]) -> str:

@@ -56,9 +56,10 @@ class FitComparison:
     ----------
     coefficients : tuple of Beside
     differences : tuple of str
-        What differs beside the numbers: law, data, unit, parameters counted.
+        What differs beside the numbers: law, data, unit, parameters counted, whether there are shapes.
     runs : int
-        Runs of the grid over the range that both fits cover; 0 where there is none.
+        Runs of the grid over the range that both fits cover; 0 where there is none. Where a law asks for shapes that
+        only one of the fits has, its runs in that range.
     mean, worst : float
         Differences of predictions there, as shares of the first; nan without a grid.
     worst_at : (float, float)
@@ -127,6 +128,7 @@ def _differences(first: ScalingLaw, second: ScalingLaw) -> list[str]:
         ("file", a.source.path or "none", b.source.path or "none"),
         ("rows picked by", *(", ".join(f"{n} = {v}" for n, v in r.source.where) or "all" for r in (a, b))),
         ("runs", f"{len(a):,}", f"{len(b):,}"),
+        ("shapes", *("given" if _shaped(r) else "none" for r in (a, b))),
     ]
     found = [f"{what}: {one} and {other}" for what, one, other in pairs if one != other]
     if a.source.path == b.source.path and a.source.sha256 != b.source.sha256:
@@ -134,12 +136,16 @@ def _differences(first: ScalingLaw, second: ScalingLaw) -> list[str]:
     return found
 
 
+def _shaped(runs: Runs) -> bool:
+    return runs.d_model is not None and runs.n_layers is not None
+
+
 def _grid(first: ScalingLaw, second: ScalingLaw) -> Runs | None:
     """Return runs over the range that both fits cover; None where there is none, or they count otherwise."""
     a, b = first.runs_, second.runs_
     if a.counted != b.counted or a.source.unit != b.source.unit:
         return None
-    shaped = all(runs.d_model is not None and runs.n_layers is not None for runs in (a, b))
+    shaped = _shaped(a) and _shaped(b)
     columns = ["n_params", "n_tokens", *(["d_model", "n_layers"] if shaped else [])]
     ends = []
     for name in columns:
@@ -149,12 +155,13 @@ def _grid(first: ScalingLaw, second: ScalingLaw) -> Runs | None:
             return None
         ends.append((float(low), float(high)))
     # Runs that both were fitted to, or nearly, where laws know shapes: not every shape goes with every size.
-    if shaped:
-        both = np.ones(len(a), bool)
+    if shaped or first.by_shape_ or second.by_shape_:
+        rows = a if _shaped(a) else b
+        both = np.ones(len(rows), bool)
         for name, (low, high) in zip(columns, ends, strict=True):
-            values = getattr(a, name)
+            values = getattr(rows, name)
             both &= (values >= low * (1 - 1e-9)) & (values <= high * (1 + 1e-9))
-        return a.take(both) if both.any() else None
+        return rows.take(both) if both.any() else None
     n, d = (np.geomspace(low, max(high, low), POINTS) for low, high in ends)
     sizes, tokens = (x.ravel() for x in np.meshgrid(n, d))
     return Runs(sizes, tokens, counted=a.counted)

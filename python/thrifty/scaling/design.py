@@ -28,6 +28,10 @@ RIDGE = 1e-10
 ROUNDS = 50
 #: Of more runs none is exchanged: what one tells beside so many others is little.
 EXCHANGED = 40
+#: Runs that are chosen where no count is given.
+MOST = 5000
+#: Runs that are added to what is known before it is worked out anew, as rounding adds up.
+FRESH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +46,19 @@ class Design:
         That they take, 6 N D each.
     before, after : float
         Standard error of the log of the loss at the target, before and after them; of several targets the root of the
-        mean square. Under criterion ``"D"`` without a target: the mean of a coefficient, up to a common factor.
+        mean square. Under criterion ``"D"`` the geometric mean of the coefficients', up to a common factor: det^(1/2p)
+        of their covariance.
     cut : float
         1 - after / before.
+    notes : tuple of str
+        What deserves a look.
     """
 
     chosen: tuple[int, ...]
     flops: float
     before: float
     after: float
+    notes: tuple[str, ...] = ()
 
     @property
     def cut(self) -> float:
@@ -82,7 +90,7 @@ def design(
     criterion : str
         ``"prediction"``: least variance at the target. ``"D"``: least volume of the coefficients' region.
     count : int, optional
-        At most so many runs.
+        At most so many runs; by default 5,000.
 
     Returns
     -------
@@ -131,13 +139,17 @@ def design(
     information = known.T @ (known * law.weights_[:, None])
     information += RIDGE * np.trace(information) * np.eye(len(scale))
     aims = np.eye(len(scale)) if target is None else law.gradient(Runs.of(target)) / scale
-    search = _Search(information, each, cost, budget_flops, count or len(cost), aims, criterion)
+    search = _Search(information, each, cost, budget_flops, count or MOST, aims, criterion)
     chosen = min((search.exchanged(search.greedy(by_cost=by)) for by in (False, True)), key=search.value)
     ordered = search.ordered(chosen)
     noise = math.sqrt(_variance(law, len(scale)))
-    after = information + each[ordered].T @ each[ordered]
-    before_se, after_se = (noise * math.sqrt(_spread(m, aims)) for m in (information, after))
-    return Design(tuple(ordered), float(cost[ordered].sum()), before_se, after_se)
+    measure = _volume if criterion == "D" else _spread
+    before, after = (noise * math.sqrt(measure(search.matrix(some), aims)) for some in ([], ordered))
+    notes = [f"the fit: {text}" for text in law.advice_]
+    payable = int((np.cumsum(np.sort(cost)) <= budget_flops).sum())
+    if count is None and payable > MOST:
+        notes.append(f"the budget pays for up to {payable:,} runs; without a count {MOST:,} are chosen at most")
+    return Design(tuple(ordered), float(cost[ordered].sum()), before, after, tuple(notes))
 
 
 def _variance(law: ScalingLaw, parameters: int) -> float:
@@ -154,6 +166,37 @@ def _spread(information: Values, aims: Values) -> float:
     """Mean variance at the aims, for errors of variance 1."""
     solved = np.linalg.solve(information, aims.T)
     return float((aims.T * solved).sum() / len(aims))
+
+
+def _volume(information: Values, _: Values) -> float:
+    """Geometric mean of the variances along the axes of the coefficients' region, for errors of variance 1."""
+    return math.exp(-float(np.linalg.slogdet(information)[1]) / len(information))
+
+
+class _Known:
+    """What each candidate adds to a set of runs, kept as runs are added (Sherman and Morrison)."""
+
+    def __init__(self, information: Values, each: Values, aims: Values) -> None:
+        self.each, self.aims = each, aims
+        self.inverse = np.linalg.inv(information)
+        towards = each @ self.inverse
+        self.own, self.by_aims = (towards * each).sum(1), towards @ aims.T
+
+    def add(self, i: int) -> None:
+        """Take a candidate into the set."""
+        towards = self.inverse @ self.each[i]
+        shares = towards / (1 + self.own[i])
+        along = self.each @ towards
+        self.own -= along * along / (1 + self.own[i])
+        self.by_aims -= along[:, None] * (self.aims @ shares)
+        self.inverse -= np.outer(towards, shares)
+
+    def gains(self, criterion: str) -> Values:
+        """How much better each candidate makes the set."""
+        told: Values = np.log1p(self.own)
+        if criterion != "D":
+            told = (self.by_aims**2).sum(1) / len(self.aims) / (1 + self.own)
+        return told
 
 
 class _Search:
@@ -181,26 +224,33 @@ class _Search:
         matrix = self.matrix(chosen)
         return -float(np.linalg.slogdet(matrix)[1]) if self.criterion == "D" else _spread(matrix, self.aims)
 
-    def gains(self, chosen: list[int]) -> Values:
-        """How much better each candidate makes a set (Sherman and Morrison)."""
-        inverse = np.linalg.inv(self.matrix(chosen))
-        towards = self.each @ inverse
-        own = 1 + (towards * self.each).sum(1)
-        by_aims = ((towards @ self.aims.T) ** 2).sum(1) / len(self.aims) / own
-        told: Values = np.log(own) if self.criterion == "D" else by_aims
-        return told
+    def known(self, chosen: list[int]) -> _Known:
+        return _Known(self.matrix(chosen), self.each, self.aims)
 
     def affordable(self, chosen: list[int]) -> NDArray[np.bool_]:
-        mask: NDArray[np.bool_] = self.cost <= self.budget * (1 + 1e-12) - self.cost[chosen].sum()
+        mask: NDArray[np.bool_] = self.cost <= self.left(chosen)
         mask[chosen] = False
         return mask
+
+    def left(self, chosen: list[int]) -> float:
+        """Return what of the budget is left, up to last bits."""
+        return float(self.budget * (1 + 1e-12) - self.cost[chosen].sum())
 
     def greedy(self, *, by_cost: bool, chosen: list[int] | None = None) -> list[int]:
         """Take the best that can be paid for until nothing can, or there are enough."""
         chosen = list(chosen or [])
-        while len(chosen) < self.count and (can := self.affordable(chosen)).any():
-            gains = self.gains(chosen) / (self.cost if by_cost else 1.0)
-            chosen.append(int(np.where(can, gains, -np.inf).argmax()))
+        known, left = None, self.left(chosen)
+        can = self.affordable(chosen)
+        while len(chosen) < self.count and can.any():
+            if known is None or len(chosen) % FRESH == 0:
+                known, left = self.known(chosen), self.left(chosen)
+            gains = known.gains(self.criterion)
+            best = int(np.where(can, gains / self.cost if by_cost else gains, -np.inf).argmax())
+            known.add(best)
+            chosen.append(best)
+            left -= self.cost[best]
+            can &= self.cost <= left
+            can[best] = False
         return chosen
 
     def exchanged(self, chosen: list[int]) -> list[int]:
@@ -210,7 +260,7 @@ class _Search:
             best, at = value, chosen
             for i in range(len(chosen)):
                 rest = chosen[:i] + chosen[i + 1 :]
-                gains = np.where(self.affordable(rest), self.gains(rest), -np.inf)
+                gains = np.where(self.affordable(rest), self.known(rest).gains(self.criterion), -np.inf)
                 other = self.greedy(by_cost=False, chosen=[*rest, int(gains.argmax())])
                 if (now := self.value(other)) < best:
                     best, at = now, other
@@ -221,11 +271,7 @@ class _Search:
 
     def ordered(self, chosen: list[int]) -> list[int]:
         """Return the same, by what each tells beside those before it."""
-        order: list[int] = []
-        left = np.zeros(len(self.cost), bool)
-        left[chosen] = True
-        while len(order) < len(chosen):
-            best = int(np.where(left, self.gains(order), -np.inf).argmax())
-            order.append(best)
-            left[best] = False
-        return order
+        rows = sorted(chosen)
+        free = np.zeros(len(rows))
+        only = _Search(self.information, self.each[rows], free, 1.0, len(rows), self.aims, self.criterion)
+        return [rows[i] for i in only.greedy(by_cost=False)]

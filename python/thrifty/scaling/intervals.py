@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float64]
 
-__all__ = ["FAR", "Prediction", "coefficient_interval", "predicted"]
+__all__ = ["FAR", "Prediction", "coefficient_interval", "middles", "predicted"]
 
 #: Predictions farther beyond the data, in factors of ten, are flagged.
 FAR = 2.0
@@ -64,11 +64,10 @@ def predicted(law: Predicting, runs: Runs, level: float, of: Literal["run", "law
         # A law of more coefficients than the runs can tell is no less sure than a smaller one that does as well.
         other, of_other = own(rival.law, runs)
         variance, freedom = np.minimum(variance, other), np.where(other < variance, of_other, freedom)
-    middle, known = combined(law.rivals_, np.log(law.loss_at(runs)), runs)
+    middle, known = middles(law, runs)
     loss, of_runs = np.exp(middle), 0.0
     notes = []
     if law.shifts_ is not None:
-        loss = loss * np.exp(law.shifts_.of(runs))
         seen = law.shifts_.known(runs)
         known = known + np.where(seen, 0.0, law.shifts_.variance)
         if not seen.all():
@@ -84,6 +83,12 @@ def predicted(law: Predicting, runs: Runs, level: float, of: Literal["run", "law
     half = stdtrit(np.clip(freedom, 1.0, 1e6), (1 + level) / 2) * np.sqrt(whole)
     beyond = decades_beyond(law, runs)
     return Prediction(loss, loss * np.exp(-half), loss * np.exp(half), beyond, (*notes, *_notes(beyond)))
+
+
+def middles(law: Predicting, runs: Runs) -> tuple[Values, Values]:
+    """Return logs of the losses that are predicted (n,), and their variance by how far rivals are apart."""
+    middle, apart = combined(law.rivals_, np.log(law.loss_at(runs)), runs)
+    return (middle if law.shifts_ is None else middle + law.shifts_.of(runs)), apart
 
 
 def own(law: Predicting, runs: Runs) -> tuple[Values, Values]:

@@ -24,6 +24,8 @@ __all__ = ["SERVE", "TRAIN", "Lossy", "Optimum", "counted_by", "optimal", "token
 #: Where an optimum is looked for.
 PARAMS = (1e3, 1e16)
 TOKENS = (1.0, 1e20)
+#: Of logs of tokens: points on the way, and halvings between two of them, down to the last bits.
+POINTS, HALVINGS = 48, 46
 #: Operations of a parameter and token: training goes forth and back, serving forth (arXiv 2001.08361, section 2.1).
 TRAIN, SERVE = 6.0, 2.0
 
@@ -31,8 +33,8 @@ TRAIN, SERVE = 6.0, 2.0
 class Lossy(Protocol):
     """What tells losses of runs: a fitted law."""
 
-    def loss_at(self, runs: Runs) -> Values:
-        """Return the loss of each run."""
+    def told_at(self, runs: Runs) -> Values:
+        """Return the loss that is predicted of each run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ def optimal(
     inference_tokens : float
         To be served over the model's life.
     aspect : float, optional
-        Width over depth, for a law that knows shapes; where it knows both of them apart, N = 12 d^2 l.
+        Width over depth, for a law that knows shapes; where it knows both of them apart, N = 12 d^2 l. By default the
+        mean of the runs that it was fitted to.
 
     Returns
     -------
@@ -153,16 +156,18 @@ def optimal(
 
 def surface_of(law: Lossy | Mapping[str, float], aspect: float | None = None) -> Surface:
     """Return the loss as a function of N and D, of models of one ratio of width over depth."""
-    if not hasattr(law, "loss_at"):
+    if not hasattr(law, "told_at"):
         c = {name: float(law[name]) for name in ("E", "A", "B", "alpha", "beta")}
         return lambda n, d: c["E"] + c["A"] * n ** -c["alpha"] + c["B"] * d ** -c["beta"]
 
-    counted = counted_by(law)
+    counted, runs = counted_by(law), getattr(law, "runs_", None)
+    if aspect is None and runs is not None and runs.d_model is not None and runs.n_layers is not None:
+        aspect = float(np.exp(np.log(runs.d_model / runs.n_layers).mean()))
 
     def told(n: Values, d: Values) -> Values:
         depth = None if aspect is None else np.cbrt(n / (12 * aspect**2))
         width = None if depth is None or aspect is None else aspect * depth
-        return law.loss_at(Runs(n, d, d_model=width, n_layers=depth, counted=counted))
+        return law.told_at(Runs(n, d, d_model=width, n_layers=depth, counted=counted))
 
     return told
 
@@ -174,14 +179,21 @@ def counted_by(law: Any) -> Literal["total", "non_embedding"]:
 
 
 def tokens_for(surface: Surface, n: Values, loss: float | Values) -> Values:
-    """Return the tokens after which models of ``n`` parameters have a loss; infinite where they never do.
+    """Return the least tokens after which models of ``n`` parameters have a loss; infinite where they never do.
 
-    By bisection of log D, so that any law will do whose loss falls with tokens.
+    The first of points a factor of about e apart that has it is looked for, then bisected up to there: the upper end of
+    an interval, too, will do, which rises again far beyond the data.
     """
-    low, high = np.full(len(n), math.log(TOKENS[0])), np.full(len(n), math.log(TOKENS[1]))
-    never = surface(n, np.exp(high)) > loss
-    at_once = surface(n, np.exp(low)) <= loss
-    for _ in range(60):
+    points, step = np.linspace(math.log(TOKENS[0]), math.log(TOKENS[1]), POINTS, retstep=True)
+    high = np.full(len(n), np.inf)
+    for point in points:
+        high[np.isinf(high) & (surface(n, np.full(len(n), math.exp(point))) <= loss)] = point
+        if np.isfinite(high).all():
+            break
+    never, at_once = np.isinf(high), high == points[0]
+    high = np.where(never, points[-1], high)
+    low = high - step
+    for _ in range(HALVINGS):
         middle = (low + high) / 2
         over = surface(n, np.exp(middle)) > loss
         low, high = np.where(over, middle, low), np.where(over, high, middle)

@@ -305,7 +305,7 @@ def _predicted(law: ScalingLaw, shapes: Shapes, wish: Wish) -> dict[str, Values]
 
         def loss(_: Values, d: Values) -> Values:
             runs = shapes.runs(d, kind)
-            return law.predict(runs, interval=wish.interval).hi if wish.sure else law.loss_at(runs)
+            return law.predict(runs, interval=wish.interval).hi if wish.sure else law.told_at(runs)
 
         d = tokens_for(loss, n, float(wish.max_loss or 0.0))
     reached = np.isfinite(d)
@@ -372,7 +372,7 @@ def _shape_gain(columns: dict[str, Values], best: int) -> float | None:
 
 def _notes(law: ScalingLaw, shapes: Shapes, columns: dict[str, Values], best: int, gain: float | None) -> list[str]:
     pick = shapes.take([best]).runs(columns["n_tokens"][best], counted_by(law))
-    notes = [f"the pick: {note}" for note in law.predict(pick).notes]
+    notes = [*(f"the fit: {text}" for text in law.advice_), *(f"the pick: {note}" for note in law.predict(pick).notes)]
     if gain is not None and gain < GAIN:
         notes.append(
             f"memory-bound: at {shapes.parameters[best]:.3g} parameters and equal loss the slowest shape takes "
@@ -380,6 +380,6 @@ def _notes(law: ScalingLaw, shapes: Shapes, columns: dict[str, Values], best: in
         )
     if "outside" in columns and columns["outside"][best]:
         notes.append("the pick's latency is beyond what was timed on the device")
-    if gain is not None and not {"ratio", "d_model", "n_layers"} & set(law.form_.columns):
+    if gain is not None and not law.by_shape_:
         notes.append("the law knows no shapes: those of a size have one loss, so the shallowest allowed is the fastest")
     return notes

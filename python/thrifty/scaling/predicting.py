@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from thrifty.scaling.groups import numbered
-from thrifty.scaling.intervals import coefficient_interval, predicted
+from thrifty.scaling.intervals import coefficient_interval, middles, predicted
 from thrifty.scaling.laws.surface import Surface
 from thrifty.scaling.runs import Runs
 from thrifty.scaling.scatter import scatter
@@ -67,6 +67,13 @@ class Predicting:
         """Return the losses that the law tells of runs, float64[n] in nats."""
         return np.asarray(np.exp(self.logs_at(Runs.of(runs))[0]), np.float64)
 
+    def told_at(self, runs: Runs | Mapping[str, Any]) -> Values:
+        """Return the losses that :meth:`predict` tells, without their intervals, float64[n] in nats.
+
+        Those of a chosen law are the mean over it and its rivals, where :meth:`loss_at` tells the law's alone.
+        """
+        return np.asarray(np.exp(middles(self, self.counted(Runs.of(runs)))[0]), np.float64)
+
     def logs_at(self, runs: Runs, theta: Values | None = None) -> Values:
         """Return logs of losses of runs, float64[B, n], by the law's or other coefficients (B, p)."""
         at = self.theta_[None] if theta is None else theta
@@ -92,6 +99,12 @@ class Predicting:
         """Forget what was said of another fit."""
         self.surprise_, self.shifts_, self.rivals_, self.choice_, self.advice_ = {}, None, (), (), ()
         self._scatter = self._without = None
+
+    @property
+    def by_shape_(self) -> bool:
+        """Whether it predicts by width and depth, or a rival of it does."""
+        forms = (self.form_, *(rival.law.form_ for rival in self.rivals_))
+        return any({"ratio", "d_model", "n_layers"} & set(form.columns) for form in forms)
 
     @property
     def free_(self) -> NDArray[np.bool_]:
