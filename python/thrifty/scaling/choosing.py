@@ -10,7 +10,9 @@ import numpy as np
 from thrifty.errors import NotIdentifiable
 from thrifty.scaling.advice import BETTER, advised
 from thrifty.scaling.fitting.identify import check_condition
+from thrifty.scaling.domain import Domain
 from thrifty.scaling.holdouts import holdouts, size_classes
+from thrifty.scaling.intervals import point
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED
 from thrifty.scaling.rivals import Rival
@@ -139,6 +141,10 @@ def choose(
         raise NotIdentifiable("; ".join(dict.fromkeys(trial.why for trial in trials.values())))
     law.surprise_, law.shifts_ = trials[order[0]].surprise, trials[order[0]].shifts
     law.rivals_ = tuple(_rivals(law, trials, scores, order))
+    if setting.outside is not None:
+        # A run's shift, where one was found, is no part of how the law misses it.
+        told = point(law, law.counted(setting.outside))[0]
+        law.domain_ = Domain.of(setting.outside, np.log(setting.outside.loss) - told)  # type: ignore[arg-type]
     table = _table(trials, scores, order, setting, shape)
     try:
         check_condition(law.form_, law.certificate_.condition, law.weakest_)

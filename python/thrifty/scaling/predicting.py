@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from thrifty.scaling.choosing import Candidate
+    from thrifty.scaling.domain import Domain
     from thrifty.scaling.intervals import Prediction
     from thrifty.scaling.laws.form import Form
     from thrifty.scaling.laws.scale import Scale
@@ -42,6 +43,8 @@ class Predicting:
         What a column's values add to the log of the loss.
     rivals_ : tuple of Rival
         Laws that predicted about as well.
+    domain_ : Domain or None
+        Where the law does not hold, and how it missed runs there.
     choice_, advice_ : tuple
         The candidates of the choice, and what was said of the data.
     """
@@ -56,6 +59,7 @@ class Predicting:
     surprise_: dict[str, tuple[float, ...]]
     shifts_: Shifts | None
     rivals_: tuple[Rival, ...]
+    domain_: Domain | None
     choice_: tuple[Candidate, ...]
     advice_: tuple[str, ...]
     _scale: Scale
@@ -91,6 +95,7 @@ class Predicting:
     def unsaid(self) -> None:
         """Forget what was said of another fit."""
         self.surprise_, self.shifts_, self.rivals_, self.choice_, self.advice_ = {}, None, (), (), ()
+        self.domain_ = None
         self._scatter = self._without = None
 
     @property

@@ -46,6 +46,8 @@ class Setting:
         Huber's; None: what suits the residuals.
     shift : str
         Column whose values shift losses, or empty.
+    outside : Runs, optional
+        Rows that it is not fitted to.
     """
 
     runs: Runs
@@ -53,6 +55,7 @@ class Setting:
     loss: str = "huber_log"
     delta: float | None = None
     shift: str = ""
+    outside: Runs | None = None
 
     def suited(self, law: str | Form) -> Setting:
         """Return it with the delta that is robust and loses 5 % of efficiency where the law's residuals are normal."""
