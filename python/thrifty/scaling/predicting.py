@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float64]
 
-__all__ = ["Predicting"]
+__all__ = ["Predicting", "Unfitted"]
+
+
+class Unfitted(ValueError, AttributeError):  # noqa: N818 - says what is wrong
+    """A law was asked for what only a fit has."""
 
 
 class Predicting:
@@ -55,7 +59,7 @@ class Predicting:
     weights_: Values
     groups_: tuple[Any, ...] | None
     loss: str
-    delta: float
+    delta_: float
     surprise_: dict[str, tuple[float, ...]]
     shifts_: Shifts | None
     rivals_: tuple[Rival, ...]
@@ -66,6 +70,13 @@ class Predicting:
     _limits: tuple[Values, Values]
     _scatter: Scatter | None
     _without: Values | None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if not name.startswith("__") and "form_" not in self.__dict__ and name.strip("_") != name:
+                raise Unfitted(f"{type(self).__name__} has no {name} yet: call fit first")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def loss_at(self, runs: Runs | Mapping[str, Any]) -> Values:
         """Return the losses that the law tells of runs, float64[n] in nats."""

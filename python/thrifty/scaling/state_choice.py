@@ -32,7 +32,7 @@ def chosen_out(law: ScalingLaw) -> dict[str, Any]:
             {
                 "form": rival.law.form_.as_dict(),
                 "loss": rival.law.loss,
-                "delta": float(rival.law.delta),
+                "delta": rival.law.delta_,
                 "theta": rival.law.theta_,
                 "centre": dict(rival.law.centre_),
                 "surprise": {column: list(values) for column, values in rival.law.surprise_.items()},

@@ -149,7 +149,9 @@ def tried(law: str | Form, setting: Setting, cuts: Sequence[Holdout], judged: ND
 
 def _folded(law: ScalingLaw, judged: NDArray[np.bool_]) -> float:
     """Mean size of errors of runs that were left out with their group."""
-    labels = range(len(law.runs_)) if law.groups_ is None else law.groups_
+    labels = law.groups_
+    if labels is None or len(set(labels)) < 2:
+        labels = tuple(range(len(law.runs_)))
     kept = np.array(folds(labels))
     told = law.logs_at(law.runs_, law.refit(kept.astype(np.float64)))
     wrong = np.abs(np.log(law.runs_.loss) - told)  # type: ignore[arg-type]
