@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 
 from tests.scaling.shipped import gemstones, made, morph
 from thrifty.errors import NotIdentifiable
-from thrifty.scaling import Runs, ScalingLaw, choose
+from thrifty.scaling import Runs, ScalingLaw, choose, load_fit, save_fit
+from thrifty.scaling.domain import Domain
 from thrifty.scaling.holdouts import folds, holdouts, size_classes
 from thrifty.scaling.shifts import shift_columns
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def ladder(seed: int, *, noise: float = 0.003, tokens: tuple[float, ...] = (10, 20, 40, 160)) -> dict[str, Any]:
@@ -46,7 +50,7 @@ def test_each_group_is_left_out_once() -> None:
     assert ((~kept).sum(0) == 1).all()
     assert (kept[:, 0] == kept[:, 2]).all()
     assert (kept[:, 6] == kept[:, 7]).all()
-    assert len(folds(["a", "a"], 5)) == 1
+    assert folds(["a", "a"], 5) == [], "nothing would be left to fit"
 
 
 @pytest.mark.parametrize("name", ["gemstones", "morph"])
@@ -141,6 +145,37 @@ def test_under_trained_runs_stay_out_where_they_mislead() -> None:
     choice = choose(worse)
     assert len(choice.law.runs_) == 18
     assert any("20 tokens a parameter" in text for text in choice.advice)
+
+
+def test_runs_of_a_kind_that_stayed_out_are_told_by_how_the_law_missed_them(tmp_path: Path) -> None:
+    columns = ladder(5, tokens=(2, 8, 20, 40, 160))
+    below = np.log(np.maximum(20 * columns["n_params"] / columns["n_tokens"], 1))
+    runs = Runs.of(columns | {"loss": columns["loss"] * np.exp(0.06 * below**2)})
+    largest = runs.n_params > 5e8
+    law = choose(runs.take(~largest)).law
+    assert law.domain_ is not None
+    assert law.domain_.rows == 10
+    assert law.domain_.slope == pytest.approx(0.06, abs=0.02)
+    told, loss = law.predict(runs.take(largest)), runs.take(largest).loss
+    assert loss is not None
+    assert np.abs(told.loss / loss - 1).max() < 0.03, "the law alone is off by 37 %"
+    assert ((told.lo < loss) & (loss < told.hi)).all()
+    assert (told.hi / told.lo)[0] > 1.5 * (told.hi / told.lo)[2], "what does not hold is less sure"
+    assert [text for text in told.notes if text.startswith("2 of 5 runs (rows 0, 1) have fewer than 20 tokens")]
+    assert not law.predict(runs.take(largest & (below == 0))).notes
+    save_fit(law, tmp_path / "fit.json")
+    again = load_fit(tmp_path / "fit.json")
+    assert again.domain_ == law.domain_
+    assert again.predict(runs.take(largest)).hi == pytest.approx(told.hi, rel=1e-9)
+
+
+def test_a_run_at_the_edge_tells_nothing_of_what_lies_beyond() -> None:
+    runs = Runs.of({"n_params": [1e8, 2e8], "n_tokens": [1.9999e9, 3.9999e9], "loss": [3.0, 2.9]})
+    domain = Domain.of(runs, np.array([0.003, -0.002]))
+    off, variance = domain.off(Runs.of({"n_params": [1e8, 1e8], "n_tokens": [1e9, 2e9]}))
+    assert abs(off[0]) < 0.05
+    assert 0 < variance[0] < 0.5**2
+    assert (off[1], variance[1]) == (0.0, 0.0)
 
 
 def test_parameters_are_counted_as_predicts_better() -> None:

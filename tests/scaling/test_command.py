@@ -147,6 +147,18 @@ def test_a_law_is_chosen(tmp_path: Path) -> None:
     assert all(text in values["notes"] for text in law.advice_)
 
 
+def test_a_choice_ignores_no_option(tmp_path: Path) -> None:
+    plain = {name: values for name, values in columns(30).items() if name not in ("d_model", "n_layers")}
+    runs, out = write_csv(tmp_path / "runs.csv", plain), tmp_path / "fit.json"
+    assert told("fit", runs, "-o", out, "--bootstraps", 0, "--delta", 0.5)["delta"] == 0.5
+    refused(2, "tie: 'auto' chooses among laws", arguments=("fit", runs, "-o", out, "--tie", "alpha=beta"))
+    few = write_csv(tmp_path / "few.csv", {name: values[:8] for name, values in plain.items()})
+    done = said("scaling", "fit", few, "-o", out, "--bootstraps", 0)
+    assert done.returncode == 0
+    assert done.stdout.count(" % off runs left out") == 2
+    assert "too few runs, groups of them or sizes to leave the largest out" in " ".join(done.stderr.split())
+
+
 def test_predictions_are_rows_in_order(fit: Path, runs: Path, tmp_path: Path) -> None:
     inputs = tmp_path / "inputs.csv"
     inputs.write_text("d_model,n_layers,n_params,n_tokens\n2048,24,1e9,2e10\n512,8,1e8,2e9\n8192,80,5e11,1e13\n")

@@ -52,7 +52,7 @@ def test_a_fit_comes_back(name: str, data: Path, tmp_path: Path) -> None:
     save_fit(law, tmp_path / "fit.json")
     back = load_fit(tmp_path / "fit.json")
     assert back.coef_ == law.coef_
-    assert (back.name_, back.loss, back.delta, back.objective_) == (law.name_, law.loss, law.delta, law.objective_)
+    assert (back.name_, back.loss, back.delta_, back.objective_) == (law.name_, law.loss, law.delta_, law.objective_)
     assert back.form_ == law.form_
     assert back.certificate_ == law.certificate_
     assert back.runs_.source == runs.source

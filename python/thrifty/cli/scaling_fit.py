@@ -38,7 +38,10 @@ def fit(
     loss: Annotated[
         str, typer.Option("--loss", metavar="huber_log|lsq", help="Huber's of log residuals, or squares.")
     ] = "huber_log",
-    delta: Annotated[float, typer.Option("--delta", min=1e-9, max=1e3, help="Huber's.")] = 1e-3,
+    delta: Annotated[
+        float | None,
+        typer.Option("--delta", min=1e-9, max=1e3, help="Huber's.  [default: 0.001; auto: what suits the residuals]"),
+    ] = None,
     tie: Annotated[
         list[str] | None, typer.Option("--tie", metavar="NAME=NAME", help="Exponents that are one; may repeat.")
     ] = None,
@@ -96,7 +99,8 @@ def fit_to(runs: Runs, law: str, options: dict[str, Any], groups: str | None) ->
             f"{runs.source.path}: no column is called {groups} (--groups); there are {', '.join(runs.columns)}"
         )
     try:
-        return ScalingLaw(form, **options).fit(runs, groups=groups)
+        with common.progress() as callback:
+            return ScalingLaw(form, **options).fit(runs, groups=groups, progress=callback)
     except NotIdentifiable as error:
         raise NotIdentifiable(f"{runs.source.path}: {as_options(str(error))}") from None
     except ValueError as error:
@@ -162,7 +166,7 @@ def told(law: ScalingLaw) -> dict[str, Any]:
         {
             "law": law.name_,
             "loss": law.loss,
-            "delta": law.delta,
+            "delta": law.delta_,
             "tie": list(law.tie or ()),
             "objective": law.objective_,
             "coefficients": law.coef_,
@@ -218,8 +222,7 @@ def show(law: ScalingLaw, out: Path) -> None:
         rows.append(
             (
                 "tried" if i == 0 else "",
-                f"{tried.law}: "
-                + (f"{100 * tried.error:.3g} % off larger runs left out" if tried.largest else tried.why),
+                f"{tried.law}: " + (tried.why or f"{100 * tried.error:.3g} % off runs left out"),
             )
         )
     rows.append(("fit", str(out)))

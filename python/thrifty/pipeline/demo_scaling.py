@@ -113,7 +113,7 @@ def raced(seed: int) -> Raced:
     ours = time.thread_time() - begun
     assert runs.loss is not None
     n, d, losses = np.log(runs.n_params), np.log(runs.n_tokens), np.log(runs.loss)
-    delta = law.delta
+    delta = law.delta_
 
     def summed(at: Values) -> tuple[float, Values]:
         a, b, e, alpha, beta = at

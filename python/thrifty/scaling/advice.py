@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from thrifty.scaling.domain import TRAINED, ratios
 from thrifty.scaling.holdouts import holdouts
 from thrifty.scaling.shifts import shift_columns
 from thrifty.scaling.trials import Setting, tried
@@ -20,8 +21,6 @@ __all__ = ["BETTER", "advised"]
 
 #: A change of the data must make errors left out smaller than this share of what they were.
 BETTER = 0.9
-#: Tokens a parameter below which a run is under-trained: compute-optimal ones have 20 (Hoffmann et al. 2022).
-TRAINED = 20.0
 
 
 def advised(law: str | Form, setting: Setting, shape: bool) -> tuple[Setting, list[str]]:
@@ -55,16 +54,16 @@ def _change(name: str, setting: Setting) -> tuple[Setting, NDArray[np.bool_] | N
             f"losses are shifted by {name}: each of its values has a factor of its own",
         )
     runs = setting.runs
-    kept = runs.n_tokens >= TRAINED * runs.sizes.get("total", runs.n_params)
+    kept = ratios(runs) >= TRAINED
     out = int((~kept).sum())
     if not 0 < out < len(kept) / 2:
         return None
     groups = setting.groups and tuple(g for g, stays in zip(setting.groups, kept, strict=True) if stays)
     text = (
         f"{out} runs of fewer than {TRAINED:.0f} tokens a parameter are left out: with them the law predicts others"
-        " worse; it does not hold for such runs"
+        " worse; it does not hold for such runs, whose losses are told by how it missed these"
     )
-    return replace(setting, runs=runs.take(kept), groups=groups), kept, text
+    return replace(setting, runs=runs.take(kept), groups=groups, outside=runs.take(~kept)), kept, text
 
 
 def _gain(

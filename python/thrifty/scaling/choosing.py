@@ -9,8 +9,11 @@ import numpy as np
 
 from thrifty.errors import NotIdentifiable
 from thrifty.scaling.advice import BETTER, advised
+from thrifty.scaling.domain import Domain
 from thrifty.scaling.fitting.identify import check_condition
+from thrifty.scaling.groups import labelled
 from thrifty.scaling.holdouts import holdouts, size_classes
+from thrifty.scaling.intervals import point
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import NAMED
 from thrifty.scaling.rivals import Rival
@@ -18,7 +21,7 @@ from thrifty.scaling.runs import Runs
 from thrifty.scaling.trials import Setting, Trial, tried
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -81,6 +84,7 @@ def choose(
     *,
     loss: str = "huber_log",
     delta: float | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Choice:
     """Choose a law, and the rows and the kind of size that it is fitted to.
 
@@ -101,6 +105,8 @@ def choose(
         As of :class:`ScalingLaw`.
     delta : float, optional
         Huber's; by default 1.345 standard deviations of the residuals, robustly told.
+    progress : callable, optional
+        Called with a phase, laws that were tried in it, and of how many.
 
     Raises
     ------
@@ -120,18 +126,30 @@ def choose(
     runs = Runs.of(runs)
     if runs.loss is None:
         raise ValueError("runs: a choice needs the column loss")
-    labels = _labels(runs, groups)
+    if not len(runs):
+        raise ValueError("runs: there are none")
+    advice: list[str] = []
+    labels = labelled(groups, runs)
+    if labels is None and 1 < len(set(runs.names)) < len(runs.names):
+        labels = runs.names
+    if labels is not None and len(set(labels)) < 2:
+        labels = None
+        advice.append(
+            "all runs are of one group: how groups differ can't be told, runs are taken as groups of their own; if they"
+            " hang together, intervals are too narrow"
+        )
     shape = _shaped(runs)
     names = list(laws) if laws is not None else _allowed(shape)
     if not names:
         raise ValueError("laws: one or more are needed")
     setting = Setting(runs, labels, loss, delta)
-    trials = _all(names, setting, shape)
+    trials = _all(names, setting, shape, progress, "laws tried")
     if all(trial.law is None for trial in trials.values()):
         raise NotIdentifiable("; ".join(dict.fromkeys(trial.why for trial in trials.values())))
-    setting, advice = advised(_best(trials), setting, shape)
-    if advice:
-        trials = _all(names, setting, shape)
+    setting, changed = advised(_best(trials), setting, shape)
+    advice += changed
+    if changed:
+        trials = _all(names, setting, shape, progress, "laws tried with other rows")
     scores = _scores(trials)
     order = sorted(scores, key=lambda key: scores[key])
     law = trials[order[0]].law
@@ -139,12 +157,16 @@ def choose(
         raise NotIdentifiable("; ".join(dict.fromkeys(trial.why for trial in trials.values())))
     law.surprise_, law.shifts_ = trials[order[0]].surprise, trials[order[0]].shifts
     law.rivals_ = tuple(_rivals(law, trials, scores, order))
+    if setting.outside is not None:
+        # A run's shift, where one was found, is no part of how the law misses it.
+        told = point(law, law.counted(setting.outside))[0]
+        law.domain_ = Domain.of(setting.outside, np.log(setting.outside.loss) - told)  # type: ignore[arg-type]
     table = _table(trials, scores, order, setting, shape)
     try:
         check_condition(law.form_, law.certificate_.condition, law.weakest_)
     except NotIdentifiable as error:
         advice.append(f"the law's coefficients are not to be read, only its predictions: {error}")
-    choice = Choice(law, table, (*advice, *_warnings(setting.runs)))
+    choice = Choice(law, table, (*advice, *_warnings(setting, shape)))
     law.choice_, law.advice_ = choice.table, choice.advice
     return choice
 
@@ -159,21 +181,11 @@ def _rivals(
         if ratio > RIVALS or other is None:
             continue
         # Of the same runs as the law: shifts of losses that each has found for itself differ a little.
-        rival = ScalingLaw(other.law, loss=other.loss, delta=other.delta)
+        rival = ScalingLaw(other.law, loss=other.loss, delta=other.delta_)
         rival.restore(other.form_, law.runs_, law.weights_, law.groups_, other.theta_, other.centre_, other.theta_)
         rival.surprise_ = trials[key].surprise
         out.append(Rival(rival, float(ratio**-cuts)))
     return out
-
-
-def _labels(runs: Runs, groups: str | ArrayLike | None) -> tuple[Any, ...] | None:
-    if groups is None:
-        return runs.names if 1 < len(set(runs.names)) < len(runs.names) else None
-    if isinstance(groups, str):
-        if groups not in runs.columns:
-            raise ValueError(f"groups: the runs have no column {groups!r}")
-        return runs.columns[groups]
-    return tuple(np.asarray(groups).tolist())
 
 
 def _shaped(runs: Runs) -> bool:
@@ -188,10 +200,21 @@ def _allowed(shape: bool) -> list[str | Form]:
     return [form.name for form in sorted(known, key=lambda form: len(form.names))]
 
 
-def _all(names: Sequence[str | Form], setting: Setting, shape: bool) -> dict[str | int, Trial]:
+def _all(
+    names: Sequence[str | Form],
+    setting: Setting,
+    shape: bool,
+    progress: Callable[[str, int, int], None] | None,
+    phase: str,
+) -> dict[str | int, Trial]:
     cuts, judged = holdouts(setting.runs, shape, setting.groups), np.ones(len(setting.runs), bool)
     keys = [name if isinstance(name, str) else i for i, name in enumerate(names)]
-    return {key: tried(name, setting, cuts, judged) for key, name in zip(keys, names, strict=True)}
+    trials: dict[str | int, Trial] = {}
+    for done, (key, name) in enumerate(zip(keys, names, strict=True), 1):
+        trials[key] = tried(name, setting, cuts, judged)
+        if progress is not None:
+            progress(phase, done, len(names))
+    return trials
 
 
 def _scores(trials: Mapping[Any, Trial]) -> dict[Any, float]:
@@ -245,8 +268,13 @@ def _table(
     return tuple(rows)
 
 
-def _warnings(runs: Runs) -> list[str]:
-    out = []
+def _warnings(setting: Setting, shape: bool) -> list[str]:
+    out, runs = [], setting.runs
+    if not any(cut.column == "n_params" for cut in holdouts(runs, shape, setting.groups)):
+        out.append(
+            "too few runs, groups of them or sizes to leave the largest out: the law is chosen by other runs left out,"
+            " which says little of larger ones"
+        )
     sizes = int(size_classes(runs.n_params).max()) + 1
     if sizes < 3:
         out.append(

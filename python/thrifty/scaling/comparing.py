@@ -121,7 +121,7 @@ def _differences(first: ScalingLaw, second: ScalingLaw) -> list[str]:
     a, b = first.runs_, second.runs_
     pairs = [
         ("law", first.name_, second.name_),
-        ("loss", f"{first.loss}, delta {first.delta:g}", f"{second.loss}, delta {second.delta:g}"),
+        ("loss", f"{first.loss}, delta {first.delta_:g}", f"{second.loss}, delta {second.delta_:g}"),
         ("parameters counted", a.counted, b.counted),
         ("unit", a.source.unit, b.source.unit),
         ("column of the loss", *(dict(r.source.columns).get("loss", "loss") for r in (a, b))),

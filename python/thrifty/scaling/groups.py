@@ -1,7 +1,8 @@
-"""Labels of runs as numbers."""
+"""Labels of runs that hang together."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,12 +10,33 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["numbered"]
+    from thrifty.scaling.runs import Runs
+
+__all__ = ["labelled", "numbered"]
 
 
 def numbered(labels: Iterable[Any]) -> NDArray[np.int64]:
     """Return numbers from 0, in the order in which labels first appear."""
     known: dict[Any, int] = {}
     return np.array([known.setdefault(label, len(known)) for label in labels], np.int64)
+
+
+def labelled(given: str | ArrayLike | None, runs: Runs) -> tuple[Any, ...] | None:
+    """Return the label of each run: of a column by its name, or as given; a ValueError where there is none."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        if given not in runs.columns:
+            raise ValueError(f"groups: the runs have no column {given!r}")
+        labels = tuple(runs.columns[given])
+    else:
+        array = np.asarray(given)
+        if array.shape != (len(runs),):
+            raise ValueError(f"groups: {len(runs)} labels are needed, got an array of shape {array.shape}")
+        labels = tuple(array.tolist())
+    for row, label in enumerate(labels):
+        if label is None or (isinstance(label, float) and math.isnan(label)):
+            raise ValueError(f"groups: a label is missing in row {row}, got {label}")
+    return labels

@@ -110,9 +110,14 @@ def _by_size(n: Values) -> list[Holdout]:
 
 
 def folds(labels: Sequence[object], count: int = 5) -> list[Mask]:
-    """Return masks of runs to fit to: runs of one label are left out together, each once, in a seeded order."""
+    """Return masks of runs to fit to: runs of one label are left out together, each once, in a seeded order.
+
+    Runs of one label all give none: nothing would be left to fit.
+    """
     known = {label: i for i, label in enumerate(dict.fromkeys(labels))}
     group = np.array([known[label] for label in labels])
+    if len(known) < 2:
+        return []
     fold = np.empty(len(known), np.int64)
     fold[philox(0, 0, 0).permutation(len(known))] = np.arange(len(known)) % count
     return [fold[group] != k for k in range(min(count, len(known)))]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float64]
 
-__all__ = ["FAR", "Prediction", "coefficient_interval", "middles", "predicted"]
+__all__ = ["FAR", "Prediction", "coefficient_interval", "point", "predicted"]
 
 #: Predictions farther beyond the data, in factors of ten, are flagged.
 FAR = 2.0
@@ -64,10 +64,28 @@ def predicted(law: Predicting, runs: Runs, level: float, of: Literal["run", "law
         # A law of more coefficients than the runs can tell is no less sure than a smaller one that does as well.
         other, of_other = own(rival.law, runs)
         variance, freedom = np.minimum(variance, other), np.where(other < variance, of_other, freedom)
-    middle, known = middles(law, runs)
+    middle, known, notes = point(law, runs)
     loss, of_runs = np.exp(middle), 0.0
+    if of == "run":
+        of_runs = sum(spread.noise)
+    # Each part has degrees of freedom of its own (Satterthwaite); the spread of laws is no estimate from few squares.
+    whole, unsure = variance + known + of_runs, variance**2 / freedom + of_runs**2 / spread.freedom.sum()
+    if law.domain_ is not None:
+        outside = law.domain_.off(runs)[1]
+        whole, unsure = whole + outside, unsure + outside**2 / law.domain_.freedom
+        notes += law.domain_.notes(runs)
+    freedom = whole**2 / np.maximum(unsure, 1e-300)
+    half = stdtrit(np.clip(freedom, 1.0, 1e6), (1 + level) / 2) * np.sqrt(whole)
+    beyond = decades_beyond(law, runs)
+    return Prediction(loss, loss * np.exp(-half), loss * np.exp(half), beyond, (*notes, *_notes(beyond)))
+
+
+def point(law: Predicting, runs: Runs) -> tuple[Values, Values, list[str]]:
+    """Return logs of predicted losses (n,), variances by what laws and shifts differ by, and notes."""
+    middle, known = combined(law.rivals_, np.log(law.loss_at(runs)), runs)
     notes = []
     if law.shifts_ is not None:
+        middle = middle + law.shifts_.of(runs)
         seen = law.shifts_.known(runs)
         known = known + np.where(seen, 0.0, law.shifts_.variance)
         if not seen.all():
@@ -75,20 +93,9 @@ def predicted(law: Predicting, runs: Runs, level: float, of: Literal["run", "law
                 f"{(~seen).sum()} of {len(runs)} runs have no known {law.shifts_.column}: their loss is the mean"
                 " one's, their interval holds what it may shift"
             )
-    if of == "run":
-        of_runs = sum(spread.noise)
-    # Each part has degrees of freedom of its own (Satterthwaite); the spread of laws is no estimate from few squares.
-    whole = variance + known + of_runs
-    freedom = whole**2 / np.maximum(variance**2 / freedom + of_runs**2 / spread.freedom.sum(), 1e-300)
-    half = stdtrit(np.clip(freedom, 1.0, 1e6), (1 + level) / 2) * np.sqrt(whole)
-    beyond = decades_beyond(law, runs)
-    return Prediction(loss, loss * np.exp(-half), loss * np.exp(half), beyond, (*notes, *_notes(beyond)))
-
-
-def middles(law: Predicting, runs: Runs) -> tuple[Values, Values]:
-    """Return logs of the losses that are predicted (n,), and their variance by how far rivals are apart."""
-    middle, apart = combined(law.rivals_, np.log(law.loss_at(runs)), runs)
-    return (middle if law.shifts_ is None else middle + law.shifts_.of(runs)), apart
+    if law.domain_ is not None:
+        middle = middle + law.domain_.off(runs)[0]
+    return middle, known, notes
 
 
 def own(law: Predicting, runs: Runs) -> tuple[Values, Values]:

@@ -16,7 +16,8 @@ from thrifty.scaling.fitting.limits import limits
 from thrifty.scaling.fitting.measure import Measure
 from thrifty.scaling.fitting.refits import refit
 from thrifty.scaling.fitting.spread import spread
-from thrifty.scaling.groups import numbered
+from thrifty.scaling.groups import labelled, numbered
+from thrifty.scaling.intervals import point
 from thrifty.scaling.laws.form import Form
 from thrifty.scaling.laws.named import named
 from thrifty.scaling.laws.scale import Scale, logs
@@ -27,7 +28,7 @@ from thrifty.scaling.runs import Runs
 from thrifty.scaling.scores import alike, scores
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["ScalingLaw"]
 
 PARAMS = ("law", "loss", "delta", "tie", "bounds")
+#: Huber's delta where none is given (Hoffmann et al. 2022).
+USUAL = 1e-3
 
 
 class ScalingLaw(Predicting):
@@ -47,12 +50,13 @@ class ScalingLaw(Predicting):
         A name of :data:`~thrifty.scaling.NAMED`, ``"auto"``, or a form of own terms.
     loss : str
         ``"huber_log"``: Huber's loss of log residuals, summed; ``"lsq"``: squares of the losses' own.
-    delta : float
-        Huber's: beyond it residuals count by their size, not its square.
+    delta : float, optional
+        Huber's: beyond it residuals count by their size, not its square. By default 0.001, as papers have it; of
+        ``"auto"`` what suits the residuals.
     tie : sequence of str, optional
-        Exponents that are one.
+        Exponents that are one; not of ``"auto"``, which tries such laws, too.
     bounds : mapping, optional
-        Lowest and highest values of coefficients by their names.
+        Lowest and highest values of coefficients by their names; not of ``"auto"``.
 
     Attributes
     ----------
@@ -92,7 +96,7 @@ class ScalingLaw(Predicting):
         law: str | Form = "chinchilla",
         *,
         loss: str = "huber_log",
-        delta: float = 1e-3,
+        delta: float | None = None,
         tie: Sequence[str] | None = None,
         bounds: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
@@ -103,6 +107,8 @@ class ScalingLaw(Predicting):
         runs: Runs | Mapping[str, Any],
         sample_weight: ArrayLike | None = None,
         groups: str | ArrayLike | None = None,
+        *,
+        progress: Callable[[str, int, int], None] | None = None,
     ) -> Self:
         """Fit to runs.
 
@@ -110,9 +116,11 @@ class ScalingLaw(Predicting):
         ----------
         runs : Runs, mapping or data frame
         sample_weight : float64[n], optional
-            At least 0.
+            At least 0; not of ``"auto"``.
         groups : str or array, optional
             Runs whose residuals hang together, as checkpoints of one training: a column, or a label a run.
+        progress : callable, optional
+            Called while a law is chosen, see :func:`~thrifty.scaling.choose`.
 
         Raises
         ------
@@ -122,7 +130,7 @@ class ScalingLaw(Predicting):
             Where a column is missing or a value is none.
         """
         if self.law == "auto":
-            return self._chosen(runs, groups)
+            return self._chosen(runs, sample_weight, groups, progress)
         self.fit_unchecked(runs, sample_weight, groups)
         check_condition(self.form_, self.certificate_.condition, self.weakest_)
         return self
@@ -138,8 +146,8 @@ class ScalingLaw(Predicting):
         form = self._form()
         losses = _losses(runs)
         weights = _weights(sample_weight, len(runs))
-        self.groups_ = _groups(groups, runs)
-        measure = _measure(self.loss, self.delta)
+        self.groups_ = labelled(groups, runs)
+        measure = _measure(self.loss, USUAL if self.delta is None else self.delta)
         given = logs(form, runs)
         check_runs(form, {name: x[weights > 0] for name, x in given.items()})
         # Bounds of a coefficient are bounds of what is fitted only where its term's columns are not centred.
@@ -162,10 +170,20 @@ class ScalingLaw(Predicting):
         self.certificate_, self.weakest_ = certify(self._surface, scale, found, weights, bounds, errors)
         return self
 
-    def _chosen(self, runs: Runs | Mapping[str, Any], groups: str | ArrayLike | None) -> Self:
+    def _chosen(
+        self,
+        runs: Runs | Mapping[str, Any],
+        sample_weight: ArrayLike | None,
+        groups: str | ArrayLike | None,
+        progress: Callable[[str, int, int], None] | None,
+    ) -> Self:
         from thrifty.scaling.choosing import choose
 
-        self.__dict__.update(vars(choose(runs, groups, loss=self.loss).law) | {"law": "auto"})
+        given = {"tie": self.tie, "bounds": self.bounds, "sample_weight": sample_weight}
+        if refused := [name for name, value in given.items() if value is not None]:
+            raise ValueError(f"{refused[0]}: 'auto' chooses among laws and takes none; name the law that it is for")
+        found = choose(runs, groups, loss=self.loss, delta=self.delta, progress=progress).law
+        self.__dict__.update(vars(found) | self.get_params())
         return self
 
     def _form(self) -> Form:
@@ -188,7 +206,7 @@ class ScalingLaw(Predicting):
         start: Values | None = None,
     ) -> Self:
         """Become what a fit to these runs ended as, without fitting again."""
-        scale, measure = Scale(form, centre), _measure(self.loss, self.delta)
+        scale, measure = Scale(form, centre), _measure(self.loss, USUAL if self.delta is None else self.delta)
         self.groups_ = groups
         self._hold(scale, measure, runs, weights, limits(scale, scale.centred(runs), _losses(runs)))
         self.theta_, self._cold = theta, theta if start is None else start
@@ -203,6 +221,11 @@ class ScalingLaw(Predicting):
         self._surface = Surface(scale.form, scale.centred(runs))
         self.unsaid()
         self.draws_: Draws | None = None
+
+    @property
+    def delta_(self) -> float:
+        """Huber's delta that it was fitted with."""
+        return self._measure.delta
 
     @property
     def start_(self) -> Values:
@@ -310,7 +333,7 @@ class ScalingLaw(Predicting):
         return spread(self._surface, self._measure, self.theta_, targets, self.weights_, self._limits, of)
 
     def score(self, runs: Runs | Mapping[str, Any], within: Sequence[str] | None = None) -> dict[str, float]:
-        """Return how well the law tells losses of runs.
+        """Return how well the law tells losses of runs, as :meth:`predict` does.
 
         Parameters
         ----------
@@ -328,7 +351,7 @@ class ScalingLaw(Predicting):
         if within and (missing := [name for name in within if name not in runs.columns]):
             raise ValueError(f"within: the runs have no column {missing[0]!r}")
         kinds = numbered(zip(*(runs.columns[name] for name in within), strict=True)) if within else alike(runs)
-        return scores(self.loss_at(runs), _losses(runs), kinds)
+        return scores(np.exp(point(self, self.counted(runs))[0]), _losses(runs), kinds)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return what the law was made with."""
@@ -373,16 +396,3 @@ def _weights(given: ArrayLike | None, n: int) -> Values:
     if weights.shape != (n,) or not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
         raise ValueError(f"sample_weight: {n} numbers of at least 0 are needed, not all 0")
     return weights
-
-
-def _groups(given: str | ArrayLike | None, runs: Runs) -> tuple[Any, ...] | None:
-    if given is None:
-        return None
-    if isinstance(given, str):
-        if given not in runs.columns:
-            raise ValueError(f"groups: the runs have no column {given!r}")
-        return runs.columns[given]
-    labels = np.asarray(given)
-    if labels.shape != (len(runs),):
-        raise ValueError(f"groups: {len(runs)} labels are needed, got an array of shape {labels.shape}")
-    return tuple(labels.tolist())

@@ -110,7 +110,7 @@ def formula(law: ScalingLaw) -> str:
 def _how(law: ScalingLaw) -> str:
     if law.loss == "lsq":
         return "least squares of the losses"
-    return f"Huber's loss of log residuals (delta {law.delta:g}), summed"
+    return f"Huber's loss of log residuals (delta {law.delta_:g}), summed"
 
 
 def _counted(law: ScalingLaw) -> str:

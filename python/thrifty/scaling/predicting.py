@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from thrifty.scaling.groups import numbered
-from thrifty.scaling.intervals import coefficient_interval, middles, predicted
+from thrifty.scaling.intervals import coefficient_interval, point, predicted
 from thrifty.scaling.laws.surface import Surface
 from thrifty.scaling.runs import Runs
 from thrifty.scaling.scatter import scatter
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from thrifty.scaling.choosing import Candidate
+    from thrifty.scaling.domain import Domain
     from thrifty.scaling.intervals import Prediction
     from thrifty.scaling.laws.form import Form
     from thrifty.scaling.laws.scale import Scale
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float64]
 
-__all__ = ["Predicting"]
+__all__ = ["Predicting", "Unfitted"]
+
+
+class Unfitted(ValueError, AttributeError):  # noqa: N818 - says what is wrong
+    """A law was asked for what only a fit has."""
 
 
 class Predicting:
@@ -42,6 +47,8 @@ class Predicting:
         What a column's values add to the log of the loss.
     rivals_ : tuple of Rival
         Laws that predicted about as well.
+    domain_ : Domain or None
+        Where the law does not hold, and how it missed runs there.
     choice_, advice_ : tuple
         The candidates of the choice, and what was said of the data.
     """
@@ -52,16 +59,24 @@ class Predicting:
     weights_: Values
     groups_: tuple[Any, ...] | None
     loss: str
-    delta: float
+    delta_: float
     surprise_: dict[str, tuple[float, ...]]
     shifts_: Shifts | None
     rivals_: tuple[Rival, ...]
+    domain_: Domain | None
     choice_: tuple[Candidate, ...]
     advice_: tuple[str, ...]
     _scale: Scale
     _limits: tuple[Values, Values]
     _scatter: Scatter | None
     _without: Values | None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if not name.startswith("__") and "form_" not in self.__dict__ and name.strip("_") != name:
+                raise Unfitted(f"{type(self).__name__} has no {name} yet: call fit first")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def loss_at(self, runs: Runs | Mapping[str, Any]) -> Values:
         """Return the losses that the law tells of runs, float64[n] in nats."""
@@ -72,7 +87,7 @@ class Predicting:
 
         Those of a chosen law are the mean over it and its rivals, where :meth:`loss_at` tells the law's alone.
         """
-        return np.asarray(np.exp(middles(self, self.counted(Runs.of(runs)))[0]), np.float64)
+        return np.asarray(np.exp(point(self, self.counted(Runs.of(runs)))[0]), np.float64)
 
     def logs_at(self, runs: Runs, theta: Values | None = None) -> Values:
         """Return logs of losses of runs, float64[B, n], by the law's or other coefficients (B, p)."""
@@ -98,6 +113,7 @@ class Predicting:
     def unsaid(self) -> None:
         """Forget what was said of another fit."""
         self.surprise_, self.shifts_, self.rivals_, self.choice_, self.advice_ = {}, None, (), (), ()
+        self.domain_ = None
         self._scatter = self._without = None
 
     @property

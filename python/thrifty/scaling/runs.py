@@ -97,6 +97,11 @@ class Runs:
             ``n_params``, ``n_tokens``, and, where a law needs them, ``loss``, ``d_model``, ``n_layers``; ``run`` and
             others are carried along.
 
+        Raises
+        ------
+        ValueError
+            Where n_params or n_tokens is missing, a number is none, or columns are of other lengths.
+
         Examples
         --------
         >>> from thrifty.scaling import Runs
@@ -106,7 +111,15 @@ class Runs:
         if isinstance(columns, Runs):
             return columns
         given = {name: np.asarray(columns[name]) for name in columns}
-        known: dict[str, Any] = {name: np.asarray(given[name], np.float64) for name in KNOWN if name in given}
+        if missing := [name for name in KNOWN[:2] if name not in given]:
+            raise ValueError(f"runs: the column {missing[0]} is missing")
+        for name, values in given.items():
+            if values.ndim != 1 or len(values) != len(given["n_params"]):
+                raise ValueError(
+                    f"runs: columns have a value for each run, got {name} of shape {values.shape} beside n_params of"
+                    f" {given['n_params'].shape}"
+                )
+        known: dict[str, Any] = {name: _numbers(name, given[name]) for name in KNOWN if name in given}
         names = tuple(map(str, given["run"])) if "run" in given else ()
         carried = {name: tuple(values.tolist()) for name, values in given.items()}
         return cls(**known, names=names, columns=carried)
@@ -137,3 +150,10 @@ class Runs:
             lines=some(self.lines),
             sizes={kind: values[at] for kind, values in self.sizes.items()},
         )
+
+
+def _numbers(name: str, values: NDArray[Any]) -> Values:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"runs: {name} has what is no number: {error}") from None

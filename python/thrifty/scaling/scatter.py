@@ -81,7 +81,7 @@ def scatter(law: Predicting) -> Scatter:
     if law.loss == "lsq":
         weights, pseudo = weights * np.exp(2 * log[counted]), residuals
     else:
-        pseudo = _pseudo(residuals, law.delta, int(free.sum()))
+        pseudo = _pseudo(residuals, law.delta_, int(free.sum()))
     labels = None if law.groups_ is None else [g for g, c in zip(law.groups_, counted, strict=True) if c]
     group = np.arange(len(residuals)) if labels is None else _numbers(labels)
     design = _Design(slopes[:, free], weights, group)

@@ -34,7 +34,7 @@ def state_of(law: ScalingLaw) -> dict[str, Any]:
         "law": {
             "name": law.name_,
             "loss": law.loss,
-            "delta": float(law.delta),
+            "delta": law.delta_,
             "objective": law.objective_,
             "coefficients": dict(law.coef_),
             "form": law.form_.as_dict(),

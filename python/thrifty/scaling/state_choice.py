@@ -10,10 +10,12 @@ import numpy as np
 
 from thrifty.scaling.checked import array, listed, number, text, texts, whole
 from thrifty.scaling.choosing import Candidate
+from thrifty.scaling.domain import Domain
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.laws import Form
 from thrifty.scaling.rivals import Rival
 from thrifty.scaling.shifts import Shifts
+from thrifty.scaling.state_runs import MOST_RUNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +32,7 @@ def chosen_out(law: ScalingLaw) -> dict[str, Any]:
             {
                 "form": rival.law.form_.as_dict(),
                 "loss": rival.law.loss,
-                "delta": float(rival.law.delta),
+                "delta": rival.law.delta_,
                 "theta": rival.law.theta_,
                 "centre": dict(rival.law.centre_),
                 "surprise": {column: list(values) for column, values in rival.law.surprise_.items()},
@@ -38,6 +40,7 @@ def chosen_out(law: ScalingLaw) -> dict[str, Any]:
             }
             for rival in law.rivals_
         ],
+        "domain": None if law.domain_ is None else asdict(law.domain_),
         "table": [asdict(candidate) for candidate in law.choice_],
         "advice": list(law.advice_),
     }
@@ -48,6 +51,7 @@ def chosen_in(law: ScalingLaw, given: Mapping[str, Any]) -> None:
     law.surprise_ = _surprise_in(given["surprise"])
     law.shifts_ = None if given["shifts"] is None else _shifts_in(given["shifts"])
     law.rivals_ = tuple(_rival_in(law, rival) for rival in listed(given["rivals"], "chosen.rivals"))
+    law.domain_ = None if given["domain"] is None else _domain_in(given["domain"])
     law.choice_ = tuple(_candidate_in(row) for row in listed(given["table"], "chosen.table"))
     law.advice_ = texts(given["advice"], "chosen.advice")
 
@@ -57,6 +61,15 @@ def _shifts_in(given: Mapping[str, Any]) -> Shifts:
     if len(by) < 2:
         raise ValueError("chosen.shifts are of two values or more")
     return Shifts(text(given["column"], "chosen.shifts"), by)
+
+
+def _domain_in(given: Mapping[str, Any]) -> Domain:
+    values = {
+        name: number(given[name], "chosen.domain") for name in ("least", "slope", "variance", "freedom", "farthest")
+    }
+    if min(values["least"], values["freedom"], values["farthest"]) <= 0 or values["variance"] < 0:
+        raise ValueError("chosen.domain has numbers that are not above 0")
+    return Domain(rows=whole(given["rows"], "chosen.domain", MOST_RUNS, least=1), **values)
 
 
 def _surprise_in(given: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:

@@ -46,6 +46,8 @@ class Setting:
         Huber's; None: what suits the residuals.
     shift : str
         Column whose values shift losses, or empty.
+    outside : Runs, optional
+        Rows that it is not fitted to.
     """
 
     runs: Runs
@@ -53,6 +55,7 @@ class Setting:
     loss: str = "huber_log"
     delta: float | None = None
     shift: str = ""
+    outside: Runs | None = None
 
     def suited(self, law: str | Form) -> Setting:
         """Return it with the delta that is robust and loses 5 % of efficiency where the law's residuals are normal."""
@@ -146,7 +149,9 @@ def tried(law: str | Form, setting: Setting, cuts: Sequence[Holdout], judged: ND
 
 def _folded(law: ScalingLaw, judged: NDArray[np.bool_]) -> float:
     """Mean size of errors of runs that were left out with their group."""
-    labels = range(len(law.runs_)) if law.groups_ is None else law.groups_
+    labels = law.groups_
+    if labels is None or len(set(labels)) < 2:
+        labels = tuple(range(len(law.runs_)))
     kept = np.array(folds(labels))
     told = law.logs_at(law.runs_, law.refit(kept.astype(np.float64)))
     wrong = np.abs(np.log(law.runs_.loss) - told)  # type: ignore[arg-type]
