@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.scaling import shipped, twins
+from thrifty.errors import NotIdentifiable
 from thrifty.scaling import Draws, ScalingLaw
 from thrifty.stats import bootstrap
 
@@ -62,8 +63,6 @@ def test_clusters_are_drawn_whole() -> None:
     for kind, says in (("cluster", "needs a fit with groups"), ("wild", "'case', 'cluster' or 'residual'")):
         with pytest.raises(ValueError, match=says):
             ScalingLaw("morph").fit(runs).bootstrap(10, kind=kind)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="two groups"):
-        ScalingLaw("morph").fit(runs, groups=["a"] * len(runs)).bootstrap(10, kind="cluster")
 
 
 def test_few_clusters_make_intervals_wider() -> None:
@@ -150,3 +149,79 @@ def test_a_restored_law_is_the_same(law: ScalingLaw) -> None:
     assert again.objective_ == pytest.approx(law.objective_, rel=1e-12)
     assert again.coef_ == law.coef_
     assert again.refit(np.ones((1, 240))) == pytest.approx(law.theta_[None], abs=1e-9)
+
+
+def test_residuals_cover_what_they_say() -> None:
+    """Where a fit goes through some runs, what it leaves of the others is not what new runs would scatter by."""
+    inside = []
+    for seed in range(60):
+        columns, truth = shipped.made(seed, 40, noise=0.01)
+        draws = ScalingLaw("chinchilla").fit(columns).bootstrap(150, seed=seed, kind="residual")
+        inside += [draws.interval(name)[0] <= truth[name] <= draws.interval(name)[1] for name in ("alpha", "beta")]
+    assert np.mean(inside) >= 0.91
+
+
+def test_runs_without_weight_are_not_there() -> None:
+    runs = shipped.gemstones("cool_end")
+    names = runs.columns["run_name"]
+    weights = np.array([0.0 if name in sorted(set(names))[:4] else 1.0 for name in names])
+    kept = runs.take(weights > 0)
+    law = ScalingLaw("morph").fit(runs, weights, groups="run_name")
+    alone = ScalingLaw("morph").fit(kept, groups="run_name")
+    assert law.without_groups_ is not None
+    assert alone.without_groups_ is not None
+    assert law.without_groups_.shape == alone.without_groups_.shape
+    for kind in ("case", "cluster"):
+        one, other = (of.bootstrap(20, kind=kind) for of in (law, alone))  # type: ignore[arg-type]
+        assert one.units == other.units
+        assert one.values == pytest.approx(other.values, rel=1e-3, abs=1e-9)
+    assert law.profile("alpha") == pytest.approx(alone.profile("alpha"), rel=1e-2)
+
+
+def test_groups_of_one_value_are_refused() -> None:
+    columns, _ = shipped.made(0, 40)
+    for law in ("chinchilla", "auto"):
+        with pytest.raises(NotIdentifiable, match="groups is '0.0' in all runs"):
+            ScalingLaw(law).fit(columns, groups=np.zeros(40))
+    groups = np.array(["a"] * 39 + ["b"])
+    with pytest.raises(NotIdentifiable, match="'a' in all runs"):
+        ScalingLaw("chinchilla").fit(columns, sample_weight=(groups == "a").astype(float), groups=groups)
+
+
+def grouped(seed: int, groups: int, each: int = 10) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, float]]:
+    """Checkpoints of models whose residuals are of one size for all of a model, but a fifth of it."""
+    truth = {"E": 1.8, "A": 400.0, "B": 2000.0, "alpha": 0.34, "beta": 0.37}
+    rng = np.random.default_rng(seed)
+    n = np.repeat(np.exp(rng.uniform(np.log(1e7), np.log(1e10), groups)), each)
+    d = n * np.tile(np.geomspace(2, 200, each), groups)
+    of = np.repeat(np.arange(groups), each)
+    noise = rng.normal(0, 0.01, groups)[of] + rng.normal(0, 0.002, len(n))
+    loss = truth["E"] + truth["A"] * n ** -truth["alpha"] + truth["B"] * d ** -truth["beta"]
+    return {"n_params": n, "n_tokens": d, "loss": loss * np.exp(noise)}, of, truth
+
+
+def test_profiles_of_groups_cover() -> None:
+    inside = []
+    for seed in range(20):
+        columns, of, truth = grouped(seed, 10)
+        law = ScalingLaw("chinchilla").fit(columns, groups=of)
+        for name in ("E", "alpha"):
+            low, high = law.profile(name)
+            inside.append(low <= truth[name] <= high)
+    assert np.mean(inside) >= 0.9
+
+
+def test_profiles_of_hardly_more_groups_than_coefficients_are_refused() -> None:
+    columns, of, _ = grouped(1, 7)
+    with pytest.raises(NotIdentifiable, match="needs 8 groups or more, got 7"):
+        ScalingLaw("chinchilla").fit(columns, groups=of).profile("E")
+
+
+def test_profiles_stay_within_bounds() -> None:
+    runs = shipped.chinchilla()
+    law = ScalingLaw("chinchilla", bounds={"E": (1.9, 2.0)}).fit(runs)
+    low, high = law.profile("E")
+    assert law.coef_["E"] == pytest.approx(1.9)
+    assert low == 1.9 < high <= 2.0
+    low, high = ScalingLaw("chinchilla", bounds={"E": (1.81, 1.82)}).fit(runs).profile("E")
+    assert (low, high) == (1.81, 1.82)

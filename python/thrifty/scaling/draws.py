@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from thrifty.scaling.groups import numbered
+from thrifty.scaling.groups import weighed
 from thrifty.stats import bootstrap, philox
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ __all__ = ["Draws", "drawn"]
 NUMBERS, BLOCK = 1 << 23, 64
 #: Position of the generator that residuals are drawn from, which no block of runs has.
 RESIDUAL = 1 << 40
+#: What a run leaves to the others, at least.
+LEAST = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,8 @@ class Draws:
 
         With few groups quantiles lie too near to the estimate: those of ``cluster`` are moved away from it (of
         coefficients that can't be below 0, their logs) by what Student's t with groups - 1 degrees of freedom is wider
-        than the normal law, and by the root of groups / (groups - 1).
+        than the normal law, and by the root of groups / (groups - 1); those of
+        ``residual`` by what Student's t with runs - coefficients degrees is wider.
 
         Raises
         ------
@@ -82,9 +85,9 @@ class Draws:
             raise ValueError(f"level: a share between 0 and 1 is needed, got {level}")
         at = self.names.index(name)
         low, high = np.quantile(self.values[:, at], [(1 - level) / 2, (1 + level) / 2]).tolist()
-        if self.kind != "cluster":
+        wider, middle = self._wider(level), float(self.estimate[at])
+        if wider == 1:
             return low, high
-        wider, middle = _wider(self.units, level), float(self.estimate[at])
         if self.positive[at] and min(low, middle) > 0:
             low, high = (middle * (end / middle) ** wider for end in (low, high))
             return low, high
@@ -96,15 +99,18 @@ class Draws:
             raise ValueError(f"level: a share between 0 and 1 is needed, got {level}")
         logs, middle = law.logs_at(runs, self.theta), law.logs_at(runs)[0]
         low, high = np.quantile(logs, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        wider = _wider(self.units, level) if self.kind == "cluster" else 1.0
+        wider = self._wider(level)
         return np.exp(middle + wider * (low - middle)), np.exp(middle + wider * (high - middle))
 
 
-def _wider(groups: int, level: float) -> float:
-    from scipy.special import ndtri, stdtrit
+    def _wider(self, level: float) -> float:
+        from scipy.special import ndtri, stdtrit
 
-    share = (1 + level) / 2
-    return float(stdtrit(groups - 1, share) / ndtri(share)) * math.sqrt(groups / (groups - 1))
+        if self.kind == "case":
+            return 1.0
+        share, cluster = (1 + level) / 2, self.kind == "cluster"
+        freedom = self.units - 1 if cluster else max(self.units - len(self.names), 1)
+        return float(stdtrit(freedom, share) / ndtri(share)) * (math.sqrt(self.units / freedom) if cluster else 1.0)
 
 
 def drawn(law: ScalingLaw, n: int, seed: int, kind: Literal["case", "cluster", "residual"], threads: int = 0) -> Draws:
@@ -112,13 +118,11 @@ def drawn(law: ScalingLaw, n: int, seed: int, kind: Literal["case", "cluster", "
     if kind not in ("case", "cluster", "residual"):
         raise ValueError(f"kind: 'case', 'cluster' or 'residual' is needed, got {kind!r}")
     rows = len(law.runs_)
-    groups = None
-    units = rows
+    part = weighed(law.groups_ if kind == "cluster" else None, law.weights_)
+    units = int(part.max()) + 1
     if kind == "cluster":
         if law.groups_ is None:
             raise ValueError("kind: 'cluster' needs a fit with groups")
-        groups = numbered(law.groups_)
-        units = int(groups.max()) + 1
         if units < 2:
             raise ValueError("kind: 'cluster' needs two groups of runs or more")
     if n < 1 or threads < 0:
@@ -126,7 +130,7 @@ def drawn(law: ScalingLaw, n: int, seed: int, kind: Literal["case", "cluster", "
     few = min(n, max(NUMBERS // rows, BLOCK))
     theta = np.concatenate(
         [
-            _refits(law, min(few, n - first), rows, groups, seed, first // few, threads, residual=kind == "residual")
+            _refits(law, min(few, n - first), part, seed, first // few, threads, residual=kind == "residual")
             for first in range(0, n, few)
         ]
     )
@@ -138,8 +142,7 @@ def drawn(law: ScalingLaw, n: int, seed: int, kind: Literal["case", "cluster", "
 def _refits(
     law: ScalingLaw,
     n: int,
-    rows: int,
-    groups: NDArray[np.int64] | None,
+    part: NDArray[np.int64],
     seed: int,
     stream: int,
     threads: int,
@@ -147,13 +150,31 @@ def _refits(
     residual: bool,
 ) -> Values:
     """Refit to as many draws as are held in memory at once."""
+    rows, kept = len(part), np.flatnonzero(part >= 0)
     if not residual:
+        groups = None if int(part.max()) + 1 == len(kept) else part[kept]
         counts = bootstrap(
-            lambda counts: counts.T, rows, resamples=n, clusters=groups, seed=seed, stream=stream, threads=threads
+            lambda counts: counts.T, len(kept), resamples=n, clusters=groups, seed=seed, stream=stream, threads=threads
         )
+        if len(kept) < rows:
+            some, counts = counts, np.zeros((n, rows))
+            counts[:, kept] = some
         return law.refit(counts, threads=threads)
-    told = law.loss_at(law.runs_)
-    away = np.log(law.runs_.loss / told)  # type: ignore[operator]
-    away *= math.sqrt(rows / max(rows - len(law.theta_), 1))
-    draws = philox(seed, stream, RESIDUAL).integers(0, rows, (n, rows))
+    told, away = law.loss_at(law.runs_), _residuals(law, kept)
+    draws = philox(seed, stream, RESIDUAL).integers(0, len(away), (n, rows))
     return law.refit(np.ones((n, rows)), told * np.exp(away[draws]), threads=threads)
+
+
+def _residuals(law: ScalingLaw, kept: NDArray[np.int64]) -> Values:
+    """Return log residuals as they would be of runs that a fit has not seen.
+
+    Each is over the root of what its run leaves to the others (Davison and Hinkley 1997, section 6.2.3). Huber's fit
+    goes through as many runs as it has coefficients, whose residuals are none.
+    """
+    told, free = law.loss_at(law.runs_)[kept], law.free_
+    away = np.log(law.runs_.loss[kept] / told)  # type: ignore[index]
+    weights = law.weights_[kept] * (told**2 if law.loss == "lsq" else 1.0)
+    basis, _ = np.linalg.qr(law.gradient(law.runs_)[kept][:, free] * np.sqrt(weights)[:, None])
+    through = int(free.sum()) if law.loss == "huber_log" else 0
+    seen = np.sort(np.argsort(np.abs(away), kind="stable")[through:])
+    return np.asarray(away / np.sqrt(np.maximum(1.0 - (basis**2).sum(1), LEAST)))[seen]

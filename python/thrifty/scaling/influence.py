@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from thrifty.scaling.groups import numbered
+from thrifty.scaling.groups import weighed
+from thrifty.scaling.law import refits
 from thrifty.scaling.runs import Runs
 
 if TYPE_CHECKING:
@@ -23,7 +25,9 @@ __all__ = ["Influence", "influence"]
 
 #: A residual is far at so many standard deviations (by the median's), a move at so many of all moves.
 FAR = 5.0
-#: Refits at most; of more runs only those with the largest residuals are left out.
+#: Numbers that are held at once.
+NUMBERS = 1 << 22
+#: Fits at most; of more runs only those with the largest residuals are left out.
 MOST = 2000
 
 
@@ -45,6 +49,8 @@ class Influence:
         Largest residual (nats) of the rows in a fit without them, in robust standard deviations of all residuals.
     flagged : bool[k]
         Runs that deserve a look: no other is so far from the law, or moves it so much.
+    refitted : bool
+        Whether fits without them were made; of very many runs they are one Newton step.
     """
 
     rows: tuple[tuple[int, ...], ...]
@@ -53,6 +59,7 @@ class Influence:
     coefficients: Values
     residual: Values
     flagged: NDArray[np.bool_]
+    refitted: bool = True
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -63,7 +70,11 @@ class Influence:
             if flag
         ]
         rest = len(said) - 5
-        return (*said[:5], f"{rest} more runs are as far from the law") if rest > 0 else tuple(said)
+        if rest > 0:
+            said = [*said[:5], f"{rest} more runs are as far from the law"]
+        if said and not self.refitted:
+            said.append("of so many runs, what each moves is one Newton step from the fit and no fit of its own")
+        return tuple(said)
 
 
 def influence(law: ScalingLaw, target: Runs | Mapping[str, Any] | None = None) -> Influence:
@@ -91,19 +102,19 @@ def influence(law: ScalingLaw, target: Runs | Mapping[str, Any] | None = None) -
     residuals = runs.loss - law.loss_at(runs)  # type: ignore[operator]
     counted = np.flatnonzero(law.weights_ > 0)
     unit = max(float(np.median(np.abs(residuals[counted]))) / 0.6745, 1e-12)
-    groups = np.arange(len(runs)) if law.groups_ is None else numbered(law.groups_)
-    parts = [np.flatnonzero((groups == g) & (law.weights_ > 0)) for g in dict.fromkeys(groups[counted].tolist())]
+    part = weighed(law.groups_, law.weights_)
+    order = np.argsort(part, kind="stable")[len(runs) - len(counted) :]
+    parts = np.split(order, np.flatnonzero(np.diff(part[order])) + 1)
     if len(parts) > MOST:
         parts.sort(key=lambda rows: -float(np.abs(residuals[rows]).max()))
         parts = parts[:MOST]
-    weights = np.ones((len(parts), len(runs)))
+    part = np.full(len(runs), -1, np.int64)
     for i, rows in enumerate(parts):
-        weights[i, rows] = 0.0
-    theta = law.refit(weights)
+        part[rows] = i
+    theta = law.without(part)
     aim = runs.take([int(np.argmax(runs.n_params * runs.n_tokens))]) if target is None else Runs.of(target)
     moved = (law.logs_at(aim, theta) - np.log(law.loss_at(aim))).mean(1)
-    away = runs.loss - np.exp(law.logs_at(runs, theta))
-    residual = np.array([a[rows][np.argmax(np.abs(a[rows]))] for a, rows in zip(away, parts, strict=True)]) / unit
+    residual = _farthest(law, parts, theta) / unit
     deviation = np.sqrt(np.maximum(np.diag(law.scatter_.covariance), 1e-300))
     usual = max(float(np.median(np.abs(moved))) / 0.6745, 1e-12)
     flagged = (
@@ -117,7 +128,22 @@ def influence(law: ScalingLaw, target: Runs | Mapping[str, Any] | None = None) -
         ((theta - law.theta_) / deviation)[order],
         residual[order],
         flagged[order],
+        refits(len(parts), len(runs)),
     )
+
+
+def _farthest(law: ScalingLaw, parts: list[NDArray[np.int64]], theta: Values) -> Values:
+    """Return the largest residual of the rows of each part by coefficients of its own, (k,)."""
+    out = []
+    some = max(int(math.sqrt(NUMBERS / max(map(len, parts)))), 1)
+    for first in range(0, len(parts), some):
+        block = parts[first : first + some]
+        rows = np.concatenate(block)
+        at = np.repeat(np.arange(len(block)), [len(one) for one in block])
+        told = np.exp(law.logs_at(law.runs_.take(rows), theta[first : first + some]))[at, np.arange(len(rows))]
+        away = law.runs_.loss[rows] - told  # type: ignore[index]
+        out += [away[at == i][np.argmax(np.abs(away[at == i]))] for i in range(len(block))]
+    return np.array(out)
 
 
 def _label(law: ScalingLaw, rows: NDArray[np.int64]) -> str:

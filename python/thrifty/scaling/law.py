@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from thrifty.errors import NotIdentifiable
 from thrifty.scaling.draws import Draws, drawn
 from thrifty.scaling.fitting.certificate import certify
 from thrifty.scaling.fitting.fitter import fitted
-from thrifty.scaling.fitting.identify import check_condition, check_runs
+from thrifty.scaling.fitting.identify import SPARE, check_condition, check_runs
 from thrifty.scaling.fitting.limits import limits
 from thrifty.scaling.fitting.measure import Measure
 from thrifty.scaling.fitting.refits import refit
-from thrifty.scaling.fitting.spread import spread
-from thrifty.scaling.groups import labelled, numbered
+from thrifty.scaling.fitting.spread import Bowl
+from thrifty.scaling.groups import check_groups, labelled, numbered
 from thrifty.scaling.intervals import point
 from thrifty.scaling.laws.form import Form
 from thrifty.scaling.laws.named import named
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ScalingLaw"]
 
+#: Numbers, parts times runs, up to which fits without parts are fitted again; so few parts always are.
+REFITTED, FEW = 1 << 23, 20
 PARAMS = ("law", "loss", "delta", "tie", "bounds")
 #: Huber's delta where none is given (Hoffmann et al. 2022).
 USUAL = 1e-3
@@ -129,6 +132,9 @@ class ScalingLaw(Predicting):
         ValueError
             Where a column is missing or a value is none.
         """
+        if groups is not None:
+            runs = Runs.of(runs)
+            _check_groups(groups, runs, _weights(sample_weight, len(runs)))
         if self.law == "auto":
             return self._chosen(runs, sample_weight, groups, progress)
         self.fit_unchecked(runs, sample_weight, groups)
@@ -316,21 +322,56 @@ class ScalingLaw(Predicting):
         ------
         ValueError
             When there is no such name, or the level is not between 0 and 1.
+        NotIdentifiable
+            When there are hardly more groups than coefficients: what they have in common takes up what they scatter.
         """
-        inverse, covariance = self._spread()
-        units = len(set(self.groups_)) if self.groups_ is not None else int((self.weights_ > 0).sum())
-        degrees = max(units - (1 if self.groups_ is not None else len(self.theta_)), 1)
+        if name not in self.form_.names:
+            raise ValueError(f"name: {name!r} is none of {', '.join(self.form_.names)}")
+        if not 0 < level < 1:
+            raise ValueError(f"level: a share between 0 and 1 is needed, got {level}")
+        direction = self._scale.matrix[self.form_.names.index(name)]
+        inverse, covariance = self._bowl().inverse, self.covariance()
+        seen, told = float(direction @ covariance @ direction), float(direction @ inverse @ direction)
+        freedom = float(self.scatter_.variances(direction[None])[1][0])
+        theta = self.without_groups_
+        if theta is not None:
+            few = int(self.free_.sum()) + SPARE
+            if len(theta) < few:
+                raise NotIdentifiable(
+                    f"a profile of {name} needs {few} groups or more, got {len(theta)}: add trainings, or take interval"
+                )
+            ends = theta @ direction
+            seen, freedom = max(seen, (len(ends) - 1) * float(ends.var())), min(freedom, len(ends) - 1.0)
+        if not told > 0:
+            seen, told = float(np.trace(covariance)), float(np.trace(inverse))
         parts = self._scale, self._measure, self.runs_, self.weights_, self.theta_
-        return profiled(*parts, inverse, covariance, degrees, name, level)
+        return profiled(*parts, told, seen, freedom, name, level)
 
     def covariance(self) -> Values:
-        """Return the covariance of ``theta_`` by derivatives, groups counting as one each, float64[p, p]."""
-        return self._spread()[1]
+        """Return the covariance of ``theta_`` by derivatives, float64[p, p]; see :mod:`thrifty.scaling.scatter`."""
+        return self.scatter_.covariance
 
-    def _spread(self) -> tuple[Values, Values]:
+    def without(self, part: NDArray[np.int64]) -> Values:
+        """Return ``theta_`` without the runs of each part, float64[k, p].
+
+        Where that is more than :data:`REFITTED` numbers, and there are more parts than :data:`FEW`, it is not fitted
+        again but one Newton step.
+
+        Parameters
+        ----------
+        part : int64[n]
+            Numbers from 0; -1: a run that is always there.
+        """
+        count, n = int(part.max()) + 1, len(part)
+        if not refits(count, n):
+            return self._bowl().without(part)
+        some = max(REFITTED // n, 1)
+        blocks = [np.arange(first, min(first + some, count)) for first in range(0, count, some)]
+        return np.concatenate([self.refit(part != block[:, None]) for block in blocks])
+
+    def _bowl(self) -> Bowl:
         targets = self._measure.targets(_losses(self.runs_))
-        of = None if self.groups_ is None else numbered(self.groups_)
-        return spread(self._surface, self._measure, self.theta_, targets, self.weights_, self._limits, of)
+        return Bowl(self._surface, self._measure, self.theta_, targets, self.weights_, self._limits)
 
     def score(self, runs: Runs | Mapping[str, Any], within: Sequence[str] | None = None) -> dict[str, float]:
         """Return how well the law tells losses of runs, as :meth:`predict` does.
@@ -369,6 +410,17 @@ class ScalingLaw(Predicting):
         plain = {name: p.default for name, p in inspect.signature(type(self)).parameters.items()}
         given = {name: value for name, value in self.get_params().items() if name == "law" or value != plain[name]}
         return f"ScalingLaw({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+
+def refits(count: int, rows: int) -> bool:
+    """Whether so many parts are left out of so many rows by fitting again."""
+    return count <= FEW or count * rows <= REFITTED
+
+
+def _check_groups(groups: str | ArrayLike, runs: Runs, weights: Values) -> None:
+    labels = labelled(groups, runs)
+    assert labels is not None
+    check_groups(labels, weights, groups if isinstance(groups, str) else "groups")
 
 
 def _measure(loss: str, delta: float) -> Measure:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from thrifty.scaling.groups import numbered
+from thrifty.scaling.groups import weighed
 from thrifty.scaling.intervals import coefficient_interval, point, predicted
 from thrifty.scaling.laws.surface import Surface
 from thrifty.scaling.runs import Runs
@@ -110,6 +110,10 @@ class Predicting:
         """See :class:`ScalingLaw`."""
         raise NotImplementedError
 
+    def without(self, part: NDArray[np.int64]) -> Values:
+        """See :class:`ScalingLaw`."""
+        raise NotImplementedError
+
     def unsaid(self) -> None:
         """Forget what was said of another fit."""
         self.surprise_, self.shifts_, self.rivals_, self.choice_, self.advice_ = {}, None, (), (), ()
@@ -137,10 +141,11 @@ class Predicting:
 
     @property
     def without_groups_(self) -> Values | None:
-        """``theta_`` without each of the groups, (groups, p); None where there are no groups, or one."""
-        if self._without is None and self.groups_ is not None and len(set(self.groups_)) > 1:
-            group = numbered(self.groups_)
-            self._without = self.refit(group != np.arange(group.max() + 1)[:, None])
+        """``theta_`` without each of the groups that weigh something, (groups, p); None where that are not two."""
+        if self._without is None and self.groups_ is not None:
+            group = weighed(self.groups_, self.weights_)
+            if group.max() > 0:
+                self._without = self.without(group)
         return self._without
 
     def predict(

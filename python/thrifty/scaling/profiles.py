@@ -36,9 +36,9 @@ def profiled(
     runs: Runs,
     weights: Values,
     theta: Values,
-    inverse: Values,
-    covariance: Values,
-    degrees: int,
+    told: float,
+    seen: float,
+    degrees: float,
     name: str,
     level: float,
 ) -> tuple[float, float]:
@@ -46,15 +46,16 @@ def profiled(
 
     Twice what the sum rises, over its noise, is compared with the square of Student's t (Venzon and Moolgavkar 1988).
     The noise is how much larger the coefficient's variance is than the inverse of second derivatives has it, so that
-    residuals need not be alike, nor independent within groups.
+    residuals need not be independent within groups. Past the ends of a fit without bounds a linear coefficient may as
+    well be 0, or of any size.
 
     Parameters
     ----------
     scale, measure, runs, weights, theta
         Of the fit.
-    inverse, covariance : float64[p, p]
-        What :func:`~thrifty.scaling.fitting.spread.spread` gave.
-    degrees : int
+    told, seen : float
+        The coefficient's variance by second derivatives, and by what residuals scatter.
+    degrees : float
         Of Student's t.
     name, level : str, float
         Which coefficient, and how sure.
@@ -62,10 +63,6 @@ def profiled(
     from scipy.special import stdtrit
 
     form = scale.form
-    if name not in form.names:
-        raise ValueError(f"name: {name!r} is none of {', '.join(form.names)}")
-    if not 0 < level < 1:
-        raise ValueError(f"level: a share between 0 and 1 is needed, got {level}")
     at, linear = form.names.index(name), name in form.linear
     # Where the columns beside a coefficient are not centred it is one of those that are fitted.
     plain = Scale(form, scale.centre | dict.fromkeys(form.beside(name), 0.0))
@@ -77,10 +74,7 @@ def profiled(
     low, high = limits(plain, columns, losses)
     best = plain.theta(scale.coefficients(theta))
     least, here, _ = descend(surface, measure, best[None], targets, weights, (low, high))
-    row = scale.matrix[at]
-    variance = float(row @ covariance @ row)
-    one, two = (row @ covariance @ row, row @ inverse @ row) if variance > 0 else map(np.trace, (covariance, inverse))
-    noise = float(one / two)
+    noise = max(seen / max(told, 1e-300), 1e-300)
     worst = float(stdtrit(degrees, (1 + level) / 2))
 
     def held(value: float, begin: Values) -> tuple[float, Values]:
@@ -90,12 +84,17 @@ def profiled(
         found, there, _ = descend(surface, measure, begin[None], targets, weights, ends)
         return math.sqrt(max(2 * float(there.value[0] - here.value[0]), 0.0) / noise), found[0]
 
-    step = worst * max(math.sqrt(max(variance, 0.0)), 1e-4)
+    step = worst * max(math.sqrt(seen), 1e-4)
     ends = []
     for side, limit in ((-1.0, float(low[at])), (1.0, float(high[at]))):
         end = _end(held, least[0], float(least[0, at]), side * step, limit, worst)
         past = side * (limit - end) <= 0
-        ends.append((0.0 if side < 0 else math.inf) if linear and past else math.exp(end) if linear else end)
+        if not linear:
+            ends.append(end)
+        elif past:
+            ends.append(form.bounds.get(name, (0.0, math.inf))[int(side > 0)])
+        else:
+            ends.append(math.exp(end))
     return ends[0], ends[1]
 
 

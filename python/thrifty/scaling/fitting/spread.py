@@ -1,4 +1,4 @@
-"""How far fitted coefficients may be from what they estimate, by derivatives alone."""
+"""What second derivatives tell of a fit: how far coefficients may move, and where it goes without some runs."""
 
 from __future__ import annotations
 
@@ -14,44 +14,75 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float64]
 
-__all__ = ["spread"]
+__all__ = ["Bowl"]
 
-#: What a run leaves to the others of its own fit, at least.
+#: What runs leave to the others of their own fit, at least.
 LEAST = 0.1
+#: Parts that are taken away at once.
+BLOCK = 1 << 15
 
 
-def spread(
-    surface: Surface,
-    measure: Measure,
-    theta: Values,
-    targets: Values,
-    weights: Values,
-    bounds: tuple[Values, Values],
-    groups: NDArray[np.int64] | None = None,
-) -> tuple[Values, Values]:
-    """Return the inverse of second derivatives and the covariance of fitted coefficients, (p, p) each.
+class Bowl:
+    """A fit's sum near its least, as a quadratic; coefficients at their bounds are held.
 
-    That is the inverse on both sides of the scores' own (Huber 1967), each over what its run does not pull the fit
-    towards itself (MacKinnon and White 1985). Runs of one group (numbers from 0) count as one. Coefficients at their
-    bounds have none.
+    Parameters
+    ----------
+    surface, measure, theta, weights
+        Of the fit.
+    targets : float64[n]
+    bounds : (float64[p], float64[p])
     """
-    point = surface.at(theta[None])
-    _, first, second, _ = measure.rows(point.log, targets, weights)
-    if measure.kind == "huber_log":
-        second = weights * measure.inside(point.log[0] - targets, weights)[None]
-    slope = point.slopes()[0]
-    bend = point.derivatives(first, second)[1][0]
-    bend[surface.linear, surface.linear] -= (slope @ first[0])[surface.linear]
-    free = np.flatnonzero((theta > bounds[0]) & (theta < bounds[1]))
-    inverse = np.zeros((len(theta), len(theta)))
-    inverse[np.ix_(free, free)] = np.linalg.pinv(bend[np.ix_(free, free)], hermitian=True)
-    scores = (slope * first[0]).T
-    if groups is None:
-        pull = np.einsum("pn,pq,qn->n", slope, inverse, slope) * second[0]
-        scores /= np.maximum(1.0 - pull, LEAST)[:, None]
-        more = 1.0
-    else:
-        summed = np.zeros((int(groups.max()) + 1, len(theta)))
-        np.add.at(summed, groups, scores)
-        scores, more = summed, len(summed) / max(len(summed) - 1, 1)
-    return inverse, more * (inverse @ (scores.T @ scores) @ inverse)
+
+    def __init__(
+        self,
+        surface: Surface,
+        measure: Measure,
+        theta: Values,
+        targets: Values,
+        weights: Values,
+        bounds: tuple[Values, Values],
+    ) -> None:
+        point = surface.at(theta[None])
+        _, first, second, _ = measure.rows(point.log, targets, weights)
+        if measure.kind == "huber_log":
+            second = weights * measure.inside(point.log[0] - targets, weights)[None]
+        slope = point.slopes()[0]
+        bend = point.derivatives(first, second)[1][0]
+        bend[surface.linear, surface.linear] -= (slope @ first[0])[surface.linear]
+        self.theta, self.bounds = theta, bounds
+        self.free = np.flatnonzero((theta > bounds[0]) & (theta < bounds[1]))
+        self.slope, self.first, self.second = slope[self.free], first[0], second[0]
+        self.bend = bend[np.ix_(self.free, self.free)]
+
+    @property
+    def inverse(self) -> Values:
+        """Inverse of second derivatives, (p, p); 0 of what is held."""
+        out = np.zeros((len(self.theta), len(self.theta)))
+        out[np.ix_(self.free, self.free)] = np.linalg.pinv(self.bend, hermitian=True)
+        return out
+
+    def without(self, part: NDArray[np.int64]) -> Values:
+        """Return coefficients (k, p) that one Newton step leads to without the runs of each part (n,), from 0; -1: none.
+
+        The second derivatives are those without them, too (Pregibon 1981).
+        """
+        known = part >= 0
+        part, slope = part[known], self.slope[:, known]
+        first, second = self.first[known], np.maximum(self.second[known], 0.0)
+        count, size = int(part.max()) + 1, len(self.free)
+        values, vectors = np.linalg.eigh(self.bend)
+        # In these units second derivatives are 1.
+        unit = vectors / np.sqrt(np.maximum(values, max(values[-1], 1e-300) * 1e-13))
+        slope = unit.T @ slope
+        pulls = np.stack([np.bincount(part, row * first, count) for row in slope], 1)
+        taken = np.empty((count, size, size))
+        for i in range(size):
+            for j in range(i + 1):
+                taken[:, i, j] = taken[:, j, i] = np.bincount(part, slope[i] * slope[j] * second, count)
+        out = np.repeat(self.theta[None], count, axis=0)
+        for at in range(0, count, BLOCK):
+            some = slice(at, at + BLOCK)
+            shares, axes = np.linalg.eigh(taken[some])
+            along = np.einsum("kij,ki->kj", axes, pulls[some]) / np.maximum(1.0 - shares, LEAST)
+            out[some, self.free] += np.einsum("kij,kj->ki", axes, along) @ unit.T
+        return np.clip(out, *self.bounds)
