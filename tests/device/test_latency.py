@@ -158,7 +158,7 @@ def test_levels_rise_from_knot_to_knot() -> None:
 def test_host_and_card_overlap() -> None:
     """Small steps take what their host takes to launch them, large ones what the card takes; both are found."""
     one = law_of(ONE[-1], host=0.02, launches=0.2, layers=0.03, bytes_1=3e-7, cache=3e-7)
-    several = law_of(SEVERAL[-1], host=0.02, launches=0.2, layers=0.03, bytes_1=3e-7, cache=3e-7, operations=2e-9)
+    several = law_of(SEVERAL[-1], host=0.02, launches=0.2, layers=0.03, last=2e-7, before=3e-7, operations=2e-9)
     points = calls_to_time(4.0)
     profile = DeviceProfile.fit(times(points, one, several), device=DEVICE, backend="torch", dtype="f32")
     assert profile.one.form == ONE[-1]

@@ -23,7 +23,7 @@ LEVELED = ("layers", "cold", "rows", "cache", "bytes")
 """Columns that a name may follow by @ and MiB, where what one of them takes may change its slope."""
 NAMES = (
     "overhead", "host", "layers", "launches", "masked", "heads", "rows", "activations", "cache", "scores", "bytes",
-    "copies", "operations",
+    "copies", "operations", "last", "before",
 )  # fmt: skip
 FEW = "operations@"
 """Of calls of several rows: operations of up to so many rows, which take longer each."""
@@ -208,6 +208,9 @@ def amounts(calls: Calls, *, head: bool = True) -> dict[str, Any]:
         # Few rows are multiplied as one is; for more, libraries copy weights into panels first.
         "copies": numbers * size * np.clip(np.log2(n / 2) / 2, 0.0, 1.0),
         "operations": 2 * numbers * n + 4 * scores * c.width,
+        # What a card still reads when its host has launched all, and what it has read until then.
+        "last": (c.layer_matrix + out) * size,
+        "before": (c.layers - 1) * c.layer_matrix * size,
         "numbers": numbers,
         "layer_bytes": c.layer_matrix * size,
         "touched": (c.layers * c.layer_matrix + c.vocab * c.dim) * size + cache,

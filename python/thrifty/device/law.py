@@ -73,11 +73,15 @@ class Form:
             raise ValueError(f"groups: {sorted(set(grouped) - set(self.names))} are none of the names")
 
 
-def _several(names: tuple[str, ...], join: float, launched: bool = False) -> Form:
+def _several(names: tuple[str, ...], join: float) -> Form:
     groups = (tuple(n for n in names if n.startswith("bytes")), tuple(n for n in names if n.startswith("operations")))
-    if launched:
-        return Form((*HOST, "masked", *names), ((*HOST, "masked"), *groups), join)
     return Form(("overhead", *names), groups, join)
+
+
+def _launched() -> Form:
+    """Host and card overlap, but for what the host launches last, which the card begins when the host is done."""
+    host, memory = (*HOST, "masked"), ("layers", "cache", "before")
+    return Form((*host, "last", "activations", *memory, "operations"), (host, memory, ("operations",)), 8.0)
 
 
 ONE = (
@@ -103,7 +107,7 @@ SEVERAL = (
     _several(("masked", "heads", "scores", *LEVELED), 1.0),
     _several(("masked", "heads", "scores", *LEVELED), 8.0),
     _several(("masked", *PLAIN), 8.0),
-    _several(PLAIN, 8.0, launched=True),
+    _launched(),
 )
 
 
