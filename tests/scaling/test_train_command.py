@@ -124,7 +124,7 @@ def test_side_by_side(text: Path, straight: tuple[Path, dict[str, Any]], tmp_pat
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (("--context", "64"), "line 2: batch of|line 2: context of"),
+        (("--context", "64"), "context of .* is 32 there and 64 here"),
         (("--questions", "9"), "exam is '8 questions, seed 0'"),
         (("--held", "held.txt"), "held_sha256 is"),
     ],
