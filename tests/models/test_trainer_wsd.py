@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from tests.command import wait_for
-from thrifty.errors import ModelError, ResumeMismatch
+from thrifty.errors import FormatError, ModelError, ResumeMismatch
 from thrifty.models import Decoder, DecoderConfig, TrainSettings, train, train_branches
 from thrifty.models.schedule import falls_at, rate_of
 from thrifty.models.steps import GraphStep, captured, optimizers_of
@@ -171,6 +172,36 @@ def test_what_branches_refuse(tmp_path: Path) -> None:
         run(dataclasses.replace(SETTINGS, seed=4), checkpoint=path)
     with pytest.raises(ValueError, match="ask for longer ones, or remove"):
         run(lengths=LENGTHS[:1], checkpoint=path)
+
+
+def test_a_damaged_file_is_said_to_be(tmp_path: Path) -> None:
+    """Cut, changed, or made by something else: its name, and what to do."""
+    path = tmp_path / "trunk"
+    ends(decoder(), checkpoint=path, stop=path.exists)
+    sound = path.read_bytes()
+    content = torch.load(path, weights_only=True)
+
+    def refused() -> None:
+        for training in (
+            lambda: ends(decoder(), checkpoint=path),
+            lambda: train(decoder(), TEXT, SETTINGS, checkpoint=path),
+        ):
+            with pytest.raises(FormatError, match=r"trunk: can't be gone on from .*; remove it"):
+                training()
+
+    bad = [b"", b"text", sound[: len(sound) // 2], sound[:-30], b"PK" + bytes(100), pickle.dumps([1])]
+    # In the head, in what is pickled, among the weights, at the end.
+    for at in (0, 100, 500, len(sound) // 2, len(sound) - 40):
+        bad.append(sound[:at] + bytes(255 - x for x in sound[at : at + 30]) + sound[at + 30 :])
+    for data in bad:
+        path.write_bytes(data)
+        refused()
+    for name, value in (("step", -1), ("step", 10**9), ("step", "1"), ("rows", 1), ("random", []), ("model", {})):
+        torch.save(content | {name: value}, path)
+        refused()
+    for name in content:
+        torch.save({key: value for key, value in content.items() if key != name}, path)
+        refused()
 
 
 def test_what_a_graph_refuses() -> None:

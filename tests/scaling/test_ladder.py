@@ -114,3 +114,20 @@ def test_other_tables_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"run,\xff\n")
     with pytest.raises(DatasetError, match="byte 4 is no UTF-8"):
         table(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"something else, without an end",
+        b"a,b\n1,2\nhalf",
+        b"run,n_params,n_tokens,loss,data\na,1,2,3,other\nhalf",
+        b"run,n_params,n_tokens,loss,data\na,1\nhalf",
+    ],
+)
+def test_files_of_others_stay_as_they_are(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(content)
+    with pytest.raises((ResumeMismatch, DatasetError)):
+        table(path)
+    assert path.read_bytes() == content

@@ -6,13 +6,14 @@ import csv
 import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from thrifty.device import ModelShape
-from thrifty.errors import Infeasible, NotIdentifiable
+from thrifty.errors import Infeasible, MismatchError, NotIdentifiable, ResumeMismatch
 from thrifty.scaling import Rung, RunTable, climb, ladder, rungs_of, study, table_of
 from thrifty.scaling.study import Study, runs_of
 from thrifty.stats import philox
@@ -134,6 +135,62 @@ def test_what_a_study_refuses(tmp_path: Path) -> None:
         run(keep=0)
     with pytest.raises(Infeasible, match=r"no shape meets 0\.1 ms a token; the fastest, 5 x"):
         run(slo_ms=0.1, latency=milliseconds)
+
+
+def test_what_can_not_be_is_said_before_training(tmp_path: Path) -> None:
+    def refused(**how: object) -> None:
+        trainer = Lawful()
+        arguments = {"rungs": RUNGS, "targets": TARGETS, "law": "u_shape", "latency": milliseconds} | how
+        try:
+            study(trainer=trainer, table=table(tmp_path), **arguments)  # type: ignore[arg-type]
+        finally:
+            assert not trainer.asked
+
+    def slow(shape: ModelShape) -> float:
+        raise MismatchError("no such dtype")
+
+    with pytest.raises(MismatchError):
+        refused(latency=slow)
+    with pytest.raises(Infeasible):
+        refused(slo_ms=0.1)
+    with pytest.raises(ValueError, match="law: 'pareto' is none of"):
+        refused(law="pareto")
+    with pytest.raises(NotIdentifiable, match="the ladder is too small: the law u_shape has 7 coefficients"):
+        refused(rungs=RUNGS[:2])
+    with pytest.raises(NotIdentifiable, match="the ladder is too small"):
+        refused(rungs=RUNGS[:1], law="auto")
+    with pytest.raises(NotIdentifiable, match="the ladder is too small: n_params is the same in all runs"):
+        refused(rungs=RUNGS[:4], law="chinchilla")
+
+
+@pytest.mark.parametrize("change", [{"lr": 1e-3}, {"batch": 7}, {"context": 64}])
+def test_rungs_of_other_settings_are_refused(tmp_path: Path, change: dict[str, float]) -> None:
+    some = table(tmp_path)
+    assert climb(RUNGS[:2], Lawful(), some)
+    assert climb(RUNGS[:2], Lawful(), table(tmp_path))
+    trainer = Lawful()
+    other = replace(RUNGS[1], **change)  # type: ignore[arg-type]
+    with pytest.raises(ResumeMismatch, match=rf"line 5: {next(iter(change))} of {other.name} is"):
+        climb((RUNGS[0], other), trainer, table(tmp_path))
+    with pytest.raises(ResumeMismatch, match="line 5"):
+        study(RUNGS, (other,), trainer, table(tmp_path), law="u_shape")
+    assert not trainer.asked
+
+
+def test_a_study_says_what_its_fit_says(tmp_path: Path) -> None:
+    class Flat(Lawful):
+        @staticmethod
+        def loss(rung: Rung, tokens: int) -> float:
+            return 2.0 + philox(zlib.crc32(rung.name.encode()), 0, tokens).normal() * 1e-3
+
+    found = study(RUNGS, TARGETS, Flat(), table(tmp_path), law="chinchilla_tied")
+    assert found.law is not None
+    assert found.law.certificate_.notes
+    assert set(found.law.certificate_.notes) <= set(found.notes)
+    (tmp_path / "auto").mkdir()
+    found = study(RUNGS, TARGETS, Lawful(), table(tmp_path / "auto"), law="auto")
+    assert found.law is not None
+    assert set(found.law.advice_) <= set(found.notes)
 
 
 def test_rungs_that_climb_together_take_turns(tmp_path: Path) -> None:

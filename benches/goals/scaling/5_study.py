@@ -10,9 +10,11 @@ resume: a training that is stopped now and then, and gone on with, comes to the 
 
 --out is a folder: rows.csv gets each row as it comes, files.csv has the files, card.json what else was measured; the
 same command goes on from there, and where there is no card it judges what a card left. --seconds is for all of the
-command, which stops in time. --toy yes is small and for a CPU. --novels is their folder.
+command, which stops in time. --toy yes is small and for a CPU. --novels is their folder. --rows is a file of rows that
+an empty --out begins with: what has its row is not trained, so that of a ladder's only the targets are.
 
---planted asks the law of a tenth of the bytes that the targets saw.
+--planted counts half of the ladder's rows, asks the law of a tenth of the bytes that the targets saw, takes the deepest
+shape for the chosen one, and changes a weight where a training was stopped; each part that is there must catch it.
 """
 
 from __future__ import annotations
@@ -20,13 +22,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -37,6 +40,7 @@ from rows import Goal
 from cases.bytes_of_python import read
 from cases.pace import Pace
 from cases.serving import Server, Sizes, weights
+from cases.told import Nobody, tell_once
 from thrifty.exam import continuations
 from thrifty.models import TrainSettings, train_branches
 from thrifty.models.evaluate import log_likelihoods
@@ -47,8 +51,6 @@ from thrifty.scaling.study import candidates
 from thrifty.stats import philox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from thrifty.device import ModelShape
     from thrifty.scaling import Rung, Study
 
@@ -65,6 +67,7 @@ goal = Goal(
         "out": str(Path(tempfile.gettempdir()) / "scaling_study"),
         "toy": "no",
         "novels": "",
+        "rows": "",
     },
 )
 TOY, DEVICE = goal.options["toy"] == "yes", goal.options["device"]
@@ -81,6 +84,8 @@ if TOY:
     CONTEXT, SIZES, TARGET, SHAPES, HELD = 64, (1_500, 2_500, 4_000, 6_500), 12_000, 2, 60_000
     RATIOS, TARGET_RATIOS = (3.0, 16.0), (3.0, 16.0)
 OUT.mkdir(parents=True, exist_ok=True)
+if goal.options["rows"] and not (OUT / "rows.csv").exists():
+    shutil.copyfile(goal.options["rows"], OUT / "rows.csv")
 
 
 def say(text: str) -> None:
@@ -173,19 +178,25 @@ def predicted(so_far: Study) -> None:
         for one in so_far.candidates
     ]
     assert so_far.law is not None
-    known = {"when": time.time(), "law": so_far.law.name_, "coefficients": so_far.law.coef_, "told": losses}
-    if not JUDGE:
-        (OUT / "told.json").write_text(json.dumps(known, indent=1) + "\n")
+    tell_once(OUT / "told.json", {"law": so_far.law.name_, "coefficients": so_far.law.coef_, "told": losses})
     say(f"law {so_far.law.name_}: {so_far.law.coef_}")
     for one in losses:
         say(f"told: {one}")
 
 
-class Nobody:
-    """Trains nothing."""
-
-    def __call__(self, rung: Rung, lengths: Any) -> Iterator[Any]:
-        return iter(())
+def stopped_losses(sound: RungTrainer, rung: Rung, spoil: bool) -> list[float]:
+    """Losses of a training that is stopped now and then, and gone on with; after a weight was changed, if asked."""
+    found: list[float] = []
+    looks = iter(philox(goal.seed).random(100_000) < 0.3)
+    with tempfile.TemporaryDirectory() as folder:
+        stopped = replace(sound, stop=lambda: bool(next(looks)), folder=Path(folder))
+        while len(found) < len(rung.lengths):
+            found += [row["loss"] for row in stopped(rung, rung.lengths[len(found) :]) if row]
+            for path in Path(folder).glob("*.trunk") if spoil else ():
+                content = torch.load(path, weights_only=True)
+                content["model"]["embed.weight"][0, 0] += 1
+                torch.save(content, path)
+    return found
 
 
 trainer: Any = Nobody()
@@ -240,19 +251,37 @@ found = study(
 for note in found.notes:
     say(note)
 
+caught: dict[str, bool] = {}
+
+
+def judge(name: str, *figure: Any, unit: str = "") -> None:
+    """Keep a row, and whether its part has one that fails."""
+    part = name.partition("/")[0]
+    caught[part] = not goal.row(name, *figure, unit, WHERE) or caught.get(part, False)
+
+
+def end() -> NoReturn:
+    """End; a fault was planted in each part, so each must have caught it."""
+    if goal.planted and not all(caught.values()):
+        sys.exit(f"planted fault NOT caught by {', '.join(part for part, by in caught.items() if not by)}")
+    goal.end()
+
+
 if goal.wants("ladder"):
     known = {rung.name for rung in rungs}
     there = [row for row in table.rows if row["run"] in known]
-    goal.row("ladder/rows", "rows of the ladder", ">= 40", len(there), where=WHERE)
+    if goal.planted:
+        there = there[: len(there) // 2]
+    judge("ladder/rows", "rows of the ladder", ">= 40", len(there))
     seeds: dict[str, set[str]] = {}
     for row in there:
         seeds.setdefault(row["run"].rsplit("-s", 1)[0], set()).add(row["seed"])
-    goal.row("ladder/seeds", "shapes with 3 seeds", ">= 3", sum(len(s) >= 3 for s in seeds.values()), where=WHERE)
+    judge("ladder/seeds", "shapes with 3 seeds", ">= 3", sum(len(s) >= 3 for s in seeds.values()))
     most = max(float(row["epochs"]) for row in there) if there else 0.0
-    goal.row("ladder/epochs", "times the text was seen, at most", "<= 4", most, where=WHERE)
+    judge("ladder/epochs", "times the text was seen, at most", "<= 4", most)
 if found.chosen is None:
     say("not all is trained: the same command goes on")
-    goal.end()
+    end()
 if goal.wants("target"):
     assert found.law is not None
     fewer = [replace(rung, lengths=(rung.lengths[0] // 10,)) for rung in targets] if goal.planted else targets
@@ -260,32 +289,28 @@ if goal.wants("target"):
     pairs = [(told[one.rung.name], one.measured) for one in found.candidates]
     away = [abs(one.loss / measured - 1) for one, measured in pairs]
     inside = sum(one.low <= measured <= one.high for one, measured in pairs)
-    goal.row("target/loss", "losses of 3 M told from at most 1 M: largest error", "<= 2", 100 * max(away), "%", WHERE)
-    goal.row("target/interval", "intervals that have the loss, of 3", ">= 2", inside, where=WHERE)
+    judge("target/loss", "losses of 3 M told from at most 1 M: largest error", "<= 2", 100 * max(away), unit="%")
+    judge("target/interval", "intervals that have the loss, of 3", ">= 2", inside)
     wide = median((one.high - one.low) / one.loss for one in found.candidates)
-    goal.row("target/width", "width of the intervals in the median", "<= 10", 100 * wide, "%", WHERE)
+    judge("target/width", "width of the intervals in the median", "<= 10", 100 * wide, unit="%")
 if goal.wants("choice"):
     deep = max(found.candidates, key=lambda one: one.rung.shape.layers)
     fast = [one for one in found.candidates if one.ms * SPEED <= deep.ms]
-    best = min(fast, key=lambda one: one.loss, default=deep)
+    best = deep if goal.planted else min(fast, key=lambda one: one.loss, default=deep)
     eager, graph = (speeds[str(deep.rung.shape)][i] / speeds[str(best.rung.shape)][i] for i in (0, 1))
     worse = 100 * (best.measured / deep.measured - 1)
     say(f"chosen {best.rung.shape}, deepest {deep.rung.shape}; scores {best.score:.3f} and {deep.score:.3f}")
-    goal.row("choice/eager", "a token at batch 1: the deepest over the chosen shape", ">= 1.5", eager, "x", WHERE)
-    goal.row("choice/graph", "the same as a CUDA graph", ">= 1.5", graph, "x", WHERE)
-    goal.row("choice/loss", "held-out loss of the chosen shape beside the deepest's", "<= 0.5", worse, "%", WHERE)
+    judge("choice/eager", "a token at batch 1: the deepest over the chosen shape", ">= 1.5", eager, unit="x")
+    judge("choice/graph", "the same as a CUDA graph", ">= 1.5", graph, unit="x")
+    judge("choice/loss", "held-out loss of the chosen shape beside the deepest's", "<= 0.5", worse, unit="%")
 if goal.wants("resume"):
     if not JUDGE:
         (rung, *_) = rungs_of(20_000, seed=goal.seed, **(how | {"multiples": (10, 20)}))
-        again: list[float] = []
-        looks = iter(philox(goal.seed).random(10_000) < 0.3)
-        with tempfile.TemporaryDirectory() as folder:
-            sound = replace(trainer, stop=None, after=None, folder=None)
-            whole = [row["loss"] for row in sound(rung, rung.lengths) if row]
-            stopped = replace(sound, stop=lambda: bool(next(looks)), folder=Path(folder))
-            while len(again) < len(whole):
-                again += [row["loss"] for row in stopped(rung, rung.lengths[len(again) :]) if row]
-        keep("changed", sum(a != b for a, b in zip(whole, again, strict=True)))
-    goal.row("resume/bits", "losses that stops change", "== 0", kept["changed"], where=WHERE)
+        sound = replace(trainer, stop=None, after=None, folder=None)
+        whole = [row["loss"] for row in sound(rung, rung.lengths) if row]
+        keep("changed", sum(a != b for a, b in zip(whole, stopped_losses(sound, rung, False), strict=True)))
+        keep("spoiled", sum(a != b for a, b in zip(whole, stopped_losses(sound, rung, True), strict=True)))
+    changed = kept["spoiled" if goal.planted else "changed"]
+    judge("resume/bits", "losses that stops change", "== 0", changed)
 say("done")
-goal.end()
+end()

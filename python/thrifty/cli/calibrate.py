@@ -65,7 +65,7 @@ def calibrate(
     json_: common.Json = False,
 ) -> None:
     """Measure what decoding steps take on this machine, deep and shallow, wide and narrow."""
-    common.writable(out, "the profile")
+    common.writable(out, "the profile", inputs=map(Path, shapes or []))
     if threads:
         _pin(threads, backend.value)
     from thrifty.device import calibrate as measure

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "TeacherShare",
     "TeacherTemperature",
     "Threads",
+    "apart",
     "count",
     "emit",
     "finite",
@@ -201,8 +202,16 @@ def repeat_option(arguments: list[str], option: str, *, after: int) -> list[str]
     return out
 
 
-def writable(path: Path, what: str, *, folder: bool = False) -> None:
-    """Say before long work what would be said after it: that a file, or a folder, can't be written."""
+def apart(path: Path, what: str, inputs: Iterable[Path | None]) -> None:
+    """Refuse to write over a file that is read."""
+    for given in inputs:
+        if given is not None and path.exists() and given.exists() and path.samefile(given):
+            raise typer.BadParameter(f"{path}: {what} would be written over {given}, which is read; give another file")
+
+
+def writable(path: Path, what: str, *, folder: bool = False, inputs: Iterable[Path | None] = ()) -> None:
+    """Say before long work what would be said after it: that a file, or a folder, can't be written; or is read."""
+    apart(path, what, inputs)
     parent = path.parent
     if not parent.is_dir():
         raise FileNotFoundError(2, f"No such folder for {what}", str(parent))

@@ -31,8 +31,8 @@ def fit(
         typer.Option(
             "--law",
             metavar="NAME|auto|FORM.json",
-            help="chinchilla, chinchilla_tied, morph, morph_free, u_shape, u_shape_drift, gemstones; auto: what "
-            "predicts the largest runs best from the smaller; or a file of own terms (docs/formats.md).",
+            help="chinchilla, chinchilla_tied, morph, morph_free, u_shape, u_shape_drift, width_depth, gemstones; "
+            "auto: what predicts the largest runs best from the smaller; or a file of own terms (docs/formats.md).",
         ),
     ] = "auto",
     loss: Annotated[
@@ -64,7 +64,7 @@ def fit(
     from thrifty.scaling import influence, save_fit
     from thrifty.scaling.reading import no_loss
 
-    common.writable(out, "the fit")
+    common.writable(out, "the fit", inputs=(runs, Path(law) if law.endswith(".json") else None))
     common.one_of("--loss", loss, ("huber_log", "lsq"))
     given = runs_from(runs, where=where, columns=columns, target=target, counted=params)
     if given.loss is None:

@@ -88,12 +88,18 @@ def plan(
     no shape keeps and the nearest that can be had.
     """
     from thrifty.device import DeviceProfile
+    from thrifty.report import FILES
     from thrifty.scaling import plan as planned
+    from thrifty.scaling.plots import KINDS
 
     if plots is not None and out is None:
         raise typer.BadParameter("--plots needs --out, the folder to write to")
+    if plots is not None:
+        common.one_of("--plots", plots, KINDS)
     if out is not None:
         common.writable(out, "the report", folder=True)
+        for name in FILES:
+            common.apart(out / name, "the report", (fit, profile, downstream))
     law = fit_from(fit)
     sizes: dict[str, Any] = {
         "head_dim": head_dim,

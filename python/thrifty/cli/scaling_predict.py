@@ -41,7 +41,7 @@ def predict(
     all through, they are compared with the predictions.
     """
     if out is not None:
-        common.writable(out, "the predictions")
+        common.writable(out, "the predictions", inputs=(fit, inputs))
     law = fit_from(fit)
     runs = runs_from(inputs, where=where, columns=columns, target=target, like=law.runs_, asked=True)
     with asked_of(inputs):

@@ -72,6 +72,7 @@ def report(
     json_: common.Json = False,
 ) -> None:
     """Write a page of a fit: the law and its intervals, residuals, curves of equal compute, influence of runs."""
+    from thrifty.report import FILES
     from thrifty.scaling.page import fit_sections, write_report
     from thrifty.scaling.plots import KINDS, write_plots
 
@@ -80,6 +81,8 @@ def report(
     elif not html:
         raise typer.BadParameter("--no-html without --plots: nothing is left to write")
     common.writable(out, "the report", folder=True)
+    for name in FILES:
+        common.apart(out / name, "the report", (fit,))
     law = fit_from(fit)
     page = write_report(out, law) if html else None
     files = [] if plots is None else write_plots(out, fit_sections(law), plots)

@@ -24,7 +24,13 @@ Texts = Annotated[list[Path], typer.Argument(metavar="TEXT...", help="Files to t
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Rows, models; the same command goes on there.")]
 Profile = Annotated[Path | None, typer.Option("--profile", metavar="FILE", help="Of the device that will serve it.")]
 Held = Annotated[
-    Path | None, typer.Option("--held", metavar="FILE", help="Text that is judged on; by default every 20th file.")
+    Path | None,
+    typer.Option(
+        "--held",
+        metavar="FILE",
+        help="Text that is judged on, and not trained on.  [default: every 20th file; of fewer than 20 files, the last "
+        "20th of their text]",
+    ),
 ]
 
 #: Tokens of the prompt, and new ones, over which milliseconds a token are told.
@@ -46,18 +52,25 @@ def train(
     ] = "20,40,80",
     target_multiple: Annotated[float, typer.Option("--target-multiple", min=0, help="Of what is built.")] = 20.0,
     slo_ms: Annotated[
-        float | None, typer.Option("--slo-ms", min=0, help="Most milliseconds a token, at batch 1.")
+        float | None,
+        typer.Option("--slo-ms", min=0, help="Most milliseconds a new token: one sequence, 128 after a prompt of 128."),
     ] = None,
     profile: Profile = None,
     keep: Annotated[int, typer.Option("--keep", min=1, max=16, help="Shapes of the target size that are trained.")] = 3,
     repeats: Annotated[int, typer.Option("--repeats", min=0, help="Sizes of which a shape gets three seeds.")] = 1,
-    law: Annotated[str, typer.Option("--law", help="Law to fit, or auto.")] = "auto",
+    law: Annotated[str, typer.Option("--law", help="Law to fit, as scaling fit has them, or auto.")] = "auto",
     held: Held = None,
     questions: Annotated[
         int, typer.Option("--questions", min=0, max=100_000, help="Of the exam that chooses; 0: the least loss does.")
     ] = 200,
     context: Annotated[int, typer.Option("--context", min=8, help="Bytes of a window.")] = 256,
     device: Annotated[str, typer.Option("--device", metavar="cpu|cuda")] = "cpu",
+    together: Annotated[
+        int | None,
+        typer.Option(
+            "--together", min=1, max=64, help="Models that are trained side by side.  [default: 8 with cuda, else 1]"
+        ),
+    ] = None,
     precision: Annotated[str, typer.Option("--precision", metavar="f32|bf16", help="Of products.")] = "f32",
     max_seconds: Annotated[
         float | None, typer.Option("--max-seconds", min=0, help="Stop after so long; the same command goes on.")
@@ -70,14 +83,19 @@ def train(
 
     Models are decoders over bytes. Rows are added to DIR/runs.csv as they come; what has its row is not trained again.
     """
+    from thrifty.scaling import NAMED
+
     common.one_of("--device", device, ("cpu", "cuda"))
     common.one_of("--precision", precision, ("f32", "bf16"))
+    common.one_of("--law", law, (*NAMED, "auto"))
     common.writable(out, "the study", folder=True)
     if slo_ms is not None and profile is None:
         raise typer.BadParameter("--slo-ms needs --profile, which thrifty scaling calibrate makes")
     from thrifty.cli.pairconnect_train import torch_for
     from thrifty.scaling import ladder, rungs_of, study, table_of
 
+    latency = None if profile is None else _latency(profile)
+    side = together or (8 if device == "cuda" else 1)
     how: dict[str, Any] = {"context": context, "shapes": shapes}
     rungs = ladder(
         [_size(n) for n in sizes.split(",")], seed=seed, repeats=repeats, multiples=_numbers(multiples), **how
@@ -86,7 +104,7 @@ def train(
     torch_for(device, threads)
     learned, back = _texts(text, held)
     out.mkdir(exist_ok=True)
-    table = table_of(out / "runs.csv", _about(learned, precision))
+    table = table_of(out / "runs.csv", _about(learned, back, precision, f"{questions} questions, seed {seed}"))
     begun = time.monotonic()
     with common.progress() as callback:
         trainer = _trainer(learned, back, out, device, precision, callback)
@@ -94,14 +112,16 @@ def train(
             trainer.stop = lambda: time.monotonic() - begun > max_seconds
         trainer.after = _after(targets, back, out, questions, seed)
         found = study(
-            rungs,
+            # Side by side the longest come first: what is trained beside them ends before.
+            rungs if side == 1 else rungs[::-1],
             targets,
             trainer,
             table,
             law=law,
-            latency=None if profile is None else _latency(profile),
+            latency=latency,
             slo_ms=slo_ms,
             keep=keep,
+            together=side,
         )
     for text_ in found.notes:
         common.note(text_)
@@ -152,10 +172,17 @@ def _texts(paths: list[Path], held: Path | None) -> tuple[bytes, bytes]:
     return b"".join(by_sum[k] for i, k in enumerate(order) if i % 20), b"".join(by_sum[k] for k in order[::20])
 
 
-def _about(text: bytes, precision: str) -> dict[str, str]:
+def _about(text: bytes, held: bytes, precision: str, exam: str) -> dict[str, str]:
+    """Return what all rows share: losses and scores of other texts, or of another exam, can't be compared."""
     import hashlib
 
-    return {"data_bytes": str(len(text)), "data_sha256": hashlib.sha256(text).hexdigest(), "precision": precision}
+    return {
+        "data_bytes": str(len(text)),
+        "data_sha256": hashlib.sha256(text).hexdigest(),
+        "held_sha256": hashlib.sha256(held).hexdigest(),
+        "exam": exam,
+        "precision": precision,
+    }
 
 
 def _trainer(text: bytes, held: bytes, out: Path, device: str, precision: str, progress: Any) -> Any:
@@ -210,6 +237,7 @@ def _latency(path: Path) -> Callable[[ModelShape], float]:
     profile: Any = DeviceProfile.load(path)
 
     def latency(shape: ModelShape) -> float:
+        shape = shape.with_(dtype_bytes=profile.dtype_bytes)
         return float(profile.latency(shape, batch=1, prompt=PROMPT, new_tokens=NEW).ms) / NEW
 
     return latency

@@ -5,6 +5,7 @@ A ladder of lengths costs little more than its longest training (Hägele et al. 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,8 @@ torch: Any = require_torch()
 
 __all__ = ["Branch", "branch_steps", "train_branches"]
 
-#: Steps between looks at the clock and at the loss.
-LOOK = 50
+#: Steps between looks at the loss, and at whether to stop; the latter comes after so many seconds, too.
+LOOK, SECONDS = 50, 0.25
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def train_branches(
         When the loss is no number.
     ResumeMismatch
         When the checkpoint is of another training, or lies behind the first branch.
+    FormatError
+        When it is no checkpoint, or is damaged.
     """
     steps = branch_steps(
         model,
@@ -137,6 +140,7 @@ def branch_steps(
 
     def run(way: TrainSettings, until: int, trunk: bool) -> Generator[None, None, bool]:
         """Take steps; whether they were all taken."""
+        looked = time.monotonic()
         while state.step < until:
             loss = take(state.step, rate_of(state.step, way))
             state.part = [*state.part[-LOOK + 1 :], loss]
@@ -147,7 +151,9 @@ def branch_steps(
                 state.save(Path(checkpoint))
             if state.step % LOOK == 0:
                 state.mean()
-                if stop is not None and stop():
+            if stop is not None and (state.step % LOOK == 0 or time.monotonic() - looked > SECONDS):
+                looked = time.monotonic()
+                if stop():
                     return state.step >= until
             yield
         return True

@@ -25,8 +25,8 @@ torch: Any = require_torch()
 
 __all__ = ["RungTrainer", "decoder_for"]
 
-#: Ids of windows that are judged together.
-TOGETHER = 65_536
+#: Ids of windows that are judged together, on a card and elsewhere: there an interrupt waits until they are.
+ON_CARD, ELSEWHERE = 65_536, 8_192
 
 
 def decoder_for(shape: ModelShape, *, seed: int = 0) -> Decoder:
@@ -142,6 +142,6 @@ class RungTrainer:
     def loss(self, model: Decoder, window: int) -> float:
         """Return the mean loss of the text that was held back, nats an id."""
         stride = self.stride or window
-        batch = max(1, TOGETHER // window)
+        batch = max(1, (ON_CARD if self.device.startswith("cuda") else ELSEWHERE) // window)
         _, found = losses(model, self.held, window=window, stride=stride, batch=batch, precision=self.precision)
         return float(found.mean())

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import pickle
 import time
+import warnings
+import zipfile
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from thrifty._torch import require_torch
-from thrifty.errors import ModelError, ResumeMismatch
+from thrifty.errors import FormatError, ModelError, ResumeMismatch
 
 if TYPE_CHECKING:
     from thrifty.models.trainer import TrainSettings
@@ -20,6 +25,12 @@ if TYPE_CHECKING:
 torch: Any = require_torch()
 
 __all__ = ["State"]
+
+#: What reading a file raises that was cut, changed, or made by something else.
+DAMAGE = (
+    *(pickle.UnpicklingError, EOFError, RuntimeError, LookupError, ValueError, TypeError, AttributeError),
+    *(AssertionError, OverflowError, RecursionError, OSError, zipfile.BadZipFile, NotImplementedError, zlib.error),
+)
 
 
 class State:
@@ -73,14 +84,45 @@ class State:
         partial.replace(path)
 
     def load(self, path: Path) -> None:
-        """Go on from a file."""
-        content = torch.load(path, map_location=self.model.embed.weight.device, weights_only=True)
-        if content["says"] != self.says:
-            raise ResumeMismatch(f"{path}: is of another training; give the same settings, or another file")
+        """Go on from a file.
+
+        Raises
+        ------
+        ResumeMismatch
+            When it is of another training.
+        FormatError
+            When it is no such file, or is damaged.
+        """
+        whole = io.BytesIO(path.read_bytes())
+        try:
+            # Weights that were changed are told by their checksums, which torch does not look at.
+            if damaged := zipfile.ZipFile(whole).testzip():
+                raise ValueError(f"{damaged} is not what its checksum says")
+            whole.seek(0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                content = torch.load(whole, map_location=self.model.embed.weight.device, weights_only=True)
+            if content["says"] != self.says:
+                raise ResumeMismatch(f"{path}: is of another training; give the same settings, or another file")
+            self._become(content)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except DAMAGE as error:
+            why = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
+            raise FormatError(f"{path}: can't be gone on from ({why}); remove it, and it is trained again") from None
+
+    def _become(self, content: dict[str, Any]) -> None:
+        if missing := {"model", "optimizers", "step", "seconds", "rows", "part", "random"} - set(content):
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+        step, seconds, rows = content["step"], content["seconds"], content["rows"]
+        if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step <= self.settings.steps:
+            raise ValueError(f"step is no whole number of 0 to {self.settings.steps}")
+        if not isinstance(seconds, float) or not isinstance(rows, list):
+            raise TypeError("seconds, rows: no number and no list")
         self.model.load_state_dict(content["model"])
         for optimizer, saved in zip(self.optimizers, content["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        self.step, self.seconds, self.rows = content["step"], content["seconds"], content["rows"]
+        self.step, self.seconds, self.rows = step, seconds, rows
         self.part = [torch.tensor(x, device=self.model.embed.weight.device) for x in content["part"]]
         first, *cards = content["random"]
         torch.set_rng_state(first.cpu())

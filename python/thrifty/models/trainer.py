@@ -165,6 +165,8 @@ def train(
         When the loss is no number.
     ResumeMismatch
         When the checkpoint is of another training.
+    FormatError
+        When it is no checkpoint, or is damaged.
     """
     if len(ids) < settings.context + 2:
         raise ValueError(f"ids: {len(ids)} are no window of {settings.context} and what follows it")

@@ -9,7 +9,7 @@
 True
 """
 
-from thrifty.report.page import write
+from thrifty.report.page import FILES, write
 from thrifty.report.records import Bars, Figure, Grid, Section, Series, Table
 
-__all__ = ["Bars", "Figure", "Grid", "Section", "Series", "Table", "write"]
+__all__ = ["FILES", "Bars", "Figure", "Grid", "Section", "Series", "Table", "write"]

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-__all__ = ["write"]
+__all__ = ["FILES", "write"]
+
+#: What a report is, in its folder.
+FILES = ("report.html", "results.json")
 
 
 def write(folder: str | os.PathLike[str], title: str, sections: Sequence[Section], *, note: str = "") -> Path:
@@ -51,8 +54,8 @@ def write(folder: str | os.PathLike[str], title: str, sections: Sequence[Section
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
     results = {"title": title, "note": note, "sections": [asdict(section) for section in sections]}
-    _replace(out / "results.json", json.dumps(_plain(results), indent=1) + "\n")
-    page = out / "report.html"
+    _replace(out / FILES[1], json.dumps(_plain(results), indent=1) + "\n")
+    page = out / FILES[0]
     _replace(page, _html(title, sections, note))
     return page
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from thrifty.errors import ResumeMismatch
 from thrifty.scaling.table import RunTable
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     from thrifty.scaling.ladder import Rung
 
-__all__ = ["COLUMNS", "climb", "table_of"]
+__all__ = ["COLUMNS", "check_rows", "climb", "table_of"]
 
 #: What is known of a rung, and what a trainer tells of a length of it.
 OF_RUNG = (
@@ -21,6 +23,8 @@ OF_RUNG = (
     *("heads", "hidden", "context", "batch", "lr", "seed"),
 )
 COLUMNS = (*OF_RUNG, "train_loss", "epochs", "steps", "seconds", "score")
+#: Numbers are the same within it: a root may end otherwise on another machine.
+SAME = 1e-9
 
 
 class Trainer(Protocol):
@@ -57,7 +61,14 @@ def climb(
         Rungs that are trained side by side, by turns: small models leave most of a card idle.
     tell : callable, optional
         Called with the rung, how many rungs are behind it, and the row.
+
+    Raises
+    ------
+    ResumeMismatch
+        When a rung was trained in another way: rows of the table have another learning rate, batch or context.
     """
+    for rung in rungs:
+        check_rows(rung, table)
     there = {(row["run"], float(row["n_tokens"])) for row in table.rows}
 
     def missing(rung: Rung) -> list[int]:
@@ -83,6 +94,26 @@ def climb(
                 begun.remove(one)
                 stopped |= bool(missing(rung))
     return not stopped and not waiting
+
+
+def check_rows(rung: Rung, table: RunTable) -> None:
+    """Refuse to go on with a rung whose rows are of another training.
+
+    Raises
+    ------
+    ResumeMismatch
+        When the shape, or how it is trained, differs.
+    """
+    mine = _row(rung)
+    for number, row in enumerate(table.rows, 2):
+        if row["run"] != rung.name:
+            continue
+        for name, value in mine.items():
+            if name != "run" and not math.isclose(float(row[name]), float(value), rel_tol=SAME):  # type: ignore[arg-type]
+                raise ResumeMismatch(
+                    f"{table.path}, line {number}: {name} of {rung.name} is {row[name]} there and {value} here; give "
+                    "the same settings, or another file for another study"
+                )
 
 
 def _row(rung: Rung) -> dict[str, object]:

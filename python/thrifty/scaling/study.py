@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from thrifty.errors import Infeasible, NotIdentifiable
-from thrifty.scaling.climb import climb
+from thrifty.scaling.ahead import check_ladder, planned
+from thrifty.scaling.climb import check_rows, climb
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.runs import Runs, Source
 
@@ -110,9 +111,13 @@ def runs_of(table: RunTable, rungs: Sequence[Rung]) -> tuple[Runs, tuple[str, ..
 
 
 def fit_ladder(table: RunTable, rungs: Sequence[Rung], law: str = "auto") -> tuple[ScalingLaw, tuple[str, ...]]:
-    """Fit a law to what was trained of a ladder; rows of a trunk count as hanging together."""
+    """Fit a law to what was trained of a ladder; rows of a trunk count as hanging together.
+
+    Notes are those of :func:`runs_of`, and what the fit says of itself.
+    """
     runs, notes = runs_of(table, rungs)
-    return ScalingLaw(law).fit(runs, groups="run"), notes
+    fitted = ScalingLaw(law).fit(runs, groups="run")
+    return fitted, tuple(dict.fromkeys((*notes, *fitted.advice_, *fitted.certificate_.notes)))
 
 
 def candidates(
@@ -129,14 +134,7 @@ def candidates(
     latency : callable, optional
         Milliseconds a token of a shape.
     """
-    asked = Runs(
-        np.array([float(rung.n_params) for rung in targets]),
-        np.array([float(rung.lengths[-1]) for rung in targets]),
-        d_model=np.array([float(rung.shape.dim) for rung in targets]),
-        n_layers=np.array([float(rung.shape.layers) for rung in targets]),
-        counted="non_embedding",
-    )
-    told = law.predict(asked, interval=0.95)
+    told = law.predict(planned(targets), interval=0.95)
     found = [
         Finalist(rung, float(loss), float(low), float(high), math.nan if latency is None else latency(rung.shape))
         for rung, loss, low, high in zip(targets, told.loss, told.lo, told.hi, strict=True)
@@ -206,14 +204,23 @@ def study(
     Raises
     ------
     Infeasible
-        When no target meets the limit.
+        When no target meets the limit; before anything is trained.
     NotIdentifiable
-        When the ladder can't tell what the law asks.
+        When the ladder can't tell what the law asks; where runs are too few or too much alike, before they are trained.
+    ResumeMismatch
+        When the table has rows of these rungs that were trained in another way.
     """
     if slo_ms is not None and latency is None:
         raise ValueError("latency: is needed where slo_ms is a limit")
     if keep < 1 or not targets:
         raise ValueError("keep, targets: at least one shape must be trained")
+    check_ladder(rungs, law)
+    if latency is not None:
+        # What the law will not change is asked before hours of training: times, and whether a shape meets the limit.
+        nobody = math.nan
+        under([Finalist(rung, nobody, nobody, nobody, latency(rung.shape)) for rung in targets], keep, slo_ms)
+    for rung in targets:
+        check_rows(rung, table)
     if not climb(rungs, trainer, table, together=together, tell=tell):
         return Study(notes=("stopped before the ladder was done",))
     fitted, notes = fit_ladder(table, rungs, law)

@@ -25,7 +25,7 @@ class RunTable:
     Parameters
     ----------
     path : path
-        Made with the first row. What a stopped writer left of a last row is cut off.
+        Made with the first row. What a stopped writer left of a last row is cut off, once all before it is ours.
     columns : sequence of str
         Of each row, in this order.
     same : mapping of str to str
@@ -50,16 +50,15 @@ class RunTable:
             raise DatasetError(f"{self.path}: has more than {MOST} bytes; it is no table of runs")
         content = self.path.read_bytes()
         whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(self.path, whole)
         try:
             text = content[:whole].decode()
         except UnicodeDecodeError as error:
             raise DatasetError(f"{self.path}: byte {error.start} is no UTF-8; it is no table of runs") from None
         lines = list(csv.reader(io.StringIO(text, newline="")))
         if not lines:
-            return
-        if tuple(lines[0]) != self.columns:
+            if not _line(self.columns).encode().startswith(content):
+                raise DatasetError(f"{self.path}: has no whole line, and is no table of runs; give another file")
+        elif tuple(lines[0]) != self.columns:
             other = sorted(set(lines[0]) ^ set(self.columns))
             raise ResumeMismatch(f"{self.path}: columns differ ({', '.join(other)}); give another file for a new study")
         for number, values in enumerate(lines[1:], 2):
@@ -75,6 +74,8 @@ class RunTable:
                         "file for another study"
                     )
             self.rows.append(row)
+        if whole < len(content):
+            os.truncate(self.path, whole)
 
     def add(self, values: Mapping[str, object]) -> None:
         """Write a row; it is there as a whole, also after a power failure, or not at all.
@@ -87,16 +88,18 @@ class RunTable:
         if unknown := sorted(set(values) - set(self.columns)):
             raise ValueError(f"values: {', '.join(unknown)} is no column of {self.path}")
         row = {name: _text(values.get(name, "")) for name in self.columns} | self.same
-        lines = io.StringIO()
-        writer = csv.writer(lines, lineterminator="\n")
-        if not self.path.exists() or not self.path.stat().st_size:
-            writer.writerow(self.columns)
-        writer.writerow([row[name] for name in self.columns])
+        head = "" if self.path.exists() and self.path.stat().st_size else _line(self.columns)
         with self.path.open("ab") as file:
-            file.write(lines.getvalue().encode())
+            file.write((head + _line([row[name] for name in self.columns])).encode())
             file.flush()
             os.fsync(file.fileno())
         self.rows.append(row)
+
+
+def _line(values: Sequence[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(values)
+    return line.getvalue()
 
 
 def _text(value: object) -> str:
