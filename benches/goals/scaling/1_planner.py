@@ -4,10 +4,13 @@ shapes/: parameters of all rows of morph_runs.csv, and shapes of morph_shapes.cs
 1.1 to 1.7 billion parameters that the paper timed. identities/: the optimum of 5.76e23 operations by the coefficients
 of Epoch and of Hoffmann et al., and those of losses with tokens served, against figures worked out beforehand: largest
 relative difference. plan/: 40 plans under random limits and objectives, against a loop over shapes: those that differ
-in the pick or in which shapes keep the limits; and fronts that a comparison of all pairs does not give. speed/: a
-million shapes listed, and their losses told with intervals; a plan of 10,000 shapes with latencies.
+in the pick or in which shapes keep the limits; and fronts that a comparison of all pairs does not give. plan/solved:
+the least operations for 12 losses, by a named law and by a chosen one that has rivals, against a loop that looks for
+the tokens of each shape by what predict tells. speed/: a million shapes listed, and their losses told with intervals; a
+plan of 10,000 shapes with latencies; the least operations for a loss, of 10,000 shapes, by the chosen law.
 
---planted counts units by 8/3 of the width without rounding, and takes tokens served at six operations, not two.
+--planted counts units by 8/3 of the width without rounding, takes tokens served at six operations, not two, and looks
+for tokens by the chosen law alone, without its rivals.
 """
 
 from __future__ import annotations
@@ -96,6 +99,26 @@ if goal.wants("identities"):
 profile = h100_profile()
 law = ScalingLaw("u_shape").fit(read_runs(goal.data("scaling/morph_runs.csv")))
 
+if goal.wants("plan") or goal.wants("speed"):
+    chosen = ScalingLaw("auto").fit(read_runs(goal.data("scaling/morph_runs.csv")))
+
+if goal.wants("plan"):
+    some, wrong = shapes((2e8, 3e9), step=256, layers=(4, 40), aspect=(20, 200), hidden_multiple=256), 0
+    size, wide, deep = (np.array(v, float) for v in (some.parameters, some.dim, some.layers))
+    for number, wanted in enumerate(np.linspace(2.75, 3.1, 6).repeat(2)):
+        one = (law, chosen)[number % 2]
+        low, high = np.full(len(some), np.log(1e6)), np.full(len(some), np.log(1e15))
+        for _ in range(60):
+            there = Runs(size, np.exp((low + high) / 2), d_model=wide, n_layers=deep)
+            above = (one.loss_at(there) if goal.planted else one.predict(there).loss) > wanted
+            low, high = np.where(above, (low + high) / 2, low), np.where(above, high, (low + high) / 2)
+        reached = high < np.log(1e15)
+        cost = np.where(reached, size * (6 * np.exp(high) + 2e11), np.inf)
+        told = plan(one, max_loss=float(wanted), objective="flops", lifetime_tokens=1e11, shapes=some)
+        wrong += bool((told.feasible != reached).any() or cost[told.best] > cost.min() * (1 + 1e-6))
+        wrong += bool((np.abs(told.columns["flops"][reached] / cost[reached] - 1) > 1e-6).any())
+    goal.row("plan/solved", "least operations for 12 losses: what a loop over shapes contradicts", "== 0", wrong)
+
 if goal.wants("plan"):
     rng, other, fronts = np.random.default_rng(goal.seed), 0, 0
     some = shapes((5e7, 1e9), step=128, layers=(1, 40), aspect=(10, 200), hidden_multiple=256)
@@ -138,7 +161,7 @@ if goal.wants("speed"):
         seconds.append((time.perf_counter() - begun, listed_s))
     whole, listed_s = np.median(seconds, 0)
     goal.row("speed/million", f"{len(many):,} shapes listed, losses with intervals, ranked, fronts", "<= 1", whole, "s")
-    some = shapes((1e8, 1e10), step=64, aspect=(10, 200))
+    some = shapes((1e8, 1e10), step=32, head_dim=32, aspect=(10, 200))
     some = some.take(np.linspace(0, len(some) - 1, min(len(some), 10_000)).astype(int))
     seconds = []
     for _ in range(5):
@@ -146,4 +169,8 @@ if goal.wants("speed"):
         plan(law, profile, train_flops=1e21, slo_ms=5.0, lifetime_tokens=1e12, shapes=some)
         seconds.append((time.perf_counter() - begun, 0.0))
     goal.row("speed/plan", f"a plan of {len(some):,} shapes with latencies", "<= 1", np.median(seconds, 0)[0], "s")
+    begun = time.perf_counter()
+    plan(chosen, max_loss=2.8, objective="flops", shapes=some)
+    what = f"the least operations for a loss, {len(some):,} shapes, a law of {len(chosen.rivals_)} rivals"
+    goal.row("speed/solved", what, "<= 5", time.perf_counter() - begun, "s")
 goal.end()
