@@ -185,7 +185,7 @@ class ScalingLaw(Predicting):
     ) -> Self:
         from thrifty.scaling.choosing import choose
 
-        given = {"tie": self.tie, "bounds": self.bounds, "sample_weight": sample_weight}
+        given: dict[str, Any] = {"tie": self.tie, "bounds": self.bounds, "sample_weight": sample_weight}
         if refused := [name for name, value in given.items() if value is not None]:
             raise ValueError(f"{refused[0]}: 'auto' chooses among laws and takes none; name the law that it is for")
         found = choose(runs, groups, loss=self.loss, delta=self.delta, progress=progress).law
@@ -227,11 +227,6 @@ class ScalingLaw(Predicting):
         self._surface = Surface(scale.form, scale.centred(runs))
         self.unsaid()
         self.draws_: Draws | None = None
-
-    @property
-    def delta_(self) -> float:
-        """Huber's delta that it was fitted with."""
-        return self._measure.delta
 
     @property
     def start_(self) -> Values:

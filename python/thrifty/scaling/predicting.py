@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from thrifty.scaling.choosing import Candidate
     from thrifty.scaling.domain import Domain
+    from thrifty.scaling.fitting.measure import Measure
     from thrifty.scaling.intervals import Prediction
     from thrifty.scaling.laws.form import Form
     from thrifty.scaling.laws.scale import Scale
@@ -59,7 +60,6 @@ class Predicting:
     weights_: Values
     groups_: tuple[Any, ...] | None
     loss: str
-    delta_: float
     surprise_: dict[str, tuple[float, ...]]
     shifts_: Shifts | None
     rivals_: tuple[Rival, ...]
@@ -67,6 +67,7 @@ class Predicting:
     choice_: tuple[Candidate, ...]
     advice_: tuple[str, ...]
     _scale: Scale
+    _measure: Measure
     _limits: tuple[Values, Values]
     _scatter: Scatter | None
     _without: Values | None
@@ -125,6 +126,11 @@ class Predicting:
         """Whether it predicts by width and depth, or a rival of it does."""
         forms = (self.form_, *(rival.law.form_ for rival in self.rivals_))
         return any({"ratio", "d_model", "n_layers"} & set(form.columns) for form in forms)
+
+    @property
+    def delta_(self) -> float:
+        """Huber's delta that it was fitted with."""
+        return self._measure.delta
 
     @property
     def free_(self) -> NDArray[np.bool_]:
