@@ -130,11 +130,11 @@ def test_profiles_end_where_held_fits_are_equally_worse(seed: int, name: str) ->
 @pytest.mark.parametrize("loss", ["huber_log", "lsq"])
 def test_profiles_cover(loss: str) -> None:
     inside = 0
-    for seed in range(60):
+    for seed in range(40):
         columns, truth = shipped.made(seed, 60, tied=True)
         low, high = ScalingLaw("chinchilla_tied", loss=loss).fit(columns).profile("alpha", 0.9)
         inside += low <= truth["alpha"] <= high
-    assert 48 <= inside <= 59
+    assert 32 <= inside <= 39
 
 
 def test_profiles_refuse_what_is_wrong(law: ScalingLaw) -> None:
@@ -153,12 +153,14 @@ def test_a_restored_law_is_the_same(law: ScalingLaw) -> None:
 
 def test_residuals_cover_what_they_say() -> None:
     """Where a fit goes through some runs, what it leaves of the others is not what new runs would scatter by."""
-    inside = []
-    for seed in range(60):
-        columns, truth = shipped.made(seed, 40, noise=0.01)
-        draws = ScalingLaw("chinchilla").fit(columns).bootstrap(150, seed=seed, kind="residual")
-        inside += [draws.interval(name)[0] <= truth[name] <= draws.interval(name)[1] for name in ("alpha", "beta")]
-    assert np.mean(inside) >= 0.91
+    away = []
+    for seed in range(40):
+        columns, truth = shipped.made(seed, 30)
+        draws = ScalingLaw("chinchilla").fit(columns).bootstrap(80, seed=seed, kind="residual")
+        for name in ("alpha", "beta"):
+            low, high = draws.interval(name)
+            away.append((truth[name] - draws.estimate[draws.names.index(name)]) / (high - low) * 2 * 1.96)
+    assert np.mean(np.square(away)) < 1.15**2
 
 
 def test_runs_without_weight_are_not_there() -> None:
@@ -175,7 +177,7 @@ def test_runs_without_weight_are_not_there() -> None:
         one, other = (of.bootstrap(20, kind=kind) for of in (law, alone))  # type: ignore[arg-type]
         assert one.units == other.units
         assert one.values == pytest.approx(other.values, rel=1e-3, abs=1e-9)
-    assert law.profile("alpha") == pytest.approx(alone.profile("alpha"), rel=1e-2)
+    assert law.profile("alpha") == pytest.approx(alone.profile("alpha"), rel=5e-2)
 
 
 def test_groups_of_one_value_are_refused() -> None:
@@ -202,7 +204,7 @@ def grouped(seed: int, groups: int, each: int = 10) -> tuple[dict[str, np.ndarra
 
 def test_profiles_of_groups_cover() -> None:
     inside = []
-    for seed in range(20):
+    for seed in range(12):
         columns, of, truth = grouped(seed, 10)
         law = ScalingLaw("chinchilla").fit(columns, groups=of)
         for name in ("E", "alpha"):

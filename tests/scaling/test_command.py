@@ -230,6 +230,9 @@ def test_what_runs_do_not_tell(data: Path, tmp_path: Path) -> None:
     arguments: tuple[object, ...] = ("fit", morph, "-o", tmp_path / "fit.json", "--where", "tokens_multiple=20")
     refused(1, "alpha and beta", "--tie alpha=beta", arguments=(*arguments, "--law", "chinchilla"))
     assert told(*arguments, "--law", "chinchilla", "--tie", "alpha=beta", "--bootstraps", 0)["law"] == "chinchilla"
+    for law in ("chinchilla", "auto"):
+        arguments = "fit", morph, "-o", tmp_path / "f", "--groups", "size_class", "--where", "size_class=80M"
+        refused(1, "morph_runs.csv: size_class is '80M' in all runs", arguments=(*arguments, "--law", law))
     few = tmp_path / "few.csv"
     few.write_text("\n".join(morph.read_text().splitlines()[:5]) + "\n")
     refused(

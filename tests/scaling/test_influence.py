@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from tests.scaling.shipped import runs
-from thrifty.scaling import Runs, ScalingLaw, influence
+from thrifty.scaling import Runs, ScalingLaw, influence, law
 
 
 def grid(seed: int = 0) -> dict[str, np.ndarray]:
@@ -55,3 +57,37 @@ def test_groups_are_left_out_whole() -> None:
 def test_clean_runs_are_not_flagged() -> None:
     flagged = [influence(ScalingLaw("chinchilla", loss="lsq").fit(grid(seed))).flagged.sum() for seed in range(10)]
     assert sum(flagged) <= 3  # of 250 runs
+
+
+@pytest.mark.parametrize("loss", ["huber_log", "lsq"])
+def test_one_step_leads_to_nearly_the_fit_without(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = runs("chinchilla_245.csv", epoch_excluded="0")
+    fit = ScalingLaw("chinchilla", loss=loss, delta=0.1).fit(table)
+    group = np.arange(len(table)) // 4
+    fits = fit.without(group)
+    monkeypatch.setattr(law, "REFITTED", 0)
+    steps = fit.without(group)
+    moved = np.abs(fits - fit.theta_).max(0)
+    assert (moved > 0).all()
+    assert (np.abs(steps - fits).max(0) < 0.2 * moved).all()
+    some = np.where(group < 30, group, -1)
+    assert fit.without(some) == pytest.approx(steps[:30], abs=1e-12)
+    assert not influence(fit).refitted
+
+
+def test_memory_does_not_grow_as_groups_times_runs() -> None:
+    rng = np.random.default_rng(0)
+    n, d = np.exp(rng.uniform(np.log(1e7), np.log(1e10), 8000)), np.exp(rng.uniform(np.log(1e9), np.log(1e12), 8000))
+    loss = (1.8 + 400 * n**-0.34 + 2000 * d**-0.37) * np.exp(rng.normal(0, 0.01, 8000))
+    loss[7] *= 1.5
+    fit = ScalingLaw("chinchilla").fit({"n_params": n, "n_tokens": d, "loss": loss}, groups=np.arange(8000) // 2)
+    tracemalloc.start()
+    try:
+        found, theta = influence(fit), fit.without_groups_
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert theta is not None
+    assert len(theta) == 4000
+    assert peak < 1e8  # one array of 4,000 times 8,000 numbers is 2.6e8
+    assert 7 in found.rows[int(np.argmax(np.abs(found.residual)))]

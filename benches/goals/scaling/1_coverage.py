@@ -3,6 +3,10 @@
 apart: 60 runs of models and tokens drawn from a published table, losses of its published law with noise of 1 %: each
 coefficient's interval, that of the law at 70e9 parameters and 1.4e12 tokens, and that of a new run there.
 
+residual: such tables, and 200 draws of residuals each: what the fit leaves of the others where it goes through some.
+
+groups: 10 models of 10 checkpoints each, as below, and the profile of each coefficient.
+
 together: 20 models of 10 checkpoints each, which share an error of 1 % beside 0.2 % of their own; the law at the same
 place by 200 draws of runs, and of models with all their checkpoints, and by the law's own interval.
 
@@ -22,7 +26,7 @@ from rows import Goal  # noqa: E402
 from thrifty.scaling import Runs, ScalingLaw, read_runs  # noqa: E402
 from thrifty.stats import philox  # noqa: E402
 
-goal = Goal(__file__, __doc__, ("scipy",), {"tables": "1000", "clusters": "150", "draws": "200"})
+goal = Goal(__file__, __doc__, ("scipy",), {"tables": "1000", "clusters": "150", "draws": "200", "residuals": "400"})
 LEVEL = 0.8 if goal.planted else 0.95
 TRUE = {"E": 1.817218, "A": 477.8258, "B": 2143.4176, "alpha": 0.3473105, "beta": 0.3671724}
 FAR = {"n_params": [70e9], "n_tokens": [1.4e12]}
@@ -54,6 +58,38 @@ if goal.wants("apart"):
         what = {"law": "the law at 70e9, 1.4e12", "run": "a new run there"}.get(name, f"{name}")
         asked = "0.92..0.98"
         goal.row(f"apart/{name}", f"95 % intervals of {len(each)} tables of 60 runs hold {what}", asked, np.mean(each))
+
+if goal.wants("residual"):
+    held = {name: [] for name in ("E", "alpha", "beta")}
+    for table in range(int(goal.options["residuals"])):
+        rng = philox(goal.seed, 3, table)
+        n, d = np.exp(rng.uniform(np.log(1e7), np.log(1e10), 60)), np.exp(rng.uniform(np.log(1e9), np.log(1e12), 60))
+        law = ScalingLaw("chinchilla").fit(
+            {"n_params": n, "n_tokens": d, "loss": told(n, d) * np.exp(rng.normal(0, 0.01, 60))}
+        )
+        found = law.bootstrap(int(goal.options["draws"]), seed=table, kind="residual")
+        for name, each in held.items():
+            low, high = found.interval(name, LEVEL)
+            each.append(low <= TRUE[name] <= high)
+    for name, each in held.items():
+        what = f"95 % intervals of residuals drawn anew, {len(each)} tables of 60 runs, hold {name}"
+        goal.row(f"residual/{name}", what, "0.92..0.98", np.mean(each))
+
+if goal.wants("groups"):
+    held = {name: [] for name in ("E", "alpha", "beta")}
+    for table in range(int(goal.options["clusters"])):
+        rng = philox(goal.seed, 4, table)
+        n = np.repeat(np.exp(rng.uniform(np.log(1e7), np.log(1e10), 10)), 10)
+        d = n * np.tile(np.geomspace(2, 200, 10), 10)
+        model = np.repeat(np.arange(10), 10)
+        loss = told(n, d) * np.exp(rng.normal(0, 0.01, 10)[model] + rng.normal(0, 0.002, 100))
+        law = ScalingLaw("chinchilla").fit({"n_params": n, "n_tokens": d, "loss": loss}, groups=model)
+        for name, each in held.items():
+            low, high = law.profile(name, LEVEL)
+            each.append(low <= TRUE[name] <= high)
+    for name, each in held.items():
+        what = f"95 % profiles of {len(each)} tables of 10 models, 10 checkpoints each, hold {name}"
+        goal.row(f"groups/{name}", what, ">= 0.92", np.mean(each))
 
 if goal.wants("together"):
     held = {name: [] for name in ("case", "cluster", "law")}

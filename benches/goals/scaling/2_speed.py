@@ -1,9 +1,10 @@
 """Seconds of a certified fit of the 240 runs and of 4,000 bootstraps, beside how others do both.
 
 fit: ours; scipy's L-BFGS-B from 4,500 starts (Hoffmann et al.'s grid), by its analytic gradient and by differences, 50
-starts drawn and multiplied; and the package ``chinchilla`` from 243 starts, where ``chinchilla`` names the Python of an
-environment that has it. All on one thread, alternating; medians. Answers are compared first. bootstraps: ours on one
-thread and on two; scipy's BFGS from the optimum, 40 draws, multiplied.
+starts drawn and multiplied; and the package ``chinchilla`` from 243 starts: ``chinchilla`` names the Python of an
+environment that has it, without which the script ends with the status of what was not run. All on one thread,
+alternating; medians. Answers are compared first. bootstraps: ours on one thread and on two; scipy's BFGS from the
+optimum, 40 draws, multiplied.
 
 --planted adds 200 of scipy's descents to every fit of ours, and five fits to every bootstrap.
 """
@@ -36,7 +37,7 @@ from thrifty.stats import bootstrap  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-goal = Goal(__file__, __doc__, packages=("scipy",), options={"chinchilla": "/tmp/chin/venv/bin/python", "rounds": "7"})
+goal = Goal(__file__, __doc__, packages=("scipy",), options={"chinchilla": "", "rounds": "7"})
 DELTA, DRAWS, SAMPLE, DRAWN = 1e-3, 4000, 50, 40
 rng = np.random.default_rng(goal.seed)
 rounds = int(goal.options["rounds"])
@@ -158,12 +159,15 @@ if goal.wants("fit"):
         ratio,
     )
 
+lacks = ""
 if goal.wants("package"):
     try:
+        if not goal.options["chinchilla"]:
+            raise OSError("--chinchilla names no Python")
         found = [package() for _ in range(max(rounds // 2, 1))]
     except (OSError, subprocess.CalledProcessError) as error:
-        told = getattr(error, "stderr", "") or str(error)
-        print(f"the package chinchilla: not run: {told.strip().splitlines()[-1]}", file=sys.stderr)
+        told = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+        lacks = f"package: {told[-1] if told else error}"
     else:
         mine = statistics.median(seconds(ours) for _ in range(2 * rounds))
         took, end = statistics.median(t for t, _ in found), min(v for _, v in found)
@@ -202,4 +206,6 @@ if goal.wants("bootstraps"):
         ">= 12",
         ratio,
     )
+if lacks and not goal.planted:
+    raise goal.absent(lacks)
 goal.end()

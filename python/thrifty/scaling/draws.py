@@ -102,7 +102,6 @@ class Draws:
         wider = self._wider(level)
         return np.exp(middle + wider * (low - middle)), np.exp(middle + wider * (high - middle))
 
-
     def _wider(self, level: float) -> float:
         from scipy.special import ndtri, stdtrit
 

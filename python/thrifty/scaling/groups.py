@@ -61,6 +61,6 @@ def check_groups(labels: Iterable[Any], weights: NDArray[np.float64], name: str)
     seen = set(_taken(labels, weights))
     if len(seen) < 2:
         raise NotIdentifiable(
-            f"{name} is {str(next(iter(seen)))[:60]!r} in all runs: groups are of two values or more; leave groups out, or"
-            " take a column that tells trainings apart"
+            f"{name} is {str(next(iter(seen)))[:60]!r} in all runs, and groups are of two values or more:"
+            " leave groups out, or take a column that tells trainings apart"
         )

@@ -26,7 +26,7 @@ __all__ = ["Influence", "influence"]
 #: A residual is far at so many standard deviations (by the median's), a move at so many of all moves.
 FAR = 5.0
 #: Numbers that are held at once.
-NUMBERS = 1 << 22
+NUMBERS = 1 << 20
 #: Fits at most; of more runs only those with the largest residuals are left out.
 MOST = 2000
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from thrifty.scaling.fitting.descent import descend
 from thrifty.scaling.fitting.limits import limits
 from thrifty.scaling.laws.scale import Scale
@@ -15,6 +13,7 @@ from thrifty.scaling.laws.surface import Surface
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from thrifty.scaling.fitting.measure import Measure

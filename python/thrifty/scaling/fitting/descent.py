@@ -23,6 +23,8 @@ FARTHEST = 1.0
 NEAREST = 0.95
 #: Damping of a problem that nothing leads down from.
 GIVEN_UP = 1e9
+#: Numbers in an array of problems that are looked at together.
+NUMBERS = 1 << 21
 
 
 @dataclass
@@ -63,6 +65,15 @@ def local(
     damped: NDArray[np.bool_] | None = None,
 ) -> Local:
     """Return sums and derivatives at coefficients (B, p)."""
+    some = max(NUMBERS // surface.rows, 1)
+    if len(theta) > some:
+        parts = []
+        for first in range(0, len(theta), some):
+            at = slice(first, first + some)
+            of = None if damped is None else damped[at]
+            few = (x[at] if x.ndim == 2 else x for x in (targets, weights))
+            parts.append(local(surface, measure, theta[at], *few, of))
+        return Local(*(np.concatenate(each) for each in zip(*(vars(part).values() for part in parts), strict=True)))
     point = surface.at(theta)
     value, first, second, r = measure.rows(point.log, targets, weights)
     slope, bend = point.derivatives(first, second)

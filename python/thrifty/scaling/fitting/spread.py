@@ -62,8 +62,9 @@ class Bowl:
         return out
 
     def without(self, part: NDArray[np.int64]) -> Values:
-        """Return coefficients (k, p) that one Newton step leads to without the runs of each part (n,), from 0; -1: none.
+        """Return coefficients (k, p) that one Newton step leads to without the runs of each part.
 
+        ``part`` (n,) are numbers from 0; -1: a run that stays.
         The second derivatives are those without them, too (Pregibon 1981).
         """
         known = part >= 0
