@@ -63,6 +63,7 @@ def fit(
     """Fit a law of loss to training runs: coefficients with intervals, and a certificate of the optimum."""
     from thrifty.scaling import influence, save_fit
     from thrifty.scaling.reading import no_loss
+    from thrifty.scaling.scores import hopeless
 
     common.writable(out, "the fit", inputs=(runs, Path(law) if law.endswith(".json") else None))
     common.one_of("--loss", loss, ("huber_log", "lsq"))
@@ -75,7 +76,13 @@ def fit(
         kind: Any = "case" if fitted.groups_ is None else "cluster"
         fitted.draws_ = fitted.bootstrap(bootstraps, seed=seed, kind=kind, threads=threads)
     save_fit(fitted, out)
-    notes = [*fitted.advice_, *fitted.certificate_.notes, *influence(fitted).notes, *repeated(fitted)]
+    notes = [
+        *fitted.advice_,
+        *fitted.certificate_.notes,
+        *influence(fitted).notes,
+        *repeated(fitted),
+        *hopeless(fitted),
+    ]
     notes = [as_options(text) for text in dict.fromkeys(notes)]
     for text in notes:
         common.note(text)

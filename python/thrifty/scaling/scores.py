@@ -9,11 +9,12 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from thrifty.scaling.law import ScalingLaw
     from thrifty.scaling.runs import Runs
 
     Values = NDArray[np.float64]
 
-__all__ = ["alike", "scores", "spearman"]
+__all__ = ["alike", "hopeless", "scores", "spearman"]
 
 #: Runs are of one size where the next larger has fewer than so many times as many parameters.
 SIZES_APART = 1.05
@@ -49,6 +50,14 @@ def alike(runs: Runs) -> NDArray[np.int64]:
     out = np.empty(len(runs), np.int64)
     out[order] = np.cumsum(new) - 1
     return out
+
+
+def hopeless(law: ScalingLaw) -> tuple[str, ...]:
+    """Say that a law is of no use, where the mean of the losses tells them better."""
+    r2 = law.score(law.runs_)["r2"]
+    if not r2 < 0:
+        return ()
+    return (f"the law tells the losses that it was fitted to worse than their mean does (R2 {r2:.3g})",)
 
 
 def scores(told: Values, losses: Values, within: NDArray[np.int64]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from thrifty.scaling.ahead import check_ladder, planned
 from thrifty.scaling.climb import check_rows, climb
 from thrifty.scaling.law import ScalingLaw
 from thrifty.scaling.runs import Runs, Source
+from thrifty.scaling.scores import hopeless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -117,7 +118,7 @@ def fit_ladder(table: RunTable, rungs: Sequence[Rung], law: str = "auto") -> tup
     """
     runs, notes = runs_of(table, rungs)
     fitted = ScalingLaw(law).fit(runs, groups="run")
-    return fitted, tuple(dict.fromkeys((*notes, *fitted.advice_, *fitted.certificate_.notes)))
+    return fitted, tuple(dict.fromkeys((*notes, *fitted.advice_, *fitted.certificate_.notes, *hopeless(fitted))))
 
 
 def candidates(
