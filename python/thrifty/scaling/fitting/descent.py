@@ -68,12 +68,13 @@ def local(
     some = max(NUMBERS // surface.rows, 1)
     if len(theta) > some:
         parts = []
-        for first in range(0, len(theta), some):
-            at = slice(first, first + some)
+        for begin in range(0, len(theta), some):
+            at = slice(begin, begin + some)
             of = None if damped is None else damped[at]
-            few = (x[at] if x.ndim == 2 else x for x in (targets, weights))
-            parts.append(local(surface, measure, theta[at], *few, of))
-        return Local(*(np.concatenate(each) for each in zip(*(vars(part).values() for part in parts), strict=True)))
+            aims, counts = (x[at] if x.ndim == 2 else x for x in (targets, weights))
+            parts.append(local(surface, measure, theta[at], aims, counts, of))
+        columns = zip(*((part.value, part.slope, part.bend, part.hold) for part in parts), strict=True)
+        return Local(*(np.concatenate(column) for column in columns))
     point = surface.at(theta)
     value, first, second, r = measure.rows(point.log, targets, weights)
     slope, bend = point.derivatives(first, second)
