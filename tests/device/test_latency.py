@@ -238,12 +238,3 @@ def test_what_usual_calls_take_is_possible() -> None:
     for usual in (0.5, float("inf"), float("nan")):
         with pytest.raises(ValueError, match="usual_ms"):
             Timing(shape=SHAPE, ms=1.0, usual_ms=usual)
-
-
-def test_a_long_prompt_tells_what_operations_take() -> None:
-    """On a card too: more than what its memory reads, at 300 operations a byte."""
-    for large in (False, True):
-        calls = Calls.of([p for p in calls_to_time(2.0, large=large) if p.tokens > 128])
-        found = amounts(calls)
-        assert (found["operations"] > 300 * found["bytes"]).all()
-        assert not large or found["operations"].max() > 1e12

@@ -39,9 +39,7 @@ CALLS = (((1, 2), (1, 8), (8, 1), (1, 128)), ((1, 2), (1, 4), (1, 32), (32, 1), 
 DEPTHS = ((1, 2, 6, 16), (1, 3, 8, 24), (1, 2, 5, 12))
 #: Beyond both ends of these, and a long prompt.
 ENDS = {False: ((1.3e6, 24), (25e6, 2)), True: ((3e6, 32), (1.1e9, 8))}
-AT_ENDS = ((1, 2), (1, 8), (16, 1), (1, 64))
-#: Long enough that operations take most of the call, else nothing tells what they take: of sizes of layers, tokens.
-PROMPTS = {False: (SOME[False][:2], 512), True: (SOME[True][1:], 2048)}
+AT_ENDS, PROMPT = ((1, 2), (1, 8), (16, 1), (1, 64)), 512
 CONTEXT, LONG, LONGEST = 32, 512, 2048
 VOCAB, VOCABS = 256, (4096, 16_000, 50_000)
 
@@ -102,8 +100,7 @@ def calls_to_time(dtype_bytes: float, *, large: bool = False) -> list[Point]:
         for size, layers in ENDS[large]
         for batch, tokens in AT_ENDS
     ]
-    sizes_of_prompts, tokens = PROMPTS[large]
-    points += [Point(shape=shape(size, layers), tokens=tokens) for size in sizes_of_prompts for layers in (2, 8)]
+    points += [Point(shape=shape(size, layers), tokens=PROMPT) for size in some[:2] for layers in (2, 8)]
     points += [Point(shape=shape(size, layers), batch=8, context=LONG) for size in some[:2] for layers in (3, 8)]
     return points
 
