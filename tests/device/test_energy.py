@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.device.devices import DEVICE, made, times
+from tests.device.h100 import CALIBRATIONS
 from tests.device.machine import Clock, Counting
 from thrifty.device import DeviceProfile, Joules, Meter, ModelShape, Point, calibrate, calibration
 from thrifty.device.arrays import arrays_of
@@ -75,8 +76,25 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("few")
 def test_without_a_counter_there_are_no_joules() -> None:
     assert profile_with([]).energy(of_size(3e6, 5)) is None
+    for change, message in (
+        ({"new_tokens": 5}, "new_tokens: without prompt"),
+        ({"prompt": 5, "context": 3}, "with new_tokens it is of a generation|context: with prompt"),
+        ({"prompt": 0}, "prompt: 0 is not possible"),
+        ({"prompt": 10**7}, "prompt: 10000000 is not possible; at most"),
+        ({"prompt": 5, "new_tokens": 0}, "new_tokens: 0 is not possible"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            profile_with([]).energy(of_size(3e6, 5), **change)
+
+
+def test_joules_are_no_surer_than_the_milliseconds_they_go_with() -> None:
+    shape = of_size(300e6, 12, multiple=64, dtype_bytes=2)
+    whole = DeviceProfile.load(CALIBRATIONS["graph"], any_device=True)
+    assert whole.joules is not None
+    told = whole.energy(shape, prompt=8, new_tokens=20)
+    assert told is not None
+    assert told.high / told.joules > 1.001 * np.exp(whole.joules.spread)
     profile = calibrate(seconds=0.2, energy=Meter("cpu"))
-    assert profile.joules is None
     assert profile.notes == ("no energy: nothing counts joules on this machine",)
 
 
@@ -114,7 +132,6 @@ def test_a_counter_that_stands_still_is_told(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(calibration, "measure_energy", measured)
     meter, _ = metered(100.0)
     profile = calibrate(seconds=0.2, energy=meter)
-    assert profile.joules is None
     assert profile.notes == (f"no energy: {fault}",)
     meter, _ = metered(0.0)
     meter.step = lambda: 0.01  # type: ignore[method-assign]

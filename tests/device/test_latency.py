@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.device.devices import DEVICE, law_of, made, profile_of, times
 from tests.device.machine import Clock
-from thrifty.device import DeviceProfile, ModelShape, Point, timing
+from thrifty.device import DeviceProfile, ModelShape, Point, Timing, calibrate, timing
 from thrifty.device.arrays import arrays_of
 from thrifty.device.columns import Calls, amounts, columns, known
 from thrifty.device.grid import calls_to_time, of_size
@@ -109,6 +109,8 @@ def test_numbers_that_are_not_possible() -> None:
         ({"dim": [64, 64, 64]}, "shapes: dim has shape"),
         ({"heads": [2, 0]}, "shapes: heads: 0 is not possible"),
         ({"vocab": float("nan")}, "shapes: vocab: nan"),
+        ({"dim": 1e200}, r"shapes: dim: 1e\+200 is not possible"),
+        ({"kvheads": 1}, "shapes: 'kvheads' is no size"),
     ):
         with pytest.raises(ValueError, match=message):
             PROFILE.latencies(sizes | change, prompt=1, new_tokens=1)
@@ -205,3 +207,34 @@ def test_what_stands_out_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> N
     found = timing.measure(points, arrays_of("numpy"), seconds=2.0, doubt=lambda timings: [7])
     assert found[7].ms == pytest.approx(true[7].ms)
     assert set(above(plain, 0.1)) == {*above(found, 0.1), 7}
+    assert timing.busy(found) < 0.01
+
+
+@pytest.mark.parametrize(("slow", "notes"), [(1.0, 0), (1.2, 0), (2.0, 1)])
+def test_a_busy_machine_is_said(monkeypatch: pytest.MonkeyPatch, slow: float, notes: int) -> None:
+    """Two visits of three are disturbed; the least is not."""
+    clock, points = Clock(), calls_to_time(4.0)
+    true = times(points, *made())
+
+    def runs(points: Any, arrays: Any, seed: int) -> Any:
+        def run(i: int, begun: list[int]) -> float:
+            begun[0] += 1
+            taken = 0.01 * true[i].ms / 1e3 * (1.0 if begun[0] % 9 < 3 else slow)
+            clock.sleep(0.002)
+            return taken
+
+        return [lambda i=i, begun=[0]: run(i, begun) for i in range(len(points))]
+
+    monkeypatch.setattr(timing, "runs", runs)
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=clock))
+    profile = calibrate("numpy", seconds=30.0)
+    assert [note for note in profile.notes if "the machine was busy: usual calls took 100 % more" in note] == list(
+        profile.notes
+    )
+    assert len(profile.notes) == notes
+
+
+def test_what_usual_calls_take_is_possible() -> None:
+    for usual in (0.5, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="usual_ms"):
+            Timing(shape=SHAPE, ms=1.0, usual_ms=usual)

@@ -11,7 +11,7 @@ from thrifty.device.law import above
 from thrifty.device.machine import card_of, describe
 from thrifty.device.meter import Meter
 from thrifty.device.profile import DeviceProfile
-from thrifty.device.timing import Point, measure
+from thrifty.device.timing import Point, busy, measure
 from thrifty.errors import CounterFault, MismatchError
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ ENERGY = 1 / 3
 """Of the seconds, for energy."""
 DOUBT = 0.1
 """What takes so much more than other shapes tell may have been measured while the machine did something else."""
+
+BUSY = 0.25
+"""Usual visits that take so much more than the best are a note: on a quiet machine they take a tenth more."""
 
 
 def calibrate(
@@ -111,6 +114,11 @@ def calibrate(
         return above(timings, DOUBT)
 
     timings = measure(points, arrays, seconds=seconds - part, seed=seed, progress=progress, doubt=doubt)
+    if (over := busy(timings)) > BUSY:
+        notes.append(
+            f"the machine was busy: usual calls took {100 * over:.0f} % more than the best of their kind, and what is "
+            "told may be wrong by as much; calibrate again where nothing else runs"
+        )
     readings: list[Joules] = []
     if meter is not None:
         some = calls_to_meter(arrays.dtype_bytes, large=large)

@@ -19,6 +19,9 @@ __all__ = ["Calls", "amounts", "columns", "known"]
 
 MIB = 2.0**20
 SIZES = ("layers", "dim", "heads", "hidden", "vocab")
+MORE = ("kv_heads", "head_dim", "tied")
+MOST = 1e9
+"""Of a size in a mapping."""
 LEVELED = ("layers", "cold", "rows", "cache", "bytes")
 """Columns that a name may follow by @ and MiB, where what one of them takes may change its slope."""
 NAMES = (
@@ -124,14 +127,20 @@ def _of_mapping(shapes: Mapping[str, Any], dtype_bytes: float) -> dict[str, Any]
     for name in SIZES:
         if name not in shapes:
             raise ValueError(f"shapes: no '{name}'; {', '.join(SIZES)} are needed")
+    for name in shapes:
+        if name not in (*SIZES, *MORE):
+            raise ValueError(f"shapes: '{name}' is no size; known are {', '.join((*SIZES, *MORE))}")
     length = len(np.atleast_1d(shapes["layers"]))
 
     def sizes(name: str, value: Any) -> Any:
         found = np.atleast_1d(np.asarray(value, np.float64))
         if found.ndim != 1 or len(found) not in (1, length):
             raise ValueError(f"shapes: {name} has shape {found.shape}, and layers {length} values")
-        if not (np.isfinite(found) & (found >= 1)).all():
-            raise ValueError(f"shapes: {name}: {found.min():g} is not possible; at least 1 is needed")
+        wrong = found[~((found >= 1) & (found <= MOST))]
+        if len(wrong):
+            raise ValueError(
+                f"shapes: {name}: {wrong[0]:g} is not possible; at least 1 and at most {MOST:g} are needed"
+            )
         return np.broadcast_to(found, length)
 
     given = {name: sizes(name, shapes[name]) for name in SIZES}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from thrifty.device.columns import Calls
     from thrifty.device.law import Law
 
-__all__ = ["Latencies", "generations", "milliseconds"]
+__all__ = ["Latencies", "generations", "milliseconds", "possible"]
 
 NODES = 17
 """Lengths of the cache at which steps are told; those between lie on lines."""
@@ -55,14 +55,19 @@ def milliseconds(one: Law, several: Law, calls: Calls) -> Any:
     return ms
 
 
+def possible(prompt: int, new_tokens: int) -> None:
+    """Refuse lengths that no generation has."""
+    for name, value in (("prompt", prompt), ("new_tokens", new_tokens)):
+        if whole(name, value, 1) > MOST:
+            raise ValueError(f"{name}: {value} is not possible; at most {MOST:,}")
+
+
 def generations(one: Law, several: Law, calls: Calls, *, prompt: int, new_tokens: int) -> tuple[Any, Any]:
     """Return milliseconds of the prompt's pass and of all further steps, each float64 (calls).
 
     The pass yields the first new token, each step the next: the last one's keys and values are not needed.
     """
-    for name, value in (("prompt", prompt), ("new_tokens", new_tokens)):
-        if whole(name, value, 1) > MOST:
-            raise ValueError(f"{name}: {value} is not possible; at most {MOST:,}")
+    possible(prompt, new_tokens)
     first = milliseconds(one, several, calls.with_(tokens=prompt, context=0))
     rest = np.zeros(len(calls))
     if new_tokens > 1:

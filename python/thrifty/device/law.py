@@ -78,6 +78,12 @@ def _several(names: tuple[str, ...], join: float) -> Form:
     return Form(("overhead", *names), groups, join)
 
 
+def _overlapping() -> Form:
+    """Host and card overlap, whatever is launched last."""
+    host, several = (*HOST, "masked"), _several(PLAIN, 8.0)
+    return Form((*host, *several.names[1:]), (host, *several.groups), 8.0)
+
+
 def _launched() -> Form:
     """Host and card overlap, but for what the host launches last, which the card begins when the host is done."""
     host, memory = (*HOST, "masked"), ("layers", "cache", "before")
@@ -107,6 +113,7 @@ SEVERAL = (
     _several(("masked", "heads", "scores", *LEVELED), 1.0),
     _several(("masked", "heads", "scores", *LEVELED), 8.0),
     _several(("masked", *PLAIN), 8.0),
+    _overlapping(),
     _launched(),
 )
 

@@ -10,7 +10,7 @@ import numpy as np
 from thrifty.device import law as laws
 from thrifty.device.columns import Calls
 from thrifty.device.energy import Energy, fit_energy
-from thrifty.device.generation import Latencies, generations, milliseconds
+from thrifty.device.generation import Latencies, generations, milliseconds, possible
 from thrifty.device.shape import whole
 from thrifty.device.timing import Point, Timing
 from thrifty.errors import MismatchError
@@ -269,7 +269,13 @@ class DeviceProfile:
         return Latencies(first + rest, low, high, first, rest / max(new_tokens - 1, 1), outside)
 
     def energy(
-        self, shape: ModelShape, *, batch: int = 1, context: int = 0, prompt: int | None = None, new_tokens: int = 1
+        self,
+        shape: ModelShape,
+        *,
+        batch: int = 1,
+        context: int | None = None,
+        prompt: int | None = None,
+        new_tokens: int | None = None,
     ) -> Energy | None:
         """Return the joules of a decoding step, or of a whole generation where ``prompt`` is given.
 
@@ -279,29 +285,42 @@ class DeviceProfile:
             Of the profile's dtype.
         batch : int
         context : int
-            Tokens of each sequence in the cache, of a step.
+            Tokens of each sequence in the cache, of a step (0).
         prompt, new_tokens : int
-            As :meth:`latency` has them.
+            As :meth:`latency` has them; one new token by default.
 
         Returns
         -------
         Energy or None
-            With the name of what counted; None where nothing did.
+            With the name of what counted; None where nothing did. ``low`` and ``high`` are as far as what was told
+            wrong of readings and of times together.
+
+        Raises
+        ------
+        ValueError
+            When a number is not possible, or both kinds of numbers are given.
+        MismatchError
+            When the shape is of another dtype than the profile.
         """
-        self._same_dtype(shape.dtype_bytes)
+        if prompt is None and new_tokens is not None:
+            raise ValueError("new_tokens: without prompt it is of no generation; give both")
+        if prompt is not None and context is not None:
+            raise ValueError("context: with prompt it is of a generation, whose cache grows from none")
+        new = 1 if new_tokens is None else new_tokens
+        made = None if prompt is None else new
+        told = self.latency(shape, batch=batch, context=context, prompt=prompt, new_tokens=made)
         if self.joules is None:
             return None
         if prompt is None:
-            point = Point(shape=shape, batch=batch, context=context)
-            calls = Calls.of([point])
-            joules = float(self.joules.joules(calls, milliseconds(self.one, self.several, calls))[0])
+            calls = Calls.of([Point(shape=shape, batch=batch, context=context or 0)])
+            joules = float(self.joules.joules(calls, np.array([told.ms]))[0])
         else:
-            joules = float(self.energies([shape], batch=batch, prompt=prompt, new_tokens=new_tokens)[0])
-            ends = [Point(shape=shape, batch=batch, tokens=prompt)]
-            calls = Calls.of([*ends, Point(shape=shape, batch=batch, context=prompt + (new_tokens - 1) // 2)])
-        width = self.joules.spread * (2 if self._outside(calls) else 1)
+            joules = float(self.energies([shape], batch=batch, prompt=prompt, new_tokens=new)[0])
+        # Readings knew their milliseconds; here those are told, and part of the joules goes with them.
+        timed = self.joules.watts * told.ms / 1e3 / joules * float(np.log(told.high / told.ms))
+        width = float(np.hypot(self.joules.spread * (2 if told.outside else 1), timed))
         low, high = joules * float(np.exp(-width)), joules * float(np.exp(width))
-        return Energy(joules, low, high, joules / (batch * (new_tokens if prompt else 1)), self.joules.source)
+        return Energy(joules, low, high, joules / (batch * int(new)), self.joules.source)
 
     def energies(
         self,
@@ -326,8 +345,8 @@ class DeviceProfile:
         """
         if self.joules is None:
             raise ValueError("joules: nothing counted them when the profile was made")
-        for name, value in (("batch", batch), ("prompt", prompt), ("new_tokens", new_tokens)):
-            whole(name, value, 1)
+        whole("batch", batch, 1)
+        possible(prompt, new_tokens)
         calls = Calls.of_shapes(shapes, dtype_bytes=self.dtype_bytes, batch=batch)
         # Steps lie on a line in the cache's length: the one in the middle, times their number.
         start, middle = calls.with_(tokens=prompt), calls.with_(context=prompt + (new_tokens - 1) // 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,12 +17,14 @@ if TYPE_CHECKING:
 
     from thrifty.device.arrays import Numpy, Torch
 
-__all__ = ["Point", "Timing", "measure", "runs"]
+__all__ = ["Point", "Timing", "busy", "measure", "runs"]
 
 VISIT = 0.004
 """Seconds of a visit, where its calls are shorter."""
 DOUBTS = (0.6, 0.8, 1.0)
 """Shares of the seconds after which is asked what is in doubt."""
+SOME = 3
+"""Visits that have a median to tell."""
 SELDOM = 3
 """Calls of several rows, which are long and steady, are visited once in so many rounds."""
 
@@ -58,15 +59,27 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing(Point):
-    """A call of a decoder with its milliseconds, of which ``calls`` were timed."""
+    """A call of a decoder with its milliseconds, of which ``calls`` were timed.
+
+    Parameters
+    ----------
+    ms : float
+        The least.
+    calls : int
+    usual_ms : float, optional
+        Median of the least of each visit, where there were some: far above ``ms`` on a machine that is busy.
+    """
 
     ms: float
     calls: int = 1
+    usual_ms: float | None = None
 
     def __post_init__(self) -> None:
         Point.__post_init__(self)
         if not 0 < self.ms < float("inf"):
             raise ValueError(f"ms: {self.ms} is not possible; milliseconds above 0 are needed")
+        if self.usual_ms is not None and not self.ms <= self.usual_ms < float("inf"):
+            raise ValueError(f"usual_ms: {self.usual_ms} is not possible; at least ms, {self.ms}, is needed")
 
 
 def measure(
@@ -94,12 +107,11 @@ def measure(
         # The first call takes what happens once (memory, a library's choice of kernels).
         run()
         some.append(run)
-    best = [math.inf] * len(points)
+    visits: list[list[float]] = [[] for _ in points]
     calls = [0] * len(points)
 
     def timings() -> list[Timing]:
-        each = zip(points, best, calls, strict=True)
-        return [Timing(**vars(point), ms=1e3 * least, calls=count) for point, least, count in each]
+        return [_timing(*each) for each in zip(points, visits, calls, strict=True)]
 
     def visit(turns: Iterator[tuple[int, int]], until: float) -> None:
         for turn, i in turns:
@@ -109,7 +121,7 @@ def measure(
             if progress is not None:
                 progress("measuring", min(int(spent), int(seconds)), int(seconds))
             least, count = _visit(some[i])
-            best[i] = min(best[i], least)
+            visits[i].append(1e3 * least)
             calls[i] += count
 
     if doubt is None:
@@ -121,6 +133,17 @@ def measure(
         again = ((1, int(i)) for _ in itertools.count() for i in rng.permutation(list(doubtful)))
         visit(again, share * seconds)
     return timings()
+
+
+def _timing(point: Point, visits: list[float], calls: int) -> Timing:
+    usual = max(float(np.median(visits)), min(visits)) if len(visits) >= SOME else None
+    return Timing(**vars(point), ms=min(visits), calls=calls, usual_ms=usual)
+
+
+def busy(timings: Sequence[Timing]) -> float:
+    """Return the share by which usual visits of a call took more than the best: the median over calls, 0 of none."""
+    over = [timing.usual_ms / timing.ms - 1 for timing in timings if timing.usual_ms is not None]
+    return float(np.median(over)) if over else 0.0
 
 
 def _turns(points: Sequence[Point], rng: np.random.Generator) -> Iterator[tuple[int, int]]:
