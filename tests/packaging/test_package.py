@@ -104,8 +104,8 @@ def wheel_size() -> int:
 
 
 def test_the_wheel_is_small() -> None:
-    """8 MB with the first parts, 16 MB with all seven; this is with four."""
-    assert wheel_size() < 10_000_000
+    """8 MB with the first parts, 16 MB at the end; this is with all seven, and a server to come."""
+    assert wheel_size() < 12_000_000
 
 
 def test_data_has_its_source() -> None:
