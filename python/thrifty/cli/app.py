@@ -91,10 +91,20 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except Exception as error:
-        if debug:
+        if interrupted(error):
+            status = fail("stopped", INTERRUPTED)
+        elif debug:
             raise
-        status = fail(message_of(error), status_of(error))
+        else:
+            status = fail(message_of(error), status_of(error))
     sys.exit(status or 0)
+
+
+def interrupted(error: BaseException | None) -> bool:
+    """Whether an error came of Ctrl-C: a lock that it took apart raises one of its own."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def status_of(error: Exception) -> int:
