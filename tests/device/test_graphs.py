@@ -7,45 +7,17 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from tests.device.cards import NAME, Graph, card
 from tests.device.machine import nvml
-from thrifty.device import DeviceProfile, ModelShape, Point, calibrate, calibration
+from tests.device.replays import SHAPE, replays_are_calls
+from thrifty.device import DeviceProfile, Point, calibrate, calibration
 from thrifty.device.arrays import Torch, arrays_of
-from thrifty.device.decoder import StepDecoder, memory_for, weights_in
 from thrifty.device.grid import calls_to_time, of_size
 from thrifty.device.timing import measure
-
-SHAPE = ModelShape(layers=3, dim=64, heads=2, hidden=96, vocab=61, tied=True, dtype_bytes=4)
-
-
-def decoder_of(arrays: Any) -> StepDecoder:
-    memory = memory_for([SHAPE], arrays, np.random.default_rng(5))
-    return StepDecoder(SHAPE, arrays, weights_in(memory, SHAPE, arrays), batch=2, positions=12)
-
-
-def replays_are_calls(arrays: Torch) -> None:
-    """With other ids in the same memory a replay gives the scores of a call with them."""
-    rng = np.random.default_rng(1)
-    for tokens, at in ((1, 4), (4, 0)):
-        plain, recorded, scores = decoder_of(arrays), decoder_of(arrays), []
-        ids = arrays.ids(rng.integers(0, 61, (2, tokens)))
-        again = arrays.repeatable(lambda: scores.append(recorded.step(ids, at)))  # noqa: B023
-        other = arrays.ids(rng.integers(0, 61, (2, tokens)))
-        with torch.inference_mode():
-            expected = arrays.back(plain.step(other, at))
-            before = arrays.back(scores[-1]).copy()
-            ids.copy_(other)
-            again()
-            torch.cuda.synchronize(arrays.device)
-            found = arrays.back(scores[-1])
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-        assert not np.allclose(before, expected)
 
 
 def test_replays_are_calls() -> None:
@@ -53,13 +25,6 @@ def test_replays_are_calls() -> None:
         arrays = arrays_of("torch", "cuda", graphs=True)
         assert isinstance(arrays, Torch)
         replays_are_calls(arrays)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no card")
-def test_replays_are_calls_on_a_card() -> None:
-    arrays = arrays_of("torch", "cuda", graphs=True)
-    assert isinstance(arrays, Torch)
-    replays_are_calls(arrays)
 
 
 def test_what_makes_the_host_wait_is_refused_while_recording() -> None:

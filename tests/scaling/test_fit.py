@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
 
 from tests.scaling import shipped, twins
 from thrifty.errors import NotIdentifiable
@@ -310,7 +311,6 @@ def test_scikit_learns_manners() -> None:
         law.set_params(alpha=1)
     with pytest.raises(AttributeError):
         _ = law.coef_
-    clone = pytest.importorskip("sklearn.base").clone
     assert repr(clone(law)) == repr(law)
 
 

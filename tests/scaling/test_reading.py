@@ -11,6 +11,8 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -265,8 +267,6 @@ def test_notes(tmp_path: Path) -> None:
 
 
 def test_parquet(tmp_path: Path) -> None:
-    pa = pytest.importorskip("pyarrow")
-    pq = pytest.importorskip("pyarrow.parquet")
     columns = {
         "run": ["a", "b"],
         "params": [100_000_000, 200_000_000],
@@ -295,8 +295,6 @@ def test_parquet(tmp_path: Path) -> None:
 
 
 def test_texts_of_parquet_are_in_memory_once(tmp_path: Path) -> None:
-    pa = pytest.importorskip("pyarrow")
-    pq = pytest.importorskip("pyarrow.parquet")
     rows = 20_000
     text = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["x" * 100_000]))
     numbers = pa.array([1e8] * rows), pa.array([2e9] * rows)

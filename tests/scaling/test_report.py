@@ -135,7 +135,6 @@ def test_formulas() -> None:
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
 def test_plots_are_files_of_their_kind(kind: str, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     nan = float("nan")
     curve = Series(
         "one", "A $title_", [1.0, 10.0, 100.0], {"dots": [1.0, nan, 3.0], "_line": [1.0, 2.0, 3.0]},
@@ -161,7 +160,6 @@ def test_plots_without_matplotlib(law: ScalingLaw, tmp_path: Path) -> None:
 
 
 def test_the_command(law: ScalingLaw, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     save_fit(law, tmp_path / "fit.json")
     done = said("scaling", "report", tmp_path / "fit.json", "--out", tmp_path / "out", "--plots", "svg", "--json")
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,8 @@ shapes drawn by the seed, which no calibration times, told by the calibration al
 wide over one 2048 wide, 50 million parameters each. many: what telling 10,000 shapes takes, of the first calibration.
 
 --device cuda: eager and graph do the same on a card, in bf16, in this process; line: how near to a line steps of 1,024
-wide decoders are over 4 to 48 layers (R2); joules: what is told of readings that are left out.
+wide decoders are over 4 to 48 layers (R2); joules: what is told of readings that are left out; same: whether replays
+give the scores of calls.
 --device kept judges the profiles that an earlier run left in the folder --kept, fitted anew, without measuring.
 --device toy rehearses all of cuda on a CPU, at toy size, with a card that is not there.
 
@@ -26,14 +27,16 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 import numpy as np
 from rows import Goal
 from scipy.stats import spearmanr
 
+from cases.layers import forget_layers
 from thrifty.device import DeviceProfile, ModelShape, calibrate, calibration
-from thrifty.device import law as laws
+from thrifty.device.arrays import Torch, arrays_of
 from thrifty.device.columns import Calls
 from thrifty.device.energy import fit_energy
 from thrifty.device.grid import calls_to_meter, calls_to_time, of_size
@@ -63,20 +66,6 @@ device, kept = goal.options["device"], Path(goal.options["kept"])
 TOY = device == "toy"
 if TOY:
     LINE = [shape.with_(dim=64, heads=2, hidden=96) for shape in LINE]
-
-
-def plant() -> None:
-    """Make the columns of layers nothing."""
-    whole = laws.columns
-
-    def without(calls: Calls, names: Sequence[str], **options: bool) -> np.ndarray:
-        found = whole(calls, names, **options)
-        found[
-            :, [name.partition("@")[0] in ("layers", "launches", "cold", "masked", "heads", "rows") for name in names]
-        ] = 0.0
-        return found
-
-    laws.columns = without  # type: ignore[assignment]
 
 
 def drawn() -> list[ModelShape]:
@@ -235,15 +224,33 @@ def stage() -> Iterator[None]:
         yield
 
 
+def replays() -> float:
+    """0 where replays with other ids give the scores of calls with them."""
+    from tests.device.replays import replays_are_calls
+
+    arrays = arrays_of("torch", "cuda", graphs=True)
+    assert isinstance(arrays, Torch)
+    try:
+        replays_are_calls(arrays)
+    except AssertionError as error:
+        print(f"graph: {error}", file=sys.stderr)
+        return 1.0
+    return 0.0
+
+
 def main() -> None:
     if goal.planted:
-        plant()
+        forget_layers()
     names = list(CPU) if device == "cpu" else list(CARD) if device in ("cuda", "toy") else [*CPU, *CARD]
     if device == "kept":
         names = [name for name in names if (kept / f"{name}.json").exists()]
         if not names:
             raise goal.absent(f"{kept}: no profiles; a run with --device cpu or cuda leaves them there")
     with stage():
+        if device in ("cuda", "toy") and goal.wants("graph"):
+            goal.row(
+                "graph/same", "replays of a graph that do not give the scores of calls", "== 0", replays(), where="gpu"
+            )
         for name in names:
             if goal.wants(name):
                 backend, threads = CPU.get(name, ("", 0))

@@ -23,12 +23,12 @@ import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 if any(os.environ.get(name) != "1" for name in THREADS):
     os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | THREADS)
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 import numpy as np  # noqa: E402
@@ -36,32 +36,13 @@ from rows import Goal  # noqa: E402
 from scipy.stats import kendalltau  # noqa: E402
 from tests.device.h100 import h100_profile  # noqa: E402
 
+from cases.layers import forget_layers  # noqa: E402
 from thrifty.device import DeviceProfile, calibrate  # noqa: E402
-from thrifty.device import law as laws  # noqa: E402
 from thrifty.device.grid import CONTEXT, of_size  # noqa: E402
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from thrifty.device.columns import Calls
 
 SIZES, DEPTHS = (0.7e6, 12e6), (1, 2, 4, 6, 8, 12, 24)
 SECONDS = 50
 TARGET = "layers=12,dim=768,heads=12,hidden=2048,vocab=256,tied=1"
-
-
-def plant() -> None:
-    """Make the columns of layers nothing."""
-    whole = laws.columns
-
-    def without(calls: Calls, names: Sequence[str], **options: bool) -> np.ndarray:
-        found = whole(calls, names, **options)
-        found[
-            :, [name.partition("@")[0] in ("layers", "launches", "cold", "masked", "heads", "rows") for name in names]
-        ] = 0.0
-        return found
-
-    laws.columns = without  # type: ignore[assignment]
 
 
 def judged(goal: Goal, name: str, measured: np.ndarray, told: np.ndarray, what: str, where: str) -> None:
@@ -155,7 +136,7 @@ def recorded(goal: Goal) -> None:
 def main() -> None:
     goal = Goal(__file__, __doc__, ("torch", "scipy"))
     if goal.planted:
-        plant()
+        forget_layers()
     for backend in ("numpy", "torch"):
         if goal.wants(backend):
             here(goal, backend)

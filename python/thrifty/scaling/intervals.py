@@ -22,6 +22,8 @@ __all__ = ["FAR", "Prediction", "coefficient_interval", "point", "predicted"]
 
 #: Predictions farther beyond the data, in factors of ten, are flagged.
 FAR = 2.0
+#: Numbers, groups times runs, that are held at once.
+NUMBERS = 1 << 22
 #: Surprises of 1 that are added to those seen, of which there are few.
 EXPECTED = 4.0
 
@@ -130,9 +132,13 @@ def left_out(law: Predicting, runs: Runs) -> Values:
     theta = law.without_groups_
     if theta is None:
         return np.zeros(len(runs))
-    logs_ = law.logs_at(runs, theta)
-    count = len(theta)
-    return np.asarray((count - 1) / count * ((logs_ - logs_.mean(0)) ** 2).sum(0))
+    count, out = len(theta), np.empty(len(runs))
+    some = max(NUMBERS // count, 1)
+    for first in range(0, len(runs), some):
+        at = np.arange(first, min(first + some, len(runs)))
+        logs_ = law.logs_at(runs.take(at), theta)
+        out[at] = (count - 1) / count * ((logs_ - logs_.mean(0)) ** 2).sum(0)
+    return out
 
 
 def coefficient_interval(law: Predicting, name: str, level: float) -> tuple[float, float]:
